@@ -11,7 +11,7 @@ export interface Clients {
   readonly identity: ServiceClient<typeof identityInterface>;
 }
 
-/** Clients on a bus. Nothing is called, and nobody is started, before the first use. */
+/** Clients on a bus. No service is called or activated before the first use. */
 export function clientsOn(bus: Bus): Clients {
   return {
     keys: serviceClient(bus, keysService, keysInterface),

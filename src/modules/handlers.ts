@@ -16,12 +16,12 @@ import type { ModuleRuntime } from './service.ts';
 const longestLogBytes = 4 << 20;
 const longestConfigBytes = 1 << 20;
 
-/** What the handlers work on beside the service. */
+/** Dependencies of the handlers besides the service. */
 export interface ModulesHandlersOptions {
   readonly isElevated: (settings: ModuleSettings) => boolean;
-  /** Throws AccessDenied for a module that the configuration does not let be made, or not with these host paths. */
+  /** Throws AccessDenied for a module that the configuration forbids, or whose host paths are not safe. */
   readonly refuseUnconfined: (source: ModuleSource) => Promise<void>;
-  /** The calls about which authorization was told that what they make is elevated. */
+  /** The calls that were authorized as creations of an elevated module. */
   readonly elevatedCalls: WeakSet<CallContext>;
   readonly cancellations: Cancellations;
   readonly systemInfo: (signal: AbortSignal) => Promise<SystemInfo>;
@@ -30,7 +30,7 @@ export interface ModulesHandlersOptions {
 
 type Interface = typeof modulesInterface;
 
-/** What authorization is told about a module that is to be made, and about what is to be cancelled. */
+/** The details of a creation or a cancellation for authorization. */
 export function modulesResolvers(
   runtime: Pick<ModuleRuntime, 'operations' | 'find'>,
   {
@@ -117,7 +117,7 @@ interface ChangeInput {
   };
 }
 
-/** What the methods that change a module ask for. */
+/** The request of a method that changes a module. */
 function changeOf({ name, options: { wait = true, timeout_s, identity } }: ChangeInput) {
   const args: Change = {
     ...(timeout_s !== undefined && { stopTimeoutS: timeout_s }),
@@ -126,7 +126,7 @@ function changeOf({ name, options: { wait = true, timeout_s, identity } }: Chang
   return { id: runtimeName(name), args, wait };
 }
 
-/** A module's name and nothing that means the same: authorization was asked about this text. */
+/** A module's name and no equivalent of it: exactly this text was authorized. */
 function runtimeName(name: ModuleName): ModuleName {
   if (name.startsWith('$')) {
     throw new ServiceError('InvalidArgs', `${quoted(name)} is a cloud id, not a name`);
@@ -142,7 +142,7 @@ function parseConfig(type: string, configJson: string): ModuleSettings {
   return parseSettingsJson(configJson);
 }
 
-/** LimitsExceeded for a configuration and an environment that are too long together: the table knows only each. */
+/** LimitsExceeded for a configuration and an environment that are too long together: the interface table limits only each. */
 function refuseLong(configJson: string, env: Readonly<Record<string, string>>): void {
   const texts = [configJson, ...Object.entries(env).flat()];
   const size = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);

@@ -6,7 +6,7 @@ import type { ModuleId } from '../ids.ts';
 import { identityService } from '../interfaces/identity.ts';
 import type { Clients } from './clients.ts';
 
-/** The identity of a module as the Identity service tells it. */
+/** The identity of a module as the Identity service reports it. */
 export type ModuleIdentity = Awaited<
   ReturnType<Clients['identity']['GetModuleIdentity']>
 >['identity'];
@@ -20,7 +20,7 @@ export type IdentityClient = Pick<
   'Provision' | 'GetModuleIdentity' | 'CreateModuleIdentity' | 'DeleteModuleIdentity'
 >;
 
-/** The identities of modules, asked for once and kept until the Identity service says that something changed. */
+/** Caches the identities of modules until the Identity service reports a change. */
 export class Identities {
   readonly #client: IdentityClient;
   readonly #now: () => Date;
@@ -51,7 +51,7 @@ export class Identities {
     return this.#keep(moduleId, identity, clears);
   }
 
-  /** The identity of a module, registered now if it has none; provisions the device when nobody has. */
+  /** The identity of a module, registered if it has none; provisions the device if it is not provisioned. */
   async ensure(moduleId: ModuleId, via: Via): Promise<ModuleIdentity> {
     try {
       return await this.get(moduleId, via);
@@ -68,7 +68,7 @@ export class Identities {
     return this.#register(moduleId, via);
   }
 
-  /** Gives up the identity of a module at the hub; one that has none is no failure. */
+  /** Deletes the identity of a module at the hub; succeeds if it has none. */
   async erase(moduleId: ModuleId, via: Via): Promise<void> {
     try {
       const options = { adopt: true };

@@ -1,6 +1,6 @@
 /**
- * Names by which modules and the device are known on the network of modules. Each belongs to one of them:
- * whoever may run one harmless module must not be taken for another, nor for what is above this device.
+ * Names of modules and of the device on the network of modules. Each belongs to one of them: a module that a user may run
+ * must not impersonate another one, nor the parent of this device.
  */
 import { hostname as machineName } from 'node:os';
 import { ServiceError } from '../errors.ts';
@@ -23,14 +23,14 @@ import type { ModuleSource } from './module-source.ts';
 type NamesConfig = Pick<ModulesConfig, 'agent' | 'hostname' | 'serverNames'>;
 type Named = Pick<ModuleSource, 'name' | 'settings'>;
 
-/** What is above this device, as the Identity service tells it. */
+/** The hub and the parent of this device, as the Identity service reports them. */
 export interface Upstream {
   readonly hub_hostname: string;
   readonly gateway_hostname: string;
   readonly device_id: string;
 }
 
-// The engine's rule for names of containers.
+// the engine's rule for names of containers
 const CONTAINER = /^[A-Za-z0-9][A-Za-z0-9_.-]+$/;
 const longestName = 253;
 const hostnameLength = 12;
@@ -50,7 +50,7 @@ export function refuseUnusable(name: ModuleName): void {
   throw new ServiceError('InvalidArgs', `${JSON.stringify(name)} is no name for a container`);
 }
 
-/** AlreadyExists for a module that would be known by a name of another one. */
+/** AlreadyExists for a module that would have a name of another one. */
 export function refuseTaken(source: Named, others: readonly Named[], config: NamesConfig): void {
   const taken = takenNames(source.name, others, config);
   for (const name of namesOf(source)) {
@@ -59,14 +59,14 @@ export function refuseTaken(source: Named, others: readonly Named[], config: Nam
 }
 
 /**
- * AlreadyExists for a module that would be known by the name of something above this device, of the device
- * or of the agent, AccessDenied for one that would have a name of the network outside.
+ * AlreadyExists for a module that would have a name of the hub, of the parent, of the device or of the agent, AccessDenied
+ * for one that would have a name of the network outside.
  */
 export function refuseNames(source: Named, config: NamesConfig, upstream?: Upstream): void {
   const granted = plainNames(grantedNames(source.name, config));
   const reserved = reservedNames(config, upstream);
   for (const name of namesOf(source)) {
-    // a hub may well be called like one of these
+    // a hub may have one of these names
     if (isSystem(source.name, config) && sameName(name, source.name)) continue;
     if (granted.has(plainName(name))) continue;
     if (reserved.has(plainName(name))) {
@@ -78,7 +78,7 @@ export function refuseNames(source: Named, config: NamesConfig, upstream?: Upstr
   }
 }
 
-/** Whether a name is one of the module's own, and nobody else's: what it may have a certificate for. */
+/** Whether a name belongs to this module alone, so that it may have a certificate for it. */
 export function mayBeCertified(
   name: string,
   {
@@ -92,7 +92,7 @@ export function mayBeCertified(
     readonly others: readonly Named[];
     readonly config: NamesConfig;
     readonly upstream: Upstream;
-    /** The one that the engine gave its container. */
+    /** The one that the engine generated for its container. */
     readonly hostname: string | undefined;
   },
 ): boolean {
@@ -108,7 +108,7 @@ function isSystem(name: ModuleName, { agent }: Pick<NamesConfig, 'agent'>): bool
   return name === 'edgeAgent' || name === 'edgeHub' || name === agent?.name;
 }
 
-/** Tells the names that other modules have. What the configuration gives to several is free to each of them. */
+/** Whether other modules have a name. One that the configuration gives to several is free to each of them. */
 function takenNames(
   module: ModuleName,
   others: readonly Named[],
@@ -133,7 +133,7 @@ function plainNames(names: readonly string[]): ReadonlySet<string> {
   return new Set(names.filter(Boolean).map(plainName));
 }
 
-/** The names of the device and of what is above it, those that its resolver would find them by included. */
+/** The names of the device, the hub and the parent, including those by which its resolver would find them. */
 function reservedNames(
   { hostname }: NamesConfig,
   upstream: Upstream | undefined,
@@ -156,7 +156,7 @@ function alreadyKnown(module: ModuleName, name: string, why: string): ServiceErr
   return new ServiceError('AlreadyExists', text);
 }
 
-/** What the engine resolves to a module's container. */
+/** The names that the engine resolves to a module's container. */
 export function namesOf({ name, settings: { createOptions } }: Named): readonly string[] {
   const { Hostname: hostname, Domainname: domain } = { ...createOptions };
   const own = typeof hostname === 'string' ? hostname : '';
@@ -170,7 +170,7 @@ export function generatedHostname(
   containerId: string | undefined,
 ): string | undefined {
   const { NetworkMode: network, UTSMode: uts } = memberObject(createOptions, 'HostConfig');
-  // it then has the name of the machine, or of another container
+  // then it has the name of the machine, or of another container
   const shares = typeof network === 'string' && /^(host$|container:)/.test(network);
   const isShared = uts === 'host' || shares;
   const { Hostname: own = '' } = { ...createOptions };

@@ -1,11 +1,11 @@
 import type { ModuleName } from '../ids.ts';
 import type { ModuleSettings } from './docker/create-options/create-options.ts';
 
-/** A module as somebody configured it. */
+/** The configuration of a module. */
 export interface ModuleSource {
   readonly name: ModuleName;
   readonly settings: ModuleSettings;
   readonly env: Readonly<Record<string, string>>;
-  /** Whether whoever decided that it may be made was told that it is elevated, or could see it as with the agent. */
+  /** Whether it was authorized as an elevated module, or is the agent of modules.yaml. */
   readonly elevated: boolean;
 }

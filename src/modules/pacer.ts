@@ -1,11 +1,11 @@
 /**
- * Acts on names, for each at once and then no oftener than every quarter of a second: what a container does
- * to itself, such as a health check that changes its mind, may be an event at any rate.
+ * Limits the rate of actions by name: the first is immediate, further ones follow at most every quarter of a second.
+ * Events that a container causes, such as those of its health check, may come at any rate.
  */
 export class Pacer implements Disposable {
   readonly #act: (name: string) => void;
   readonly #gapMs: number;
-  /** By name: when it may be acted on again, and whether it has been asked for since. */
+  /** By name: the end of its pause, and whether an action was requested since. */
   readonly #paced = new Map<string, { readonly timer: NodeJS.Timeout; asked: boolean }>();
 
   constructor(act: (name: string) => void, gapMs = 250) {
@@ -13,7 +13,7 @@ export class Pacer implements Disposable {
     this.#gapMs = gapMs;
   }
 
-  /** Acts on a name now, or when its time has come. */
+  /** Acts on a name now, or at the end of its pause. */
   call(name: string): void {
     const paced = this.#paced.get(name);
     if (paced === undefined) this.#go(name);

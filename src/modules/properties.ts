@@ -63,7 +63,7 @@ export function managerProperties({
   agentName,
 }: ManagerView): Omit<Properties<typeof modulesInterface>, 'Version'> {
   const { name, version, reachable, error } = engine;
-  // the problem of the engine says already that the agent cannot be inspected
+  // the problem of the engine implies that the agent cannot be inspected
   const isReported = error !== '' && agent?.status.known === false;
   const problem = agent === undefined || isReported ? '' : problemOf(agent.status);
   const ofAgent = problem === '' ? '' : `module ${JSON.stringify(agent?.name)}: ${problem}`;

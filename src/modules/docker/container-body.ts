@@ -3,14 +3,14 @@ import { jsonDigest } from './digest.ts';
 import type { JsonObject } from './engine.ts';
 import { digestLabel, imageLabel, moduleLabel, owner, ownerLabel } from './labels.ts';
 
-/** What a container is made from. */
+/** The parts of a create request. */
 export interface ContainerSource {
   /** Of the module. */
   readonly name: string;
   readonly image: string;
-  /** As the user wrote them, without the mounts that are made here. */
+  /** As the user wrote them, without the mounts that are added here. */
   readonly createOptions: JsonObject;
-  /** Variables of the runtime; create options and `env` come before them. */
+  /** Variables of the runtime; those of create options and `env` take precedence. */
   readonly environment: Readonly<Record<string, string>>;
   readonly env: Readonly<Record<string, string>>;
   /** Names on the network besides the container's own. */
@@ -20,7 +20,7 @@ export interface ContainerSource {
   readonly sockets: { readonly source: string; readonly targets: readonly string[] };
 }
 
-/** The create request for a module's container, and the digest by which a changed one is known. */
+/** The create request for a module's container, and a digest that changes with it. */
 export interface ContainerBody {
   readonly body: JsonObject;
   readonly digest: string;
@@ -107,7 +107,7 @@ export function aliasesOf(createOptions: JsonObject): readonly string[] {
     .filter((alias): alias is string => typeof alias === 'string');
 }
 
-/** The create options as everybody may see them: no environment, no labels, in whichever case the engine would take them. */
+/** The public part of create options: without environment and labels, in any case of letters that the engine accepts. */
 export function publicCreateOptions(createOptions: JsonObject): JsonObject {
   const isShown = ([key]: readonly [string, unknown]) => !/^(env|labels)$/iu.test(key);
   return Object.fromEntries(Object.entries(createOptions).filter(isShown));

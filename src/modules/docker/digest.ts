@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
 
-/** JSON with the keys of every object in order, so that equal values have equal texts. */
+/** JSON with sorted keys, so that equal values have equal texts. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, part: unknown) =>
     typeof part === 'object' && part !== null && !Array.isArray(part)
@@ -14,7 +14,7 @@ export function jsonDigest(value: unknown): string {
   return createHash('sha256').update(canonicalJson(value)).digest('hex');
 }
 
-/** A digest that can be shown to everybody: without the key, nobody can try what it may have been made from. */
+/** A digest that may be published: without the key, its input cannot be guessed and verified. */
 export function keyedDigest(key: Uint8Array, digest: string): string {
   return createHmac('sha256', key).update(digest).digest('hex');
 }

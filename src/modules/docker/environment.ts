@@ -1,7 +1,7 @@
 import type { ModuleName } from '../../ids.ts';
 import type { ModulesConfig } from '../config/config.ts';
 
-/** What the environment of a module is made from. */
+/** The sources of a module's environment. */
 export interface EnvironmentSource {
   readonly name: ModuleName;
   readonly identity: {
@@ -18,7 +18,7 @@ export interface EnvironmentSource {
 
 const apiVersion = '2022-08-03';
 
-/** The variables by which a module finds its identity and its APIs; SDKs know them by these names. */
+/** The variables in which a module finds its identity and its APIs, with the names that SDKs read. */
 export function moduleEnvironment(source: EnvironmentSource): Readonly<Record<string, string>> {
   const { name, identity, config } = source;
   const isAgent = name === config.agent?.name;
@@ -41,7 +41,7 @@ export function moduleEnvironment(source: EnvironmentSource): Readonly<Record<st
   };
 }
 
-/** The agent and the hub talk to what is above this device, every other module to the hub on it. */
+/** The agent and the hub connect to the parent of this device, every other module to the hub on it. */
 function gateway({ identity, config }: EnvironmentSource, isSystem: boolean) {
   const { hub_hostname: hub, gateway_hostname: above } = identity;
   const isNested = above !== '' && above !== hub;

@@ -27,23 +27,23 @@ import type { ModuleSettings } from './create-options/create-options.ts';
 import { withoutEnginePolicy } from './create-options/restart-policy.ts';
 import { moduleEnvironment } from './environment.ts';
 
-/** What is needed to tell whether a module may be made. */
+/** Decides whether a module may be created. */
 export interface ElevationParts extends JudgedBy {
   readonly config: JudgedBy['config'] & Pick<ModulesConfig, 'allowElevated' | 'allowedVolumes'>;
 }
 
-/** What is needed to turn a module's settings into a container. */
+/** Dependencies of the preparation of modules. */
 export interface PrepareParts extends ElevationParts {
   readonly config: ElevationParts['config'] &
     Pick<ModulesConfig, 'agent' | 'hostname' | 'serverNames'>;
   readonly engine: ContainerSpecOptions['engine'] & VolumeEngine;
   readonly identities: Pick<Identities, 'ensure'>;
   readonly socketsPath: string;
-  /** The modules whose volumes were found to be theirs since the service started, as its configuration says. */
+  /** The modules whose volumes were checked since the service started or its configuration changed. */
   readonly volumesSeen: WeakSet<ModuleSource>;
 }
 
-/** Everything that the engine needs for a module; registers the module's identity if it has none. */
+/** The specification of a module's container; registers the module's identity if it has none. */
 export async function prepare(
   parts: PrepareParts,
   source: ModuleSource,
@@ -51,7 +51,7 @@ export async function prepare(
 ): Promise<InstanceSpec | Refused> {
   const { signal } = via;
   const { config, engine, identities } = parts;
-  // What may not run is known before anybody is asked who may be out of reach.
+  // refuse what may not run before calling services that may be unreachable
   const unlisted = sourceRefusal(parts, source) ?? (await unlistedVolume(parts, source, signal));
   if (unlisted !== undefined) return { refusal: unlisted };
   const identity = await identities.ensure(moduleIdOf(source.name), via);
@@ -91,7 +91,7 @@ export function createRequest(
   });
 }
 
-/** Why it may not be made as it is configured: the configuration may have changed since it was created. */
+/** Why a module may not run as it is configured: the configuration may have changed since it was created. */
 function sourceRefusal(
   parts: PrepareParts,
   source: ModuleSource,
@@ -99,7 +99,7 @@ function sourceRefusal(
 ): ServiceError | undefined {
   try {
     if (upstream === undefined) refuseElevated(parts, source);
-    // who writes modules.yaml may call the agent whatever they like
+    // the administrator chooses the name of the agent in modules.yaml
     if (source.name === parts.config.agent?.name) return undefined;
     refuseNames(source, parts.config, upstream);
     refuseTaken(source, [], parts.config);
@@ -110,12 +110,12 @@ function sourceRefusal(
   }
 }
 
-/** Whether a module reaches outside its container: what authorization is asked about. */
+/** Whether a module reaches outside its container, for authorization. */
 export function isElevated(parts: ElevationParts, settings: ModuleSettings): boolean {
   return reachReasons(parts, settings).length > 0;
 }
 
-/** Whether a module has only what the configuration lists. */
+/** Whether a module is limited to what the configuration allows. */
 function isConfined({ config }: ElevationParts, { elevated }: Pick<ModuleSource, 'elevated'>) {
   return !(config.allowElevated && elevated);
 }
@@ -130,7 +130,7 @@ function refuseElevated(parts: ElevationParts, source: ModuleSource): void {
   throw new ServiceError('AccessDenied', text);
 }
 
-/** AccessDenied for a volume that the configuration lists no more. Before a start, `check` looks at all of them. */
+/** AccessDenied for a volume that the configuration no longer allows. Before a start, `check` checks all of them. */
 async function unlistedVolume(
   parts: PrepareParts,
   source: ModuleSource,
@@ -143,8 +143,8 @@ async function unlistedVolume(
 }
 
 /**
- * AccessDenied for a module that may not be made as it is configured, or whose host paths somebody could
- * exchange. For callers who may make modules: it tells which files exist.
+ * AccessDenied for a module that may not be created as it is configured, or whose host paths another user could replace.
+ * Only for callers who may create modules: it reveals which files exist.
  */
 export async function refuseUnconfined(parts: ElevationParts, source: ModuleSource): Promise<void> {
   refuseElevated(parts, source);
@@ -152,7 +152,7 @@ export async function refuseUnconfined(parts: ElevationParts, source: ModuleSour
   await refuseHostPaths(mountSource(parts, source), parts.config);
 }
 
-/** What is looked at before a container is made, and again before each of its starts. */
+/** Runs before a container is created, and again before each of its starts. */
 async function checkBefore(
   parts: PrepareParts,
   source: ModuleSource,

@@ -4,7 +4,7 @@ import { isServiceError } from '../../errors.ts';
 import type { yesNoUnknown } from '../../interfaces/words.ts';
 import type { ContainerEngine, EngineSystem } from './engine.ts';
 
-/** What GetSystemInfo answers. */
+/** The result of GetSystemInfo. */
 export interface SystemInfo {
   readonly os_type: string;
   readonly architecture: string;
@@ -17,7 +17,7 @@ export interface SystemInfo {
   readonly virtualized: (typeof yesNoUnknown)[number];
 }
 
-/** What this machine is; without an engine, what the machine itself tells. */
+/** Describes this machine; without an engine, from the operating system alone. */
 export async function systemInfo(
   engine: ContainerEngine,
   version: string,
@@ -54,7 +54,7 @@ async function osName(): Promise<string> {
   return /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(text)?.[1] ?? '';
 }
 
-/** By the processor's own word, where it gives one. */
+/** From the flags of the processor. */
 async function virtualized(): Promise<SystemInfo['virtualized']> {
   const text = await readFile('/proc/cpuinfo', 'utf8').catch(() => '');
   const flags = /^flags\s*:(.*)$/m.exec(text)?.[1];

@@ -34,7 +34,7 @@ export class Observer {
       refuseUnreachable(engineStatus());
       const knownId = status.current.instance?.id;
       const instance = await type.find({ name, knownId }, signal);
-      // another engine may have answered that the monitor does not know yet
+      // the response may be that of another engine, which the monitor has not reported yet
       refuseUnreachable(engineStatus());
       status.end();
       status.note({ instance, known: true });

@@ -24,7 +24,7 @@ export interface RestartBackoffOptions {
 
 const backoffOptions = { minMs: 0, firstMs: 10_000, maxMs: 300_000, healthyMs: 600_000 };
 
-/** Without jitter: each device has an engine of its own, and users can tell when a module is restarted. */
+/** Without jitter: each device has its own engine, and users can predict when a module is restarted. */
 function exactBackoff(): Backoff {
   return new Backoff(backoffOptions, () => 1);
 }

@@ -6,7 +6,7 @@ import { type Misfit, reachingOut, type Validate } from './misfit.ts';
 import { mountsOf } from './mounts.ts';
 import { portMisfits } from './ports.ts';
 
-/** What is needed to tell whether create options are elevated. */
+/** The settings that decide whether create options need elevation. */
 export interface ElevationRules {
   /** Against `createOptionsSchema`. */
   readonly validate: Validate;
@@ -19,9 +19,9 @@ export interface ElevationRules {
 }
 
 /**
- * Why these create options need elevation, one text per reason; none when they do not. InvalidArgs for a mistake,
- * which is none of elevation's business. The configuration alone decides: an answer that depended on files would
- * tell every caller which of them exist.
+ * Why these create options need elevation, one text per reason; none when they do not. InvalidArgs for a mistake, which
+ * elevation does not allow either. The configuration alone decides: a result that depended on files would reveal to every
+ * caller which of them exist.
  */
 export function elevationReasons(options: JsonObject, rules: ElevationRules): readonly string[] {
   const { hostPaths, others } = mountsOf(options);

@@ -1,4 +1,4 @@
-/** What `docker inspect` shows of every container: users copy it into create options, and it asks for nothing. */
+/** The defaults that `docker inspect` shows of every container: users copy them into create options. */
 import { existsSync } from 'node:fs';
 import { memberArray, memberObject } from '../create-options/create-options.ts';
 import type { JsonObject } from '../engine.ts';
@@ -44,8 +44,8 @@ export function cgroupVersion(): CgroupVersion {
 }
 
 /**
- * Create options without the defaults of engines, so that the engine that makes the container applies its own,
- * which may be stricter than those of the one that was inspected.
+ * Create options without the defaults of engines, so that the engine that creates the container applies its own, which
+ * may be stricter than those of the inspected one.
  */
 export function withoutEngineDefaults(options: JsonObject, version: CgroupVersion): JsonObject {
   const hostConfig = memberObject(options, 'HostConfig');

@@ -1,34 +1,34 @@
-/** Names and addresses by which something is reached on a network, as texts. */
+/** Host names and addresses as texts. */
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
 
 const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i;
-/** Resolvers take these for addresses, as `inet_aton` does. */
+/** Resolvers parse these as addresses, like `inet_aton`. */
 const NUMBER = /^(0x[0-9a-f]*|[0-9]+)$/i;
 
-/** True for one DNS label that no resolver takes for an address. */
+/** Whether a text is a DNS label that no resolver parses as an address. */
 export function isLabel(text: string): boolean {
   return LABEL.test(text) && !NUMBER.test(text);
 }
 
-/** True for an address, also in one of the forms that only resolvers know. */
+/** Whether a text is an address, also in one of the forms that only resolvers accept. */
 export function isAddress(text: string): boolean {
   return isIP(text) !== 0 || text.split('.').every((part) => NUMBER.test(part));
 }
 
-/** True for one host's name in ASCII or its address: no pattern for many, no zone. */
+/** Whether a text is the name of one host in ASCII or its address: neither a pattern nor with a zone. */
 export function isHostName(text: string): boolean {
   if (isIP(text) !== 0) return !text.includes('%');
   const labels = withoutLastDots(text).split('.');
   return text.length <= 253 && labels.every((one) => LABEL.test(one)) && !isAddress(text);
 }
 
-/** True for names that a resolver takes for the same, and for spellings of one address. */
+/** Whether names are the same to a resolver, or spellings of one address. */
 export function sameName(left: string, right: string): boolean {
   return plainName(left) === plainName(right);
 }
 
-/** The one spelling in which names and addresses are compared: resolvers know other letters as `xn--`. */
+/** The canonical spelling in which names and addresses are compared: resolvers encode other letters as `xn--`. */
 export function plainName(name: string): string {
   if (isIP(name) === 6 && !name.includes('%')) {
     return new URL(`http://[${name}]`).hostname.slice(1, -1);
@@ -37,12 +37,12 @@ export function plainName(name: string): string {
   return isAscii(plain) ? plain : domainToASCII(plain) || plain;
 }
 
-/** A name without the dots of the root at its end. */
+/** A name without trailing dots. */
 export function withoutLastDots(name: string): string {
   return name.replace(/\.+$/, '');
 }
 
-/** True for a text that can stand in a certificate as a name. */
+/** Whether a text can be a name in a certificate. */
 export function isAscii(text: string): boolean {
   return Buffer.byteLength(text) === text.length;
 }
@@ -54,7 +54,7 @@ export function hostOf(place: string): string {
   return isIP(place) === 0 ? place.replace(/:[0-9]*$/, '') : place;
 }
 
-/** A host's name and its first label, which stands for it wherever its domain is searched. */
+/** A host's name and its first label, which resolves to it wherever its domain is searched. */
 export function withFirstLabel(name: string): readonly string[] {
   if (name === '') return [];
   return isAddress(name) ? [name] : [name, name.split('.', 1)[0] ?? ''].filter(Boolean);

@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises';
 import { posix } from 'node:path';
 
-/** The part of a file's status that decides. */
+/** The part of a file's status that is checked. */
 export interface PathStatus {
   readonly dev: number;
   readonly ino: number;
@@ -16,7 +16,7 @@ export interface PathStatus {
 /** The status of a path itself: a link is not followed. */
 export type Look = (path: string) => Promise<PathStatus>;
 
-/** One path in the one spelling in which it is compared: as the engine would clean it. */
+/** The canonical spelling of a path, in which it is compared: as the engine cleans it. */
 export function normalHostPath(path: string): string {
   return posix.normalize(path).replace(/(.)\/$/, '$1');
 }
@@ -58,7 +58,7 @@ export async function hostPathReason(
 function directoryReason(status: PathStatus, places: ReadonlySet<string>): string | undefined {
   if (status.isSymbolicLink()) return 'is a symbolic link';
   if (!status.isDirectory()) return 'is not a directory';
-  // of an access control list, the mask stands in the group's place
+  // with an access control list, the group bits are its mask
   if (status.uid !== 0 || (status.mode & 0o022) !== 0) {
     return 'must belong to root and be writable by root alone';
   }
@@ -74,7 +74,7 @@ function directoriesAbove(path: string): readonly string[] {
   return directories;
 }
 
-/** The same directory may be mounted under a second name, so names alone do not tell. */
+/** The same directory may be mounted under a second name, so comparing names is not enough. */
 async function placesOf(paths: readonly string[], look: Look): Promise<ReadonlySet<string>> {
   const looks = paths.map((path) => look(path).then(placeOf, () => undefined));
   return new Set((await Promise.all(looks)).filter((place) => place !== undefined));

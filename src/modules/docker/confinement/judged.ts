@@ -1,4 +1,4 @@
-/** What of a module's create options is judged, and by which settings: for the service and for `config check`. */
+/** The confinement of a module's create options, for the service and for `config check`. */
 import { posix } from 'node:path';
 import { type ModuleSettings, withoutMountsOf } from '../create-options/create-options.ts';
 import type { JsonObject } from '../engine.ts';
@@ -11,7 +11,7 @@ interface Sockets {
   readonly workload: string;
 }
 
-/** What create options are judged by. */
+/** The settings that decide whether create options are confined. */
 export interface JudgedBy {
   readonly config: {
     readonly allowedBinds: readonly string[];
@@ -25,7 +25,7 @@ export interface JudgedBy {
   readonly cgroupVersion: CgroupVersion;
 }
 
-/** The create options without the mounts of sockets, which agents add and the runtime makes itself. */
+/** The create options without the socket mounts, which agents add and the runtime adds itself. */
 export function ownOptions(
   { config }: Pick<JudgedBy, 'config'>,
   settings: ModuleSettings,
@@ -36,12 +36,12 @@ export function ownOptions(
   return withoutMountsOf(settings.createOptions, paths);
 }
 
-/** The create options of a module that has only what the configuration lists. */
+/** The create options of a confined module: without the engine's defaults. */
 export function confinedOptions(by: JudgedBy, settings: ModuleSettings): JsonObject {
   return withoutEngineDefaults(ownOptions(by, settings), by.cgroupVersion);
 }
 
-/** Why a module reaches outside its container, one text per reason; InvalidArgs for a mistake. */
+/** Why a module needs elevation, one text per reason; InvalidArgs for a mistake. */
 export function reachReasons(by: JudgedBy, settings: ModuleSettings): readonly string[] {
   const { config, validate } = by;
   const { allowedBinds, allowedPorts, network } = config;

@@ -1,31 +1,31 @@
-/** What create options have that a module without elevation may not have. */
+/** Create options that a module without elevation may not have. */
 import { quoted, shown } from '../../../quoted.ts';
 import { explainType, type Violation } from '../../../service/config/schema-errors.ts';
 import { parsePointer, valueAt } from '../../../service/config/schema-keys.ts';
 import { compile } from '../../../service/config/schema-validator.ts';
 import { createOptionsSchema } from '../create-options/create-options-schema.ts';
 
-/** One thing in create options that does not fit. */
+/** A create option that violates the schema. */
 export interface Misfit {
   readonly text: string;
-  /** Whether no engine would take it, so that elevation does not help. */
+  /** Whether no engine would accept it, so that elevation does not help. */
   readonly isMistake: boolean;
 }
 
-/** Says what in create options does not fit a schema; nothing when they do. */
+/** Returns the violations of a schema by create options. */
 export type Validate = (createOptions: unknown) => readonly Misfit[];
 
-/** What reaches outside the container, or is not known not to. */
+/** An option that reaches outside the container, or may do so. */
 export function reachingOut(text: string): Misfit {
   return { text, isMistake: false };
 }
 
-/** What no engine would take. */
+/** An option that no engine would accept. */
 export function mistake(text: string): Misfit {
   return { text, isMistake: true };
 }
 
-/** The keywords of the schema that are about what reaches out. */
+/** The keywords of the schema whose violation needs elevation. */
 const aboutReach: ReadonlySet<string> = new Set([
   'enum',
   'const',
@@ -39,7 +39,7 @@ export function createOptionsValidator(): Validate {
   const check = compile(createOptionsSchema);
   return (createOptions) => {
     const violations = check(createOptions);
-    // a name is reported by itself and as one of its object
+    // a name is reported on its own and as a member of its object
     const names = violations.filter(({ keyword }) => keyword === 'propertyNames');
     const isOfName = (one: Violation, { schemaPath }: Violation): boolean =>
       one.schemaPath.startsWith(`${schemaPath}/`);
@@ -59,7 +59,7 @@ function isMistake({ keyword, params, schemaPath }: Violation): boolean {
   return !isOtherSpelling(String(params['additionalProperty']), schemaPath);
 }
 
-/** Whether the engine would take a name for one that it knows in this place: it folds letters. */
+/** Whether the engine would read a name as a member that it knows here: it ignores case. */
 function isOtherSpelling(name: string, schemaPath: string): boolean {
   let place: unknown = createOptionsSchema;
   for (const key of schemaPath.split('/').slice(1, -1)) place = memberOf(place, key);
@@ -73,7 +73,7 @@ function memberOf(value: unknown, key: string): unknown {
   return new Map<string, unknown>(Object.entries(value)).get(key);
 }
 
-/** Where it is, down to the member, as jq and Go write it. */
+/** The path of a member, in the notation of jq and Go. */
 function placeOf({ instancePath, params }: Violation, createOptions: unknown): string {
   const name = params['additionalProperty'] ?? params['propertyName'];
   const path = parsePointer(instancePath, createOptions);

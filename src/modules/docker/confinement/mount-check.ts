@@ -1,4 +1,4 @@
-/** The look at what a module mounts: after its creation is authorized, and again before every start. */
+/** Checks the mounts of a module: after its creation is authorized, and again before every start. */
 import { ServiceError } from '../../../errors.ts';
 import type { ContainerEngine, JsonObject, Volume } from '../engine.ts';
 import { moduleLabel } from '../labels.ts';
@@ -19,7 +19,7 @@ export interface MountSource {
   readonly createOptions: JsonObject;
 }
 
-/** AccessDenied for a host path that somebody but root could exchange. Without an engine: it knows of more such paths. */
+/** AccessDenied for a host path that another user than root could replace. Without the engine, which reports further ones. */
 export async function refuseHostPaths(
   { name, createOptions }: MountSource,
   { allowedBinds }: MountConfig,
@@ -32,7 +32,7 @@ export async function refuseHostPaths(
   }
 }
 
-/** Makes the volumes that are missing; AccessDenied for a host path or a volume that the module may not have. */
+/** Creates missing volumes; AccessDenied for a host path or a volume that the module may not have. */
 export async function checkMounts(
   source: MountSource,
   { config, engine }: { readonly config: MountConfig; readonly engine: VolumeEngine },
@@ -71,7 +71,7 @@ async function ensureVolume(
   const found = await engine.findVolume(name, signal);
   if (found !== undefined) return found;
   await engine.createVolume({ name, labels: { ...labels, [moduleLabel]: module } }, signal);
-  // the engine returns one that somebody else has made meanwhile as if it had made it
+  // the engine returns a volume that another client created meanwhile as if it were new
   const made = await engine.findVolume(name, signal);
   if (made === undefined) {
     throw new ServiceError('Unavailable', `volume ${JSON.stringify(name)} was removed`);
@@ -93,7 +93,7 @@ function volumeReason(
   return `${shown} was not made for this module and is not in allowed_volumes`;
 }
 
-/** Where containers write on the host: the engine's own directory, and what volumes stand for. */
+/** Where containers write on the host: the engine's own directory, and those of volumes. */
 async function writableIn(
   engine: VolumeEngine,
   { allowedVolumes }: MountConfig,

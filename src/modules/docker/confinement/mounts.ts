@@ -1,4 +1,4 @@
-/** What the create options of a module mount, and the form in which the engine gets it. */
+/** The mounts in the create options of a module, and the form in which the engine gets them. */
 
 import { quoted } from '../../../quoted.ts';
 import { memberArray, memberObject } from '../create-options/create-options.ts';
@@ -12,7 +12,7 @@ export interface VolumeRequest {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** The mounts of create options by what they lead to. */
+/** The mounts of create options by the kind of their source. */
 export interface MountRequests {
   /** In the spelling of `normalHostPath`. */
   readonly hostPaths: readonly string[];
@@ -73,8 +73,8 @@ function mountMisfit(type: unknown, source: string): Misfit {
 }
 
 /**
- * The create options with every host path as one of `Mounts` in the spelling that was judged: another one of the
- * same path may lead elsewhere, and of `Binds` the engine would make what is missing, at every start, as root.
+ * The create options with every host path as one of `Mounts` in the spelling that was checked: another spelling of the
+ * same path may lead elsewhere, and for `Binds` the engine would create missing directories, at every start, as root.
  */
 export function withHostMounts(createOptions: JsonObject): JsonObject {
   const hostConfig = memberObject(createOptions, 'HostConfig');
@@ -100,12 +100,12 @@ function withNormalSource(mount: unknown): unknown {
   return { ...memberObject({ mount }, 'mount'), Source: normalHostPath(source) };
 }
 
-/** One path alone is where an anonymous volume appears. */
+/** A single path is the target of an anonymous volume. */
 function isAnonymous(bind: string): boolean {
   return !bind.includes(':');
 }
 
-/** A bind of the form that engines know, undefined for any other text. */
+/** A bind in the form of the engine, undefined for any other text. */
 function parseBind(text: string): Bind | undefined {
   const [source = '', target = '', options, ...rest] = text.split(':');
   if (rest.length > 0 || target === '') return undefined;

@@ -3,7 +3,7 @@ import { memberArray, memberObject } from '../create-options/create-options.ts';
 import type { JsonObject } from '../engine.ts';
 import { type Misfit, mistake, reachingOut } from './misfit.ts';
 
-/** The ports below this one are those of services that people trust by their number. */
+/** Ports below this one belong to services that clients trust by their number. */
 const firstFree = 1024;
 const last = 65_535;
 

@@ -1,18 +1,16 @@
 /**
- * What a module may ask of the engine without being elevated, as an allow list: what is not here could
- * reach outside the container, or is not known not to. Mounts, host ports and networks are limited further by
- * modules.yaml.
- * The engine reads the names of members without regard to case, which is one more reason to list what is
- * allowed and not what is forbidden.
+ * The create options that need no elevation, as an allow list: all others reach outside the container, or may do so.
+ * Mounts, host ports and networks are limited further by modules.yaml. The engine ignores the case of member names, which
+ * a list of forbidden ones would have to follow.
  *
- * The keyword says what a value that does not fit is: `enum`, `const`, `not`, `maxItems` and `maxProperties`
- * are about what reaches out; all others, an unknown member too, are about a mistake. Members of the engine's
- * that reach out are here with the engine's default, which asks for nothing.
+ * A violation of `enum`, `const`, `not`, `maxItems` or `maxProperties` means that the value needs elevation; that of any
+ * other keyword, and an unknown member, is a mistake. Members that need elevation are listed with the engine's default,
+ * which has no effect.
  */
 const text = { type: 'string' } as const;
 const flag = { type: 'boolean' } as const;
 const amount = { type: 'integer', minimum: 0 } as const;
-/** -1 is the engine's word for no limit. */
+/** -1 means no limit to the engine. */
 const limit = { type: 'integer', minimum: -1 } as const;
 const texts = { type: 'array', items: text } as const;
 const textMap = { type: 'object', additionalProperties: text } as const;
@@ -21,11 +19,11 @@ const no = { type: 'boolean', const: false } as const;
 const none = { type: 'integer', const: 0 } as const;
 const nothing = { type: 'array', maxItems: 0 } as const;
 const noMembers = { type: 'object', maxProperties: 0 } as const;
-/** What is negative reaches out. */
+/** Negative values need elevation. */
 const fromNone = { type: 'integer', not: { type: 'integer', exclusiveMaximum: 0 } } as const;
 const reachingOut = { not: {} } as const;
 const command = { anyOf: [text, texts] } as const;
-// Each host path among them is looked up.
+// each host path among them is checked
 const mostMounts = 128;
 const portSet = {
   type: 'object',
@@ -39,7 +37,7 @@ function closed<const P extends Readonly<Record<string, object>>>(properties: P)
   return { type: 'object', additionalProperties: false, properties } as const;
 }
 
-/** One of these; `known` are those that the engine has besides. */
+/** One of these; `known` are the engine's other values. */
 function choice<const V extends readonly string[]>(values: V, known: readonly string[]) {
   return {
     type: 'string',
@@ -66,7 +64,7 @@ const mount = {
     }),
     VolumeOptions: closed({
       NoCopy: flag,
-      // one of these says whose a volume is
+      // one of these labels names the owner of a volume
       Labels: { ...textMap, propertyNames: { not: { pattern: '^org\\.iotedge\\.' } } },
       DriverConfig: closed({ Name: noText, Options: noMembers }),
       Subpath: noText,
@@ -129,11 +127,11 @@ const hostConfig = closed({
   KernelMemoryTCP: none,
   Links: nothing,
   LogConfig: closed({
-    // not the journal: what a module prints would push out what the machine has to say
+    // not the journal: the output of a module would displace the records of the machine
     Type: { type: 'string', enum: ['', 'json-file', 'local', 'none'] },
     Config: logOptions,
   }),
-  // an empty list unmasks, so there is no default that may be written
+  // an empty list unmasks, so there is no harmless default
   MaskedPaths: reachingOut,
   Memory: amount,
   MemoryReservation: amount,
@@ -143,7 +141,7 @@ const hostConfig = closed({
   NanoCpus: amount,
   NetworkMode: text,
   OomKillDisable: no,
-  // the lower, the more of the others are killed before
+  // the lower, the more of the other processes are killed first
   OomScoreAdj: fromNone,
   PidMode: noText,
   PidsLimit: limit,

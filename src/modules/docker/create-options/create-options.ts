@@ -5,13 +5,13 @@ import type { JsonObject, RegistryAuth } from '../engine.ts';
 import { type ImagePullPolicy, parseImageDigest, parsePullPolicy } from './image-policy.ts';
 import { engineRestartPolicy } from './restart-policy.ts';
 
-/** The `docker` configuration of a module: what ModuleSpec calls `settings`. */
+/** The `docker` configuration of a module: `settings` in a ModuleSpec. */
 export interface ModuleSettings {
   readonly image: string;
   /** The engine's create request as the user wrote it, without members that are null. */
   readonly createOptions: JsonObject;
   readonly auth: RegistryAuth | undefined;
-  /** What the image must be, as the registry names it (`sha256:…`); undefined takes what the reference stands for. */
+  /** The demanded digest of the image at its registry (`sha256:…`); undefined accepts any. */
   readonly imageDigest?: string | undefined;
   /** Undefined is `on-create`. */
   readonly imagePullPolicy?: ImagePullPolicy | undefined;
@@ -19,7 +19,7 @@ export interface ModuleSettings {
   readonly restartPolicy?: RestartPolicy | undefined;
 }
 
-// Far above what any module needs: whoever may call reaches this, and each value costs time that all others wait.
+// far above what any module needs: any caller reaches this, and each value delays all others
 const mostValues = 4096;
 const deepest = 32;
 const settingKeys = [
@@ -53,12 +53,12 @@ export function parseSettings(value: unknown): ModuleSettings {
   };
 }
 
-/** The members that are not null: clients write null for what is not set. */
+/** The members that are not null: clients write null for unset ones. */
 function given(object: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(object).filter(([, member]) => member !== null));
 }
 
-/** Settings in the form that `parseSettings` reads, without what was not given. */
+/** Settings in the form that `parseSettings` reads, without unset members. */
 export function settingsJson(settings: ModuleSettings) {
   const { image, createOptions, auth, imageDigest, imagePullPolicy, restartPolicy } = settings;
   return {
@@ -71,12 +71,12 @@ export function settingsJson(settings: ModuleSettings) {
   };
 }
 
-/** When the module is started again after it ended by itself. */
+/** When the module is restarted after it ended by itself. */
 export function restartPolicyOf({ restartPolicy, createOptions }: ModuleSettings): RestartPolicy {
   return restartPolicy ?? engineRestartPolicy(createOptions) ?? 'always';
 }
 
-/** True for a text that may be an image reference; the engine knows the rest. */
+/** Whether a text may be an image reference; the engine checks the rest. */
 function isImage(text: string): boolean {
   return IMAGE.test(text) && !text.split('/').some((part) => part === '' || /^\.+$/.test(part));
 }
@@ -86,15 +86,15 @@ function parseCreateOptions(value: unknown): JsonObject {
   const parsed = typeof value === 'string' ? parseJson(value, 'createOptions') : value;
   const bounded = withoutNulls(objectAt(parsed, 'createOptions'), { values: mostValues }, deepest);
   const options = objectAt(bounded, 'createOptions');
-  // in whichever letters the engine would take it
+  // in any case of letters that the engine accepts
   const lines = Object.keys(options).flatMap((key) =>
     /^env$/iu.test(key) ? memberArray(options, key) : [],
   );
   if (lines.some((line) => typeof line === 'string' && !isVariable(line))) {
-    // The engine would quote the line when it refuses it.
+    // the engine would quote the line when it refuses it
     refuse('createOptions.Env holds a line that is no variable');
   }
-  engineRestartPolicy(options); // one that is none is a mistake of the caller's
+  engineRestartPolicy(options); // throws for an unknown one
   return options;
 }
 
@@ -102,7 +102,7 @@ function isVariable(line: string): boolean {
   return line !== '' && !line.startsWith('=') && !line.includes('\0');
 }
 
-/** The engine's clients write null for what is not set. InvalidArgs for what is too deep or too much. */
+/** Without members that are null: the engine's clients write null for unset ones. InvalidArgs for too deep or too many values. */
 function withoutNulls(value: unknown, left: { values: number }, depth: number): unknown {
   if (--left.values < 0) refuse(`createOptions holds more than ${mostValues} values`);
   if (typeof value !== 'object' || value === null) return value;
@@ -134,7 +134,7 @@ function parseJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    // The parser's message quotes the text, which may hold a password.
+    // the parser's message quotes the text, which may contain a password
     throw new ServiceError('InvalidArgs', `${what} is not JSON`, {
       cause: cause instanceof Error ? cause.name : undefined,
     });
@@ -155,19 +155,19 @@ function refuse(message: string): never {
   throw new ServiceError('InvalidArgs', message);
 }
 
-/** The member of an object as an object, empty when it is none. */
+/** The member of an object as an object, empty when it is not one. */
 export function memberObject(object: JsonObject, key: string): JsonObject {
   const member = Object.hasOwn(object, key) ? object[key] : undefined;
   return isObject(member) ? member : {};
 }
 
-/** The member of an object as an array, empty when it is none. */
+/** The member of an object as an array, empty when it is not one. */
 export function memberArray(object: JsonObject, key: string): readonly unknown[] {
   const member = Object.hasOwn(object, key) ? object[key] : undefined;
   return Array.isArray(member) ? member : [];
 }
 
-/** The create options without the mounts whose source or target is one of these paths: the runtime makes those itself. */
+/** The create options without the mounts whose source or target is one of these paths: the runtime adds those itself. */
 export function withoutMountsOf(options: JsonObject, paths: ReadonlySet<string>): JsonObject {
   const hostConfig = memberObject(options, 'HostConfig');
   const binds = memberArray(hostConfig, 'Binds');

@@ -1,15 +1,15 @@
-/** Which image a module is made from, and when the registry is asked for it. */
+/** The image of a module, and when it is pulled. */
 import { ServiceError } from '../../../errors.ts';
 import { quoted } from '../../../quoted.ts';
 import type { Image } from '../engine.ts';
 
 /**
- * `on-create`: a tag is asked for when the module is made; after that the engine's image is used for as long as
- * there is one. `never`: the engine has the image or the module is not made.
+ * `on-create`: a tag is pulled when the module is created; after that the engine's image is used as long as it exists.
+ * `never`: without an image of the engine the creation fails.
  */
 export type ImagePullPolicy = 'on-create' | 'never';
 
-/** What the image of a module must be. */
+/** The image that a module demands. */
 export interface WantedImage {
   readonly image: string;
   readonly imageDigest?: string | undefined;
@@ -25,7 +25,7 @@ export function parsePullPolicy(value: unknown): ImagePullPolicy {
   throw new ServiceError('InvalidArgs', 'imagePullPolicy is neither on-create nor never');
 }
 
-/** The digest of an image that the reference does not contradict, or InvalidArgs. */
+/** The demanded digest of an image; InvalidArgs when the reference has another one. */
 export function parseImageDigest(value: unknown, image: string): string {
   if (typeof value !== 'string' || !DIGEST.test(value)) {
     throw new ServiceError('InvalidArgs', 'digest is not sha256: and 64 hexadecimal digits');
@@ -43,12 +43,12 @@ function digestOf(reference: string): string | undefined {
   return at === -1 ? undefined : reference.slice(at + 1);
 }
 
-/** Whether an image of the engine is the one that is wanted. */
+/** Whether an image of the engine has the demanded digest. */
 export function isWanted({ imageDigest }: WantedImage, { id, digests }: Image): boolean {
   return imageDigest === undefined || id === imageDigest || digests.includes(imageDigest);
 }
 
-/** Whether the same reference can stand for another image later: then the registry is asked when a module is made. */
+/** Whether the reference may name another image later: then it is pulled when a module is created. */
 export function mayMove({ image, imageDigest, imagePullPolicy }: WantedImage): boolean {
   if (imagePullPolicy === 'never') return false;
   return imageDigest === undefined && digestOf(image) === undefined;

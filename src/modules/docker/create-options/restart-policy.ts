@@ -11,7 +11,7 @@ const enginePolicies: ReadonlyMap<unknown, RestartPolicy | undefined> = new Map(
   ['on-failure', 'on-failure'],
 ]);
 
-/** The policy that stands for the engine's one in create options, undefined when they ask for none; InvalidArgs. */
+/** The policy for the engine's one in create options, undefined when they have none; InvalidArgs. */
 export function engineRestartPolicy(createOptions: JsonObject): RestartPolicy | undefined {
   const asked = hostConfigs(createOptions).flatMap(([, hostConfig]) =>
     Object.entries(hostConfig).filter(isPolicy),
@@ -20,7 +20,7 @@ export function engineRestartPolicy(createOptions: JsonObject): RestartPolicy | 
   return policy;
 }
 
-/** The create options without the engine's restart policy, in whichever letters the engine would take it. */
+/** The create options without the engine's restart policy, in any case of letters that the engine accepts. */
 export function withoutEnginePolicy(createOptions: JsonObject): JsonObject {
   const changed = hostConfigs(createOptions).map(([key, hostConfig]) => {
     const kept = Object.entries(hostConfig).filter((member) => !isPolicy(member));
@@ -29,7 +29,7 @@ export function withoutEnginePolicy(createOptions: JsonObject): JsonObject {
   return { ...createOptions, ...Object.fromEntries(changed) };
 }
 
-/** The members that the engine reads as `HostConfig`: it knows them in any letters. */
+/** The members that the engine reads as `HostConfig`: in any case of letters. */
 function hostConfigs(createOptions: JsonObject): readonly (readonly [string, object])[] {
   return Object.entries(createOptions).flatMap(([key, value]) =>
     /^hostconfig$/iu.test(key) && typeof value === 'object' && value !== null ? [[key, value]] : [],

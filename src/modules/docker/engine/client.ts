@@ -1,13 +1,13 @@
 /**
- * The engine's client leaves a request without an answer when the connection is cut in the middle of one, and lets
- * only some requests be aborted. So every answer is taken from it as a stream, which knows its end, and read here,
- * and every request ends with the signal that its client was opened with.
+ * The engine's client never settles a request whose connection is cut during the response, and can abort only some
+ * requests. So every response is taken from it as a stream, which reports its end, and read here, and every request ends
+ * with the signal that its client was opened with.
  */
 import { Agent, IncomingMessage } from 'node:http';
 import { callbackify, promisify } from 'node:util';
 import type Docker from 'dockerode';
 
-// A connection for each request: the engine may close one that is kept just when it is used again.
+// one connection per request: the engine may close an idle one just when it is reused
 const agent = new Agent({ keepAlive: false });
 
 type Dial = Docker['modem']['dial'];
@@ -15,11 +15,11 @@ type Dialled = Parameters<Dial>[0];
 
 const everyStatus = new Proxy<NonNullable<Dialled['statusCodes']>>({}, { get: () => true });
 
-/** A client each of whose requests settles: with the engine's answer, with the end of the connection or with the signal. */
+/** A client whose requests always settle: with the engine's response, the end of the connection or the signal. */
 export async function openClient(socketPath: string, signal: AbortSignal): Promise<Docker> {
-  // It takes a quarter of a second of processor time to load, so it is loaded when first needed.
+  // loading it takes a quarter of a second of processor time, so it is loaded when first needed
   const { default: Client } = await import('dockerode');
-  // An empty host keeps the client from turning to DOCKER_HOST.
+  // an empty host prevents the client from using DOCKER_HOST
   const options = { socketPath, host: '', protocol: 'http', agent } as const;
   const docker = new Client(options);
   const { modem } = docker;
@@ -32,7 +32,7 @@ export async function openClient(socketPath: string, signal: AbortSignal): Promi
   return docker;
 }
 
-/** The stream that was asked for, or the JSON that the answer holds; an error with `statusCode` and `json` otherwise. */
+/** The requested stream, or the JSON of the response; rejects with an error that has `statusCode` and `json`. */
 async function answerTo(request: Dialled, response: unknown): Promise<unknown> {
   if (!(response instanceof IncomingMessage))
     throw new TypeError('the engine client answered no stream');
@@ -51,6 +51,6 @@ async function readJson(response: IncomingMessage): Promise<object> {
     const value: unknown = JSON.parse(Buffer.concat(chunks).toString());
     return typeof value === 'object' && value !== null ? value : {};
   } catch {
-    return {}; // most answers without content
+    return {}; // most responses without content
   }
 }

@@ -30,7 +30,7 @@ import { messageOf, statusOf, translate, translatePull, unreachableEngine } from
 
 const answerMs = 60_000;
 const noticeMs = 10_000;
-/** What changes how a container is: not what its health check does, a thousand times a second if it likes. */
+/** The events that change the state of a container: not those of its health check commands, which may be frequent. */
 const followedEvents =
   'create start stop die destroy remove pause unpause rename update health_status'.split(' ');
 const listening = 'listening to the container engine';
@@ -38,14 +38,14 @@ const listening = 'listening to the container engine';
 /** An engine that speaks the Docker API on a unix socket. */
 export class DockerEngine implements ContainerEngine {
   #socketPath: string;
-  /** One network after the other: the engine would make two of one name for two concurrent requests. */
+  /** One network at a time: the engine would create two of one name for two concurrent requests. */
   readonly #networks = new Mutex();
 
   constructor(socketPath: string) {
     this.#socketPath = socketPath;
   }
 
-  /** Asks an engine on another socket from now on; what was asked before ends where it began. */
+  /** Uses an engine on another socket from now on; pending requests complete on the previous one. */
   use(socketPath: string): void {
     this.#socketPath = socketPath;
   }
@@ -77,7 +77,7 @@ export class DockerEngine implements ContainerEngine {
   }
 
   async pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<void> {
-    // The client takes an image's parts from the first argument and its credentials from the second.
+    // the client takes the reference from the first argument and the credentials from the second
     const authconfig = options.auth === undefined ? {} : { authconfig: options.auth };
     const socketPath = this.#socketPath;
     try {
@@ -212,7 +212,7 @@ export class DockerEngine implements ContainerEngine {
   async listen(signal: AbortSignal): Promise<AsyncIterable<string>> {
     const label = [`${ownerLabel}=${owner}`];
     const filters = JSON.stringify({ type: ['container'], label, event: followedEvents });
-    // Only the beginning of the stream has a deadline.
+    // only the beginning of the stream has a deadline
     const late = new AbortController();
     // not disposed of: the stream ends with it, after this has returned
     const ending = new JoinedSignal([signal, late.signal]).signal;
@@ -232,7 +232,7 @@ export class DockerEngine implements ContainerEngine {
     }
   }
 
-  /** What is asked together, with one deadline: the client has none of its own. */
+  /** Requests that share a deadline: the client has none. */
   async #ask<T>(
     doing: string,
     limitMs: number,
@@ -264,7 +264,7 @@ async function* namesOf(
   throw unreachableEngine(socketPath, 'ECONNRESET');
 }
 
-/** The engine would also take the beginning of another container's id for a name. */
+/** The engine would also accept the beginning of another container's id as a name. */
 async function findNamed(docker: Docker, name: string) {
   try {
     const found = await docker.getContainer(name).inspect();
@@ -291,13 +291,13 @@ async function ignoring(statuses: readonly number[], request: Promise<unknown>):
 async function createNetwork(docker: Docker, network: Network) {
   const body = {
     Name: network.name,
-    CheckDuplicate: true, // engines before 25 do not do so by themselves
+    CheckDuplicate: true, // engines before 25 do not check by default
     Driver: 'bridge',
     Labels: { [ownerLabel]: owner },
     ...(network.ipv6 !== undefined && { EnableIPv6: network.ipv6 }),
     ...(network.ipam !== undefined && { IPAM: network.ipam }),
   };
-  // 409: somebody else was faster.
+  // 409: another client was faster
   await ignoring([409], docker.createNetwork(body));
 }
 

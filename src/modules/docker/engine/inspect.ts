@@ -8,7 +8,7 @@ import type {
 import type { EngineSystem, Image, Renamed, Volume } from '../engine.ts';
 import { digestLabel, moduleLabel, owner, ownerLabel } from '../labels.ts';
 
-/** What the engine's answer about a container means to us. */
+/** Converts the engine's description of a container. */
 export function containerOf(answer: Docker.ContainerInspectInfo): Instance {
   const labels = new Map(Object.entries(answer.Config.Labels ?? {}));
   return {
@@ -22,7 +22,7 @@ export function containerOf(answer: Docker.ContainerInspectInfo): Instance {
   };
 }
 
-/** What the engine's answer about an image means to us. */
+/** Converts the engine's description of an image. */
 export function imageOf({ Id, RepoDigests }: Docker.ImageInspectInfo): Image {
   const digests = (RepoDigests ?? []).map((reference) =>
     reference.slice(reference.indexOf('@') + 1),
@@ -30,14 +30,14 @@ export function imageOf({ Id, RepoDigests }: Docker.ImageInspectInfo): Image {
   return { id: Id, digests };
 }
 
-/** A container that was made for another module is not this one's, whatever it is called now. */
+/** A container that was created for another module does not belong to this one, whatever its name is now. */
 function isNamedFor(module: string | undefined, name: string): boolean {
   return module === undefined || name === `/${module}`;
 }
 
 /**
- * The container among those of ours that was made for a module, under another name; one that does not say for which it
- * was made is known by its id.
+ * The container of ours that was created for a module and has another name; one without a label of its module is
+ * recognized by its id.
  */
 export function renamedOf(
   found: readonly Docker.ContainerInfo[],
@@ -53,7 +53,7 @@ export function renamedOf(
   return { id: renamed.Id, name: renamed.Names[0]?.replace(/^\//, '') ?? '' };
 }
 
-/** What the engine's answer about a volume means to us. */
+/** Converts the engine's description of a volume. */
 export function volumeOf(answer: Docker.VolumeInspectInfo): Volume {
   return {
     name: answer.Name,
@@ -67,7 +67,7 @@ export function volumeOf(answer: Docker.VolumeInspectInfo): Volume {
 function stateOf(state: Docker.ContainerInspectInfo['State']): InstanceState {
   switch (state.Status) {
     case 'created':
-      // A container whose start failed is `created` too, with the exit code of the attempt.
+      // a container whose start failed is `created` too, with the exit code of the attempt
       return { kind: 'created' };
     case 'running':
     case 'paused':
@@ -110,7 +110,7 @@ function objectIn(value: object, key: string): object {
   return typeof member === 'object' && member !== null ? member : {};
 }
 
-/** What the engine's answer about the machine means to us. */
+/** Converts the engine's description of the machine. */
 export function systemOf(answer: unknown): EngineSystem {
   const members = new Map(
     typeof answer === 'object' && answer !== null ? Object.entries(answer) : [],

@@ -8,7 +8,7 @@ export function withTag(reference: string): string {
   return last.includes(':') || last.includes('@') ? reference : `${reference}:latest`;
 }
 
-/** Reads the answer to a pull to its end, or throws what went wrong in it. */
+/** Reads the response to a pull to its end; throws the failure reported in it. */
 export async function followPull(
   stream: AsyncIterable<unknown>,
   image: string,

@@ -2,7 +2,7 @@ import { ServiceError } from '../../../errors.ts';
 
 const longestLineBytes = 1 << 20;
 
-/** The JSON objects of a stream that holds one per line; lines that are none are left out. */
+/** The JSON objects of a stream with one per line; other lines are skipped. */
 export async function* jsonLines(stream: AsyncIterable<unknown>): AsyncGenerator<object> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of stream) {
@@ -25,7 +25,7 @@ function* parsed(line: Buffer): Generator<object> {
     const value: unknown = JSON.parse(line.toString());
     if (typeof value === 'object' && value !== null) yield value;
   } catch {
-    // A line that is cut off when the engine goes away; the end of the stream tells the rest.
+    // a line that was cut off by the loss of the engine, which ends the stream too
   }
 }
 
@@ -65,7 +65,7 @@ export async function lastLines(parts: AsyncIterable<Buffer>, maxBytes: number):
   let size = 0;
   let cut = false;
   for await (const part of parts) {
-    // Parts are views of larger chunks; a copy lets those go.
+    // parts are views of larger chunks, which a copy does not retain
     kept.push(Buffer.from(part));
     size += part.length;
     for (let first = kept[0]; first !== undefined && size - first.length > maxBytes; ) {

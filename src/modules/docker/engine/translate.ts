@@ -1,9 +1,9 @@
 import { type ErrorCode, ServiceError, systemCode } from '../../../errors.ts';
 
-/** A message may quote what a module is made from, and goes to the journal at every attempt. */
+/** A message may quote the configuration of a module, and is logged at every attempt. */
 const longestMessage = 1024;
 
-/** What an error from the engine's client may carry. */
+/** The parts of an error of the engine's client. */
 interface EngineFailure {
   readonly statusCode: number | undefined;
   readonly code: string | undefined;
@@ -23,25 +23,25 @@ function failureOf(error: unknown): EngineFailure {
   };
 }
 
-/** The HTTP status that an engine error carries, undefined when the engine did not answer. */
+/** The HTTP status of an engine's error, undefined when there was no response. */
 export function statusOf(error: unknown): number | undefined {
   return failureOf(error).statusCode;
 }
 
-/** 409 is a conflict with what else goes on, such as a removal: it may be tried again later. */
+/** 409 is a conflict with a concurrent request, such as a removal: it may be retried later. */
 const codeByStatus: Readonly<Record<number, ErrorCode>> = {
   400: 'InvalidArgs',
   404: 'NotFound',
 };
 
-/** What was asked of an engine, and where that is. */
+/** A request to an engine, for messages. */
 export interface Asked {
   /** Such as `starting "hub"`. */
   readonly doing: string;
   readonly socketPath: string;
 }
 
-/** The failure of an operation in the words of this project. */
+/** Converts a failure of the engine's client to an error of this service. */
 export function translate(error: unknown, asked: Asked, signal?: AbortSignal): ServiceError {
   if (error instanceof ServiceError) return error;
   if (signal?.aborted === true) return aborted(signal, asked);
@@ -54,8 +54,8 @@ export function translate(error: unknown, asked: Asked, signal?: AbortSignal): S
 }
 
 /**
- * Whatever an engine is asked while it is away, and however that shows, it is one failure and reads the same: the socket,
- * what to look at, and what the system said.
+ * The error for an unreachable engine, the same for all requests and symptoms: the socket, a hint, and the system's error
+ * code.
  */
 export function unreachableEngine(socketPath: string, code: string): ServiceError {
   const hint = hints[code] ?? 'is it installed and running?';
@@ -78,8 +78,8 @@ function aborted(signal: AbortSignal, { doing, socketPath }: Asked): ServiceErro
 }
 
 /**
- * The failure of a pull. The engine answers most of what a registry says with 500, or with an `error` in
- * the middle of a successful stream: there is nothing but the text to tell the cases apart.
+ * The error of a failed pull. The engine reports most responses of a registry with status 500, or as an `error` within a
+ * successful stream: only the text distinguishes the cases.
  */
 export function translatePull(message: string, image: string, cause?: unknown): ServiceError {
   const text = `pulling ${JSON.stringify(image)}: ${message.slice(0, longestMessage)}`;
@@ -95,7 +95,7 @@ function pullCode(message: string): ErrorCode {
   return 'Unavailable';
 }
 
-/** The text of an engine error, for `translatePull`. */
+/** The message of an engine's error, for `translatePull`. */
 export function messageOf(error: unknown): string {
   return failureOf(error).message;
 }
