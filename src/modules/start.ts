@@ -9,7 +9,7 @@ import { workloadBackend } from './api/workload-backend.ts';
 import { type Clients, clientsOn } from './clients.ts';
 import type { ModulesConfig } from './config/config.ts';
 import { cgroupVersion } from './docker/confinement/engine-defaults.ts';
-import { createOptionsValidator } from './docker/confinement/misfit.ts';
+import { createOptionsValidator } from './docker/confinement/policy-violation.ts';
 import type { ModuleSettings } from './docker/create-options/create-options.ts';
 import { DockerModules } from './docker/docker-modules.ts';
 import { DockerEngine } from './docker/engine/docker-engine.ts';

@@ -2,9 +2,12 @@
 import { type ModuleName, parseModuleName } from '../../ids.ts';
 import { quoted } from '../../quoted.ts';
 import { type ParseContext, parseAt } from '../../service/config/parse-context.ts';
+import {
+  type ConfinementContext,
+  settingsElevationReasons,
+} from '../docker/confinement/confined-options.ts';
 import { cgroupVersion } from '../docker/confinement/engine-defaults.ts';
-import { type JudgedBy, reachReasons } from '../docker/confinement/judged.ts';
-import { createOptionsValidator } from '../docker/confinement/misfit.ts';
+import { createOptionsValidator } from '../docker/confinement/policy-violation.ts';
 import { type ModuleSettings, parseSettings } from '../docker/create-options/create-options.ts';
 
 /** The module that manages the others. */
@@ -90,7 +93,7 @@ export function parseAgent(
 }
 
 /** The configuration that the agent is checked against. */
-export type AgentRules = JudgedBy['config'] & { readonly allowElevated: boolean };
+export type AgentRules = ConfinementContext['config'] & { readonly allowElevated: boolean };
 
 const optionsPath = ['agent', 'config', 'createOptions'];
 
@@ -118,7 +121,9 @@ function checkReach(
 ): void {
   if (config.allowElevated || Object.keys(settings.createOptions).length === 0) return;
   const by = { config, validate: createOptionsValidator(), cgroupVersion: cgroupVersion() };
-  for (const reason of parseAt(context, optionsPath, () => reachReasons(by, settings)) ?? []) {
+  for (const reason of parseAt(context, optionsPath, () =>
+    settingsElevationReasons(by, settings),
+  ) ?? []) {
     context.warnAt(optionsPath, `the agent will not run without allow_elevated: ${reason}`);
   }
 }

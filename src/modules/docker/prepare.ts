@@ -8,12 +8,12 @@ import { refuseNames, refuseTaken, type Upstream } from '../module-names.ts';
 import type { ModuleSource } from '../module-source.ts';
 import type { InstanceSpec, Refused } from '../supervisor/module-type.ts';
 import {
+  type ConfinementContext,
   confinedOptions,
-  type JudgedBy,
   ownOptions,
-  reachReasons,
+  settingsElevationReasons,
   socketTargets,
-} from './confinement/judged.ts';
+} from './confinement/confined-options.ts';
 import {
   checkMounts,
   refuseHostPaths,
@@ -28,8 +28,9 @@ import { withoutEnginePolicy } from './create-options/restart-policy.ts';
 import { moduleEnvironment } from './environment.ts';
 
 /** Decides whether a module may be created. */
-export interface ElevationParts extends JudgedBy {
-  readonly config: JudgedBy['config'] & Pick<ModulesConfig, 'allowElevated' | 'allowedVolumes'>;
+export interface ElevationParts extends ConfinementContext {
+  readonly config: ConfinementContext['config'] &
+    Pick<ModulesConfig, 'allowElevated' | 'allowedVolumes'>;
 }
 
 /** Dependencies of the preparation of modules. */
@@ -112,7 +113,7 @@ function sourceRefusal(
 
 /** Whether a module reaches outside its container, for authorization. */
 export function isElevated(parts: ElevationParts, settings: ModuleSettings): boolean {
-  return reachReasons(parts, settings).length > 0;
+  return settingsElevationReasons(parts, settings).length > 0;
 }
 
 /** Whether a module is limited to what the configuration allows. */
@@ -123,7 +124,7 @@ function isConfined({ config }: ElevationParts, { elevated }: Pick<ModuleSource,
 /** AccessDenied for a module that reaches outside its container where the configuration forbids it; InvalidArgs. */
 function refuseElevated(parts: ElevationParts, source: ModuleSource): void {
   if (!isConfined(parts, source)) return;
-  const [reason] = reachReasons(parts, source.settings);
+  const [reason] = settingsElevationReasons(parts, source.settings);
   if (reason === undefined) return;
   const why = parts.config.allowElevated ? 'it was authorized as harmless' : 'allow_elevated';
   const text = `module ${JSON.stringify(source.name)} may not be elevated (${why}): ${reason}`;

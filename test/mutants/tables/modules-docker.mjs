@@ -44,7 +44,7 @@ export default [
     suite: 'unit/modules/docker/confinement/mount-check',
   },
   {
-    breaks: 'the engine is given a host path in another spelling than was judged',
+    breaks: 'the engine is given a host path in another spelling than was checked',
     text: "return { ...memberObject({ mount }, 'mount'), Source: normalHostPath(source) };",
     becomes: 'return mount;',
     suite: 'unit/modules/docker/confinement/mount-check',

@@ -2,9 +2,9 @@ import { ServiceError } from '../../../errors.ts';
 import { quoted } from '../../../quoted.ts';
 import { memberObject } from '../create-options/create-options.ts';
 import type { JsonObject } from '../engine.ts';
-import { type Misfit, reachingOut, type Validate } from './misfit.ts';
 import { mountsOf } from './mounts.ts';
-import { portMisfits } from './ports.ts';
+import { needsElevation, type PolicyViolation, type Validate } from './policy-violation.ts';
+import { portViolations } from './ports.ts';
 
 /** The settings that decide whether create options need elevation. */
 export interface ElevationRules {
@@ -26,27 +26,27 @@ export interface ElevationRules {
 export function elevationReasons(options: JsonObject, rules: ElevationRules): readonly string[] {
   const { hostPaths, others } = mountsOf(options);
   const unlisted = hostPaths.filter((path) => !rules.allowedBinds.includes(path));
-  const misfits = [
+  const violations = [
     ...rules.validate(options),
-    ...networkMisfits(options, rules.network),
+    ...networkViolations(options, rules.network),
     ...others,
-    ...unlisted.map((path) => reachingOut(`host path ${quoted(path)} is not in allowed_binds`)),
-    ...portMisfits(options, rules.allowedPorts),
+    ...unlisted.map((path) => needsElevation(`host path ${quoted(path)} is not in allowed_binds`)),
+    ...portViolations(options, rules.allowedPorts),
   ];
-  const wrong = misfits.find(({ isMistake }) => isMistake);
+  const wrong = violations.find(({ isMistake }) => isMistake);
   if (wrong !== undefined) throw new ServiceError('InvalidArgs', wrong.text);
-  return misfits.map(({ text }) => text);
+  return violations.map(({ text }) => text);
 }
 
-function* networkMisfits(options: JsonObject, network: string): Generator<Misfit> {
+function* networkViolations(options: JsonObject, network: string): Generator<PolicyViolation> {
   const mode = memberObject(options, 'HostConfig')['NetworkMode'];
   const modes: readonly unknown[] = [undefined, '', 'default', 'bridge', 'none', network];
   if (!modes.includes(mode)) {
-    yield reachingOut(`HostConfig.NetworkMode ${quoted(String(mode))} is not allowed`);
+    yield needsElevation(`HostConfig.NetworkMode ${quoted(String(mode))} is not allowed`);
   }
   const endpoints = memberObject(memberObject(options, 'NetworkingConfig'), 'EndpointsConfig');
   for (const name of Object.keys(endpoints)) {
     if (name !== network && name !== 'bridge')
-      yield reachingOut(`network ${quoted(name)} is not allowed`);
+      yield needsElevation(`network ${quoted(name)} is not allowed`);
   }
 }

@@ -4,7 +4,7 @@ import { quoted } from '../../../quoted.ts';
 import { memberArray, memberObject } from '../create-options/create-options.ts';
 import type { JsonObject } from '../engine.ts';
 import { normalHostPath } from './host-path.ts';
-import { type Misfit, mistake, reachingOut } from './misfit.ts';
+import { mistake, needsElevation, type PolicyViolation } from './policy-violation.ts';
 
 /** A volume that create options name. */
 export interface VolumeRequest {
@@ -18,7 +18,7 @@ export interface MountRequests {
   readonly hostPaths: readonly string[];
   readonly volumes: readonly VolumeRequest[];
   /** The mounts that are neither. */
-  readonly others: readonly Misfit[];
+  readonly others: readonly PolicyViolation[];
 }
 
 const VOLUME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
@@ -36,13 +36,13 @@ export function mountsOf(createOptions: JsonObject): MountRequests {
   const hostConfig = memberObject(createOptions, 'HostConfig');
   const hostPaths = new Set<string>();
   const volumes = new Map<string, VolumeRequest>();
-  const others: Misfit[] = [];
+  const others: PolicyViolation[] = [];
   for (const text of memberArray(hostConfig, 'Binds')) {
     if (typeof text !== 'string' || isAnonymous(text)) continue;
     const bind = parseBind(text);
     if (bind === undefined) others.push(mistake(`bind ${quoted(text)} is not of the right form`));
     else if (!hasAllowedOptions(bind))
-      others.push(reachingOut(`bind ${quoted(text)} has options that are not allowed`));
+      others.push(needsElevation(`bind ${quoted(text)} has options that are not allowed`));
     else if (isHostBind(bind)) hostPaths.add(normalHostPath(bind.source));
     else volumes.set(bind.source, { name: bind.source, labels: {} });
   }
@@ -54,12 +54,12 @@ export function mountsOf(createOptions: JsonObject): MountRequests {
     if (type === 'bind' && source.startsWith('/')) hostPaths.add(normalHostPath(source));
     else if (type === 'volume' && VOLUME.test(source)) {
       volumes.set(source, { name: source, labels: labelsOf(mount) });
-    } else others.push(mountMisfit(type, source));
+    } else others.push(mountViolation(type, source));
   }
   return { hostPaths: [...hostPaths], volumes: [...volumes.values()], others };
 }
 
-function mountMisfit(type: unknown, source: string): Misfit {
+function mountViolation(type: unknown, source: string): PolicyViolation {
   switch (type) {
     case 'bind':
       return mistake(`mount of ${quoted(source)}: a bind needs an absolute path`);
@@ -68,7 +68,7 @@ function mountMisfit(type: unknown, source: string): Misfit {
     case 'tmpfs':
       return mistake(`mount of ${quoted(source)}: a tmpfs has no source`);
     default:
-      return reachingOut(`mount of ${quoted(source)} is not allowed`);
+      return needsElevation(`mount of ${quoted(source)} is not allowed`);
   }
 }
 

@@ -1,28 +1,28 @@
 import { quoted } from '../../../quoted.ts';
 import { memberArray, memberObject } from '../create-options/create-options.ts';
 import type { JsonObject } from '../engine.ts';
-import { type Misfit, mistake, reachingOut } from './misfit.ts';
+import { mistake, needsElevation, type PolicyViolation } from './policy-violation.ts';
 
 /** Ports below this one belong to services that clients trust by their number. */
 const firstFree = 1024;
 const last = 65_535;
 
 /** The host ports of create options that may not be published; `''` and `0` are the engine's choice. */
-export function* portMisfits(
+export function* portViolations(
   createOptions: JsonObject,
   allowed: readonly number[],
-): Generator<Misfit> {
+): Generator<PolicyViolation> {
   const bindings = memberObject(memberObject(createOptions, 'HostConfig'), 'PortBindings');
   for (const key of Object.keys(bindings)) {
     for (const member of memberArray(bindings, key)) {
       const { HostPort: port } = memberObject({ member }, 'member');
-      const misfit = typeof port === 'string' ? portMisfit(port, allowed) : undefined;
-      if (misfit !== undefined) yield misfit;
+      const violation = typeof port === 'string' ? portViolation(port, allowed) : undefined;
+      if (violation !== undefined) yield violation;
     }
   }
 }
 
-function portMisfit(port: string, allowed: readonly number[]): Misfit | undefined {
+function portViolation(port: string, allowed: readonly number[]): PolicyViolation | undefined {
   const what = `host port ${quoted(port)}`;
   if (port === '') return undefined;
   const range = /^([0-9]{1,5})(?:-([0-9]{1,5}))?$/.exec(port);
@@ -32,7 +32,7 @@ function portMisfit(port: string, allowed: readonly number[]): Misfit | undefine
   if (first > end || end > last) return mistake(`${what} is not within 0 to ${last}`);
   if (first === 0 && end === 0) return undefined;
   for (let at = first; at <= Math.min(end, firstFree - 1); at++) {
-    if (!allowed.includes(at)) return reachingOut(`${what}: ${at} is not in allowed_ports`);
+    if (!allowed.includes(at)) return needsElevation(`${what}: ${at} is not in allowed_ports`);
   }
   return undefined;
 }

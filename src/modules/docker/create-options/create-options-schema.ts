@@ -21,7 +21,7 @@ const nothing = { type: 'array', maxItems: 0 } as const;
 const noMembers = { type: 'object', maxProperties: 0 } as const;
 /** Negative values need elevation. */
 const fromNone = { type: 'integer', not: { type: 'integer', exclusiveMaximum: 0 } } as const;
-const reachingOut = { not: {} } as const;
+const needsElevation = { not: {} } as const;
 const command = { anyOf: [text, texts] } as const;
 // each host path among them is checked
 const mostMounts = 128;
@@ -132,7 +132,7 @@ const hostConfig = closed({
     Config: logOptions,
   }),
   // an empty list unmasks, so there is no harmless default
-  MaskedPaths: reachingOut,
+  MaskedPaths: needsElevation,
   Memory: amount,
   MemoryReservation: amount,
   MemorySwap: limit,
@@ -154,7 +154,7 @@ const hostConfig = closed({
   },
   Privileged: no,
   PublishAllPorts: flag,
-  ReadonlyPaths: reachingOut,
+  ReadonlyPaths: needsElevation,
   ReadonlyRootfs: flag,
   RestartPolicy: closed({
     Name: { type: 'string', enum: ['', 'no', 'always', 'unless-stopped', 'on-failure'] },

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseModuleName } from '../../../../src/ids.ts';
-import { socketTargets } from '../../../../src/modules/docker/confinement/judged.ts';
+import { socketTargets } from '../../../../src/modules/docker/confinement/confined-options.ts';
 import {
   aliasesOf,
   type ContainerSource,

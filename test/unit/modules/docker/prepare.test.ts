@@ -3,9 +3,9 @@ import * as assert from 'uvu/assert';
 import { type ModuleName, parseModuleName } from '../../../../src/ids.ts';
 import {
   createOptionsValidator,
-  reachingOut,
+  needsElevation,
   type Validate,
-} from '../../../../src/modules/docker/confinement/misfit.ts';
+} from '../../../../src/modules/docker/confinement/policy-violation.ts';
 import { parseSettings } from '../../../../src/modules/docker/create-options/create-options.ts';
 import type { Volume } from '../../../../src/modules/docker/engine.ts';
 import { createRequest, prepare } from '../../../../src/modules/docker/prepare.ts';
@@ -75,7 +75,7 @@ function moduleWith(createOptions: object, setting: Setting) {
     socketsPath: '/state/mnt',
     validate:
       setting.validate ??
-      (() => (setting.reason === undefined ? [] : [reachingOut(setting.reason)])),
+      (() => (setting.reason === undefined ? [] : [needsElevation(setting.reason)])),
     cgroupVersion: setting.cgroupVersion ?? 2,
     volumesSeen: new WeakSet<ModuleSource>(),
   };

@@ -4,8 +4,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../../src/errors.ts';
 import { elevationReasons } from '../../../../../src/modules/docker/confinement/elevation.ts';
-import { createOptionsValidator } from '../../../../../src/modules/docker/confinement/misfit.ts';
 import { mountsOf, withHostMounts } from '../../../../../src/modules/docker/confinement/mounts.ts';
+import { createOptionsValidator } from '../../../../../src/modules/docker/confinement/policy-violation.ts';
 import {
   containerBody,
   publicCreateOptions,

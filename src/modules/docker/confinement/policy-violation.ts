@@ -6,22 +6,22 @@ import { compile } from '../../../service/config/schema-validator.ts';
 import { createOptionsSchema } from '../create-options/create-options-schema.ts';
 
 /** A create option that violates the schema. */
-export interface Misfit {
+export interface PolicyViolation {
   readonly text: string;
   /** Whether no engine would accept it, so that elevation does not help. */
   readonly isMistake: boolean;
 }
 
 /** Returns the violations of a schema by create options. */
-export type Validate = (createOptions: unknown) => readonly Misfit[];
+export type Validate = (createOptions: unknown) => readonly PolicyViolation[];
 
 /** An option that reaches outside the container, or may do so. */
-export function reachingOut(text: string): Misfit {
+export function needsElevation(text: string): PolicyViolation {
   return { text, isMistake: false };
 }
 
 /** An option that no engine would accept. */
-export function mistake(text: string): Misfit {
+export function mistake(text: string): PolicyViolation {
   return { text, isMistake: true };
 }
 
@@ -46,10 +46,10 @@ export function createOptionsValidator(): Validate {
     const whole = violations.filter((one) => !names.some((name) => isOfName(one, name)));
     return whole.map((one) => {
       const inner = violations.find((other) => isOfName(other, one)) ?? one;
-      const judged = one.keyword === 'propertyNames' ? inner : one;
-      return isMistake(judged)
+      const reported = one.keyword === 'propertyNames' ? inner : one;
+      return isMistake(reported)
         ? mistake(explain(one, createOptions))
-        : reachingOut(`${placeOf(one, createOptions)} is not allowed`);
+        : needsElevation(`${placeOf(one, createOptions)} is not allowed`);
     });
   };
 }

@@ -4,7 +4,7 @@ import { type ModuleSettings, withoutMountsOf } from '../create-options/create-o
 import type { JsonObject } from '../engine.ts';
 import { elevationReasons } from './elevation.ts';
 import { type CgroupVersion, withoutEngineDefaults } from './engine-defaults.ts';
-import type { Validate } from './misfit.ts';
+import type { Validate } from './policy-violation.ts';
 
 interface Sockets {
   readonly management: string;
@@ -12,7 +12,7 @@ interface Sockets {
 }
 
 /** The settings that decide whether create options are confined. */
-export interface JudgedBy {
+export interface ConfinementContext {
   readonly config: {
     readonly allowedBinds: readonly string[];
     readonly allowedPorts: readonly number[];
@@ -27,7 +27,7 @@ export interface JudgedBy {
 
 /** The create options without the socket mounts, which agents add and the runtime adds itself. */
 export function ownOptions(
-  { config }: Pick<JudgedBy, 'config'>,
+  { config }: Pick<ConfinementContext, 'config'>,
   settings: ModuleSettings,
 ): JsonObject {
   const { connect, listen } = config;
@@ -37,12 +37,15 @@ export function ownOptions(
 }
 
 /** The create options of a confined module: without the engine's defaults. */
-export function confinedOptions(by: JudgedBy, settings: ModuleSettings): JsonObject {
+export function confinedOptions(by: ConfinementContext, settings: ModuleSettings): JsonObject {
   return withoutEngineDefaults(ownOptions(by, settings), by.cgroupVersion);
 }
 
 /** Why a module needs elevation, one text per reason; InvalidArgs for a mistake. */
-export function reachReasons(by: JudgedBy, settings: ModuleSettings): readonly string[] {
+export function settingsElevationReasons(
+  by: ConfinementContext,
+  settings: ModuleSettings,
+): readonly string[] {
   const { config, validate } = by;
   const { allowedBinds, allowedPorts, network } = config;
   const rules = { validate, network: network.name, allowedBinds, allowedPorts };
