@@ -31,7 +31,7 @@ export interface Upstream {
 }
 
 // the engine's rule for names of containers
-const CONTAINER = /^[A-Za-z0-9][A-Za-z0-9_.-]+$/;
+const containerPattern = /^[A-Za-z0-9][A-Za-z0-9_.-]+$/;
 const longestName = 253;
 const hostnameLength = 12;
 const provisioningService = 'global.azure-devices-provisioning.net';
@@ -46,7 +46,7 @@ export function grantedNames(
 
 /** InvalidArgs for a name that no container, or no certificate of a module, can have. */
 export function refuseUnusable(name: ModuleName): void {
-  if (CONTAINER.test(name) && isId(certificateIdOf(name, 'identity'))) return;
+  if (containerPattern.test(name) && isId(certificateIdOf(name, 'identity'))) return;
   throw new ServiceError('InvalidArgs', `${JSON.stringify(name)} is no name for a container`);
 }
 

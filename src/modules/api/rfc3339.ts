@@ -1,4 +1,4 @@
-const FORM =
+const timePattern =
   /^(?<date>\d{4}-\d{2}-\d{2})[Tt ](?<clock>\d{2}:\d{2}:\d{2})(?<fraction>\.\d+)?(?:[Zz]|(?<sign>[+-])(?<offset>\d{2}:\d{2}))$/;
 
 /** Parses a complete RFC 3339 time; undefined for any other text, such as a local time. */
@@ -10,7 +10,7 @@ export function parseRfc3339(text: string): Date | undefined {
     sign,
     offset = '00:00',
   } = {
-    ...FORM.exec(text)?.groups,
+    ...timePattern.exec(text)?.groups,
   };
   const [year = 0, month = 0, day = 0] = numbers(date, '-');
   const [hour = 0, minute = 0, second = 0] = numbers(clock, ':');

@@ -2,25 +2,25 @@
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
 
-const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i;
+const labelPattern = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i;
 /** Resolvers parse these as addresses, like `inet_aton`. */
-const NUMBER = /^(0x[0-9a-f]*|[0-9]+)$/i;
+const numberPattern = /^(0x[0-9a-f]*|[0-9]+)$/i;
 
 /** Whether a text is a DNS label that no resolver parses as an address. */
 export function isLabel(text: string): boolean {
-  return LABEL.test(text) && !NUMBER.test(text);
+  return labelPattern.test(text) && !numberPattern.test(text);
 }
 
 /** Whether a text is an address, also in one of the forms that only resolvers accept. */
 export function isAddress(text: string): boolean {
-  return isIP(text) !== 0 || text.split('.').every((part) => NUMBER.test(part));
+  return isIP(text) !== 0 || text.split('.').every((part) => numberPattern.test(part));
 }
 
 /** Whether a text is the name of one host in ASCII or its address: neither a pattern nor with a zone. */
 export function isHostName(text: string): boolean {
   if (isIP(text) !== 0) return !text.includes('%');
   const labels = withoutLastDots(text).split('.');
-  return text.length <= 253 && labels.every((one) => LABEL.test(one)) && !isAddress(text);
+  return text.length <= 253 && labels.every((one) => labelPattern.test(one)) && !isAddress(text);
 }
 
 /** Whether names are the same to a resolver, or spellings of one address. */

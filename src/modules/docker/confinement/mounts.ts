@@ -21,9 +21,9 @@ export interface MountRequests {
   readonly others: readonly PolicyViolation[];
 }
 
-const VOLUME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
-const HOST_OPTIONS = /^(ro|rw)$/;
-const VOLUME_OPTIONS = /^(ro|rw|nocopy)(,(ro|rw|nocopy))*$/;
+const volumePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
+const hostOptionsPattern = /^(ro|rw)$/;
+const volumeOptionsPattern = /^(ro|rw|nocopy)(,(ro|rw|nocopy))*$/;
 
 interface Bind {
   readonly source: string;
@@ -52,7 +52,7 @@ export function mountsOf(createOptions: JsonObject): MountRequests {
     const source = typeof asked === 'string' ? asked : '';
     if (source === '' && type !== 'bind') continue;
     if (type === 'bind' && source.startsWith('/')) hostPaths.add(normalHostPath(source));
-    else if (type === 'volume' && VOLUME.test(source)) {
+    else if (type === 'volume' && volumePattern.test(source)) {
       volumes.set(source, { name: source, labels: labelsOf(mount) });
     } else others.push(mountViolation(type, source));
   }
@@ -110,11 +110,11 @@ function parseBind(text: string): Bind | undefined {
   const [source = '', target = '', options, ...rest] = text.split(':');
   if (rest.length > 0 || target === '') return undefined;
   const bind = { source, target, options };
-  return isHostBind(bind) || VOLUME.test(source) ? bind : undefined;
+  return isHostBind(bind) || volumePattern.test(source) ? bind : undefined;
 }
 
 function hasAllowedOptions(bind: Bind): boolean {
-  const allowed = isHostBind(bind) ? HOST_OPTIONS : VOLUME_OPTIONS;
+  const allowed = isHostBind(bind) ? hostOptionsPattern : volumeOptionsPattern;
   return bind.options === undefined || allowed.test(bind.options);
 }
 

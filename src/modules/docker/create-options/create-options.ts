@@ -30,7 +30,7 @@ const settingKeys = [
   'imagePullPolicy',
   'restart_policy',
 ];
-const IMAGE = /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$/;
+const imagePattern = /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$/;
 
 /** Settings from the text that a caller sent, or InvalidArgs. */
 export function parseSettingsJson(text: string): ModuleSettings {
@@ -78,7 +78,9 @@ export function restartPolicyOf({ restartPolicy, createOptions }: ModuleSettings
 
 /** Whether a text may be an image reference; the engine checks the rest. */
 function isImage(text: string): boolean {
-  return IMAGE.test(text) && !text.split('/').some((part) => part === '' || /^\.+$/.test(part));
+  return (
+    imagePattern.test(text) && !text.split('/').some((part) => part === '' || /^\.+$/.test(part))
+  );
 }
 
 function parseCreateOptions(value: unknown): JsonObject {

@@ -16,7 +16,7 @@ export interface WantedImage {
   readonly imagePullPolicy?: ImagePullPolicy | undefined;
 }
 
-const DIGEST = /^sha256:[0-9a-f]{64}$/;
+const digestPattern = /^sha256:[0-9a-f]{64}$/;
 
 /** A pull policy in any case of letters (agents write `On-Create`), or InvalidArgs. */
 export function parsePullPolicy(value: unknown): ImagePullPolicy {
@@ -27,7 +27,7 @@ export function parsePullPolicy(value: unknown): ImagePullPolicy {
 
 /** The demanded digest of an image; InvalidArgs when the reference has another one. */
 export function parseImageDigest(value: unknown, image: string): string {
-  if (typeof value !== 'string' || !DIGEST.test(value)) {
+  if (typeof value !== 'string' || !digestPattern.test(value)) {
     throw new ServiceError('InvalidArgs', 'digest is not sha256: and 64 hexadecimal digits');
   }
   const referred = digestOf(image);
