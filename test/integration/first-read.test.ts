@@ -45,7 +45,7 @@ async function makeKey(bus: Bus, key_id: string): Promise<void> {
 /** A client that caches the objects of a running service. */
 async function cachingOf(rig: Rig, bus: Bus, service: 'keys' | 'certificates') {
   await busctlProperty(rig, service, 'Version');
-  return await CachingClient.start(bus, services[service]);
+  return CachingClient.start(bus, services[service]);
 }
 
 /** Ends the service, makes a change meanwhile, and starts the service again by a call. */

@@ -336,7 +336,7 @@ test('replies to every call made while it stops', async () => {
   const results = Array.from({ length: 20 }, async (_, index) => {
     await sleep(index * 20);
     const data = Buffer.alloc(8);
-    return await outcomeOf(keys.Sign({ key_id: 'device-id', mechanism: 'ecdsa-sha256', data }));
+    return outcomeOf(keys.Sign({ key_id: 'device-id', mechanism: 'ecdsa-sha256', data }));
   });
   await sleep(100);
   await rig.stop('keys');

@@ -36,20 +36,20 @@ class Device implements AsyncDisposable {
   }
 
   /** Creates a signature; returns the message of the failure, which is Unavailable, or `signed`. */
-  async sign(key_id = 'device-id', mechanism = 'ecdsa-sha256'): Promise<string> {
+  sign(key_id = 'device-id', mechanism = 'ecdsa-sha256'): Promise<string> {
     const data = Buffer.alloc(32);
-    return await outcomeOf(this.keys.Sign({ key_id, mechanism, data }).then(() => 'signed'));
+    return outcomeOf(this.keys.Sign({ key_id, mechanism, data }).then(() => 'signed'));
   }
 
   /** Creates a pair; returns `made`, or the failure. */
-  async create(
+  create(
     key_id: string,
     if_exists: string,
     { algorithms = ['ec-p256'], store = 'pkcs11' } = {},
   ): Promise<string> {
     const options = { if_exists, store };
     const call = this.keys.CreateKeyPair({ key_id, algorithms, usages: [], options });
-    return await outcomeOf(call.then(() => 'made'));
+    return outcomeOf(call.then(() => 'made'));
   }
 
   /** The state files of a key. */

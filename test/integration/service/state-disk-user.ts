@@ -9,8 +9,8 @@ const directory = dirname(path);
 const filler = join(directory, 'filler');
 const print = (what: string, value: unknown): void => console.log(`${what}: ${String(value)}`);
 
-async function failureOf(action: Promise<unknown>): Promise<string> {
-  return await action.then(
+function failureOf(action: Promise<unknown>): Promise<string> {
+  return action.then(
     () => 'none',
     (error: unknown) => (error instanceof Error ? error.message : 'unknown'),
   );

@@ -107,7 +107,7 @@ test('creates a pair without usages of the public half where the token refuses t
   // as tpm2-pkcs11 does
   api.C_GenerateKeyPairAsync = async (session, mechanism, publicKey, privateKey) => {
     if (publicKey?.some(({ type }) => type === CKA.VERIFY) !== true) {
-      return await generate(session, mechanism, publicKey, privateKey);
+      return generate(session, mechanism, publicKey, privateKey);
     }
     refused++;
     throw new Error('CKR_GENERAL_ERROR:5');

@@ -56,8 +56,8 @@ class Rig implements AsyncDisposable {
     return new Rig(await mkdtemp(join(tmpdir(), 'iotedge-records-')));
   }
 
-  async reopen(): Promise<TokenKeyRecords> {
-    return await openTokenKeyRecords(this.directory);
+  reopen(): Promise<TokenKeyRecords> {
+    return openTokenKeyRecords(this.directory);
   }
 
   /** The records after a process has left this in place of the one of `id`. */
@@ -65,7 +65,7 @@ class Rig implements AsyncDisposable {
     if ((await readdir(this.directory)).length === 0) await (await this.reopen()).put(id, record);
     const [name = ''] = await readdir(this.directory);
     await writeFile(join(this.directory, name), JSON.stringify(fields));
-    return await this.reopen();
+    return this.reopen();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,7 +7,7 @@ import type { Bus, BusSignal } from '../../../../src/dbus/bus.ts';
 import { keysService } from '../../../../src/interfaces/keys.ts';
 import { until } from '../../../support/deadline.ts';
 
-const test = suite('the watch over keys');
+const test = suite('key watch');
 const waitMs = 20_000;
 
 type Listener = (signal: BusSignal) => void;

@@ -71,8 +71,8 @@ class Rig implements AsyncDisposable {
     }
   }
 
-  async files(): Promise<readonly string[]> {
-    return await readdir(this.directory);
+  files(): Promise<readonly string[]> {
+    return readdir(this.directory);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
