@@ -19,27 +19,26 @@ import {
 import { TokenReader } from './token-reader.ts';
 import type { TokenRegistry } from './token-registry.ts';
 
-/** What is known of keys whatever the tokens say. */
+/** Sources about keys besides the tokens. */
 export interface KeyCacheOptions {
   readonly usages: ReadonlyMap<KeyId, readonly Usage[]>;
   readonly records: TokenKeyRecords;
 }
 
-/** A key as its token showed it last. */
+/** A key as last read from its token. */
 export interface CachedKey extends TokenKey {
   readonly token: Token;
-  /** In which generation of the token its handle was found. */
+  /** The generation of the token in which its handle was found. */
   readonly generation: number;
-  /** How fast the token works with it. */
   readonly inline: InlinePolicy;
 }
 
-/** For so long a listing says which keys are not there; those that others make may take 30 s to be seen. */
-const listingCountsMs = 20_000;
-/** The generation of a token that was never connected. */
+/** How long a listing proves that a key is missing; keys of other processes may take 30 s to appear. */
+const listingValidMs = 20_000;
+/** No token has this generation: handles of it are always invalid. */
 const neverLive = 0;
 
-/** The keys of all tokens as they were last seen: handles are found once and kept while they live. */
+/** Caches the keys of all tokens, with their handles as long as these are valid. */
 export class KeyCache {
   readonly metadata: KeyMetadata;
   readonly reader: TokenReader;
@@ -54,7 +53,7 @@ export class KeyCache {
     this.reader = new TokenReader(this.metadata);
   }
 
-  /** All keys, after `settle` has put the base slot in order. Never fails: what cannot be seen is unavailable. */
+  /** Lists all keys after `settle` has recovered the base slot. Never fails: unreadable keys are unavailable. */
   async list(
     settle: (signal: AbortSignal) => Promise<void> | undefined,
     signal: AbortSignal,
@@ -64,45 +63,45 @@ export class KeyCache {
       await settle(signal);
       await this.#listBase(signal);
     } catch (error) {
-      failures.push(this.#obscure([...this.#entries.keys()], error));
+      failures.push(this.#markUnavailable([...this.#entries.keys()], error));
     }
     for (const id of this.#registry.preloadedIds) {
       try {
         await this.refresh(id, signal);
       } catch (error) {
-        failures.push(this.#obscure([id], error));
+        failures.push(this.#markUnavailable([id], error));
       }
     }
     const keys = [...this.#entries.values()].map(({ info }) => info);
     return { keys, ignored: this.#ignored, failure: failures[0] };
   }
 
-  /** Whether there was such a key when it was last looked for. */
+  /** Whether the key existed when last read. */
   has(id: KeyId): boolean {
     return this.#entries.has(id);
   }
 
-  /** Whether a listing that is not old shows that there is no such key; answered without the token. */
+  /** Whether a recent listing shows that the key does not exist; does not query the token. */
   lacks(id: KeyId): boolean {
     if (this.#registry.selectorOf(id) !== undefined || this.has(id)) return false;
     const { generation, at } = this.#listed;
-    const isRecent = performance.now() - at < listingCountsMs;
+    const isRecent = performance.now() - at < listingValidMs;
     return isRecent && this.#registry.base?.holds(generation) === true;
   }
 
-  /** A key, looked for only when its handle does not live. */
+  /** Returns a key; searches for it only when its handle is invalid. */
   async get(id: KeyId, signal: AbortSignal): Promise<CachedKey | undefined> {
     const cached = this.#entries.get(id);
     return cached !== undefined && isLive(cached) ? cached : this.refresh(id, signal);
   }
 
-  /** A key and its handle, looked for in a session when it does not live. */
+  /** As `get`, in a session. */
   async find(session: Session, id: KeyId, token: Token): Promise<CachedKey | undefined> {
     const cached = this.#entries.get(id);
     return cached !== undefined && isLive(cached) ? cached : this.#lookUp(session, id, token);
   }
 
-  /** A key as its token has it now. */
+  /** Reads a key again. */
   async refresh(id: KeyId, signal: AbortSignal): Promise<CachedKey | undefined> {
     const token = this.#registry.tokenOf(id);
     return token?.use(
@@ -112,19 +111,18 @@ export class KeyCache {
     );
   }
 
-  /** Removes a key that was deleted. */
   evict(id: KeyId): void {
     this.#entries.delete(id);
   }
 
   #lookUp(session: Session, id: KeyId, token: Token): Promise<CachedKey | undefined> {
     const selector = this.#registry.selectorOf(id);
-    const look = (context: ReadContext) => {
+    const find = (context: ReadContext) => {
       if (selector === undefined) return lookUp(session, id, context).key;
       const usages = this.metadata.usages.get(id);
       return preloadedKey(session, id, { selector, usages, proofs: context.proofs });
     };
-    return this.reader.read({ session, token }, look, (key) => {
+    return this.reader.read({ session, token }, find, (key) => {
       if (key?.object === undefined) token.confirmAbsence(session);
       if (key !== undefined) return this.#put(key, token);
       this.#entries.delete(id);
@@ -164,8 +162,8 @@ export class KeyCache {
     );
   }
 
-  /** Marks keys as unavailable for a reason, which is answered if callers may see it and thrown if not. */
-  #obscure(ids: readonly KeyId[], error: unknown): ServiceError {
+  /** Marks keys as unavailable for a reason; returns the reason, or throws it when callers may not see it. */
+  #markUnavailable(ids: readonly KeyId[], error: unknown): ServiceError {
     const failure = toServiceError(error, 'PKCS#11');
     if (!isServiceError(failure)) throw failure;
     for (const id of ids) {

@@ -12,14 +12,14 @@ import type { Token } from './library/token.ts';
 import type { KeyObject } from './objects.ts';
 import { gcm, tokenSignature } from './token-mechanism.ts';
 
-/** A key in a token. Each operation looks its object up again when the handle that the cache has is void. */
+/** A key in a token. Each operation searches for its object again when the cached handle is invalid. */
 export class Pkcs11Key implements Key {
   readonly info: KeyInfo;
   readonly #token: Token;
   readonly #cache: KeyCache;
   readonly #remove: (key: Pkcs11Key, signal: AbortSignal) => Promise<void>;
 
-  /** Deleting it is for the store that holds it. */
+  /** `remove` is the store's deletion of the key. */
   constructor(
     { info, token }: Pick<CachedKey, 'info' | 'token'>,
     cache: KeyCache,

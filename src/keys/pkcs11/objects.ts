@@ -7,21 +7,21 @@ import { ulong } from './library/slots.ts';
 import type { Proofs } from './proofs.ts';
 import { candidatesOf } from './public-halves.ts';
 
-/** A private or secret key on a token, as its attributes describe it. */
+/** A private or secret key in a token, as its attributes describe it. */
 export interface KeyObject {
   readonly handle: Handle;
   readonly kind: 'pair' | 'symmetric';
   readonly label: string;
   readonly ckaId: Buffer;
   readonly keyType: number;
-  /** `undefined` for a kind of key that the service does not offer. */
+  /** Undefined for a kind of key that the service does not offer. */
   readonly algorithm: Algorithm | undefined;
   readonly usages: readonly Usage[];
-  /** The public half of a pair, `undefined` when none is known to be its own. */
+  /** The public half of a pair, undefined when none is proven to belong to it. */
   readonly spki: Buffer | undefined;
-  /** Why a pair has none. */
+  /** Why a pair has no public half. */
   readonly problem?: string | undefined;
-  /** Whether each operation wants a login of its own. */
+  /** Whether each operation requires another login. */
   readonly alwaysAuthenticate: boolean;
 }
 
@@ -30,7 +30,7 @@ const publicKeyObjects: Template = [
   { type: CKA.TOKEN, value: true },
 ];
 
-/** What an object is called, and whether it is a private or a secret key. */
+/** The identifying attributes of a private or secret key. */
 export interface KeyName {
   readonly handle: Handle;
   readonly kind: 'pair' | 'symmetric';
@@ -39,7 +39,7 @@ export interface KeyName {
   readonly keyType: number;
 }
 
-/** Every private and secret key of the token that a selector matches. */
+/** Reads the private and secret keys of the token that a selector matches. */
 export function readKeys(
   session: Session,
   selector: ObjectSelector,
@@ -50,7 +50,7 @@ export function readKeys(
   );
 }
 
-/** The names of every private and secret key of the token that a selector matches. */
+/** As `readKeys`, but only their names. */
 export function findKeys(session: Session, selector: ObjectSelector): readonly KeyName[] {
   const criteria: Template = [
     { type: CKA.TOKEN, value: true },
@@ -69,7 +69,7 @@ export function findKeys(session: Session, selector: ObjectSelector): readonly K
   ];
 }
 
-/** The objects of a key, public ones last: both of id and label, so that no other key's are among them. */
+/** Finds all objects of a key, public ones last. Both label and CKA_ID must match, which excludes other keys. */
 export function findAll(
   session: Session,
   { label, ckaId }: { readonly label: string; readonly ckaId: Buffer },

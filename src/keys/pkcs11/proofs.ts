@@ -9,7 +9,7 @@ import type { ContextLogin, Session } from './library/session.ts';
 import type { Candidates, PrivateHalf, PublicHalf } from './public-halves.ts';
 import { tokenSignature } from './token-mechanism.ts';
 
-/** A private key whose halves are to be proven to belong together. */
+/** A private key whose public half must be proven. */
 export interface Provable extends PrivateHalf {
   readonly alwaysAuthenticate: boolean;
 }
@@ -20,18 +20,18 @@ export interface Choice {
   readonly problem?: string | undefined;
 }
 
-interface Open {
+interface MissingProof {
   readonly key: Provable;
   readonly half: PublicHalf;
 }
 
-/** The problem of a key of which the service makes no use, whatever its public half. */
+/** The problem of a kind of key that the service does not offer, whatever its public half. */
 export const notOffered = 'it is not a kind of key that is offered';
 
-/** True, false, or why it could not be found out, and when: that may pass. */
+/** Whether two halves belong together, or why that is unknown and since when: the reason may be temporary. */
 type Verdict = boolean | { readonly problem: string; readonly at: number };
 
-/** After this, and when the token is looked at again, what could not be proven is tried anew. */
+/** The first reading of the token after this time retries failed proofs. */
 const reprovedAfterMs = 10_000;
 
 const noPublicHalf =
@@ -41,31 +41,31 @@ const ofOtherKeys =
 const unproven = 'its public half is not proven yet';
 
 /**
- * Which halves of key pairs belong together: what a signature has proven while the handle of the private key lives.
- * Reading objects is one step, in which nothing else happens; what it finds unproven is proven after it, and read again.
+ * Decides which halves of key pairs belong together: a signature proves it as long as the private key's handle is
+ * valid. Objects are read synchronously; missing proofs are made afterwards, and then the objects are read again.
  */
 export class Proofs {
   readonly #isOwn: (key: PrivateHalf) => boolean;
   #verdicts = new Map<string, Verdict>();
   readonly #elapsedMs: () => number;
-  #open: Open[] = [];
+  #missing: MissingProof[] = [];
   #generation = -1;
 
-  /** What the service itself made needs no proof. */
+  /** Keys that this service created (`isOwn`) need no proof. */
   constructor(isOwn: (key: PrivateHalf) => boolean, elapsedMs = () => performance.now()) {
     this.#isOwn = isOwn;
     this.#elapsedMs = elapsedMs;
   }
 
-  /** Verdicts of another generation are of handles that are void. */
+  /** Begins reading objects; drops the verdicts of another generation, whose handles are invalid. */
   begin(generation: number): void {
-    this.#open = [];
+    this.#missing = [];
     if (generation === this.#generation) return;
     this.#generation = generation;
     this.#verdicts = new Map();
   }
 
-  /** The first candidate that is proven to be the public half of a key. */
+  /** Chooses the first candidate that is proven to be the public half of the key. */
   choose(key: Provable, { halves, isOther }: Candidates): Choice {
     if (halves.length === 0)
       return { half: undefined, problem: isOther ? notOffered : noPublicHalf };
@@ -75,7 +75,7 @@ export class Proofs {
       const verdict = this.#verdictOf(key, half);
       if (verdict === true) return { half };
       if (verdict === undefined) {
-        this.#open.push({ key, half });
+        this.#missing.push({ key, half });
         return { half: undefined, problem: unproven };
       }
       if (verdict !== false) problem = `its public half cannot be proven: ${verdict.problem}`;
@@ -83,16 +83,16 @@ export class Proofs {
     return { half: undefined, problem: problem ?? ofOtherKeys };
   }
 
-  /** Whether `choose` found signatures missing since `begin`. */
-  get isOpen(): boolean {
-    return this.#open.length > 0;
+  /** Whether proofs were missing since `begin`. */
+  get isIncomplete(): boolean {
+    return this.#missing.length > 0;
   }
 
-  /** Makes the signatures that are missing. */
-  async settle(session: Session, login: ContextLogin): Promise<void> {
-    const open = this.#open;
-    this.#open = [];
-    for (const { key, half } of open) {
+  /** Makes the missing proofs. */
+  async complete(session: Session, login: ContextLogin): Promise<void> {
+    const missing = this.#missing;
+    this.#missing = [];
+    for (const { key, half } of missing) {
       const proof = await prove(session, { key, half, login });
       const verdict =
         typeof proof === 'boolean' ? proof : { problem: proof, at: this.#elapsedMs() };
@@ -110,7 +110,7 @@ export class Proofs {
 
 async function prove(
   session: Session,
-  { key, half, login }: Open & { readonly login: ContextLogin },
+  { key, half, login }: MissingProof & { readonly login: ContextLogin },
 ): Promise<boolean | string> {
   const { algorithm, spki } = half;
   const request = parseSignRequest(mechanismOf(algorithm), randomBytes(32), false);
@@ -128,7 +128,7 @@ async function prove(
     if (lossOf(error) !== undefined) throw error;
     const name = isServiceError(error) ? error.message : ckrName(error);
     if (name === undefined) throw error;
-    // this kind of key does not sign so: it is not the one that the candidate is of
+    // this kind of key cannot sign this way: the candidate belongs to another one
     return name;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Finding the public half of a private key. An RSA key has it in itself, of an EC key only other objects do: a public
- * key or a certificate of the same CKA_ID. Which of them belongs to it, a signature proves.
+ * Finds the public half of a private key. An RSA key contains it. That of an EC key is in other objects, public keys
+ * or certificates with the same CKA_ID; a signature proves which of them belongs to it.
  */
 import { createPublicKey, type KeyObject as NodeKey, X509Certificate } from 'node:crypto';
 import type { Handle, Template } from 'pkcs11js';
@@ -11,7 +11,7 @@ import { algorithmOf, ecPublicKeyOid, ecSpki, pointOf } from '../material/privat
 import { CKA, CKK, CKO, ed25519Params } from './library/constants.ts';
 import type { Session } from './library/session.ts';
 
-/** A private key, as far as it says what its public half is called. */
+/** The attributes of a private key that lead to its public half. */
 export interface PrivateHalf {
   readonly handle: Handle;
   readonly label: string;
@@ -19,18 +19,18 @@ export interface PrivateHalf {
   readonly keyType: number;
 }
 
-/** What may be the public half of a private key. */
+/** A candidate for the public half of a private key. */
 export interface PublicHalf {
   readonly algorithm: PairAlgorithm;
   readonly spki: Buffer;
-  /** Whether the private key itself says so. */
+  /** Whether the private key itself proves it. */
   readonly isCertain: boolean;
 }
 
-/** All that may be the public half of a private key, the likeliest first. */
+/** The candidates for the public half of a private key, the most likely first. */
 export interface Candidates {
   readonly halves: readonly PublicHalf[];
-  /** Whether it is a kind of key that the service does not offer, with whatever public half. */
+  /** Whether the service does not offer this kind of key, whatever its public half. */
   readonly isOther: boolean;
 }
 
@@ -44,7 +44,7 @@ const certificateObjects: Template = [
   { type: CKA.TOKEN, value: true },
 ];
 
-/** What may be the public half of a key: same CKA_ID, those of its label first; without a CKA_ID the same label. */
+/** Finds candidates: objects with the same CKA_ID, those with the same label first; by label alone without a CKA_ID. */
 export function candidatesOf(session: Session, key: PrivateHalf): Candidates {
   const keys = key.keyType === CKK.RSA ? ownHalf(session, key) : pointHalves(session, key);
   if (keys.length > 0 && keys.every((found) => found?.isCertain)) return offered(keys);
@@ -73,7 +73,7 @@ function offered(found: readonly (Found | undefined)[]): Candidates {
   return { halves: [...halves.values()], isOther };
 }
 
-/** Objects of the CKA_ID of a key, those of its label first; of its label alone when none has its CKA_ID. */
+/** Objects with the CKA_ID of a key, those with its label first; by its label alone when none has its CKA_ID. */
 function named(session: Session, what: Template, { ckaId, label }: PrivateHalf): readonly Handle[] {
   const byLabel = session.find([...what, { type: CKA.LABEL, value: label }]);
   const byId = ckaId.length === 0 ? [] : session.find([...what, { type: CKA.ID, value: ckaId }]);
@@ -83,7 +83,7 @@ function named(session: Session, what: Template, { ckaId, label }: PrivateHalf):
   return sorted.slice(0, maxCandidates);
 }
 
-/** Of an RSA key. Some tokens keep the public exponent in the public key alone. */
+/** The public half that an RSA key contains. Some tokens store the public exponent only in the public key. */
 function ownHalf(session: Session, key: PrivateHalf): readonly (Found | undefined)[] {
   const n = session.attribute(key.handle, CKA.MODULUS);
   const exponentOf = (handle: Handle) => session.attribute(handle, CKA.PUBLIC_EXPONENT);
@@ -107,7 +107,7 @@ function pointHalves(session: Session, key: PrivateHalf): readonly (Found | unde
   );
 }
 
-/** Tokens give a point as it is or, as PKCS#11 says, inside an OCTET STRING. */
+/** Tokens return the bare point or, as PKCS#11 requires, the point in an OCTET STRING. */
 function pointHalf(params: Buffer, point: Buffer): Found | undefined {
   const isWrapped =
     point[0] === tags.octets && tlv(tags.octets, withoutHeader(point)).equals(point);
@@ -136,7 +136,7 @@ function spkiOfCertificate(der: Buffer | undefined): NodeKey {
   return new X509Certificate(der ?? Buffer.alloc(0)).publicKey;
 }
 
-/** The key that is read, in the one form that it has everywhere; `undefined` when it cannot be read. */
+/** Reads a public key and normalizes its encoding; undefined when it is unreadable. */
 function publicHalf(read: () => NodeKey, isCertain = false): Found | undefined {
   try {
     const key = read();
@@ -147,7 +147,7 @@ function publicHalf(read: () => NodeKey, isCertain = false): Found | undefined {
         : key.export({ type: 'spki', format: 'der' });
     return { algorithm, spki, isCertain };
   } catch {
-    return undefined; // damaged, or of an algorithm that OpenSSL does not know: no candidate
+    return undefined; // damaged, or of an algorithm unknown to OpenSSL
   }
 }
 

@@ -10,32 +10,32 @@ import {
 } from '../algorithm.ts';
 
 /**
- * What a token cannot hold about a key that the service made: when, how, and whether it is a base key. It is
- * written before the key is made, so that what a crash leaves behind can be told from keys of others.
+ * The properties of a created key that a token cannot store: when and how it was created, and its usages. The record
+ * is persisted before the key is created, which distinguishes the leftovers of a crash from foreign keys.
  */
 export interface TokenKeyRecord {
   readonly id: KeyId;
-  /** The CKA_ID of its objects, by which they are told from others of the same label. */
+  /** The CKA_ID of its objects, which distinguishes them from others with the same label. */
   readonly ckaId: string;
-  /** `undefined` for a pair, whose algorithm the token knows. */
+  /** Undefined for a pair, whose algorithm the token stores. */
   readonly algorithm: SymmetricAlgorithm | undefined;
   readonly usages: readonly Usage[];
   readonly origin: 'generated' | 'imported';
   readonly exportDerived: boolean;
   readonly created: Date;
-  /** What is under way, until the token holds the key alone. */
+  /** The pending change, until the token holds only the new key. */
   readonly pending: Pending | undefined;
 }
 
-/** A key that is being put into the token: in the place of another one, or of none. */
+/** The key that a pending creation or import replaces, if there is one. */
 export interface Pending {
-  /** The CKA_ID of the key that goes. */
+  /** The CKA_ID of the replaced key. */
   readonly replaces: string | undefined;
-  /** The record that the key which goes had. */
+  /** The record of the replaced key. */
   readonly previous: TokenKeyRecord | undefined;
 }
 
-/** The records of the keys that the service made in a token; a key without one was made by others. */
+/** The records of the keys that the service created in a token; keys without one are foreign. */
 export type TokenKeyRecords = RecordDirectory<KeyId, TokenKeyRecord>;
 
 const form = jsonRecords<KeyId, TokenKeyRecord>({
@@ -44,7 +44,7 @@ const form = jsonRecords<KeyId, TokenKeyRecord>({
   format: toJson,
 });
 
-/** Opens the records of a directory. When it cannot be used, every record is damaged. */
+/** Opens the records of a directory. When it is unusable, every record counts as damaged. */
 export function openTokenKeyRecords(directory: string): Promise<TokenKeyRecords> {
   return RecordDirectory.open(directory, form);
 }

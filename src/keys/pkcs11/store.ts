@@ -9,7 +9,7 @@ import type { TokenListener } from './library/token.ts';
 import { type TokenLayout, TokenRegistry } from './token-registry.ts';
 import { TokenWriter } from './token-writer.ts';
 
-/** What the store is made of. */
+/** The tokens, records and settings of a store. */
 export interface Pkcs11StoreOptions extends TokenLayout, KeyCacheOptions {}
 
 /** Keys in PKCS#11 tokens. */
@@ -21,7 +21,7 @@ export class Pkcs11Store implements KeyStore {
   readonly #cache: KeyCache;
   readonly #writer: TokenWriter | undefined;
 
-  /** Connects to nothing yet: tokens are connected when they are first used. */
+  /** Does not connect: tokens are connected on first use. */
   constructor(options: Pkcs11StoreOptions) {
     this.preloadedIds = new Set(options.preloaded.keys());
     this.#registry = new TokenRegistry(options);
@@ -30,22 +30,22 @@ export class Pkcs11Store implements KeyStore {
     this.#writer = base && new TokenWriter(base, this.#cache);
   }
 
-  /** Tells when a token cannot be used, why, and when it can be again. */
+  /** Reports when a token becomes unusable, why, and when it is usable again. */
   onTokenChange(listener: TokenListener): void {
     this.#registry.onTokenChange(listener);
   }
 
-  /** Never fails: what cannot be seen now is listed as unavailable, as far as it is known. */
+  /** Never fails: known keys that are unreadable now are listed as unavailable. */
   list(signal: AbortSignal): Promise<Listing> {
     return this.#cache.list((stop) => this.#writer?.settle(stop), signal);
   }
 
-  /** Whether there was such a key when it was last looked for, or the configuration says that there is one. */
+  /** Whether the key is preloaded, or existed when last read. */
   knows(id: KeyId): boolean {
     return this.preloadedIds.has(id) || this.#cache.has(id);
   }
 
-  /** Whether a listing that is not old shows that there is no such key; answered without the token. */
+  /** Whether a recent listing shows that the key does not exist; does not query the token. */
   lacks(id: KeyId): boolean {
     return this.#cache.lacks(id);
   }

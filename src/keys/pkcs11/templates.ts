@@ -1,6 +1,6 @@
 /**
- * The attributes of what the service makes in a token. A private or secret key never leaves it, and every
- * usage is said explicitly: a token fills in what is left out as it likes.
+ * The attributes of objects that the service creates in a token. Private and secret keys are never extractable, and
+ * every usage is explicit: tokens choose their own defaults for missing attributes.
  */
 
 import { createPrivateKey, type KeyObject, randomBytes } from 'node:crypto';
@@ -72,8 +72,8 @@ export function pairTemplate(
 }
 
 /**
- * The same without the usages of the public half, which limit nothing: tpm2-pkcs11 takes them for those of the private
- * one as well, and finds that they contradict each other.
+ * The same without the usages of the public half, which restrict nothing: tpm2-pkcs11 applies them to the private half
+ * too, and then rejects the template as contradictory.
  */
 export function leanPairTemplate(template: PairTemplate): PairTemplate {
   return {
@@ -82,7 +82,7 @@ export function leanPairTemplate(template: PairTemplate): PairTemplate {
   };
 }
 
-/** What a symmetric key is generated from. A base key is a generic secret: it is used through HMAC alone. */
+/** The mechanism and attributes that generate a symmetric key. A base key is a generic secret, used only for HMAC. */
 export function secretTemplate(
   names: Names,
   algorithm: SymmetricAlgorithm,
@@ -95,7 +95,7 @@ export function secretTemplate(
   };
 }
 
-/** The objects that an import creates; the caller wipes the values with `wipe` when they are in the token. */
+/** The objects that an import creates; the caller wipes the key with `wipe` afterwards. */
 export function importTemplates(
   names: Names,
   material: Material,
@@ -113,13 +113,12 @@ export function importTemplates(
   throw new ServiceError('NotSupported', `${algorithm} cannot be imported into a token`);
 }
 
-/** Overwrites the bytes of a template. */
+/** Wipes the values of a template. */
 export function wipe(template: Template): void {
   for (const { value } of template) if (Buffer.isBuffer(value)) value.fill(0);
 }
 
-/** The class and key type that an object of a template has. */
-function of(objectClass: number, keyType: number): Template {
+function classAndType(objectClass: number, keyType: number): Template {
   return [
     { type: CKA.CLASS, value: objectClass },
     { type: CKA.KEY_TYPE, value: keyType },
@@ -158,7 +157,7 @@ function privateAttributes({ id, ckaId }: Names, usages: readonly Usage[]): Temp
 
 function secretAttributes({ id, ckaId }: Names, aes: boolean): Template {
   return [
-    ...of(CKO.SECRET_KEY, aes ? CKK.AES : CKK.GENERIC_SECRET),
+    ...classAndType(CKO.SECRET_KEY, aes ? CKK.AES : CKK.GENERIC_SECRET),
     { type: CKA.TOKEN, value: true },
     { type: CKA.PRIVATE, value: true },
     { type: CKA.SENSITIVE, value: true },
@@ -202,12 +201,12 @@ function rsaTemplates(
   ];
   return {
     publicKey: [
-      ...of(CKO.PUBLIC_KEY, CKK.RSA),
+      ...classAndType(CKO.PUBLIC_KEY, CKK.RSA),
       ...publicAttributes(names, usages),
       ...publicParts(),
     ],
     key: [
-      ...of(CKO.PRIVATE_KEY, CKK.RSA),
+      ...classAndType(CKO.PRIVATE_KEY, CKK.RSA),
       ...privateAttributes(names, usages),
       ...publicParts(),
       { type: CKA.PRIVATE_EXPONENT, value: Buffer.from(parts.privateExponent) },
@@ -229,13 +228,13 @@ function ecTemplates(
   const wrapped = tlv(tags.octets, pointOf(key));
   return {
     publicKey: [
-      ...of(CKO.PUBLIC_KEY, CKK.EC),
+      ...classAndType(CKO.PUBLIC_KEY, CKK.EC),
       ...publicAttributes(names, usages),
       { type: CKA.EC_PARAMS, value: Buffer.from(params) },
       { type: CKA.EC_POINT, value: wrapped },
     ],
     key: [
-      ...of(CKO.PRIVATE_KEY, CKK.EC),
+      ...classAndType(CKO.PRIVATE_KEY, CKK.EC),
       ...privateAttributes(names, usages),
       { type: CKA.EC_PARAMS, value: Buffer.from(params) },
       { type: CKA.VALUE, value: withEcScalar(key, (scalar) => Buffer.from(scalar)) },
@@ -243,7 +242,7 @@ function ecTemplates(
   };
 }
 
-/** HMAC fills a key with zeros (RFC 2104 2): the same key in the length that tokens want at least. */
+/** Zero-pads a key to the length that tokens require, which HMAC does too (RFC 2104 2): the MACs stay the same. */
 function padded(bytes: Buffer): Buffer {
   const value = secretBytes(Math.max(bytes.length, 32));
   bytes.copy(value);

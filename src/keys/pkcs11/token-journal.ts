@@ -1,10 +1,10 @@
 /**
- * Putting keys into a token. A token has no transactions, so what is about to happen is written
- * down first (`Pending`) and finished or rolled back when the token is next seen:
+ * Adds keys to a token. A token has no transactions, so the intent is persisted first (`Pending`), and completed or
+ * rolled back when the token is next available:
  *
  *   record pending ──► new objects ──► replaced objects destroyed ──► record done
  *         │ no new object found                │ new object found
- *         └► the record as it was before       └► goes on from there
+ *         └► previous record restored          └► continues from there
  */
 import type { KeyId } from '../../ids.ts';
 import { lossOf, toServiceError } from './library/ckr.ts';
@@ -13,7 +13,7 @@ import type { Token } from './library/token.ts';
 import { findAll, findKeys } from './objects.ts';
 import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
 
-/** Puts keys into one token; its caller sees to it that there is one change at a time. */
+/** Adds keys to one token. The caller ensures that one change runs at a time. */
 export class TokenJournal {
   readonly #token: Token;
   readonly #records: TokenKeyRecords;
@@ -23,7 +23,7 @@ export class TokenJournal {
     this.#records = records;
   }
 
-  /** Makes what a pending record announces, and what it replaces goes; after a failure all is as before. */
+  /** Creates the key of a pending record and deletes the replaced one. A failure changes nothing. */
   async add(
     record: TokenKeyRecord,
     create: (session: Session) => Promise<void>,
@@ -37,7 +37,7 @@ export class TokenJournal {
           try {
             await create(session);
           } catch (error) {
-            // perhaps the key was made although the answer was lost: only a lost session is tried again.
+            // the key may exist although the result was lost: only the loss of the session is retried
             throw lossOf(error) === 'session' ? error : toServiceError(error, `key "${record.id}"`);
           }
         },
@@ -50,26 +50,26 @@ export class TokenJournal {
     await this.#settle(record, signal);
   }
 
-  /** Finishes or rolls back every change that is not over. */
+  /** Completes or rolls back every pending change. */
   async settleAll(signal: AbortSignal): Promise<void> {
     const pending = this.#records.values().filter((record) => record.pending !== undefined);
     for (const record of pending) await this.#settle(record, signal);
   }
 
-  /** Removes what a failed attempt made; what cannot be removed now is settled later. */
+  /** Deletes the objects of a failed creation; if that fails too, the change stays pending. */
   async #abandon(record: TokenKeyRecord): Promise<void> {
     try {
       const signal = AbortSignal.timeout(5_000);
       await this.#destroy(record.id, record.ckaId, signal);
       await this.#settle(record, signal);
     } catch {
-      // the failure that led here is the one to report, and the record says what is left to do.
+      // the caller gets the original failure, and the pending record remains
     }
   }
 
   async #settle(record: TokenKeyRecord, signal: AbortSignal): Promise<void> {
     const { id, ckaId, pending } = record;
-    const isThere = await this.#token.use(
+    const exists = await this.#token.use(
       () => `cannot look for key "${id}"`,
       (session) => {
         const found = findKeys(session, { object: id, id: Buffer.from(ckaId, 'hex') }).length > 0;
@@ -78,7 +78,7 @@ export class TokenJournal {
       },
       signal,
     );
-    if (isThere) {
+    if (exists) {
       if (pending?.replaces !== undefined) await this.#destroy(id, pending.replaces, signal);
       await this.#records.put(id, { ...record, pending: undefined });
       return;

@@ -9,29 +9,29 @@ import { notOffered, type Proofs } from './proofs.ts';
 import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
 import { isBaseKey } from './templates.ts';
 
-/** A key and the object on the token that it is. */
+/** A key and its object in the token. */
 export interface TokenKey {
   readonly info: KeyInfo;
-  /** `undefined` when no single object is this key. */
+  /** Undefined when no single object is this key. */
   readonly object: KeyObject | undefined;
 }
 
-/** What is known of keys besides what the token says. */
+/** Information about keys besides that in the token. */
 export interface KeyMetadata {
   readonly records: TokenKeyRecords;
-  /** Usages that the configuration gives. */
+  /** The configured usages. */
   readonly usages: ReadonlyMap<KeyId, readonly Usage[]>;
-  /** Why an object is not offered under its label: the configuration names it, or its label, otherwise. */
+  /** Why an object is not published under its label: the configuration reserves the object, or the label. */
   readonly reserved: (object: KeyObject) => string | undefined;
 }
 
-/** What is known of keys, and which halves of pairs of one token belong together. */
+/** Everything besides the token that is needed to read its keys. */
 export interface ReadContext {
   readonly metadata: KeyMetadata;
   readonly proofs: Proofs;
 }
 
-const NOT_SAID_TO_BE_BASE =
+const unrecordedBaseKey =
   'its CKA_ID says that it is a base key, and neither a record nor the configuration does: restore the record, configure usage derive, or delete the key';
 
 /** Whether a selector matches an object. */
@@ -44,7 +44,7 @@ export function isObjectSelected(object: KeyObject, selector: ObjectSelector): b
   );
 }
 
-/** The key that a URI of the configuration names: unavailable unless exactly one object matches. */
+/** Reads the key that a configured URI selects; unavailable unless exactly one object matches. */
 export function preloadedKey(
   session: Session,
   id: KeyId,
@@ -62,7 +62,7 @@ export function preloadedKey(
   return keyOf(id, object, { usages: options.usages, record: undefined, origin: 'preloaded' });
 }
 
-/** A preloaded key whose token or object cannot be seen. */
+/** A key whose token or object is unreadable; without `known` a preloaded one. */
 export function unavailable(id: KeyId, reason: string, known?: KeyInfo): TokenKey {
   const blank: KeyInfo = {
     id,
@@ -80,20 +80,20 @@ export function unavailable(id: KeyId, reason: string, known?: KeyInfo): TokenKe
   return { info: { ...(known ?? blank), state: 'unavailable', reason }, object: undefined };
 }
 
-/** The objects of a label, and which of them is the key of that id. */
+/** The objects with a label, and which of them is the key with that id. */
 export interface Labelled {
   readonly key: TokenKey | undefined;
-  /** Why there is no key although there are objects. */
+  /** Why none of the objects is the key. */
   readonly reason: string | undefined;
   readonly objects: readonly KeyObject[];
 }
 
-/** What the token holds under an id. */
+/** Reads the objects whose label is an id. */
 export function lookUp(session: Session, id: KeyId, { metadata, proofs }: ReadContext): Labelled {
   return choose(id, readKeys(session, { object: id }, proofs), metadata);
 }
 
-/** Everything that the token holds. */
+/** Reads all keys of the token. */
 export function listAll(
   session: Session,
   { metadata, proofs }: ReadContext,
@@ -123,7 +123,7 @@ function choose(id: KeyId, objects: readonly KeyObject[], metadata: KeyMetadata)
   const refuse = (reason: string | undefined): Labelled => ({ key: undefined, reason, objects });
   const record = metadata.records.get(id);
   const own = record && objects.find(({ ckaId }) => ckaId.toString('hex') === record.ckaId);
-  // While one key replaces another, both are there: the new one counts as soon as it is.
+  // both exist while one key replaces another: the new one counts as soon as it exists
   const replaced = own === undefined ? undefined : record?.pending?.replaces;
   const candidates = objects.filter(
     (object) => object === own || object.ckaId.toString('hex') !== replaced,
@@ -161,7 +161,7 @@ function keyOf(
   const { record, origin } = options;
   const configured = options.usages?.filter((usage) => usage === 'derive' || allows(object, usage));
   const usages = record?.usages ?? configured ?? object.usages;
-  // A base key is a generic secret that is used through HMAC, whatever is derived from it.
+  // a base key is a generic secret for HMAC, whatever is derived from it
   const generic = object.kind === 'symmetric' && usages.includes('encrypt');
   const derived = generic && usages.includes('derive') ? 'aes-256' : object.algorithm;
   const info: KeyInfo = {
@@ -178,7 +178,7 @@ function keyOf(
     spki: object.spki,
   };
   if (isBaseKey(object.ckaId) && !usages.includes('derive')) {
-    return { info: { ...info, state: 'damaged', reason: NOT_SAID_TO_BE_BASE }, object };
+    return { info: { ...info, state: 'damaged', reason: unrecordedBaseKey }, object };
   }
   const canMac = object.algorithm === 'hmac-sha256' && object.usages.includes('sign');
   if (usages.includes('derive') && !canMac) {
@@ -194,7 +194,7 @@ function keyOf(
   return { ...unavailable(id, object.problem ?? notOffered, info), object };
 }
 
-/** Whether the attributes of an object let it be used so; `encrypt` also as a base key that can MAC. */
+/** Whether the attributes of an object permit a usage; `encrypt` also for a base key, which only needs to MAC. */
 function allows(object: KeyObject, usage: Usage): boolean {
   if (object.usages.includes(usage)) return true;
   return usage === 'encrypt' && object.algorithm === 'hmac-sha256';

@@ -6,7 +6,7 @@ import { ecdsaToDer } from '../material/der.ts';
 import { digestOf, type Hash, type SignRequest } from '../mechanism.ts';
 import { CK_PARAMS, CKG, CKM } from './library/constants.ts';
 
-/** A signature in terms of the token: what it is asked, and how its answer becomes ours. */
+/** A signature in terms of the token: its mechanism and input, and the conversion of its result. */
 export interface TokenSignature {
   readonly mechanism: Mechanism;
   readonly input: Buffer;
@@ -22,9 +22,9 @@ const pssMechanisms: Readonly<Record<Hash, Mechanism>> = {
   sha384: pss(CKM.SHA384, CKG.MGF1_SHA384, 48),
   sha512: pss(CKM.SHA512, CKG.MGF1_SHA512, 64),
 };
-const same = (signature: Buffer) => signature;
+const unchanged = (signature: Buffer) => signature;
 
-/** How a token makes a signature. Hashing is done here: tokens differ in which combinations they know. */
+/** Converts a sign request for a token. Hashes here, because tokens differ in the combined mechanisms they support. */
 export function tokenSignature(
   algorithm: Algorithm | undefined,
   request: SignRequest,
@@ -32,23 +32,23 @@ export function tokenSignature(
   const { mechanism, data } = request;
   switch (mechanism.family) {
     case 'ecdsa': {
-      // not every token truncates a digest that is longer than the order.
+      // not every token truncates a digest that is longer than the order
       const size = algorithm !== undefined && isEc(algorithm) ? orderBytes(algorithm) : data.length;
       const input = digestOf(request, mechanism.hash).subarray(0, size);
       return { mechanism: ecdsa, input, finish: ecdsaToDer };
     }
     case 'rsa-pkcs1': {
       const input = digestInfo(mechanism.hash, digestOf(request, mechanism.hash));
-      return { mechanism: pkcs1, input, finish: same };
+      return { mechanism: pkcs1, input, finish: unchanged };
     }
     case 'rsa-pss': {
       const input = digestOf(request, mechanism.hash);
-      return { mechanism: pssMechanisms[mechanism.hash], input, finish: same };
+      return { mechanism: pssMechanisms[mechanism.hash], input, finish: unchanged };
     }
     case 'ed25519':
-      return { mechanism: eddsa, input: data, finish: same };
+      return { mechanism: eddsa, input: data, finish: unchanged };
     case 'hmac-sha256':
-      return { mechanism: hmac, input: data, finish: same };
+      return { mechanism: hmac, input: data, finish: unchanged };
   }
 }
 

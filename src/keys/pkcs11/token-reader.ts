@@ -5,10 +5,10 @@ import { Proofs } from './proofs.ts';
 import type { PrivateHalf } from './public-halves.ts';
 import type { KeyMetadata, ReadContext } from './token-keys.ts';
 
-/** Each round proves one more candidate of each key, of which there are at most eight. */
+/** Each round proves one more candidate of each key, which has at most eight. */
 const maxRounds = 10;
 
-/** Reads the keys of tokens, each as one step: nothing else of the process happens between its first and its last call. */
+/** Reads the keys of tokens synchronously: nothing else in the process runs between the calls of one reading. */
 export class TokenReader {
   readonly #metadata: KeyMetadata;
   readonly #proofs = new Map<Token, Proofs>();
@@ -18,20 +18,20 @@ export class TokenReader {
   }
 
   /**
-   * What `look` finds, handed to `use` in the same step. It looks again when it had first to be proven which halves
-   * of key pairs belong together.
+   * Passes the result of `find` to `use` synchronously. Repeats `find` after proving which halves of key pairs belong
+   * together, where proofs were missing.
    */
   async read<T, R>(
     { session, token }: { readonly session: Session; readonly token: Token },
-    look: (context: ReadContext) => T,
+    find: (context: ReadContext) => T,
     use: (found: T) => R,
   ): Promise<R> {
     const proofs = this.#proofsOf(token);
     for (let round = 1; ; round++) {
       proofs.begin(token.generation);
-      const found = look({ metadata: this.#metadata, proofs });
-      if (!proofs.isOpen || round === maxRounds) return use(found);
-      await proofs.settle(session, (own) => token.logInForOperation(own));
+      const found = find({ metadata: this.#metadata, proofs });
+      if (!proofs.isIncomplete || round === maxRounds) return use(found);
+      await proofs.complete(session, (loggedIn) => token.logInForOperation(loggedIn));
     }
   }
 

@@ -5,21 +5,21 @@ import { Token, type TokenAddress, type TokenListener } from './library/token.ts
 import type { KeyObject } from './objects.ts';
 import { isObjectSelected } from './token-keys.ts';
 
-/** A key of a token that the configuration gives an id. */
+/** A key in a token to which the configuration gives an id. */
 export interface PreloadedKey {
   readonly token: TokenAddress;
   readonly selector: ObjectSelector;
 }
 
-/** What the configuration says of tokens. */
+/** The configured tokens. */
 export interface TokenLayout {
-  /** Where keys are created and found by their label; without it there are the preloaded keys alone. */
+  /** Where keys are created, and found by their labels; without it there are only preloaded keys. */
   readonly base: TokenAddress | undefined;
   readonly preloaded: ReadonlyMap<KeyId, PreloadedKey>;
   readonly guard: PinGuard;
 }
 
-/** In which token each key is: of preloaded keys the configuration says it, all others are in the base slot. */
+/** Maps keys to tokens: preloaded keys as configured, all others to the base slot. */
 export class TokenRegistry implements AsyncDisposable {
   readonly base: Token | undefined;
   readonly #preloaded = new Map<KeyId, { readonly key: PreloadedKey; readonly token: Token }>();
@@ -28,7 +28,7 @@ export class TokenRegistry implements AsyncDisposable {
   constructor({ base, preloaded, guard }: TokenLayout) {
     const keys = [...preloaded.values()].map(({ token }) => token);
     const addresses = base === undefined ? keys : [base, ...keys];
-    // a token may be named several times, and its PIN only once.
+    // a token may be configured several times, and its PIN only once
     const pinOf = (name: string) =>
       addresses.find((one) => nameOf(one) === name && one.pin !== undefined)?.pin;
     const tokenAt = (address: TokenAddress): Token => {
@@ -41,22 +41,21 @@ export class TokenRegistry implements AsyncDisposable {
     for (const [id, key] of preloaded) this.#preloaded.set(id, { key, token: tokenAt(key.token) });
   }
 
-  /** The ids that the configuration gives. */
   get preloadedIds(): Iterable<KeyId> {
     return this.#preloaded.keys();
   }
 
-  /** Which object a preloaded key is, `undefined` for a key that is none. */
+  /** The object selector of a preloaded key, undefined for any other key. */
   selectorOf(id: KeyId): ObjectSelector | undefined {
     return this.#preloaded.get(id)?.key.selector;
   }
 
-  /** The token that holds a key, if any does. */
+  /** The token of a key, undefined when none is configured for it. */
   tokenOf(id: KeyId): Token | undefined {
     return this.#preloaded.get(id)?.token ?? this.base;
   }
 
-  /** Why an object of the base slot is not offered under its label: the configuration has taken it, or the label. */
+  /** Why an object of the base slot is not published under its label: the object or the label is a preloaded key's. */
   reservation(object: KeyObject): string | undefined {
     for (const [id, { key, token }] of this.#preloaded) {
       if (id === object.label) return 'its label is the id of a preloaded key';
@@ -67,7 +66,7 @@ export class TokenRegistry implements AsyncDisposable {
     return undefined;
   }
 
-  /** Tells of every change of a token. */
+  /** Reports every change of a token. */
   onTokenChange(listener: TokenListener): void {
     for (const token of this.#tokens.values()) token.onChange(listener);
   }

@@ -27,7 +27,7 @@ import { TokenJournal } from './token-journal.ts';
 import { type KeyMetadata, type Labelled, lookUp } from './token-keys.ts';
 import type { TokenReader } from './token-reader.ts';
 
-/** A record without the fields that are set when its key is added. */
+/** A record before its key is added. */
 type NewRecord = Omit<TokenKeyRecord, 'created' | 'pending'>;
 
 /** Creates and deletes keys in one token. */

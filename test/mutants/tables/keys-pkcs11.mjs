@@ -8,20 +8,20 @@ export default [
   },
   {
     breaks: 'a refused PIN is tried again after a restart',
-    text: '    await this.#refuseAgain(info, refused, pin);\n',
+    text: '    await this.#assertNotRefused(info, refused, pin);\n',
     becomes: '',
     suite: 'component/keys/pkcs11/library/pin-guard',
   },
   {
     breaks: 'a crash while it logs in loses more than two tries',
-    text: 'const inDoubt = wasCountLow || (await exists(mark));',
+    text: 'const inDoubt = wasCountLow || (await exists(marker));',
     becomes: 'const inDoubt = wasCountLow;',
     suite: 'component/keys/pkcs11/library/pin-guard',
   },
   {
     breaks: 'a PIN is tried unrecorded where the token counts failures',
-    text: 'const inDoubt = wasCountLow || (await exists(mark));',
-    becomes: 'const inDoubt = await exists(mark);',
+    text: 'const inDoubt = wasCountLow || (await exists(marker));',
+    becomes: 'const inDoubt = await exists(marker);',
     suite: 'component/keys/pkcs11/library/pin-guard',
   },
   {
@@ -57,7 +57,7 @@ export default [
   },
   {
     breaks: 'a PIN is refused by the record of another one',
-    text: ' && this.#known.salt.equals(salt)',
+    text: ' && this.#cached.salt.equals(salt)',
     becomes: '',
     suite: 'component/keys/pkcs11/library/refused-pin',
   },
@@ -171,8 +171,8 @@ export default [
   },
   {
     breaks: 'a token is asked for more sessions than it has',
-    text: 'most > 0 && most < maxSessions ? most',
-    becomes: 'most < 0 ? most',
+    text: 'limit > 0 && limit < maxSessions ? limit',
+    becomes: 'limit < 0 ? limit',
     suite: 'component/keys/pkcs11/library/token',
   },
   {

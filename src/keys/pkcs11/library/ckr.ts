@@ -1,12 +1,12 @@
 import { ServiceError } from '../../../errors.ts';
 
-/** What a failed call says about the things it was made with. */
+/** The handle that a failed call shows to be lost. */
 export type HandleLoss =
-  /** The handle of the object: the key was deleted, or the login was lost. */
+  /** The object handle: the key was deleted, or the login was lost. */
   | 'object'
-  /** The session, or the login that it had. */
+  /** The session, or its login. */
   | 'session'
-  /** Perhaps the token: it is looked at before anything else is done. */
+  /** Possibly the token: the caller checks whether it is still present. */
   | 'token'
   | undefined;
 
@@ -43,7 +43,7 @@ const notSupportedNames = new Set([
   'CKR_TOKEN_WRITE_PROTECTED',
 ]);
 
-/** What a token may answer when a ciphertext was not made with its key; there is no agreement. */
+/** Codes that tokens return for a ciphertext of another key; PKCS#11 names no single one. */
 const notDecryptedNames = new Set([
   'CKR_AEAD_DECRYPT_FAILED',
   'CKR_DATA_INVALID',
@@ -56,34 +56,33 @@ const notDecryptedNames = new Set([
 ]);
 
 /**
- * The CKR name of an error of pkcs11js, `undefined` for any other error. Errors of asynchronous calls may
- * arrive without a code, as `CKR_…:NN`: only there the message is read.
+ * The CKR name of a pkcs11js error, undefined for any other error. It is read from the message because errors of
+ * asynchronous calls may have no code: their message is `CKR_…:NN`.
  */
 export function ckrName(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   return /^(CKR_[A-Z0-9_]+)(?::\d+)?$/.exec(error.message)?.[1];
 }
 
-/** What an error says about session, object and token. */
 export function lossOf(error: unknown): HandleLoss {
   if (error instanceof LostError) return error.loss;
   const name = ckrName(error);
   return name === undefined ? undefined : handleLosses[name];
 }
 
-/** Whether an error says that this token cannot do this with keys of this kind. */
+/** Whether the token does not support the operation with keys of this kind. */
 export function isNotSupported(error: unknown): boolean {
   const name = ckrName(error);
   return name !== undefined && notSupportedNames.has(name);
 }
 
-/** Whether an error may only mean that a ciphertext was not made with this key. */
+/** Whether the error may be due to a ciphertext of another key. */
 export function isNotDecrypted(error: unknown): boolean {
   const name = ckrName(error);
   return name !== undefined && notDecryptedNames.has(name);
 }
 
-/** Found out without a CKR: what was asked cannot be trusted, because session or token are not what they were. */
+/** A loss that no CKR reports: the result is untrustworthy because the session or the token has changed. */
 export class LostError extends Error {
   override readonly name = 'LostError';
   readonly loss: 'session' | 'token';
@@ -94,13 +93,13 @@ export class LostError extends Error {
   }
 }
 
-/** The failure that a caller sees, naming the CKR; errors that are not of PKCS#11 stay as they are. */
-export function toServiceError(error: unknown, doing: string): unknown {
+/** Translates a PKCS#11 error for the caller, with its CKR name; returns any other error unchanged. */
+export function toServiceError(error: unknown, context: string): unknown {
   if (error instanceof LostError) {
-    return new ServiceError('Unavailable', `${doing}: ${error.message}`, { cause: error });
+    return new ServiceError('Unavailable', `${context}: ${error.message}`, { cause: error });
   }
   const name = ckrName(error);
   if (name === undefined) return error;
   const code = notSupportedNames.has(name) ? 'NotSupported' : 'Unavailable';
-  return new ServiceError(code, `${doing}: ${name}`, { cause: error });
+  return new ServiceError(code, `${context}: ${name}`, { cause: error });
 }

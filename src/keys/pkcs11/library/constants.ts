@@ -1,4 +1,4 @@
-/** Numbers of PKCS#11 2.40 and 3.0 that this store uses; pkcs11js has them too, but loading it costs start-up time. */
+/** Flags. All constants here are from PKCS#11 2.40 and 3.0; pkcs11js has them too, but loading it delays the start. */
 export const CKF = {
   OS_LOCKING_OK: 0x2,
   RW_SESSION: 0x2,
@@ -13,10 +13,10 @@ export const CKF = {
   USER_PIN_LOCKED: 0x40000,
 } as const;
 
-/** The user type of C_Login that may use private objects. */
+/** The user type of C_Login for private objects. */
 export const CKU_USER = 1;
 
-/** The user type of C_Login for the one operation that a key with CKA_ALWAYS_AUTHENTICATE has begun. */
+/** The user type of C_Login for a single operation with a key that has CKA_ALWAYS_AUTHENTICATE. */
 export const CKU_CONTEXT_SPECIFIC = 2;
 
 /** Session states in which private objects are visible. */
@@ -93,10 +93,10 @@ export const CKM = {
 /** Mask generation functions of PSS. */
 export const CKG = { MGF1_SHA256: 0x2, MGF1_SHA384: 0x3, MGF1_SHA512: 0x4 } as const;
 
-/** How pkcs11js is told what a mechanism parameter is. */
+/** Types of mechanism parameters in pkcs11js. */
 export const CK_PARAMS = { AES_GCM: 3, RSA_PSS: 5 } as const;
 
-/** Ed25519 as an object identifier, and as the PrintableString that PKCS#11 3.0 names too. */
+/** Ed25519 as an object identifier and as a PrintableString: PKCS#11 3.0 permits both. */
 export const ed25519Params: readonly Buffer[] = [
   Buffer.from('06032b6570', 'hex'),
   Buffer.from('130c656477617264733235353139', 'hex'),

@@ -1,18 +1,18 @@
-/** An operation that came back from its thread this soon is tried without one. */
+/** An operation on a thread that is faster than this is tried inline. */
 const tryBelowMs = 1;
-/** What an operation may take without a thread: the way there and back costs about 0.1 ms. */
+/** The longest duration that counts as fast inline: switching to a thread and back takes about 0.1 ms. */
 const inlineBelowMs = 0.25;
-/** An operation that blocks everything else for so long is the last one. */
+/** A single operation that blocks the process this long ends inline mode. */
 const stallMs = 50;
-/** So many more slow operations than fast ones; single ones are slow because the machine is busy. */
-const slowEnough = 4;
+/** The surplus of slow operations over fast ones that ends inline mode: a busy machine slows single ones. */
+const maxSlowness = 4;
 const firstPause = 64;
 const longestPause = 65_536;
 
 /**
- * How fast a token works with a key. Tokens work on threads, because a real one takes milliseconds or longer and
- * must not hold up the process; one in software is done before a thread has even begun, and half of the cost of
- * a signature would be the thread. So a key that proves fast works at once, until it is slow again.
+ * Decides by its speed whether operations with a key run inline. By default they run on a thread, because a
+ * hardware token takes milliseconds or longer and must not block the process. A software token finishes before a
+ * thread has started, which would be half of the cost of a signature. So a fast key runs inline until it is slow.
  */
 export class InlinePolicy {
   readonly #clock: () => number;
@@ -21,17 +21,17 @@ export class InlinePolicy {
   #pause = firstPause;
   #untilTry = 0;
 
-  /** The clock tells milliseconds that never go back. */
+  /** The clock is monotonic, in milliseconds. */
   constructor(clock = () => performance.now()) {
     this.#clock = clock;
   }
 
-  /** Whether the next operation runs at once. */
+  /** Whether the next operation runs inline. */
   get isInline(): boolean {
     return this.#isInline;
   }
 
-  /** Runs an operation at once. */
+  /** Runs an operation inline. */
   time<T>(operation: () => T): T {
     const startedAt = this.#clock();
     const result = operation();
@@ -39,7 +39,7 @@ export class InlinePolicy {
     return result;
   }
 
-  /** Runs an operation on its thread. */
+  /** Runs an operation on a thread. */
   async timeAsync<T>(operation: () => Promise<T>): Promise<T> {
     const startedAt = this.#clock();
     const result = await operation();
@@ -51,7 +51,7 @@ export class InlinePolicy {
   #watch(durationMs: number): void {
     const isSlow = durationMs > inlineBelowMs;
     this.#slowness = Math.max(0, this.#slowness + (isSlow ? 1 : -1));
-    if (this.#slowness < slowEnough && durationMs < stallMs) return;
+    if (this.#slowness < maxSlowness && durationMs < stallMs) return;
     this.#isInline = false;
     this.#slowness = 0;
     this.#untilTry = this.#pause;

@@ -4,9 +4,8 @@ import { ckrName, LostError } from './ckr.ts';
 import { CKF } from './constants.ts';
 
 /**
- * A PKCS#11 library, loaded when it is first needed. It exists once in a process whoever opens it, so there
- * is one of these for a path, and starting it again, which some libraries need to see a token that came back,
- * waits until nobody is inside.
+ * A PKCS#11 library, loaded on first use. A process loads a library once, so there must be one instance per path.
+ * Restarting it, which some libraries need to detect a token that was reinserted, waits for all running calls.
  */
 export class Pkcs11Library implements AsyncDisposable {
   readonly path: string;
@@ -22,23 +21,23 @@ export class Pkcs11Library implements AsyncDisposable {
     this.path = path;
   }
 
-  /** The functions of the library, for whoever has waited for `ready`. */
+  /** The functions of the library; `ready` must have resolved before. */
   get api(): PKCS11 {
     if (this.#api === undefined) throw new LostError('session');
     return this.#api;
   }
 
-  /** Changes whenever the library was started again: handles of an older generation are void. */
+  /** Incremented by every restart: handles of an older generation are invalid. */
   get generation(): number {
     return this.#generation;
   }
 
-  /** Whether calls may enter now; otherwise `ready` waits for it. */
+  /** Whether calls may start now; otherwise `ready` waits for that. */
   get open(): boolean {
     return this.#api !== undefined && this.#restart === undefined;
   }
 
-  /** Settles when calls may enter. Unavailable when the library cannot be loaded. */
+  /** Resolves when calls may start. Unavailable when the library cannot be loaded. */
   async ready(): Promise<void> {
     while (this.#restart !== undefined) await this.#restart;
     if (this.#api !== undefined) return;
@@ -48,20 +47,19 @@ export class Pkcs11Library implements AsyncDisposable {
     this.#api = await this.#loading;
   }
 
-  /** Counts a call as inside from here until `leave`. */
+  /** Counts a call as running until `leave`. */
   enter(): void {
     this.#running++;
   }
 
-  /** Ends what `enter` began. */
   leave(): void {
     this.#running--;
     if (this.#running === 0) this.#idle?.();
   }
 
   /**
-   * Finalizes and initializes the library once all calls have left. Callers at the same time share one
-   * restart, and within `pauseMs` of the last one nothing happens: other tokens of the library suffer from it.
+   * Finalizes and initializes the library once no call runs. Concurrent callers share one restart. Does nothing
+   * within `pauseMs` of the last restart, because each one interrupts the other tokens of the library.
    */
   async restart(pauseMs: number): Promise<void> {
     if (this.#restart === undefined) {
@@ -106,7 +104,7 @@ export class Pkcs11Library implements AsyncDisposable {
 }
 
 async function load(path: string): Promise<PKCS11> {
-  // importing pkcs11js costs start-up time that a service without a token does not pay.
+  // loaded lazily: a service without a token starts faster
   const { default: pkcs11js } = await import('pkcs11js');
   const api = new pkcs11js.PKCS11();
   try {
@@ -130,7 +128,7 @@ function finalize(api: PKCS11): void {
   try {
     api.C_Finalize();
   } catch {
-    // a library that is not initialized is as good; one that cannot finalize says so when it is initialized.
+    // not initialized is fine too; any other failure shows again in C_Initialize
   }
 }
 

@@ -6,7 +6,7 @@ import { ckrName } from './ckr.ts';
 import { CKS, CKU_USER } from './constants.ts';
 import type { Pkcs11Library } from './library.ts';
 
-/** Logs a session in, unless another session of this process has done it. Throws what the token answers. */
+/** Logs a session in, unless another session of this process is logged in. Throws the error of the token. */
 export function login(library: Pkcs11Library, session: Handle, pin: string): void {
   if (isUser(library, session)) return;
   try {
@@ -22,7 +22,7 @@ export function isUser(library: Pkcs11Library, session: Handle): boolean {
   return state === CKS.RO_USER_FUNCTIONS || state === CKS.RW_USER_FUNCTIONS;
 }
 
-/** The PIN that a source holds; a line break at the end of a file is not part of it. */
+/** The PIN of a source; a trailing line break of a file is not part of it. */
 export async function readPin(source: PinSource | undefined): Promise<string | undefined> {
   if (source === undefined) return undefined;
   if (source.kind === 'value') return source.value;

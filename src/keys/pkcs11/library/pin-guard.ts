@@ -1,9 +1,9 @@
 /**
- * No login of ours ever locks a PIN, over restarts and crashes too. A refused PIN is recorded before anybody
- * hears of it and is not tried again until the configuration has another one or the record is removed: that a
- * token no longer tells of failures proves nothing, since some tell only while they are powered. A login that goes well costs no flush: an empty file marks it while
- * it lasts. Only when one is in doubt, because a mark was left behind or the token says that it counts failures,
- * is the record written first, so that at most two tries are lost to crashes, whatever the token tells.
+ * Guarantees that logins of this service never lock a PIN, even over restarts and crashes. A refused PIN is recorded
+ * before its failure is reported, and is not tried again until another one is configured or the record is removed.
+ * That a token reports no failed logins proves nothing: some count them only while they have power. A successful
+ * login needs no fsync, only an empty marker file while it lasts. The record is written before the login when a
+ * marker was left behind or the token reports failed logins, so crashes cost at most two tries with any token.
  */
 import { createHash } from 'node:crypto';
 import { access, rm, writeFile } from 'node:fs/promises';
@@ -21,25 +21,25 @@ import { CKF } from './constants.ts';
 import { RefusedPin } from './refused-pin.ts';
 import { unpadded } from './slots.ts';
 
-/** A login that is to be guarded. */
+/** A login with a PIN. */
 export interface GuardedLogin<T> {
-  /** What the token says of itself now. */
+  /** Reads the current state of the token. */
   readonly tokenInfo: () => TokenInfo;
   readonly pin: string;
-  /** Logs in; throws what the token answers. */
+  /** Logs in; throws the error of the token. */
   readonly attempt: () => T;
 }
 
-/** Lets the logins of a process through, one at a time. */
+/** Runs the logins of a process, one at a time. */
 export class PinGuard {
   readonly #directory: string;
   readonly #pins = new Map<string, RefusedPin>();
-  /** Refusals that could not be recorded: whatever the PIN, there is no further try in this process. */
+  /** Refusals that could not be recorded: this process then tries no PIN of the token again. */
   readonly #unrecorded = new Map<string, string>();
-  /** One login at a time: the next one must see what became of it. */
+  /** One login at a time: the next one must see the outcome. */
   readonly #logins = new Mutex();
 
-  /** Why the directory cannot be used: without it there is no login. */
+  /** Why the directory is unusable, which prevents all logins. */
   #failure: UnusableFile | undefined;
 
   private constructor(directory: string, failure: UnusableFile | undefined) {
@@ -47,13 +47,13 @@ export class PinGuard {
     this.#failure = failure;
   }
 
-  /** Records are kept in a directory, which is made when it is missing. */
+  /** Creates the directory of the records when it is missing. */
   static async open(directory: string): Promise<PinGuard> {
     const { failure } = await openStateDirectory(directory);
     return new PinGuard(directory, failure);
   }
 
-  /** Logs in, unless the PIN was refused before: Unavailable, as when the token refuses it now. */
+  /** Logs in. Unavailable when the token refuses the PIN, or refused it before. */
   async login<T>(login: GuardedLogin<T>): Promise<T> {
     return this.#logins.run(() => this.#login(login));
   }
@@ -65,46 +65,46 @@ export class PinGuard {
     refuseUnusable(this.#failure);
     const info = tokenInfo();
     const refused = this.#refusedPin(info);
-    const mark = `${refused.path}.trying`;
-    await this.#refuseAgain(info, refused, pin);
+    const marker = `${refused.path}.trying`;
+    await this.#assertNotRefused(info, refused, pin);
     const wasCountLow = isCountLow(info);
-    const inDoubt = wasCountLow || (await exists(mark));
-    if (inDoubt) await refused.remember(pin, 'a login that was cut off');
-    await putMark(mark);
+    const inDoubt = wasCountLow || (await exists(marker));
+    if (inDoubt) await refused.save(pin, 'a login that was cut off');
+    await writeMarker(marker);
     try {
       const result = attempt();
-      await clear(refused, mark);
+      await clear(refused, marker);
       return result;
     } catch (error) {
       const reason = refusalBy(error, wasCountLow, tokenInfo);
       if (reason === undefined) {
-        if (inDoubt) await refused.forget();
+        if (inDoubt) await refused.remove();
         throw error;
       }
-      await this.#remember(refused, pin, reason);
-      await rm(mark, { force: true });
+      await this.#save(refused, pin, reason);
+      await rm(marker, { force: true });
       throw refusedAs(info, reason, refused.path);
     }
   }
 
-  async #refuseAgain(info: TokenInfo, refused: RefusedPin, pin: string): Promise<void> {
-    refuseByFlags(info);
+  async #assertNotRefused(info: TokenInfo, refused: RefusedPin, pin: string): Promise<void> {
+    assertUnlocked(info);
     const reason = this.#unrecorded.get(refused.path) ?? (await refused.reasonOf(pin));
     if (reason !== undefined) throw refusedAs(info, reason, refused.path);
   }
 
-  async #remember(refused: RefusedPin, pin: string, reason: string): Promise<void> {
+  async #save(refused: RefusedPin, pin: string, reason: string): Promise<void> {
     this.#unrecorded.set(refused.path, reason);
-    await refused.remember(pin, reason);
+    await refused.save(pin, reason);
     this.#unrecorded.delete(refused.path);
   }
 
   #refusedPin({ serialNumber, label, model }: TokenInfo): RefusedPin {
     const identity = JSON.stringify([serialNumber, label, model]);
     const name = createHash('sha256').update(identity).digest('hex').slice(0, 32);
-    const known = this.#pins.get(name) ?? new RefusedPin(join(this.#directory, `${name}.json`));
-    this.#pins.set(name, known);
-    return known;
+    const pin = this.#pins.get(name) ?? new RefusedPin(join(this.#directory, `${name}.json`));
+    this.#pins.set(name, pin);
+    return pin;
   }
 }
 
@@ -112,7 +112,7 @@ function isCountLow({ flags }: TokenInfo): boolean {
   return (flags & CKF.USER_PIN_COUNT_LOW) !== 0;
 }
 
-/** Why a failed login cost a try, `undefined` when it did not: an answer that is not about the PIN may have, too. */
+/** Why a failed login counts as a try, undefined when it does not: errors that do not mention the PIN may count. */
 function refusalBy(
   error: unknown,
   wasCountLow: boolean,
@@ -127,12 +127,12 @@ function isCountLowNow(tokenInfo: () => TokenInfo): boolean {
   try {
     return isCountLow(tokenInfo());
   } catch {
-    // the token has gone: the mark that stays makes the next login more careful.
+    // the token was removed: the marker stays, so the next login is more careful
     return false;
   }
 }
 
-function refuseByFlags(info: TokenInfo): void {
+function assertUnlocked(info: TokenInfo): void {
   const refuse = (reason: string) => {
     throw new ServiceError('Unavailable', `${nameOf(info)} takes no PIN: ${reason}`);
   };
@@ -159,7 +159,7 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-async function putMark(path: string): Promise<void> {
+async function writeMarker(path: string): Promise<void> {
   try {
     await writeFile(path, '', { mode: 0o600 });
   } catch (error) {
@@ -169,11 +169,11 @@ async function putMark(path: string): Promise<void> {
   }
 }
 
-async function clear(refused: RefusedPin, mark: string): Promise<void> {
+async function clear(refused: RefusedPin, marker: string): Promise<void> {
   try {
-    await refused.forget();
-    await rm(mark, { force: true });
+    await refused.remove();
+    await rm(marker, { force: true });
   } catch {
-    // what stays makes the next login more careful, no less.
+    // leftovers only make the next login more careful
   }
 }

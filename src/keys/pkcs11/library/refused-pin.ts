@@ -8,7 +8,7 @@ import {
   writeStateJson,
 } from '../../../service/state/state-file.ts';
 
-/** 32 MiB and some 0.1 s a guess: a PIN of four digits takes a quarter of an hour, not a blink. */
+/** 32 MiB and about 0.1 s per guess: a PIN of four digits takes a quarter of an hour. */
 const scryptCost = { N: 1 << 15, r: 8, p: 1, maxmem: 64 << 20 } as const;
 const saltBytes = 16;
 const fingerprintBytes = 32;
@@ -19,29 +19,29 @@ interface Record {
   readonly fingerprint: Buffer;
 }
 
-/** The PIN that a token refused last, on disk as a salted fingerprint, so that a restart does not try it again. */
+/** The last PIN that a token refused, persisted as a salted fingerprint, so that a restart does not try it again. */
 export class RefusedPin {
   readonly path: string;
-  /** Comparing costs time and memory on purpose, so what was found out is kept while the process lives. */
-  #known: { readonly pin: string; readonly salt: Buffer } | undefined;
+  /** The last match: comparing is expensive on purpose. */
+  #cached: { readonly pin: string; readonly salt: Buffer } | undefined;
 
   constructor(path: string) {
     this.path = path;
   }
 
-  /** Why this PIN was refused, `undefined` when it was not. Unavailable when that cannot be told. */
+  /** Why this PIN was refused, undefined when it was not. Unavailable when the record is unreadable. */
   async reasonOf(pin: string): Promise<string | undefined> {
     const record = await this.#file('read', () => readStateJson(this.path, parseRecord));
     if (record === undefined) return undefined;
     const { reason, salt, fingerprint } = record;
-    if (this.#known?.pin === pin && this.#known.salt.equals(salt)) return reason;
+    if (this.#cached?.pin === pin && this.#cached.salt.equals(salt)) return reason;
     if (!timingSafeEqual(await fingerprintOf(pin, salt), fingerprint)) return undefined;
-    this.#known = { pin, salt };
+    this.#cached = { pin, salt };
     return reason;
   }
 
-  /** Remembers a PIN durably in the place of the one before. Unavailable when it cannot. */
-  async remember(pin: string, reason: string): Promise<void> {
+  /** Persists a PIN, replacing the previous one. Unavailable when that fails. */
+  async save(pin: string, reason: string): Promise<void> {
     const salt = randomBytes(saltBytes);
     const fingerprint = await fingerprintOf(pin, salt);
     const record = {
@@ -50,11 +50,11 @@ export class RefusedPin {
       fingerprint: fingerprint.toString('hex'),
     };
     await this.#file('written', () => writeStateJson(this.path, record));
-    this.#known = { pin, salt };
+    this.#cached = { pin, salt };
   }
 
-  /** Forgets it, overwritten because the PIN may be the right one. */
-  async forget(): Promise<void> {
+  /** Overwrites and removes the record: the PIN may be the right one. */
+  async remove(): Promise<void> {
     await this.#file('removed', () => destroyStateFile(this.path));
   }
 

@@ -8,14 +8,13 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
-/** What a pool opens its sessions with. */
 export interface PoolOptions {
   readonly slot: Handle;
   readonly flags: number;
   readonly limit: number;
 }
 
-/** Up to `limit` sessions with one token, opened as they are needed; who finds none waits, first come first served. */
+/** Up to `limit` sessions with one token, opened on demand. Callers wait for a free one in order of arrival. */
 export class SessionPool {
   readonly #api: PKCS11;
   readonly #options: PoolOptions;
@@ -31,7 +30,7 @@ export class SessionPool {
     this.#limit = options.limit;
   }
 
-  /** A session now, or `undefined` when all are at work. */
+  /** Returns a free session, undefined when all are in use. */
   take(): Session | undefined {
     if (this.#closed) throw new LostError('session');
     const free = this.#free.pop();
@@ -39,7 +38,7 @@ export class SessionPool {
     return this.#openSession();
   }
 
-  /** The next session that comes back. Cancelled when the signal comes first. */
+  /** Waits for a session to be released. Cancelled when the signal aborts first. */
   async wait(signal: AbortSignal): Promise<Session> {
     if (signal.aborted) throw cancelled();
     return new Promise<Session>((resolve, reject) => {
@@ -63,7 +62,7 @@ export class SessionPool {
     });
   }
 
-  /** Gives a session back; a broken one is closed, and so is every one of a closed pool. */
+  /** Returns a session to the pool; closes it when it is broken or the pool is closed. */
   release(session: Session): void {
     if (this.#closed || session.broken) {
       this.#closeSession(session);
@@ -75,7 +74,7 @@ export class SessionPool {
     else waiter.resolve(session);
   }
 
-  /** Closes what is free now, the rest as it comes back; who waits is told that the session is lost. */
+  /** Closes the free sessions now, the others when they are released; waiting callers get a LostError. */
   close(): void {
     this.#closed = true;
     for (const waiter of this.#waiters.splice(0)) waiter.reject(new LostError('session'));
@@ -110,7 +109,7 @@ export class SessionPool {
     try {
       this.#api.C_CloseSession(session.handle);
     } catch {
-      // it is closed with its token or library already.
+      // already closed, together with its token or library
     }
   }
 }

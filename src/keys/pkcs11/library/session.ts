@@ -2,23 +2,23 @@ import type { Handle, Mechanism, PKCS11, Template } from 'pkcs11js';
 import { ckrName } from './ckr.ts';
 import type { InlinePolicy } from './inline-policy.ts';
 
-/** Longest result of a signature: an RSA key of 8192 bits. */
+/** The longest signature: that of an RSA key of 8192 bits. */
 const resultBytes = 1024;
 
-/** pkcs11js passes no address for a buffer that was made empty, and tokens refuse that as no argument at all. */
+/** An empty buffer with an address: pkcs11js passes NULL for any other, which tokens reject as a missing argument. */
 const emptyInput = Buffer.alloc(1).subarray(0, 0);
 
 /** The calls of pkcs11js that take data and fill a buffer. */
 type Transform = (session: Handle, input: Buffer, output: Buffer) => Buffer | Promise<Buffer>;
 
-/** The result, and nothing of it left where the call put it: the MAC of a base key is a key. */
-function taken(result: Buffer): Buffer {
+/** Copies the result and wipes the original: the MAC of a base key is a key. */
+function takeResult(result: Buffer): Buffer {
   const own = Buffer.from(result);
   result.fill(0);
   return own;
 }
 
-/** Logs a session in for the one operation that it has begun. */
+/** Logs a session in for the operation that it has initialized. */
 export type ContextLogin = (session: Session) => Promise<void>;
 
 /** The mechanism and attributes of a new key pair. */
@@ -38,7 +38,7 @@ export interface SecretTemplate {
 export interface Operation {
   readonly mechanism: Mechanism;
   readonly key: Handle;
-  /** For a key that wants it. */
+  /** For a key with CKA_ALWAYS_AUTHENTICATE. */
   readonly login?: ContextLogin | undefined;
 }
 
@@ -48,14 +48,14 @@ export interface SignOperation extends Operation {
 }
 
 /**
- * One session, for one operation at a time. Most work of a token runs on a thread of libuv; pkcs11js does not
- * keep the buffers of such a call alive, so the session does until the call is over.
+ * A session, for one operation at a time. Most calls run on a thread of libuv. pkcs11js holds no reference to the
+ * buffers of such a call, so the session holds one until the call ends.
  */
 export class Session {
   readonly handle: Handle;
-  /** Set when the session can no longer be used, not even by the next operation. */
+  /** Set when the session is unusable from now on. */
   broken = false;
-  /** What the call that is under way reads and writes; nobody looks at it, it must only stay reachable. */
+  /** The buffers of the running call; never read, only protected from garbage collection. */
   held: readonly Buffer[] = [];
   readonly #api: PKCS11;
   readonly #output = Buffer.alloc(resultBytes);
@@ -65,7 +65,7 @@ export class Session {
     this.handle = handle;
   }
 
-  /** A signature or MAC. */
+  /** Returns a signature or MAC. */
   async sign({ mechanism, key, inline, login }: SignOperation, data: Buffer): Promise<Buffer> {
     this.#api.C_SignInit(this.handle, mechanism, key);
     await this.#logIn(login);
@@ -75,7 +75,7 @@ export class Session {
     return this.#run(transform, data, this.#output);
   }
 
-  /** A ciphertext. */
+  /** Returns a ciphertext. */
   async encrypt({ mechanism, key, login }: Operation, data: Buffer): Promise<Buffer> {
     this.#api.C_EncryptInit(this.handle, mechanism, key);
     await this.#logIn(login);
@@ -83,7 +83,7 @@ export class Session {
     return this.#run((...call) => this.#api.C_EncryptAsync(...call), data, output);
   }
 
-  /** A plaintext; the buffer that it was made in is wiped. */
+  /** Returns a plaintext, and wipes the buffer that the token wrote it to. */
   async decrypt({ mechanism, key, login }: Operation, data: Buffer): Promise<Buffer> {
     this.#api.C_DecryptInit(this.handle, mechanism, key);
     await this.#logIn(login);
@@ -95,27 +95,24 @@ export class Session {
     }
   }
 
-  /** Generates a key pair. */
   async generatePair({ mechanism, publicKey, privateKey }: PairTemplate): Promise<void> {
     await this.#api.C_GenerateKeyPairAsync(this.handle, mechanism, publicKey, privateKey);
   }
 
-  /** Generates a symmetric key. */
   async generateKey({ mechanism, key }: SecretTemplate): Promise<void> {
     await this.#api.C_GenerateKeyAsync(this.handle, mechanism, key);
   }
 
-  /** Puts an object into the token. */
+  /** Creates an object in the token. */
   create(template: Template): void {
     this.#api.C_CreateObject(this.handle, template);
   }
 
-  /** Removes an object from the token. */
   destroy(object: Handle): void {
     this.#api.C_DestroyObject(this.handle, object);
   }
 
-  /** The handles of all token objects that match. */
+  /** Returns the handles of all matching objects. */
   find(template: Template): readonly Handle[] {
     const found: Handle[] = [];
     this.#api.C_FindObjectsInit(this.handle, template);
@@ -130,7 +127,7 @@ export class Session {
     }
   }
 
-  /** The values of attributes that every object of the kind has. */
+  /** Returns attributes that every object of the kind has. */
   attributes(object: Handle, types: readonly number[]): readonly Buffer[] {
     const template = types.map((type) => ({ type }));
     return this.#api
@@ -138,7 +135,7 @@ export class Session {
       .map(({ value }) => (Buffer.isBuffer(value) ? value : Buffer.alloc(0)));
   }
 
-  /** The value of an attribute that the object may not have, or may not show. */
+  /** Returns an attribute; undefined when the object does not have it or does not reveal it. */
   attribute(object: Handle, type: number): Buffer | undefined {
     try {
       return this.attributes(object, [type])[0];
@@ -156,7 +153,7 @@ export class Session {
     try {
       await login(this);
     } catch (error) {
-      // the operation is begun, and nothing but closing the session ends it
+      // only closing the session ends the initialized operation
       this.broken = true;
       throw error;
     }
@@ -166,10 +163,10 @@ export class Session {
     const input = data.length === 0 ? emptyInput : data;
     this.held = [input, output];
     try {
-      return taken(await transform(this.handle, input, output));
+      return takeResult(await transform(this.handle, input, output));
     } catch (error) {
       const name = ckrName(error);
-      // the arguments were refused before the operation was checked: it may still be active
+      // the arguments were rejected before the operation was checked: it may still be active
       if (name === 'CKR_ARGUMENTS_BAD') this.broken = true;
       if (name !== 'CKR_BUFFER_TOO_SMALL') throw error;
       // the operation is still active and would block the session
@@ -183,7 +180,7 @@ export class Session {
     const output = Buffer.alloc(input.length + 64 * resultBytes);
     this.held = [input, output];
     try {
-      return taken(await transform(this.handle, input, output));
+      return takeResult(await transform(this.handle, input, output));
     } catch (error) {
       this.broken = ckrName(error) === 'CKR_BUFFER_TOO_SMALL';
       throw error;

@@ -9,7 +9,7 @@ export interface FoundToken {
   readonly info: TokenInfo;
 }
 
-/** The one token that a URI selects; Unavailable when none does, or several do. */
+/** Finds the token that a URI selects; Unavailable unless exactly one matches. */
 export function findToken(api: PKCS11, selector: TokenSelector): FoundToken {
   const matching = api
     .C_GetSlotList(true)
@@ -18,7 +18,7 @@ export function findToken(api: PKCS11, selector: TokenSelector): FoundToken {
     .filter((token): token is FoundToken => token.info !== undefined)
     .filter((token) => isSelected(token, selector));
   const initialized = matching.filter(isInitialized);
-  // SoftHSM, and others, show one more slot in which the next token would be made
+  // SoftHSM and others list one more slot, for creating the next token
   const [token, ...others] = initialized.length > 0 ? initialized : matching;
   if (token === undefined) {
     throw new ServiceError('Unavailable', `no token matches ${formatUri(selector)}`);
@@ -33,12 +33,12 @@ export function findToken(api: PKCS11, selector: TokenSelector): FoundToken {
   return token;
 }
 
-/** A CK_ULONG as pkcs11js hands it out: as wide as a pointer of the machine. */
+/** Decodes a CK_ULONG as pkcs11js returns it: as wide as a pointer of the machine. */
 export function ulong(bytes: Buffer): number {
   return bytes.length === 0 ? -1 : bytes.readUIntLE(0, Math.min(bytes.length, 6));
 }
 
-/** The text of a field that is padded with blanks. */
+/** Removes the padding of a fixed-length field. */
 export function unpadded(text: string): string {
   return text.replace(/[ \0]+$/, '');
 }
@@ -51,12 +51,12 @@ function tokenInfo(api: PKCS11, slot: Handle): TokenInfo | undefined {
   try {
     return api.C_GetTokenInfo(slot);
   } catch {
-    // a token on its way out, or one that this library cannot read, is no candidate.
+    // being removed, or unreadable for this library
     return undefined;
   }
 }
 
-/** Whether a selector means this token. */
+/** Whether a selector matches a token. */
 export function isSelected({ slot, info }: FoundToken, selector: TokenSelector): boolean {
   const is = (wanted: string | undefined, found: string) =>
     wanted === undefined || unpadded(found) === wanted;

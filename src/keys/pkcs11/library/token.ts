@@ -11,11 +11,11 @@ import { SessionPool } from './session-pool.ts';
 import { type FoundToken, findToken, isSelected } from './slots.ts';
 
 const maxSessions = 4;
-/** A call that fails because handles died is made again; three causes can follow one another. */
+/** A call that fails because of an invalid handle is repeated; up to three causes can follow one another. */
 const maxAttempts = 4;
-/** A failed connection answers everybody for so long before it is tried again. */
+/** How long all calls fail with the error of a failed connection before the next try. */
 const retryMs = 1_000;
-/** A library is started again for a token that is not there at most so often. */
+/** The least interval between restarts of a library for a missing token. */
 const restartPauseMs = 5_000;
 
 /** A token and how to log in to it. */
@@ -31,16 +31,15 @@ interface Connection {
   readonly libraryGeneration: number;
 }
 
-/** Is told why a token cannot be used, or `undefined` when it can be again. Must not throw. */
+/** Called with the reason when a token becomes unusable, and with undefined when it is usable again. Must not throw. */
 export type TokenListener = (failure: unknown) => void;
 
-/** What works with an open session of a token that is logged in. */
+/** Work with an open session of a token that is logged in. */
 export type Work<T> = (session: Session, api: PKCS11) => Promise<T> | T;
 
 /**
- * A token, connected when it is first used and again when it was lost: session gone → new session and login;
- * token gone → the library is started again and the token looked for once. Everything is Unavailable
- * meanwhile.
+ * A token, connected on first use and reconnected after a loss: for a lost session it opens a new one and logs in;
+ * for a lost token it restarts the library and searches for the token once. Until then all calls are Unavailable.
  */
 export class Token implements AsyncDisposable {
   readonly name: string;
@@ -62,33 +61,33 @@ export class Token implements AsyncDisposable {
     this.#guard = guard;
   }
 
-  /** Whether this is, as far as it is connected, the token that a selector in the same library means. */
+  /** Whether a selector matches this token, which must be connected, in the same library. */
   isSelectedBy(library: Pkcs11Library, selector: TokenSelector): boolean {
     const connection = this.#connected();
     if (library !== this.#library) return false;
     return connection !== undefined && isSelected(connection.found, selector);
   }
 
-  /** Whether handles of this generation can be used now. */
+  /** Whether handles of this generation are valid now. */
   holds(generation: number): boolean {
     return generation === this.#generation && this.#connected() !== undefined;
   }
 
-  /** Object handles found in an older generation are void. */
+  /** Object handles of an older generation are invalid. */
   get generation(): number {
     return this.#generation;
   }
 
-  /** Tells of every change from now on, before the call that found it out is answered. */
+  /** Reports every change from now on, before the call that detected it returns. */
   onChange(listener: TokenListener): void {
     this.#onChange = listener;
   }
 
   /**
-   * Runs work in a session of its own. It runs again when it failed because session, object handle or token
-   * had been lost, so up to its first success it must not have lasting effects.
+   * Runs work in a session that nothing else uses meanwhile. Repeats it after the loss of session, object handle or
+   * token, so a failed run must have no lasting effects.
    */
-  async use<T>(doing: () => string, work: Work<T>, signal: AbortSignal): Promise<T> {
+  async use<T>(context: () => string, work: Work<T>, signal: AbortSignal): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       let connection: Connection | undefined;
       try {
@@ -96,15 +95,15 @@ export class Token implements AsyncDisposable {
         const session = connection.pool.take() ?? (await connection.pool.wait(signal));
         return await this.#within(connection, session, work);
       } catch (error) {
-        const again = attempt < maxAttempts && (await this.#recover(error, connection));
-        if (!again) throw toServiceError(error, `${doing()}: ${this.name}`);
+        const canRetry = attempt < maxAttempts && (await this.#recover(error, connection));
+        if (!canRetry) throw toServiceError(error, `${context()}: ${this.name}`);
       }
     }
   }
 
   /**
-   * Throws when what was just searched for may exist although it was not found: a token that is gone shows no
-   * objects, and neither does a session that is no longer logged in.
+   * Throws when an object that was not found may exist nevertheless: a removed token lists no objects, and neither
+   * does a session that is no longer logged in.
    */
   confirmAbsence(session: Session): void {
     const connection = this.#connected();
@@ -114,7 +113,7 @@ export class Token implements AsyncDisposable {
     if (required && !isUser(this.#library, session.handle)) throw new LostError('session');
   }
 
-  /** Logs a session in for the one operation that it has begun, by the PIN of the token and under the same guard. */
+  /** Logs a session in for the operation that it has initialized, with the PIN of the token and the same guard. */
   async logInForOperation(session: Session): Promise<void> {
     const connection = this.#connected();
     if (connection === undefined) throw new LostError('session');
@@ -135,7 +134,7 @@ export class Token implements AsyncDisposable {
 
   async #within<T>(connection: Connection, session: Session, work: Work<T>): Promise<T> {
     if (this.#connected() !== connection) {
-      // while it waited for the session, the library began to start again.
+      // the library began a restart while this waited for the session
       connection.pool.release(session);
       throw new LostError('session');
     }
@@ -157,7 +156,7 @@ export class Token implements AsyncDisposable {
     return connection.libraryGeneration === this.#library.generation ? connection : undefined;
   }
 
-  /** Whether it makes sense to try again after this failure. */
+  /** Whether to retry after this failure. */
   async #recover(error: unknown, connection: Connection | undefined): Promise<boolean> {
     const loss = lossOf(error);
     if (loss === undefined) return false;
@@ -167,7 +166,7 @@ export class Token implements AsyncDisposable {
     }
     if (loss === 'token' && connection !== undefined && this.#isPresent(connection)) return false;
     this.#disconnect(connection);
-    if (loss === 'token') await this.#concluding(() => this.#library.restart(restartPauseMs));
+    if (loss === 'token') await this.#recordingFailure(() => this.#library.restart(restartPauseMs));
     return true;
   }
 
@@ -184,7 +183,7 @@ export class Token implements AsyncDisposable {
     this.#tokenInfo(found);
   }
 
-  /** What the token says now. Lost when another one is in its slot. */
+  /** The current state of the token. A loss when its slot holds another one. */
   #tokenInfo({ slot, info: before }: FoundToken): TokenInfo {
     const info = this.#library.api.C_GetTokenInfo(slot);
     if (info.serialNumber !== before.serialNumber) throw new LostError('token');
@@ -207,29 +206,29 @@ export class Token implements AsyncDisposable {
 
   async #connectNow(): Promise<Connection> {
     this.#disconnect(this.#connection);
-    return this.#concluding(async () => {
+    return this.#recordingFailure(async () => {
       const pin = await readPin(this.#pin);
       await this.#library.ready();
       const found = await this.#find();
       this.#connection = await this.#open(found, pin);
       this.#generation++;
-      this.#conclude(undefined);
+      this.#setFailure(undefined);
       return this.#connection;
     });
   }
 
-  /** Does what the token cannot be used without: when it fails, that is what is wrong with the token. */
-  async #concluding<T>(doing: () => Promise<T>): Promise<T> {
+  /** Runs a step of connecting; its failure becomes the failure of the token. */
+  async #recordingFailure<T>(step: () => Promise<T>): Promise<T> {
     try {
-      return await doing();
+      return await step();
     } catch (error) {
       const failure = toServiceError(error, this.name);
-      this.#conclude(failure);
+      this.#setFailure(failure);
       throw failure;
     }
   }
 
-  #conclude(failure: unknown): void {
+  #setFailure(failure: unknown): void {
     const before = this.#failure?.error;
     this.#failure = failure === undefined ? undefined : { error: failure, at: performance.now() };
     if (describeError(before) !== describeError(failure)) this.#onChange(failure);
@@ -239,7 +238,7 @@ export class Token implements AsyncDisposable {
     try {
       return findToken(this.#library.api, this.#selector);
     } catch (error) {
-      // some libraries look for tokens only when they start.
+      // some libraries detect tokens only when they are initialized
       if (!isServiceError(error, 'Unavailable') && lossOf(error) === undefined) throw error;
       await this.#library.restart(restartPauseMs);
       return findToken(this.#library.api, this.#selector);
@@ -283,7 +282,7 @@ function noPin(): ServiceError {
   return new ServiceError('Unavailable', 'no PIN of the token is configured');
 }
 
-/** 0 is no limit, and so is the largest number, which says that the token does not tell. */
-function sessionLimit(most: number): number {
-  return most > 0 && most < maxSessions ? most : maxSessions;
+/** The limit of the token, if it is lower than ours. 0 means unlimited, and the largest number unknown. */
+function sessionLimit(limit: number): number {
+  return limit > 0 && limit < maxSessions ? limit : maxSessions;
 }

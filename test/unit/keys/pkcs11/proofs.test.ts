@@ -45,24 +45,24 @@ test('are retried later where the token could not sign, and not before', async (
   const { calls, session: token } = session(['CKR_FUNCTION_FAILED']);
   proofs.begin(1);
   proofs.choose(key, candidates);
-  await proofs.settle(token, login);
+  await proofs.complete(token, login);
   for (const at of [0, 5_000]) {
     now = at;
     proofs.begin(1);
     const { half: none, problem = '' } = proofs.choose(key, candidates);
     assert.is(none, undefined);
     assert.match(problem, 'cannot be proven: CKR_FUNCTION_FAILED');
-    assert.not(proofs.isOpen);
+    assert.not(proofs.isIncomplete);
   }
   now = 10_000;
   proofs.begin(1);
   proofs.choose(key, candidates);
-  assert.ok(proofs.isOpen);
-  await proofs.settle(token, login);
+  assert.ok(proofs.isIncomplete);
+  await proofs.complete(token, login);
   now = 100_000;
   proofs.begin(1);
   assert.is(proofs.choose(key, candidates).half, half);
-  assert.not(proofs.isOpen);
+  assert.not(proofs.isIncomplete);
   assert.is(calls.times, 2);
 });
 
@@ -72,7 +72,7 @@ test('are valid for the handles of one generation, and repeated for the next', a
   for (const generation of [1, 1, 2]) {
     proofs.begin(generation);
     proofs.choose(key, candidates);
-    await proofs.settle(token, login);
+    await proofs.complete(token, login);
     proofs.begin(generation);
     assert.is(proofs.choose(key, candidates).half, half);
   }
@@ -87,13 +87,13 @@ test('are required where the token shows several public halves, even of a key th
   const wrong = { ...half, spki: other.export({ format: 'der', type: 'spki' }) };
   proofs.begin(1);
   assert.is(proofs.choose(key, candidates).half, half, 'the only one');
-  assert.not(proofs.isOpen);
+  assert.not(proofs.isIncomplete);
   const { calls, session: token } = session([]);
   const several = { halves: [wrong, half], isOther: false };
   for (const expected of [undefined, undefined, half]) {
     proofs.begin(1);
     assert.is(proofs.choose(key, several).half, expected);
-    await proofs.settle(token, login);
+    await proofs.complete(token, login);
   }
   assert.is(calls.times, 2, 'one for each of them');
   proofs.begin(1);
@@ -104,11 +104,11 @@ test('are required for keys of other origin with one public half, too', async ()
   const proofs = new Proofs(() => false);
   proofs.begin(1);
   assert.is(proofs.choose(key, candidates).half, undefined);
-  assert.ok(proofs.isOpen);
+  assert.ok(proofs.isIncomplete);
   const certain = { halves: [{ ...half, isCertain: true }], isOther: false };
   proofs.begin(1);
   assert.ok(proofs.choose(key, certain).half, 'unless the key itself says so');
-  assert.not(proofs.isOpen);
+  assert.not(proofs.isIncomplete);
 });
 
 test('have no result where the session was lost meanwhile', async () => {
@@ -116,11 +116,11 @@ test('have no result where the session was lost meanwhile', async () => {
   const { session: token } = session(['CKR_SESSION_HANDLE_INVALID']);
   proofs.begin(1);
   proofs.choose(key, candidates);
-  const failure: unknown = await proofs.settle(token, login).catch((error: unknown) => error);
+  const failure: unknown = await proofs.complete(token, login).catch((error: unknown) => error);
   assert.match(String(failure), 'CKR_SESSION_HANDLE_INVALID');
   proofs.begin(1);
   proofs.choose(key, candidates);
-  assert.ok(proofs.isOpen, 'it is tried again');
+  assert.ok(proofs.isIncomplete, 'it is tried again');
 });
 
 test('are signatures over unpredictable data', async () => {
@@ -136,7 +136,7 @@ test('are signatures over unpredictable data', async () => {
   for (const generation of [1, 2, 3]) {
     proofs.begin(generation);
     proofs.choose(key, candidates);
-    await proofs.settle(token, login);
+    await proofs.complete(token, login);
   }
   assert.is(new Set(signed.map((data) => data.toString('hex'))).size, 3);
 });

@@ -58,7 +58,7 @@ test('has a new fingerprint each time, which does not reveal that two tokens hav
   await using rig = await Rig.start();
   const seen = new Set<unknown>();
   for (let times = 0; times < 3; times++) {
-    await rig.pin().remember('0815', reason);
+    await rig.pin().save('0815', reason);
     const { salt, fingerprint } = await rig.read();
     assert.match(String(salt), /^[0-9a-f]{32}$/);
     seen.add(salt).add(fingerprint);
@@ -69,18 +69,18 @@ test('has a new fingerprint each time, which does not reveal that two tokens hav
 test('is the recorded one, whatever this process found before', async () => {
   await using rig = await Rig.start();
   const pin = rig.pin();
-  await pin.remember('0815', reason);
-  await rig.pin().remember('4711', reason);
+  await pin.save('0815', reason);
+  await rig.pin().save('4711', reason);
   assert.is(await pin.reasonOf('0815'), undefined);
   assert.is(await pin.reasonOf('4711'), reason);
 });
 
 test('is overwritten when its record is removed: it may be the right one', async () => {
   await using rig = await Rig.start();
-  await rig.pin().remember('0815', reason);
+  await rig.pin().save('0815', reason);
   const { fingerprint } = await rig.read();
   await using file = await open(rig.path);
-  await rig.pin().forget();
+  await rig.pin().remove();
   assert.not.match(await file.readFile('utf8'), String(fingerprint));
   assert.is(await rig.pin().reasonOf('0815'), undefined);
 });
