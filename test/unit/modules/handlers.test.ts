@@ -9,7 +9,7 @@ import { Operations } from '../../../src/service/operations/operations.ts';
 import { codeIn } from '../../support/failure.ts';
 import { silentLog } from '../../support/log.ts';
 
-const test = suite('what authorization of Modules1 is told');
+const test = suite('authorization details of Modules1');
 const call: CallContext = {
   caller: { sender: ':1.7', uid: 1000, gids: [], pid: undefined },
   member: 'CreateModule',
@@ -23,8 +23,8 @@ const operations = new Operations({ nameOf: (id) => id, onChange: () => {}, log:
 const cancellations = new Cancellations();
 const runtime = { operations, find: () => undefined };
 
-/** What is told about a creation, or the code of the error. */
-async function told(createOptions: object, env: Readonly<Record<string, string>> = {}) {
+/** Authorization details of a creation, or the code of the error. */
+async function detailsOf(createOptions: object, env: Readonly<Record<string, string>> = {}) {
   const elevatedCalls = new WeakSet<CallContext>();
   const resolvers = modulesResolvers(runtime, {
     cancellations,
@@ -40,23 +40,23 @@ async function told(createOptions: object, env: Readonly<Record<string, string>>
   }
 }
 
-test('is the image and whether it is elevated', async () => {
-  assert.equal(await told({}, { A: 'b' }), { image: 'a:1', elevated: 'true' });
+test('are the image and whether it is elevated', async () => {
+  assert.equal(await detailsOf({}, { A: 'b' }), { image: 'a:1', elevated: 'true' });
 });
 
-test('is not asked about a configuration and an environment of more than 1 MiB together', async () => {
+test('are not produced for a configuration and an environment of more than 1 MiB together', async () => {
   const half = 'ä'.repeat(1 << 18);
-  assert.equal(await told({ Cmd: [half] }, { A: 'b' }), { image: 'a:1', elevated: 'true' });
-  assert.is(await told({ Cmd: [half] }, { A: half }), 'LimitsExceeded');
-  assert.is(await told({}, { [half]: half }), 'LimitsExceeded');
+  assert.equal(await detailsOf({ Cmd: [half] }, { A: 'b' }), { image: 'a:1', elevated: 'true' });
+  assert.is(await detailsOf({ Cmd: [half] }, { A: half }), 'LimitsExceeded');
+  assert.is(await detailsOf({}, { [half]: half }), 'LimitsExceeded');
 });
 
-test('is not asked about a variable without a name', async () => {
-  assert.is(await told({}, { '': 'b' }), 'InvalidArgs');
-  assert.is(await told({}, { 'A=B': 'c' }), 'InvalidArgs');
+test('are not produced for a variable without a name', async () => {
+  assert.is(await detailsOf({}, { '': 'b' }), 'InvalidArgs');
+  assert.is(await detailsOf({}, { 'A=B': 'c' }), 'InvalidArgs');
 });
 
-test('quotes no value that stands in the place of a name', async () => {
+test('do not quote a value in the place of a name', async () => {
   for (const key of ['DB_PW=hunter2', 'A=B=hunter2', '=hunter2']) {
     const config_json = '{"image":"a:1"}';
     const args = {

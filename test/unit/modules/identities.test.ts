@@ -6,96 +6,96 @@ import { Identities, type IdentityClient } from '../../../src/modules/identities
 import { failureOf } from '../../support/failure.ts';
 import { via } from '../../support/via.ts';
 
-const test = suite('identities of modules');
+const test = suite('module identities');
 const id = parseModuleId('sensor');
 
-interface Answers {
+interface Setting {
   /** The failures of each method, one after the other; it succeeds when there are none left. */
   readonly failures?: Partial<Record<keyof IdentityClient, ErrorCode[]>>;
   readonly generation?: string;
 }
 
-/** Identities of an Identity service that answers so, what it was asked and a clock. */
-function identitiesWith({ failures = {}, generation = 'g' }: Answers = {}) {
-  const asked: (readonly [string, unknown])[] = [];
+/** Identities with an Identity service that fails as given, the calls to it and a clock. */
+function identitiesWith({ failures = {}, generation = 'g' }: Setting = {}) {
+  const calls: (readonly [string, unknown])[] = [];
   const clock = { ms: 0 };
-  const answer =
+  const replyTo =
     (method: keyof IdentityClient, result: object) => (input: object, options: object) => {
       const { requestId: _requestId, signal: _signal, ...rest } = { ...via, ...options };
-      asked.push([method, { ...input, ...rest }]);
+      calls.push([method, { ...input, ...rest }]);
       const code = failures[method]?.shift();
       if (code !== undefined) return Promise.reject(new ServiceError(code, 'no'));
       return Promise.resolve(result);
     };
   const identity = { identity: { generation_id: generation } };
   const client = {
-    GetModuleIdentity: answer('GetModuleIdentity', identity),
-    CreateModuleIdentity: answer('CreateModuleIdentity', identity),
-    DeleteModuleIdentity: answer('DeleteModuleIdentity', {}),
-    Provision: answer('Provision', {}),
-  } as unknown as IdentityClient; // all that is asked
+    GetModuleIdentity: replyTo('GetModuleIdentity', identity),
+    CreateModuleIdentity: replyTo('CreateModuleIdentity', identity),
+    DeleteModuleIdentity: replyTo('DeleteModuleIdentity', {}),
+    Provision: replyTo('Provision', {}),
+  } as unknown as IdentityClient; // the methods that are used
   return {
     identities: new Identities(client, () => new Date(clock.ms)),
-    asked,
-    methods: () => asked.map(([method]) => method).join(' '),
+    calls,
+    methods: () => calls.map(([method]) => method).join(' '),
     clock,
   };
 }
 
-test('are cached for ten minutes, and not after a change', async () => {
-  const { identities, asked, clock } = identitiesWith();
+test('are cached for ten minutes, or until a change', async () => {
+  const { identities, calls, clock } = identitiesWith();
   for (const ms of [0, 1, 599_999]) {
     clock.ms = ms;
     await identities.get(id, via);
   }
-  assert.is(asked.length, 1);
+  assert.is(calls.length, 1);
   clock.ms = 600_000;
   await identities.get(id, via);
-  assert.is(asked.length, 2);
+  assert.is(calls.length, 2);
   identities.clear();
   await identities.get(id, via);
   await identities.get(parseModuleId('filter'), via);
-  assert.is(asked.length, 4);
+  assert.is(calls.length, 4);
 });
 
-test('are not cached when they changed while they were asked for', async () => {
-  const { identities, asked } = identitiesWith();
-  const asking = identities.get(id, via);
+test('are not cached if they change while they are fetched', async () => {
+  const { identities, calls } = identitiesWith();
+  const fetching = identities.get(id, via);
   identities.clear(); // as a signal that comes together with the reply
-  await asking;
+  await fetching;
   await identities.get(id, via);
-  assert.is(asked.length, 2);
+  assert.is(calls.length, 2);
 });
 
-test('are registered when there is none, whatever made it', async () => {
-  const { identities, asked } = identitiesWith({ failures: { GetModuleIdentity: ['NotFound'] } });
+test('are registered if missing, and adopted from any creator', async () => {
+  const { identities, calls } = identitiesWith({ failures: { GetModuleIdentity: ['NotFound'] } });
   await identities.ensure(id, via);
   await identities.get(id, via);
-  assert.equal(asked, [
+  assert.equal(calls, [
     ['GetModuleIdentity', { module_id: 'sensor' }],
     ['CreateModuleIdentity', { module_id: 'sensor', options: { adopt: true } }],
   ]);
 });
 
 test('of the agent and the hub are managed by IoT Edge', async () => {
-  const { identities, asked } = identitiesWith({ failures: { GetModuleIdentity: ['NotFound'] } });
+  const { identities, calls } = identitiesWith({ failures: { GetModuleIdentity: ['NotFound'] } });
   await identities.ensure(parseModuleId('$edgeHub'), via);
-  assert.equal(asked[1]?.[1], {
+  assert.equal(calls[1]?.[1], {
     module_id: '$edgeHub',
     options: { adopt: true, managed_by: 'iotEdge' },
   });
 });
 
-test('are registered after the device is provisioned, where nobody has', async () => {
-  const { identities, asked, methods } = identitiesWith({
+test('are registered after provisioning an unprovisioned device', async () => {
+  const { identities, calls, methods } = identitiesWith({
     failures: { GetModuleIdentity: ['NotProvisioned'], CreateModuleIdentity: ['NotProvisioned'] },
   });
   await identities.ensure(id, via);
   assert.is(methods(), 'GetModuleIdentity CreateModuleIdentity Provision CreateModuleIdentity');
-  assert.equal(asked[2]?.[1], { timeoutMs: 300_000 });
+  assert.equal(calls[2]?.[1], { timeoutMs: 300_000 });
 });
 
-test('are not registered for want of anything else', async () => {
+test('are not registered after any other failure', async () => {
   for (const code of ['Unavailable', 'AccessDenied', 'Cancelled'] as const) {
     const first = identitiesWith({ failures: { GetModuleIdentity: [code] } });
     assert.is(await failureOf(first.identities.ensure(id, via)), code);
@@ -111,17 +111,17 @@ test('are not registered for want of anything else', async () => {
   assert.is(methods(), 'GetModuleIdentity', 'get registers nothing');
 });
 
-test('are of no use without a generation', async () => {
+test('are refused without a generation', async () => {
   const { identities } = identitiesWith({ generation: '' });
   assert.is(await failureOf(identities.get(id, via)), 'Unavailable');
 });
 
-test('are given up with what another one has made, and asked for anew', async () => {
-  const { identities, asked, methods } = identitiesWith();
+test('are deleted even if another creator registered them, and fetched again', async () => {
+  const { identities, calls, methods } = identitiesWith();
   await identities.get(id, via);
   await identities.erase(id, via);
   await identities.get(id, via);
-  assert.equal(asked[1]?.[1], { module_id: 'sensor', options: { adopt: true } });
+  assert.equal(calls[1]?.[1], { module_id: 'sensor', options: { adopt: true } });
   assert.is(methods(), 'GetModuleIdentity DeleteModuleIdentity GetModuleIdentity');
   const absent = identitiesWith({ failures: { DeleteModuleIdentity: ['NotFound'] } });
   assert.is(await failureOf(absent.identities.erase(id, via)), 'no failure');

@@ -11,7 +11,7 @@ import {
 } from '../../../src/modules/module-names.ts';
 import { codeOf } from '../../support/failure.ts';
 
-const test = suite('names of modules');
+const test = suite('module names');
 const config = {
   agent: {
     name: parseModuleName('keeper'),
@@ -49,7 +49,7 @@ function clash(one: ReturnType<typeof source>): string {
   });
 }
 
-/** What becomes of a name, by each way in which a module gets one. */
+/** Results for a name, for each way in which a module can get it. */
 function everyWay(name: string): readonly string[] {
   const [first = '', ...domain] = name.split('.');
   return [
@@ -61,7 +61,7 @@ function everyWay(name: string): readonly string[] {
   ];
 }
 
-test('takes names that nobody has', () => {
+test('accepts unused names', () => {
   assert.is(
     clash(source('filter', ['filter', 'sieve', 'edge', 'my_alias', 'a-b', 'x1'])),
     'no failure',
@@ -73,7 +73,7 @@ test('takes names that nobody has', () => {
   assert.is(clash(source('keeper', ['keeper'])), 'no failure');
 });
 
-test('refuses a name that is another module, in whichever letters', () => {
+test('refuses the name of another module, case-insensitively', () => {
   for (const name of [
     'Sensor',
     'THERMOMETER',
@@ -87,19 +87,19 @@ test('refuses a name that is another module, in whichever letters', () => {
     assert.is(clash(source(name)), 'AlreadyExists', name);
 });
 
-test('refuses to be known by a name of another module', () => {
+test('refuses a name of another module as alias or host name', () => {
   const names = ['sensor', 'Thermometer', 'front', 'edgeHub', 'edgeagent', 'keeper', 'broker'];
   for (const alias of [...names, 'MQTT']) {
     assert.equal(everyWay(alias), ['AlreadyExists', 'AlreadyExists'], alias);
   }
-  // the other name for it that a resolver takes
+  // the other spelling that a resolver accepts
   for (const alias of ['sensor.', 'edgeHub.']) {
     assert.is.not(clash(source('filter', [alias])), 'no failure');
     assert.is.not(clash(source('filter', [], { Hostname: alias })), 'no failure');
   }
 });
 
-test('refuses what stands for the device or for what is above it', () => {
+test('refuses names of the device and of its parents', () => {
   const labels = ['myhub', 'MyHub', 'parent', 'gateway', 'global', 'device-7', 'localhost'];
   for (const name of labels) {
     assert.equal(everyWay(name), ['AlreadyExists', 'AlreadyExists'], name);
@@ -120,7 +120,7 @@ test('refuses what stands for the device or for what is above it', () => {
   }
 });
 
-test('refuses names of the network outside and addresses to those who were not given them', () => {
+test('refuses external names and addresses that are not assigned to the module', () => {
   const names = [
     'acr.example.com',
     '10.0.0.7',
@@ -139,7 +139,7 @@ test('refuses names of the network outside and addresses to those who were not g
   }
 });
 
-test('knows a name by its letters beyond ASCII and by their xn-- form', () => {
+test('recognizes a name in its non-ASCII and its xn-- form', () => {
   const above = { hub_hostname: 'h.example', gateway_hostname: 'Gerät.local', device_id: 'größe' };
   const code = (name: string) => codeOf(() => refuseNames(source('filter', [name]), config, above));
   assert.is(code('xn--gert-noa'), 'AlreadyExists');
@@ -148,7 +148,7 @@ test('knows a name by its letters beyond ASCII and by their xn-- form', () => {
   assert.is(code('xn--gert-loa'), 'no failure');
 });
 
-test('refuses the whole name that a domain makes of a module', () => {
+test('refuses an unassigned qualified name of host and domain', () => {
   assert.is(clash(source('filter', [], { Domainname: 'example' })), 'AccessDenied');
   const named = new Map([[parseModuleName('filter'), ['filter.example', 'front9.example']]]);
   const code = (options: object) =>
@@ -158,14 +158,14 @@ test('refuses the whole name that a domain makes of a module', () => {
   assert.is(code({ Domainname: 'example', Hostname: 'front8' }), 'AccessDenied');
 });
 
-test('refuses the name that the machine has by itself', () => {
+test('refuses the host name of the machine', () => {
   const [label = ''] = hostname().split('.', 1);
   for (const name of [label, label.toUpperCase(), hostname()]) {
     assert.is.not(clash(source('filter', [name])), 'no failure', name);
   }
 });
 
-test('gives the name of the device to the hub, and other names to those who are listed', () => {
+test('allows the hub the name of the device, and listed modules other names', () => {
   const alias = 'gateway.EXAMPLE';
   assert.is(clash(source('edgeHub', [alias])), 'no failure');
   assert.is(clash(source('broker', [alias, 'mqtt', '10.0.0.7'])), 'no failure');
@@ -173,7 +173,7 @@ test('gives the name of the device to the hub, and other names to those who are 
   assert.is(clash(source('edgeHub', ['mqtt'])), 'AlreadyExists');
 });
 
-test('lets a hub be called like the modules of the system', () => {
+test('allows a cloud hub with the name of a system module', () => {
   const code = (name: string) =>
     codeOf(() =>
       refuseNames(source(name), config, { ...upstream, hub_hostname: 'edgehub.example' }),
@@ -182,7 +182,7 @@ test('lets a hub be called like the modules of the system', () => {
   assert.is(code('EdgeHub'), 'AlreadyExists');
 });
 
-test('certifies a module for its own names alone', () => {
+test('certifies a module only for its own names', () => {
   const hostname = '0123456789ab';
   const certified = (one: ReturnType<typeof source>, name: string) =>
     mayBeCertified(name, { source: one, others, config, upstream, hostname });
@@ -225,7 +225,7 @@ test('certifies a module for its own names alone', () => {
     assert.ok(certified(broker, name), name);
 });
 
-test('knows the host name that an engine makes up, where it makes one up', () => {
+test('derives the host name that the engine generates, if it generates one', () => {
   const id = '0123456789abcdef0123456789abcdef';
   const made = (createOptions: Readonly<Record<string, unknown>>) =>
     generatedHostname(
@@ -245,22 +245,22 @@ test('knows the host name that an engine makes up, where it makes one up', () =>
   assert.is(generatedHostname(source('filter'), undefined), undefined);
 });
 
-test('looks at each of many names once', () => {
+test('checks each of many names once', () => {
   const aliases = (letter: string) => Array.from({ length: 4000 }, (_, at) => `${letter}${at}`);
   const many = Array.from({ length: 20 }, (_, at) => source(`m${at}`, aliases(`a${at}x`)));
-  let looks = 0;
+  let reads = 0;
   const counted = many.map(({ name, ...rest }) => ({
     ...rest,
     get name() {
-      looks++;
+      reads++;
       return name;
     },
   }));
   refuseTaken(source('filter', aliases('b')), counted, config);
-  assert.ok(looks < 200, `${looks} looks`);
+  assert.ok(reads < 200, `${reads} reads`);
 });
 
-test('says InvalidArgs for a name that no container or no certificate can have', () => {
+test('refuses a name that a container or a certificate cannot have with InvalidArgs', () => {
   const code = (name: string) => codeOf(() => refuseUnusable(parseModuleName(name)));
   assert.is(code('a'.repeat(104)), 'no failure');
   assert.is(code('a'.repeat(105)), 'InvalidArgs');

@@ -5,7 +5,7 @@ import { until } from '../../support/deadline.ts';
 
 const test = suite('pacer');
 
-test('acts at once, and once more for all who ask meanwhile', async () => {
+test('runs at once, and once more for all triggers meanwhile', async () => {
   const acted: string[] = [];
   using pacer = new Pacer((name) => acted.push(name), 20);
   for (let count = 0; count < 1000; count++) pacer.call('a');
@@ -15,7 +15,7 @@ test('acts at once, and once more for all who ask meanwhile', async () => {
   assert.equal(acted, ['a', 'b', 'a']);
 });
 
-test('acts no more when it is disposed of', async () => {
+test('does not run after it is disposed of', async () => {
   const acted: string[] = [];
   const pacer = new Pacer((name) => acted.push(name), 1);
   pacer.call('a');

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { managerProperties } from '../../../src/modules/properties.ts';
 import type { ModuleStatus } from '../../../src/modules/supervisor/status.ts';
 
-const test = suite('properties of the manager of modules');
+const test = suite('manager properties');
 const engine = {
   name: 'docker',
   version: '1',
@@ -40,7 +40,7 @@ test('join all problems', () => {
   assert.is(LastError, 'a.json is damaged; b.json is damaged; module "edgeAgent": no identity');
 });
 
-test('name an engine that is away once', () => {
+test('report an unavailable engine once', () => {
   const away = { ...engine, reachable: false, error: 'no engine (ENOENT)' };
   const unseen = { ...agent, status: { ...status, known: false, error: 'no engine (ECONNRESET)' } };
   const { LastError } = managerProperties({

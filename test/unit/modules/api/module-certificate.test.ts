@@ -3,11 +3,11 @@ import * as assert from 'uvu/assert';
 import { parseModuleName } from '../../../../src/ids.ts';
 import { identityNames, serverNames } from '../../../../src/modules/api/module-certificate.ts';
 
-const test = suite('names in certificates of modules');
+const test = suite('names in module certificates');
 const hub = parseModuleName('edgeHub');
 const dns = (value: string) => ({ kind: 'dns', value });
 
-test('are what was asked for and the module', () => {
+test('are the requested name and the module', () => {
   const names = serverNames('gateway.example', hub);
   assert.equal(names, {
     commonName: 'gateway.example',
@@ -16,7 +16,7 @@ test('are what was asked for and the module', () => {
   assert.equal(serverNames('10.0.0.7', hub).alternativeNames[0], { kind: 'ip', value: '10.0.0.7' });
 });
 
-test('are the module for its cloud id, which is no name of a host', () => {
+test('are the module for its cloud id, which is not a host name', () => {
   assert.equal(serverNames('$edgeHub', hub), {
     commonName: '$edgeHub',
     alternativeNames: [dns('edgehub')],
@@ -24,7 +24,7 @@ test('are the module for its cloud id, which is no name of a host', () => {
   assert.equal(serverNames('edgeHub', hub).alternativeNames, [dns('edgehub')]);
 });
 
-test('have what is too long for a common name in the alternative names alone', () => {
+test('that are too long for a common name are only alternative names', () => {
   const long = `${'a'.repeat(60)}.example.com`;
   assert.equal(serverNames(long, hub), {
     commonName: '$edgeHub',
@@ -39,7 +39,7 @@ test('have what is too long for a common name in the alternative names alone', (
   assert.is(identityNames(identity).commonName, undefined);
 });
 
-test('have 64 characters for a common name, and no more', () => {
+test('are common names up to 64 characters', () => {
   const commonName = (length: number) =>
     identityNames({ hub_hostname: 'hub', device_id: 'd', module_id: 'm'.repeat(length) })
       .commonName;
@@ -47,7 +47,7 @@ test('have 64 characters for a common name, and no more', () => {
   assert.is(commonName(65), undefined);
 });
 
-test('are without the dot that ends a name', () => {
+test('omit the trailing dot', () => {
   assert.equal(serverNames('gateway.example.', hub).alternativeNames[0], dns('gateway.example'));
 });
 

@@ -21,7 +21,7 @@ function callHeldFor(ms: number, signal = new AbortController().signal): HeldCal
   return { requestId: 'r', signal, hold };
 }
 
-/** Fails so often, then works. */
+/** Fails the given number of times, then succeeds. */
 function failing(times: number, failure: () => Error) {
   const attempts = { made: 0 };
   const attempt = () => {
@@ -50,7 +50,7 @@ const away = [
 ];
 
 for (const name of away) {
-  test(`asks again after ${name}`, async () => {
+  test(`retries after ${name}`, async () => {
     const { attempts, attempt } = failing(1, () => errorFromWire(name, 'not now'));
     assert.is(await new Outage('keys', silentLog).call(callHeldFor(30_000), attempt), 'works');
     assert.is(attempts.made, 2);
@@ -68,7 +68,7 @@ const final: readonly ErrorCode[] = [
 ];
 
 for (const code of final) {
-  test(`does not ask again after ${code}`, async () => {
+  test(`does not retry after ${code}`, async () => {
     const { attempts, attempt } = failing(1, () => new ServiceError(code, 'no'));
     const call = new Outage('keys', silentLog).call(callHeldFor(30_000), attempt);
     const error = await call.catch((failure: unknown) => failure);
@@ -77,7 +77,7 @@ for (const code of final) {
   });
 }
 
-test('passes on the last failure when the request has been held for as long as it may be', async () => {
+test('rejects with the last failure once the hold time is used up', async () => {
   for (const failure of [unreachable, () => new ServiceError('Unavailable', 'the token is away')]) {
     const { attempts, attempt } = failing(Number.POSITIVE_INFINITY, failure);
     const call = new Outage('keys', silentLog).call(callHeldFor(1_000), attempt);
@@ -87,7 +87,7 @@ test('passes on the last failure when the request has been held for as long as i
   }
 });
 
-test('counts what fails together as one failure, and leaves later attempts what is left', async () => {
+test('counts concurrent failures as one, and leaves later attempts the remaining time', async () => {
   const outage = new Outage('keys', silentLog);
   const waits: number[] = [];
   const timeouts: (number | undefined)[] = [];
@@ -110,7 +110,7 @@ test('counts what fails together as one failure, and leaves later attempts what 
   assert.ok(timeouts.slice(4).every((ms) => ms !== undefined && ms <= 30_000));
 });
 
-test('starts a service no more often for requests that come while it is away', async () => {
+test('does not start a service more often for requests that arrive while it is unavailable', async () => {
   const outage = new Outage('keys', silentLog);
   let made = 0;
   const attempt = () => {
@@ -126,7 +126,7 @@ test('starts a service no more often for requests that come while it is away', a
   assert.ok(made <= 20 + 40, `${made} attempts`);
 });
 
-test('lets a key be used while another one is away', async () => {
+test('serves one key while another one is unavailable', async () => {
   const outage = new Outage('keys', silentLog);
   const { attempt } = failing(2, () => new ServiceError('Unavailable', 'the token is away'));
   const held = outage.call(callHeldFor(30_000), attempt);
@@ -137,7 +137,7 @@ test('lets a key be used while another one is away', async () => {
   assert.is(await held, 'works');
 });
 
-test('gives up when the client leaves', async () => {
+test('aborts when the client disconnects', async () => {
   const client = new AbortController();
   const outage = new Outage('keys', silentLog);
   const { attempts, attempt } = failing(Number.POSITIVE_INFINITY, unreachable);
@@ -152,7 +152,7 @@ test('gives up when the client leaves', async () => {
   assert.is(attempts.made, 1);
 });
 
-test('holds so many requests and so many bytes, and gives their places to other requests', async () => {
+test('limits held requests and their bytes, and frees their queue slots for other requests', async () => {
   const queue = new RequestQueue(1);
   const holds = new Holds({ ms: 30_000, most: 2, bytes: 1000 });
   const client = new AbortController();
@@ -174,7 +174,7 @@ test('holds so many requests and so many bytes, and gives their places to other 
   await Promise.allSettled([one]);
 });
 
-test('holds a request no longer than it may be, and no time once that is over', async () => {
+test('holds a request up to the limit, and not at all after that', async () => {
   const queue = new RequestQueue(1);
   const { signal } = new AbortController();
   const hold = new Holds({ ...limits, ms: 100 }).of({ bytes: 1, signal, queue });

@@ -3,9 +3,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { RequestQueue } from '../../../../src/modules/api/request-queue.ts';
 
-const test = suite('queue');
+const test = suite('request queue');
 
-test('runs so many tasks at once, and the others in order', async () => {
+test('runs up to the limit of tasks at once, and the others in order', async () => {
   const queue = new RequestQueue(2);
   const order: number[] = [];
   const finish: (() => void)[] = [];
@@ -32,7 +32,7 @@ test('runs the next task when one fails', async () => {
   assert.is(await next, 'yes');
 });
 
-test('gives the place of a task to another one while it waits', async () => {
+test('gives the slot of a waiting task to another one', async () => {
   const queue = new RequestQueue(1);
   const order: string[] = [];
   const waiting = queue.run(async () => {

@@ -6,7 +6,7 @@ import { holds } from '../../../support/property.ts';
 
 const test = suite('RFC 3339');
 
-test('takes times with an offset, of any precision', () => {
+test('accepts times with an offset, of any precision', () => {
   const times = new Map([
     ['2031-01-02T03:04:05Z', '2031-01-02T03:04:05.000Z'],
     ['2031-01-02t03:04:05z', '2031-01-02T03:04:05.000Z'],
@@ -24,7 +24,7 @@ test('takes times with an offset, of any precision', () => {
     assert.is(parseRfc3339(text)?.toISOString(), expected, text);
 });
 
-test('takes nothing else', () => {
+test('rejects everything else', () => {
   const texts = [
     '',
     '01/02/2031',
@@ -56,14 +56,14 @@ test('takes nothing else', () => {
   for (const text of texts) assert.is(parseRfc3339(text), undefined, JSON.stringify(text));
 });
 
-test('takes every time in every offset for what it is', () => {
+test('parses every time in every offset correctly', () => {
   const day = fc.date({
     min: new Date('0001-01-02T00:00:00Z'),
     max: new Date('9999-12-30T00:00:00Z'),
     noInvalidDate: true,
   });
   const minutes = fc.integer({ min: -(23 * 60 + 59), max: 23 * 60 + 59 });
-  const isTaken = (time: Date, east: number, digits: string): void => {
+  const isParsed = (time: Date, east: number, digits: string): void => {
     const local = new Date(time.getTime() + east * 60_000).toISOString();
     const two = (part: number): string => String(part).padStart(2, '0');
     const length = Math.abs(east);
@@ -74,10 +74,10 @@ test('takes every time in every offset for what it is', () => {
     const seconds = Math.floor(time.getTime() / 1000);
     assert.is(parseRfc3339(whole)?.getTime(), seconds * 1000, whole);
   };
-  holds(fc.property(day, minutes, fc.stringMatching(/^\d{0,6}$/), isTaken), 1_000);
+  holds(fc.property(day, minutes, fc.stringMatching(/^\d{0,6}$/), isParsed), 1_000);
 });
 
-test('takes no text that it changes', () => {
+test('accepts only texts that round-trip', () => {
   const digits = (length: number) => fc.stringMatching(new RegExp(`^\\d{${length}}$`));
   const text = fc
     .tuple(digits(4), digits(2), digits(2), digits(2), digits(2), digits(2))

@@ -10,14 +10,14 @@ import {
 
 const test = suite('secret texts');
 
-test('writes base64 as everybody does', () => {
+test('encodes standard base64', () => {
   for (let length = 0; length < 200; length++) {
     const bytes = randomBytes(length);
     assert.is(base64Bytes(bytes).toString(), bytes.toString('base64'));
   }
 });
 
-test('keeps short base64 outside the heap, where garbage collection would copy it', () => {
+test('stores short base64 outside the heap, where garbage collection would copy it', () => {
   assert.ok(base64Bytes(Buffer.from('secret')).buffer.byteLength > 64);
 });
 
@@ -32,7 +32,7 @@ test('writes PEM in lines of 64 characters and wipes the DER', () => {
   assert.ok(der.every((byte) => byte === 0));
 });
 
-test('puts a PEM into JSON and wipes it', () => {
+test('embeds a PEM in JSON and wipes it', () => {
   const text = 'a\nb\n\nc';
   const pem = Buffer.from(text);
   const json = joinSecret(['"', jsonOfPem(pem), '"']);
@@ -40,7 +40,7 @@ test('puts a PEM into JSON and wipes it', () => {
   assert.ok(pem.every((byte) => byte === 0));
 });
 
-test('wipes the parts that it joins', () => {
+test('wipes the parts that it concatenates', () => {
   const part = Buffer.from('secret');
   assert.is(joinSecret(['a ', part, ' b']).toString(), 'a secret b');
   assert.ok(part.every((byte) => byte === 0));

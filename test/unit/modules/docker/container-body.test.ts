@@ -10,7 +10,7 @@ import {
 } from '../../../../src/modules/docker/container-body.ts';
 import { moduleEnvironment } from '../../../../src/modules/docker/environment.ts';
 
-const test = suite('container of a module');
+const test = suite('module container');
 
 function source(changes: Partial<ContainerSource> = {}): ContainerSource {
   return {
@@ -33,14 +33,14 @@ test('mounts the sockets read-only and joins the network', () => {
   });
 });
 
-test('leaves the network to create options that name one', () => {
+test('uses the network of create options that name one', () => {
   for (const NetworkMode of ['host', 'none', 'bridge']) {
     const { body } = containerBody(source({ createOptions: { HostConfig: { NetworkMode } } }));
-    assert.is((body['HostConfig'] as Record<string, unknown>)['NetworkMode'], NetworkMode); // as made
+    assert.is((body['HostConfig'] as Record<string, unknown>)['NetworkMode'], NetworkMode); // as the body has it
   }
 });
 
-test('takes the environment from the runtime, then create options, then the caller', () => {
+test('merges the environments of runtime, create options and caller, the later one wins', () => {
   const { body } = containerBody(
     source({
       environment: { A: 'runtime', B: 'runtime', C: 'runtime' },
@@ -51,7 +51,7 @@ test('takes the environment from the runtime, then create options, then the call
   assert.equal(body['Env'], ['A=runtime', 'B=options', 'C=caller', 'D=a=b']);
 });
 
-test('keeps the labels of the user, but not against its own', () => {
+test('preserves labels of the user, except those that the runtime sets', () => {
   const Labels = {
     mine: 'x',
     'net.azure-devices.edge.owner': 'somebody',
@@ -67,7 +67,7 @@ test('keeps the labels of the user, but not against its own', () => {
   });
 });
 
-test('has a digest that changes with everything that the container is made from', () => {
+test('has a digest that changes with every input of the container', () => {
   const digests = [
     source(),
     source({ image: 'image:2' }),
@@ -81,7 +81,7 @@ test('has a digest that changes with everything that the container is made from'
   assert.is(containerBody(source()).digest, digests[0]);
 });
 
-test('adds names on the network to those of create options', () => {
+test('adds network aliases to those of create options', () => {
   const createOptions = { NetworkingConfig: { EndpointsConfig: { edge: { Aliases: ['a'] } } } };
   assert.equal(aliasesOf(createOptions), ['a']);
   const { body } = containerBody(source({ createOptions, aliases: ['edge-device'] }));
@@ -90,7 +90,7 @@ test('adds names on the network to those of create options', () => {
   });
 });
 
-test('joins the network where create options leave it free, with names where it does', () => {
+test('joins the network unless create options select another one, with aliases only if it does', () => {
   const aliases = ['edge-device'];
   const made = (NetworkMode: unknown, EndpointsConfig: object = {}) => {
     const createOptions = {
@@ -98,7 +98,7 @@ test('joins the network where create options leave it free, with names where it 
       NetworkingConfig: { EndpointsConfig },
     };
     const { body } = containerBody(source({ createOptions, aliases }));
-    const { NetworkMode: mode, Memory } = body['HostConfig'] as Record<string, unknown>; // as made
+    const { NetworkMode: mode, Memory } = body['HostConfig'] as Record<string, unknown>; // as the body has it
     assert.is(Memory, 1);
     return [mode, JSON.stringify(body['NetworkingConfig']).includes('edge-device')];
   };
@@ -147,7 +147,7 @@ function environment(name: string, gateway = ''): Readonly<Record<string, string
   });
 }
 
-test('sends modules to the hub on the device, and agent and hub to what is above it', () => {
+test('directs modules to the hub on the device, and agent and hub to its parent', () => {
   assert.is(environment('sensor')['IOTEDGE_GATEWAYHOSTNAME'], 'edge-device');
   assert.is(environment('sensor', 'parent')['IOTEDGE_PARENTHOSTNAME'], 'parent');
   assert.is(environment('edgeHub')['IOTEDGE_GATEWAYHOSTNAME'], undefined);
@@ -155,7 +155,7 @@ test('sends modules to the hub on the device, and agent and hub to what is above
   assert.is(environment('edgeAgent', 'parent')['IOTEDGE_GATEWAYHOSTNAME'], 'parent');
 });
 
-test('gives every module just the variables that SDKs know', () => {
+test('gives every module only the variables that SDKs read', () => {
   const all = {
     IOTEDGE_APIVERSION: '2022-08-03',
     IOTEDGE_AUTHSCHEME: 'sasToken',
@@ -187,7 +187,7 @@ test('gives every module just the variables that SDKs know', () => {
   });
 });
 
-test('gives the management API to the agent alone', () => {
+test('gives the management API only to the agent', () => {
   assert.is(environment('edgeAgent')['IOTEDGE_MANAGEMENTURI'], 'unix:///run/m');
   assert.is(environment('edgeHub')['IOTEDGE_MANAGEMENTURI'], undefined);
   assert.is(environment('sensor')['IOTEDGE_MANAGEMENTURI'], undefined);

@@ -20,7 +20,7 @@ test('is lower-case hex of 32 bytes', () => {
   assert.match(jsonDigest({}), /^[0-9a-f]{64}$/);
 });
 
-test('cannot be told without the key once it is keyed', () => {
+test('cannot be computed without its key if it is keyed', () => {
   const [key, other] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
   const digest = jsonDigest({ Env: ['PIN=1234'] });
   assert.match(keyedDigest(key, digest), /^[0-9a-f]{64}$/);

@@ -9,7 +9,7 @@ import type { Image, PullOptions } from '../../../../src/modules/docker/engine.t
 import { ModuleImage, type PulledImage } from '../../../../src/modules/docker/module-image.ts';
 import { codeIn } from '../../../support/failure.ts';
 
-const test = suite('image of a module');
+const test = suite('module image');
 const { signal } = new AbortController();
 const digest = `sha256:${'a'.repeat(64)}`;
 const had: Image = { id: 'sha256:0', digests: [digest] };
@@ -26,10 +26,10 @@ function imageWith({
   readonly failure?: ErrorCode;
 }) {
   const pulls: (readonly [string, PullOptions])[] = [];
-  const looks: string[] = [];
+  const lookups: string[] = [];
   const engine = {
     findImage: (reference: string) => {
-      looks.push(reference);
+      lookups.push(reference);
       return Promise.resolve(pulls.length > 0 && failure === undefined ? pulled : present);
     },
     pull: (reference: string, options: PullOptions) => {
@@ -47,17 +47,17 @@ function imageWith({
   };
   const find = (one: PulledImage, refresh: boolean) =>
     new ModuleImage(engine, one).find(refresh, signal);
-  return { find, pull, pulls, looks };
+  return { find, pull, pulls, lookups };
 }
 
-test('counts as missing for a refresh, and the engine is not asked', async () => {
-  const { find, looks } = imageWith({ present: had });
+test('counts as missing for a refresh, and the engine is not queried', async () => {
+  const { find, lookups } = imageWith({ present: had });
   assert.is(await find(wanted, true), undefined);
-  assert.equal(looks, []);
+  assert.equal(lookups, []);
   assert.is(await find(wanted, false), 'a:1');
 });
 
-test('is the one that the engine has where the reference cannot move, or must not be asked for', async () => {
+test('is the one in the engine if its reference is immutable or it must not be pulled', async () => {
   const { find } = imageWith({ present: had });
   for (const more of [
     { imageDigest: digest },
@@ -71,7 +71,7 @@ test('is the one that the engine has where the reference cannot move, or must no
   assert.is(mayMove({ ...wanted, imagePullPolicy: 'on-create' }), true);
 });
 
-test('is named by its id where a digest is demanded, and missing when it is another', async () => {
+test('is identified by its id if a digest is required, and missing if the digest differs', async () => {
   const found = (present: Image | undefined, imageDigest?: string) =>
     imageWith({ present }).find({ ...wanted, imageDigest }, false);
   assert.is(await found(had, digest), 'sha256:0');
@@ -98,7 +98,7 @@ test('is never pulled when the policy is never', async () => {
   assert.equal(pulls, []);
 });
 
-test('is refused when the registry has another one than the digest says', async () => {
+test('is refused if that of the registry has another digest', async () => {
   const other = { id: 'sha256:0', digests: [] };
   assert.is(
     await imageWith({ pulled: other }).pull({ ...wanted, imageDigest: digest }),
@@ -108,7 +108,7 @@ test('is refused when the registry has another one than the digest says', async 
   assert.is(await imageWith({ pulled: other }).pull(wanted), 'pulled');
 });
 
-test('is the one that the engine has while the registry is unreachable, with a warning', async () => {
+test('is the one in the engine while the registry is unreachable, with a warning', async () => {
   const away = imageWith({ present: had, failure: 'Unavailable' });
   const warning = 'no registry; the image that the engine has is used';
   assert.is(await away.pull(wanted), `pulled ${warning}`);
@@ -120,7 +120,7 @@ test('is the one that the engine has while the registry is unreachable, with a w
   }
 });
 
-test('has one of two pull policies, in any letters', () => {
+test('has one of two pull policies, case-insensitively', () => {
   const policy = (value: unknown): string => {
     try {
       return parsePullPolicy(value);

@@ -12,7 +12,7 @@ import { createRequest, prepare } from '../../../../src/modules/docker/prepare.t
 import type { ModuleSource } from '../../../../src/modules/module-source.ts';
 import { via } from '../../../support/via.ts';
 
-const test = suite('preparation of a module');
+const test = suite('module preparation');
 const sockets = { management: '/run/m.sock', workload: '/run/w.sock' };
 const identity = {
   kind: 'module' as const,
@@ -39,11 +39,11 @@ interface Setting {
   readonly serverNames?: ReadonlyMap<ModuleName, readonly string[]>;
   /** Whether it was prepared before. */
   readonly isAgain?: boolean;
-  /** What authorization was told. */
+  /** The value that was authorized. */
   readonly elevated?: boolean;
 }
 
-/** A module and what its preparation depends on. */
+/** A module and the dependencies of its preparation. */
 function moduleWith(createOptions: object, setting: Setting) {
   const config = {
     agent: undefined,
@@ -57,7 +57,7 @@ function moduleWith(createOptions: object, setting: Setting) {
     listen: sockets,
     network: { name: 'edge' },
   };
-  const missing = () => Promise.reject(new Error('not asked'));
+  const missing = () => Promise.reject(new Error('not called'));
   const findVolume = () => Promise.resolve(setting.volume);
   const parts = {
     config,
@@ -105,17 +105,17 @@ async function requestOf(createOptions: object, setting: Setting = {}) {
 
 async function hostConfig(HostConfig: object, allowElevated = false): Promise<object> {
   const { body } = await requestOf({ HostConfig }, { allowElevated });
-  return body['HostConfig'] as object; // as made
+  return body['HostConfig'] as object; // as the body has it
 }
 
-test('gives the engine no restart policy, for one that is elevated neither', async () => {
+test('passes no restart policy to the engine, not even for an elevated module', async () => {
   for (const allowElevated of [false, true]) {
     const made = await hostConfig({ RestartPolicy: { Name: 'always' } }, allowElevated);
     assert.not.ok('RestartPolicy' in made);
   }
 });
 
-test('has the engine make no host path, unless the module is elevated', async () => {
+test('lets the engine create missing host paths only for an elevated module', async () => {
   const own = { Type: 'bind', Source: '/state/mnt/sensor', Target: '/run', ReadOnly: true };
   const host = { Type: 'bind', Source: '/srv/data', Target: '/d', ReadOnly: true };
   const Binds = ['/srv/data/:/d:ro'];
@@ -133,7 +133,7 @@ const masked = [
 ].flatMap((line) => line.split(' '));
 const readOnly = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
-test('leaves the defaults of an inspected engine to the one that makes the container', async () => {
+test('leaves the defaults of an inspected engine to the engine that creates the container', async () => {
   const newer = ['/proc/interrupts', '/sys/devices/system/cpu/cpu12/thermal_throttle'];
   for (const MaskedPaths of [masked, [...masked, ...newer]]) {
     const inspected = { MaskedPaths, ReadonlyPaths: readOnly, Runtime: 'runc' };
@@ -143,10 +143,14 @@ test('leaves the defaults of an inspected engine to the one that makes the conta
   const kept = { MaskedPaths: masked, ReadonlyPaths: readOnly, Runtime: 'runc' };
   const own = { Type: 'bind', Source: '/state/mnt/sensor', Target: '/run', ReadOnly: true };
   const asWritten = { ...kept, NetworkMode: 'edge', Mounts: [own] };
-  assert.equal(await hostConfig(kept, true), asWritten, 'who is elevated gets what they write');
+  assert.equal(
+    await hostConfig(kept, true),
+    asWritten,
+    'elevated modules get the options as written',
+  );
 });
 
-test('refuses what unmasks, in a list that is like the default one too', async () => {
+test('refuses to unmask paths, even by a list that resembles the default one', async () => {
   const real = createOptionsValidator();
   const refusal = (HostConfig: object, cgroupVersion: 1 | 2 = 2) =>
     refusalOf({ HostConfig }, { validate: real, cgroupVersion });
@@ -163,7 +167,7 @@ const known = (alias: string) => ({
   NetworkingConfig: { EndpointsConfig: { edge: { Aliases: [alias] } } },
 });
 
-test('tells of a name that is taken by what the identity says is above the device', async () => {
+test('refuses a name that the identity gives to a parent of the device', async () => {
   const refusal = (alias: string): Promise<string> => refusalOf(known(alias));
   assert.is(await refusal('thermometer'), 'none');
   for (const alias of ['myhub', 'parent', 'device-7', 'device', 'global']) {
@@ -177,7 +181,7 @@ const outOfReach = (): Promise<never> => {
   return never;
 };
 
-test('tells of what the configuration lists no more, though nobody can be asked', async () => {
+test('refuses what the configuration no longer lists, even if Identity is unreachable', async () => {
   const data = { HostConfig: { Binds: ['/srv/other:/d'] } };
   assert.is(await refusalOf(data, { identity: outOfReach() }), 'AccessDenied');
   assert.is(await refusalOf({}, { identity: outOfReach(), reason: 'no' }), 'AccessDenied');
@@ -188,7 +192,7 @@ test('tells of what the configuration lists no more, though nobody can be asked'
   assert.is(await refusalOf(known('thermometer'), renamed), 'AlreadyExists');
 });
 
-test('tells of a volume that the configuration lists no more', async () => {
+test('refuses a volume that the configuration no longer lists', async () => {
   const Binds = ['data:/d'];
   const own = { name: 'data', driver: 'local', options: new Map(), mountpoint: '/v' };
   const volume = (module: string) => ({
@@ -204,7 +208,7 @@ test('tells of a volume that the configuration lists no more', async () => {
   assert.is(await refusal(volume('other'), { allowElevated: true }), 'none');
 });
 
-test('tells of a name that the configuration has given to another module', async () => {
+test('refuses a name that the configuration gives to another module', async () => {
   const serverNames = new Map([[parseModuleName('broker'), ['mqtt']]]);
   assert.is(await refusalOf(known('mqtt'), { serverNames }), 'AlreadyExists');
   assert.is(await refusalOf(known('broker'), { serverNames }), 'AlreadyExists');

@@ -1,4 +1,4 @@
-/** A supervisor beside an engine that fails on purpose: what is tried again, and what is not. */
+/** A supervisor with an engine that fails on purpose: which steps are retried, and which are not. */
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -36,15 +36,15 @@ function containerOf(changes: Partial<Instance> = {}): Instance {
 }
 
 function missing(): Promise<never> {
-  return Promise.reject(new Error('not asked'));
+  return Promise.reject(new Error('not called'));
 }
 
-/** An engine with one container whose restart policy it takes away as told. */
+/** An engine with one container, whose restart policy is removed by the given function. */
 function engineWith(
   container: Instance,
   removeRestartPolicy: ContainerEngine['removeRestartPolicy'],
 ) {
-  const asked: string[] = [];
+  const removals: string[] = [];
   const engine: ContainerEngine = {
     version: missing,
     system: missing,
@@ -62,13 +62,13 @@ function engineWith(
     stop: missing,
     remove: missing,
     removeRestartPolicy: (id, signal) => {
-      asked.push(id);
+      removals.push(id);
       return removeRestartPolicy(id, signal);
     },
     logs: missing,
     listen: missing,
   };
-  return { engine, asked };
+  return { engine, removals };
 }
 
 function specFor(engine: ContainerEngine, more: Partial<ContainerSpecOptions> = {}): ContainerSpec {
@@ -83,7 +83,7 @@ function specFor(engine: ContainerEngine, more: Partial<ContainerSpecOptions> = 
   });
 }
 
-/** Looks after a module until disposed of. */
+/** Supervises a module until disposed of. */
 function supervised(
   engine: ContainerEngine,
   {
@@ -93,7 +93,7 @@ function supervised(
 ) {
   const stop = new AbortController();
   const warnings: string[] = [];
-  let looks = 0;
+  let inspections = 0;
   const supervisor = new Supervisor({
     name: 'sensor',
     saved: { goal: 'started' },
@@ -102,7 +102,7 @@ function supervised(
       {
         ...engine,
         inspect: (name, signal) => {
-          looks++;
+          inspections++;
           return engine.inspect(name, signal);
         },
       },
@@ -121,7 +121,7 @@ function supervised(
   return {
     supervisor,
     warnings,
-    looks: () => looks,
+    inspections: () => inspections,
     async [Symbol.asyncDispose]() {
       stop.abort();
       await running;
@@ -133,85 +133,85 @@ const about = (warnings: readonly string[]) =>
   warnings.filter((text) => text === 'restart policy not removed').length;
 
 for (const [when, prepare] of [
-  ['nothing else is to be done', undefined],
+  ['no other step is pending', undefined],
   ['there is no identity', () => Promise.reject(failure)],
 ] as const) {
-  test(`tries again to take a restart policy away when ${when}, and says so once`, async () => {
+  test(`retries to remove a restart policy when ${when}, and warns once`, async () => {
     let failures = 2;
-    const { engine, asked } = engineWith(containerOf(), () =>
+    const { engine, removals } = engineWith(containerOf(), () =>
       failures-- > 0 ? Promise.reject(failure) : Promise.resolve(),
     );
     await using module = supervised(engine, prepare && { prepare });
     for (let attempt = 1; attempt <= 3; attempt++) {
-      await until(longMs, `attempt ${attempt}`, () => asked.length === attempt);
+      await until(longMs, `attempt ${attempt}`, () => removals.length === attempt);
       module.supervisor.wake();
     }
-    const seen = module.looks();
+    const seen = module.inspections();
     module.supervisor.wake();
-    await until(longMs, 'a look', () => module.looks() > seen);
-    await until(longMs, 'a look', () => module.supervisor.status.known);
-    assert.equal(asked, ['c1', 'c1', 'c1']);
+    await until(longMs, 'an inspection', () => module.inspections() > seen);
+    await until(longMs, 'an inspection', () => module.supervisor.status.known);
+    assert.equal(removals, ['c1', 'c1', 'c1']);
     assert.is(about(module.warnings), 1);
   });
 }
 
-test('takes a restart policy away again that it was given back before the next look', async () => {
-  const { engine, asked } = engineWith(containerOf(), () => Promise.resolve());
+test('removes a restart policy again that was restored before the next inspection', async () => {
+  const { engine, removals } = engineWith(containerOf(), () => Promise.resolve());
   let ms = 0;
   await using module = supervised(engine, { clock: () => new Date((ms += 20_000)) });
-  await until(longMs, 'the attempt', () => asked.length === 1);
+  await until(longMs, 'the attempt', () => removals.length === 1);
   module.supervisor.wake(); // for the event of the update; what follows needs no other
-  await until(longMs, 'another attempt', () => asked.length >= 2);
+  await until(longMs, 'another attempt', () => removals.length >= 2);
   assert.is(about(module.warnings), 0);
 });
 
-test('takes a restart policy away no more than once in a minute', async () => {
-  const { engine, asked } = engineWith(containerOf(), () => Promise.resolve());
+test('removes a restart policy at most once a minute', async () => {
+  const { engine, removals } = engineWith(containerOf(), () => Promise.resolve());
   let ms = 0;
   await using module = supervised(engine, { clock: () => new Date(ms) });
-  await until(longMs, 'the attempt', () => asked.length === 1);
+  await until(longMs, 'the attempt', () => removals.length === 1);
   for (const [time, attempts] of [
     [59_999, 1],
     [60_000, 2],
   ] as const) {
     ms = time;
-    const seen = module.looks();
+    const seen = module.inspections();
     module.supervisor.wake();
-    await until(longMs, 'two looks', () => {
+    await until(longMs, 'two inspections', () => {
       module.supervisor.wake();
-      return module.looks() > seen + 1;
+      return module.inspections() > seen + 1;
     });
-    assert.is(asked.length, attempts, `after ${time} ms`);
+    assert.is(removals.length, attempts, `after ${time} ms`);
   }
 });
 
-test('takes a restart policy away though a request came between', async () => {
+test('removes a restart policy even if a request interrupts it', async () => {
   let interrupted = false;
-  const { engine, asked } = engineWith(containerOf(), (_id, signal) => {
-    if (asked.length > 1) return Promise.resolve();
+  const { engine, removals } = engineWith(containerOf(), (_id, signal) => {
+    if (removals.length > 1) return Promise.resolve();
     return new Promise<void>((_resolve, reject) => {
       signal.addEventListener('abort', () => {
         interrupted = true;
-        reject(new ServiceError('Cancelled', 'the signal says so'));
+        reject(new ServiceError('Cancelled', 'aborted'));
       });
     });
   });
   await using module = supervised(engine);
-  await until(longMs, 'the attempt', () => asked.length === 1);
+  await until(longMs, 'the attempt', () => removals.length === 1);
   const { requestId } = via;
   const started = { isCreation: false, requestId, isPatient: () => false, isUndone: () => true };
   await module.supervisor.desired.accept('start', { verb: 'Start' });
   void module.supervisor.reach(started, via.signal);
-  await until(longMs, 'another attempt', () => asked.length === 2);
+  await until(longMs, 'another attempt', () => removals.length === 2);
   assert.ok(interrupted);
   assert.is(about(module.warnings), 0);
 });
 
-test('waits for a time, not for news, while a restart policy could not be taken away', async () => {
-  const { engine, asked } = engineWith(containerOf(), () => Promise.reject(failure));
+test('waits for a delay, not for events, while a restart policy cannot be removed', async () => {
+  const { engine, removals } = engineWith(containerOf(), () => Promise.reject(failure));
   let ms = 0;
   await using module = supervised(engine, { clock: () => new Date((ms += 60_000)) });
-  await until(longMs, 'the next attempt', () => asked.length >= 2);
+  await until(longMs, 'the next attempt', () => removals.length >= 2);
   assert.is(about(module.warnings), 1);
 });
 
@@ -219,7 +219,7 @@ for (const [imageDigest, made] of [
   [undefined, 'a'],
   ['sha256:1', 'sha256:1'],
 ] as const) {
-  test(`makes a container from ${made} when the digest is ${imageDigest}`, async () => {
+  test(`creates a container from ${made} when the digest is ${imageDigest}`, async () => {
     const bodies: unknown[] = [];
     const { engine } = engineWith(containerOf(), missing);
     const creating: ContainerEngine = {
@@ -240,33 +240,33 @@ for (const [imageDigest, made] of [
   });
 }
 
-test('takes no restart policy of a container that a module has, or that is not ours', async () => {
-  const askedWith = async (
+test('does not remove the restart policy of a container of a module, or of one that is not ours', async () => {
+  const removalsWith = async (
     changes: Partial<Instance>,
     isKnown: (name: string) => boolean = () => false,
   ) => {
-    const { engine, asked } = engineWith(containerOf(changes), () => Promise.resolve());
+    const { engine, removals } = engineWith(containerOf(changes), () => Promise.resolve());
     await disarmOrphans(
       { type: new DockerModules(engine, silentLog), isKnown, log: silentLog },
       via.signal,
     );
-    return asked.length;
+    return removals.length;
   };
-  assert.is(await askedWith({}), 2);
-  assert.is(await askedWith({}, (name) => name === 'a'), 1);
-  assert.is(await askedWith({ ours: false }), 0);
-  assert.is(await askedWith({ autoRestarts: false }), 0);
+  assert.is(await removalsWith({}), 2);
+  assert.is(await removalsWith({}, (name) => name === 'a'), 1);
+  assert.is(await removalsWith({ ours: false }), 0);
+  assert.is(await removalsWith({ autoRestarts: false }), 0);
 });
 
-test('takes the restart policy of every container without a module away, whatever fails', async () => {
-  const { engine, asked } = engineWith(containerOf(), () =>
-    asked.length === 1 ? Promise.reject(failure) : Promise.resolve(),
+test('removes the restart policy of every orphaned container, whatever fails', async () => {
+  const { engine, removals } = engineWith(containerOf(), () =>
+    removals.length === 1 ? Promise.reject(failure) : Promise.resolve(),
   );
   const warnings: string[] = [];
   const log = { ...silentLog, warn: (message: string) => warnings.push(message) };
   const parts = { type: new DockerModules(engine, log), isKnown: () => false, log };
   await disarmOrphans(parts, new AbortController().signal);
-  assert.is(asked.length, 2);
+  assert.is(removals.length, 2);
   assert.is(warnings.length, 2);
 });
 

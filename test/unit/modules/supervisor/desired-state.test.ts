@@ -10,7 +10,7 @@ import { silentLog } from '../../../support/log.ts';
 
 const test = suite('desired state of a module');
 
-/** A desired state on a disk that may be full, what it has saved and what it has notified of. */
+/** A desired state on a disk that may be full, and what it saved and notified. */
 function desiredState(saved: SavedState = { goal: 'stopped' }) {
   const disk = { isFull: false };
   const states: SavedState[] = [];
@@ -38,7 +38,7 @@ test('accepts nothing that it cannot save', async () => {
   assert.equal([desired.goal, desired.operation, goals], ['stopped', undefined, []]);
 });
 
-test('settles for this process what it cannot save', async () => {
+test('settles in memory what it cannot save', async () => {
   const { desired, disk, goals, errors } = desiredState();
   await desired.accept('start', { verb: 'Start' });
   disk.isFull = true;
@@ -48,7 +48,7 @@ test('settles for this process what it cannot save', async () => {
   assert.equal(errors, ['desired state not saved']);
 });
 
-test('saves why a module failed, and nothing of it with another goal', async () => {
+test('saves the failure of a module, and clears it with another goal', async () => {
   const { desired, states } = desiredState({ goal: 'absent' });
   await desired.accept('stopped', { verb: 'CreateModule' });
   await desired.settle('failed', 'no image');
@@ -58,14 +58,14 @@ test('saves why a module failed, and nothing of it with another goal', async () 
   assert.is(desired.failure, '');
 });
 
-test('goes on only from the goal that the supervisor has reached', async () => {
+test('advances only from the goal that the supervisor has reached', async () => {
   const { desired } = desiredState({ goal: 'start' });
   await desired.accept('stopped', { verb: 'Stop' });
   await desired.advance('start', 'started');
   assert.is(desired.goal, 'stopped');
 });
 
-test('takes no operation when the module is gone, and one that came before keeps it', async () => {
+test('refuses operations on a removed module, and does not remove it before earlier ones', async () => {
   const { desired } = desiredState({ goal: 'absent' });
   const accepting = desired.accept('start', { verb: 'Start' });
   assert.is(await desired.close('absent'), false);

@@ -11,7 +11,7 @@ const unreachable = 'unreachable';
 
 /**
  * The delays between attempts, and whether the engine counted as steady when it was reached, for connections that last
- * so long or cannot be made.
+ * for the given times or fail.
  */
 async function reconnections(attempts: readonly (number | typeof unreachable)[]) {
   const delays: number[] = [];

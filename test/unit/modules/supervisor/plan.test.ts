@@ -68,7 +68,7 @@ const table: Readonly<Record<InstanceState['kind'], readonly [string, string, st
 
 for (const [kind, [toAbsent, toStopped, toRunning, toEnded]] of Object.entries(table)) {
   const found = instance(kind as InstanceState['kind']); // keys of the table
-  test(`goes from ${kind} to every desired state`, () => {
+  test(`plans the steps from ${kind} to every desired state`, () => {
     assert.is(steps(found, absent), toAbsent);
     assert.is(steps(found, stopped), toStopped);
     assert.is(steps(found, running), toRunning);
@@ -89,7 +89,7 @@ for (const [kind, [toAbsent, toStopped, toRunning, toEnded]] of Object.entries(t
     assert.is(steps(other, absent), toAbsent);
   });
 
-  test(`never stops or removes an instance of others that is ${kind}`, () => {
+  test(`never stops or removes a foreign instance that is ${kind}`, () => {
     const foreign = { ...found, ours: false };
     assert.is(steps(foreign, absent), '');
     assert.is(steps(foreign, stopped), 'create');

@@ -31,12 +31,12 @@ function endedAt(seconds: number): Instance {
   return ended(at(seconds));
 }
 
-/** At ten seconds past the start. */
+/** A backoff whose clock stands at ten seconds. */
 function backoff(): RestartBackoff {
   return new RestartBackoff({ name: 'sensor', now: () => at(10), log: silentLog });
 }
 
-/** The delays in seconds after ends of runs that lasted so long. */
+/** Delays in seconds after runs of these durations. */
 function delaysAfter(runs: readonly number[]): readonly number[] {
   let nowS = 0;
   const module = new RestartBackoff({ name: 'sensor', now: () => at(nowS), log: silentLog });
@@ -61,7 +61,7 @@ test('starts over after a run of ten minutes', () => {
   assert.equal(delaysAfter([1, 1, 1, 600, 599]), [10, 20, 40, 10, 20]);
 });
 
-test('waits after an end that it saw coming', () => {
+test('waits after the end of an observed run', () => {
   const module = backoff();
   module.observed(running(), 'started', at(1));
   module.observed(endedAt(9), 'started', at(1));
@@ -70,7 +70,7 @@ test('waits after an end that it saw coming', () => {
   assert.equal(module.retryAt, at(20));
 });
 
-test('knows an end that is the own doing of the module until it runs again', () => {
+test('attributes an unexpected end to the module until it runs again', () => {
   const module = backoff();
   module.observed(endedAt(2), 'started', at(1));
   assert.is(module.endedItself, false);
@@ -87,7 +87,7 @@ test('knows an end that is the own doing of the module until it runs again', () 
   assert.is(module.endedItself, false);
 });
 
-test('does not wait after the first end that it sees, nor after one that was made here', () => {
+test('does not wait after the first observed end, nor after a requested one', () => {
   const module = backoff();
   module.observed(endedAt(2), 'started', at(1));
   assert.is(module.retryAt, undefined);
@@ -97,7 +97,7 @@ test('does not wait after the first end that it sees, nor after one that was mad
   assert.is(module.retryAt, undefined);
 });
 
-test('does not wait after an end that was before the engine was there', () => {
+test('does not wait after an end from before the engine was reached', () => {
   const module = backoff();
   module.observed(running(), 'started', at(1));
   module.observed(endedAt(2), 'started', at(3));
@@ -106,14 +106,14 @@ test('does not wait after an end that was before the engine was there', () => {
   assert.equal(module.retryAt, at(20));
 });
 
-test('does not wait after the end of a module that shall not run', () => {
+test('does not wait after the end of a module whose desired state is stopped', () => {
   const module = backoff();
   module.observed(running(), 'started', at(1));
   module.observed(endedAt(2), 'stopped', at(1));
   assert.is(module.retryAt, undefined);
 });
 
-test('does not take it for a failure of the module that it cannot be looked at', () => {
+test('does not count a failed inspection as a failure of the module', () => {
   const module = backoff();
   assert.equal(module.unobserved(), at(20));
   assert.equal(module.unobserved(), at(30));
@@ -122,7 +122,7 @@ test('does not take it for a failure of the module that it cannot be looked at',
   assert.equal(module.unobserved(), at(20));
 });
 
-test('forgets what it could not see', () => {
+test('resets the delay of failed inspections', () => {
   const module = backoff();
   module.unobserved();
   assert.equal(module.unobserved(), at(30));
@@ -130,7 +130,7 @@ test('forgets what it could not see', () => {
   assert.equal(module.unobserved(), at(20));
 });
 
-test('keeps to the wait for a failure when it cannot be looked at', () => {
+test('keeps waiting after a failure when an inspection fails', () => {
   const module = backoff();
   module.observed(running(), 'started', at(1));
   assert.equal(module.failed(), at(20));
@@ -149,7 +149,7 @@ test('waits after every end when the clock was set back since the engine was rea
   }
 });
 
-test('waits after every end of which nobody knows when it was', () => {
+test('waits after every end of unknown time', () => {
   const module = backoff();
   for (let round = 1; round <= 50; round++) {
     module.observed(running(), 'started', at(1));
@@ -163,7 +163,7 @@ test('waits after every end of which nobody knows when it was', () => {
   }
 });
 
-test('does not wait after such an end at the first look at an engine that came back', () => {
+test('does not wait after such an end at the first inspection once the engine is back', () => {
   const module = backoff();
   module.observed(running(), 'started', at(1));
   module.observed(ended(undefined), 'started', at(3));

@@ -1,4 +1,4 @@
-/** How a module is shown: the one word for it, its properties, and its status in the HTTP APIs. */
+/** Presentation of a module: its state word, its properties, and its status in the HTTP APIs. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runtimeStatusOf } from '../../../../src/modules/api/module-list.ts';
@@ -6,7 +6,7 @@ import { moduleProperties, problemOf } from '../../../../src/modules/properties.
 import type { Instance, InstanceState } from '../../../../src/modules/supervisor/module-type.ts';
 import { type ModuleStatus, stateOf } from '../../../../src/modules/supervisor/status.ts';
 
-const test = suite('how a module is');
+const test = suite('module status');
 const startedAt = new Date('2026-01-01T00:00:00.123Z');
 const finishedAt = new Date('2026-01-02T00:00:00Z');
 const end = { startedAt, finishedAt };
@@ -43,7 +43,7 @@ const word = (state: InstanceState | undefined, changes: Partial<ModuleStatus> =
   stateOf(status(state, changes));
 const retryAt = finishedAt;
 
-test('is what its step is about to make of it', () => {
+test('is the transition of its current step', () => {
   assert.is(word(undefined, { step: 'pull' }), 'pulling');
   assert.is(word(undefined, { step: 'create' }), 'starting');
   assert.is(word(undefined, { step: 'create', goal: 'stopped' }), undefined);
@@ -54,7 +54,7 @@ test('is what its step is about to make of it', () => {
   assert.is(word(ended(0), { step: 'remove', goal: 'erased' }), 'stopping');
 });
 
-test('is what its container is between steps', () => {
+test('is the state of its container between steps', () => {
   for (const [state, goal, expected] of [
     [running, 'started', 'running'],
     [running, 'stopped', 'stopping'],
@@ -79,7 +79,7 @@ test('is what its container is between steps', () => {
     assert.is(word(state, { goal }), expected, `${JSON.stringify(state)} ${goal}`);
 });
 
-test('is backing off while it waits for another attempt', () => {
+test('is backoff while it waits for a retry', () => {
   assert.is(word(ended(1), { retryAt }), 'backoff');
   assert.is(word({ kind: 'created' }, { retryAt, goal: 'start' }), 'backoff');
   assert.is(word(undefined, { retryAt }), 'backoff');
@@ -88,7 +88,7 @@ test('is backing off while it waits for another attempt', () => {
   assert.is(word(running, { retryAt, goal: 'stopped' }), 'running', 'one that cannot be stopped');
 });
 
-test('is failed after an operation that failed, and unknown where nobody can look', () => {
+test('is failed after a failed operation, and unknown if it cannot be observed', () => {
   assert.is(word(ended(0), { goal: 'stopped', failed: true }), 'failed');
   assert.is(word({ kind: 'created' }, { goal: 'stopped', failed: true }), 'failed');
   assert.is(word(running, { failed: true }), 'running');
@@ -106,7 +106,7 @@ function properties(one: ModuleStatus, operation = '') {
   return moduleProperties({ name: 'sensor', settings, digest: 'shown', status: one, operation });
 }
 
-test('is shown with its times in microseconds, and without its secrets', () => {
+test('has its times in microseconds, and no secrets', () => {
   const shown = properties(status(ended(3), { goal: 'stopped', state: 'stopped' }), 'Stop');
   assert.equal(shown, {
     Name: 'sensor',
@@ -127,7 +127,7 @@ test('is shown with its times in microseconds, and without its secrets', () => {
   assert.not.match(JSON.stringify({ ...shown, StartedAt: 0, FinishedAt: 0 }), /hunter2|SECRET/);
 });
 
-test('is shown without an end while it runs, and with all its restarts', () => {
+test('has no end while it runs, and counts all its restarts', () => {
   const instance = instanceOf(running, 2);
   const shown = properties(status(running, { instance, restartCount: 3, progress: 0.5 }));
   assert.equal([shown.ExitCode, shown.FinishedAt, shown.RestartCount], [0, 0n, 5]);
@@ -138,7 +138,7 @@ test('is shown without an end while it runs, and with all its restarts', () => {
   assert.is(properties(status(undefined)).StartedAt, 0n);
 });
 
-test('has as its problem what failed and how it ended', () => {
+test('has as its problem the failure and the exit', () => {
   const problem = (state: InstanceState, changes: Partial<ModuleStatus>) =>
     problemOf(status(state, changes));
   assert.is(problem(ended(3), { retryAt }), 'ended with exit code 3');
@@ -153,7 +153,7 @@ test('has as its problem what failed and how it ended', () => {
   assert.is(properties(status(running, { error: 'x'.repeat(5000) })).LastError.length, 4096);
 });
 
-test('has a status in the words of the HTTP APIs', () => {
+test('maps to the status words of the HTTP APIs', () => {
   const runtime = (state: InstanceState | undefined) => runtimeStatusOf(status(state));
   for (const [state, expected] of [
     [running, 'running'],

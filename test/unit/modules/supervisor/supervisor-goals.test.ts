@@ -1,4 +1,4 @@
-/** In which order a supervisor persists, acts and reports, beside an engine that only keeps one container. */
+/** The order in which a supervisor persists, acts and reports, with an engine of a single container. */
 import { setImmediate } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -20,7 +20,7 @@ import { codeIn } from '../../../support/failure.ts';
 import { silentLog } from '../../../support/log.ts';
 import { via } from '../../../support/via.ts';
 
-const test = suite('goals of a supervisor');
+const test = suite('desired states of a supervisor');
 const longMs = 20_000;
 const startedAt = new Date(0);
 const running: InstanceState = { kind: 'running', startedAt };
@@ -35,13 +35,13 @@ interface Setting {
   readonly failures?: Readonly<Record<string, ErrorCode[]>>;
   readonly hasImage?: boolean;
   readonly imagePullPolicy?: 'never' | 'on-create';
-  /** What takes until then. */
+  /** A call that does not return before the promise resolves. */
   readonly held?: { readonly call: string; readonly until: Promise<void> };
-  /** Why it could not be made by a process before. */
+  /** The failure of its creation by a previous process. */
   readonly failure?: string;
 }
 
-/** What takes until it is opened. */
+/** A promise that is pending until it is opened. */
 function gate() {
   let open = (): void => undefined;
   const opened = new Promise<void>((resolve) => {
@@ -50,7 +50,7 @@ function gate() {
   return { opened, open };
 }
 
-/** A module with a supervisor, everything that is done in order, and a clock. */
+/** A module with a supervisor, a trace of its calls, and a clock. */
 function moduleWith({
   goal = 'started',
   state,
@@ -83,7 +83,7 @@ function moduleWith({
     await (held?.call === call ? held.until : undefined);
     effect();
   };
-  const none = () => Promise.reject(new Error('not asked'));
+  const none = () => Promise.reject(new Error('not called'));
   const end = { exitCode: 137, startedAt, finishedAt: new Date(1) };
   const engine: ContainerEngine = {
     version: none,
@@ -155,7 +155,7 @@ function moduleWith({
       put(changed, changes);
       supervisor.wake();
     },
-    /** What is done once that has happened, with the rest of its round. */
+    /** Resolves to the trace once it contains the call. */
     async until(call: string): Promise<readonly string[]> {
       await until(
         longMs,
@@ -164,12 +164,12 @@ function moduleWith({
       );
       return trace;
     },
-    /** Resolves when nothing more is to be done at present. */
+    /** Resolves when the supervisor is idle. */
     async rested(): Promise<void> {
       const rest = supervisor.idle();
       supervisor.wake();
       await deadline(longMs, rest, 'a rest');
-      await setImmediate(); // with another round, where that one was woken in the middle
+      await setImmediate(); // another round, if this one was woken in the middle
     },
     async operate(
       verb: ModuleVerb,
@@ -205,7 +205,7 @@ function moduleWith({
   };
 }
 
-test('are persisted before anything is done for them', async () => {
+test('are persisted before they are acted on', async () => {
   await using module = moduleWith({ goal: 'stopped', state: { kind: 'created' } });
   await module.rested();
   assert.equal(module.trace, []);
@@ -231,14 +231,14 @@ test('are persisted before anything is done for them', async () => {
   assert.is(await module.ended, 'absent');
 });
 
-test('are reached with a container that is made after the last look at what it mounts', async () => {
+test('create a container only after its mounts are checked', async () => {
   await using module = moduleWith({ goal: 'stopped' });
   await module.until('create sensor');
   await module.rested();
   assert.equal(module.trace, ['check', 'network edge', 'create sensor']);
 });
 
-test('are not reached with what may not be mounted', async () => {
+test('are not reached with forbidden mounts', async () => {
   for (const state of [undefined, { kind: 'created' } as const]) {
     await using module = moduleWith({ state, failures: { check: ['AccessDenied'] } });
     await module.until('check');
@@ -248,7 +248,7 @@ test('are not reached with what may not be mounted', async () => {
   }
 });
 
-test('give up an identity after the module stopped and before its record goes', async () => {
+test('delete an identity after the module stopped and before its record is removed', async () => {
   await using module = moduleWith({ state: running });
   await module.rested();
   assert.is(await module.operate('DeleteModule', 'erased'), 'reached');
@@ -256,7 +256,7 @@ test('give up an identity after the module stopped and before its record goes', 
   assert.equal(module.trace, order);
 });
 
-test('keep the record and the container while the identity cannot be given up', async () => {
+test('preserve the record and the container while the identity cannot be deleted', async () => {
   await using module = moduleWith({ state: running, failures: { erase: ['Unavailable'] } });
   await module.rested();
   assert.is(await module.operate('DeleteModule', 'erased'), 'Unavailable');
@@ -266,7 +266,7 @@ test('keep the record and the container while the identity cannot be given up', 
   assert.equal(module.trace.slice(-3), ['erase', 'remove c1', 'forget']);
 });
 
-test("touch no container that is another's", async () => {
+test('do not touch a foreign container', async () => {
   await using module = moduleWith({ state: running, container: { ours: false }, goal: 'stopped' });
   await module.rested();
   assert.not.ok(
@@ -341,17 +341,17 @@ for (const policy of ['always', 'on-unhealthy', 'on-failure', 'never'] as const)
   });
 }
 
-test('that may not be reached stop what runs, and say why', async () => {
+test('that are refused stop a running module, and report the reason', async () => {
   const refusal = new ServiceError('AccessDenied', 'not listed');
   await using module = moduleWith({ state: running, refusal });
   await module.until('stop c1 undefined');
   await module.rested();
   assert.equal(module.trace, ['stop c1 undefined']);
   assert.is(module.supervisor.status.error, 'not listed');
-  assert.is(module.supervisor.desired.goal, 'started', 'it runs when it may again');
+  assert.is(module.supervisor.desired.goal, 'started', 'it restarts when it is allowed again');
 });
 
-test('fail with the reason, are tried again later, and at once when another one is asked for', async () => {
+test('fail with the reason, are retried later, and at once when another one is requested', async () => {
   await using module = moduleWith({
     goal: 'stopped',
     state: { kind: 'created' },
@@ -370,7 +370,7 @@ test('fail with the reason, are tried again later, and at once when another one 
   assert.is(module.supervisor.status.error, '');
 });
 
-test('wait for an engine that is away, which is no failure of the module', async () => {
+test('wait for an unavailable engine, which is not a failure of the module', async () => {
   await using module = moduleWith({ state: { kind: 'created' } });
   module.status.error = 'no engine';
   await module.rested();
@@ -381,7 +381,7 @@ test('wait for an engine that is away, which is no failure of the module', async
   assert.is(await module.operate('Start', 'start'), 'reached');
 });
 
-test('of a creation ask the registry once for each attempt of the caller', async () => {
+test('of a creation query the registry once for each attempt of the caller', async () => {
   await using module = moduleWith({
     goal: 'failed',
     failures: { create: ['Unavailable'] },
@@ -394,7 +394,7 @@ test('of a creation ask the registry once for each attempt of the caller', async
   assert.equal(module.trace, [...made, ...made]);
 });
 
-test('give up an identity again that was given anew', async () => {
+test('delete an identity again that was registered meanwhile', async () => {
   await using module = moduleWith({ state: running, failures: { remove: ['Unavailable'] } });
   await module.rested();
   assert.is(await module.operate('DeleteModule', 'erased'), 'Unavailable');
@@ -403,20 +403,20 @@ test('give up an identity again that was given anew', async () => {
   assert.is(module.trace.filter((call) => call === 'erase').length, 2);
 });
 
-test('give up the identity of a module that has no container', async () => {
+test('delete the identity of a module without a container', async () => {
   await using module = moduleWith({ goal: 'failed' });
   await module.rested();
   assert.is(await module.operate('DeleteModule', 'erased'), 'reached');
   assert.equal(module.trace, ['save erased', 'erase', 'forget']);
 });
 
-test('of a module that ended while the service was away are reached anew, by any policy', async () => {
+test('restart a module that ended while the service was stopped, under any policy', async () => {
   await using module = moduleWith({ state: end(0, 0.5), policy: 'never' });
   await module.until('start sensor');
   assert.is(module.supervisor.desired.goal, 'started');
 });
 
-test('are not reached when the service stops before', async () => {
+test('are not reached if the service stops first', async () => {
   const { opened, open } = gate();
   const held = { call: 'start sensor', until: opened };
   const module = moduleWith({ goal: 'stopped', state: { kind: 'created' }, held });
@@ -427,10 +427,10 @@ test('are not reached when the service stops before', async () => {
   open();
   await stopped;
   assert.equal([await module.ended, await starting], ['stopped', 'Unavailable']);
-  assert.is(module.supervisor.desired.goal, 'started', 'the next process goes on with it');
+  assert.is(module.supervisor.desired.goal, 'started', 'the next process continues with it');
 });
 
-test('are shown as the words for what happens, each once', async () => {
+test('report each transition as a state, once', async () => {
   await using module = moduleWith({ goal: 'stopped', state: { kind: 'created' } });
   await module.rested();
   assert.is(await module.operate('Start', 'start'), 'reached');
@@ -448,7 +448,7 @@ test('are shown as the words for what happens, each once', async () => {
   assert.is(module.states.join(' '), `${words} stopping stopped`);
 });
 
-test('of an operation that failed and was undone are shown as failed, until the next one', async () => {
+test('of an operation that failed and was undone are reported as failed, until the next one', async () => {
   await using module = moduleWith({
     goal: 'stopped',
     state: { kind: 'created' },
@@ -458,7 +458,7 @@ test('of an operation that failed and was undone are shown as failed, until the 
   const undone = { isUndone: true };
   assert.is(await module.operate('Start', 'start', undefined, undone), 'Unavailable');
   await module.supervisor.desired.settle('stopped');
-  await deadline(longMs, module.supervisor.undo(), 'the undoing');
+  await deadline(longMs, module.supervisor.undo(), 'the rollback');
   module.supervisor.release();
   const { failed, state, error } = module.supervisor.status;
   assert.equal([failed, state, error], [true, 'failed', 'no start sensor']);
@@ -466,7 +466,7 @@ test('of an operation that failed and was undone are shown as failed, until the 
   assert.equal([module.supervisor.status.failed, module.supervisor.status.error], [false, '']);
 });
 
-test('are given up with the reason of the caller who leaves, before and meanwhile', async () => {
+test('are aborted with the reason of the signal of the caller, before and during the operation', async () => {
   const { opened, open } = gate();
   const held = { call: 'start sensor', until: opened };
   await using module = moduleWith({ goal: 'stopped', state: { kind: 'created' }, held });
@@ -482,14 +482,14 @@ test('are given up with the reason of the caller who leaves, before and meanwhil
   assert.is(await start(), 'Cancelled');
 });
 
-test('of a module that could not be made say why, after a restart of the service too', async () => {
+test('of a failed creation report the reason, after a restart of the service too', async () => {
   await using module = moduleWith({ goal: 'failed', failure: 'no image' });
   await module.rested();
   const { state, error } = module.supervisor.status;
   assert.equal([state, error, module.trace], ['failed', 'no image', []]);
 });
 
-test('need the image to make a container, and to start none', async () => {
+test('need the image to create a container, but not to start one', async () => {
   await using module = moduleWith({ hasImage: false, state: { kind: 'created' } });
   await module.until('start sensor');
   await using missing = moduleWith({ hasImage: false });

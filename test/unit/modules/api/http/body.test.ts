@@ -1,4 +1,4 @@
-/** What is left of bodies, which may be plaintexts, when they are read or refused. */
+/** Request bodies may be plaintexts: their buffers are wiped once they are read or refused. */
 import type { IncomingMessage } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { suite } from 'uvu';
@@ -6,14 +6,14 @@ import * as assert from 'uvu/assert';
 import { readJson } from '../../../../../src/modules/api/http/body.ts';
 import { HttpProblem } from '../../../../../src/modules/api/http/failure.ts';
 
-const test = suite('bodies of requests');
+const test = suite('request bodies');
 
-/** What reading a body in these chunks resolves to, or the status of its failure. */
+/** Result of reading a body sent in these chunks, or the status of the failure. */
 async function read(chunks: readonly Buffer[]): Promise<unknown> {
   const request = new PassThrough({ highWaterMark: 8 << 20 });
   for (const chunk of chunks) request.write(chunk);
   request.end();
-  const message = request as unknown as IncomingMessage; // a stream is all that is used of it
+  const message = request as unknown as IncomingMessage; // only its stream is used
   try {
     return await readJson(message, new AbortController().signal);
   } catch (error) {
@@ -23,13 +23,13 @@ async function read(chunks: readonly Buffer[]): Promise<unknown> {
 
 const isWiped = (chunk: Buffer): boolean => chunk.every((byte) => byte === 0);
 
-test('are wiped when they are read', async () => {
+test('are wiped after they are read', async () => {
   const chunks = ['{"data":', '"AAAA"}'].map((text) => Buffer.from(text));
   assert.equal(await read(chunks), { json: { data: 'AAAA' }, bytes: 15 });
   assert.ok(chunks.every(isWiped));
 });
 
-/** The buffers that are put together while something is done. */
+/** Buffers concatenated while the action runs. */
 async function joinedWhile(action: () => Promise<unknown>): Promise<readonly Buffer[]> {
   const joined: Buffer[] = [];
   const concat = Buffer.concat.bind(Buffer);
@@ -47,7 +47,7 @@ async function joinedWhile(action: () => Promise<unknown>): Promise<readonly Buf
   return joined;
 }
 
-test('are wiped as a whole, whether they are JSON or not', async () => {
+test('are wiped completely, whether they are valid JSON or not', async () => {
   for (const text of ['{"data":"AAAA"}', '{"data":']) {
     const joined = await joinedWhile(() => read([Buffer.from(text)]));
     assert.ok(joined.some(({ length }) => length === text.length));

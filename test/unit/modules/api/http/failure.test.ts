@@ -9,7 +9,7 @@ import {
   reasonOf,
 } from '../../../../../src/modules/api/http/failure.ts';
 
-const test = suite('failures of requests');
+const test = suite('request failures');
 
 /** The status of every code, with its reason phrase. */
 const table: Readonly<Record<ErrorCode, readonly [number, string]>> = {
@@ -31,7 +31,7 @@ const table: Readonly<Record<ErrorCode, readonly [number, string]>> = {
   Failed: [500, 'Failed'],
 };
 
-test('have a status by their code, a phrase of one word and their message', () => {
+test('have the status of their code, a one-word reason phrase and a message', () => {
   for (const [code, [status, reason]] of Object.entries(table)) {
     const error = new ServiceError(code as ErrorCode, 'why'); // keys of the table
     const message = code === 'Failed' ? 'internal error' : 'why';
@@ -40,7 +40,7 @@ test('have a status by their code, a phrase of one word and their message', () =
   }
 });
 
-test('say nothing of what is broken inside', () => {
+test('do not disclose internal errors', () => {
   for (const broken of [new Error('private'), new TypeError('private'), 'private', undefined]) {
     assert.equal(failureOf(broken), { status: 500, message: 'internal error' });
   }
@@ -48,14 +48,14 @@ test('say nothing of what is broken inside', () => {
   assert.equal([status, message], [413, 'too long']);
 });
 
-test('of the protocol have a phrase of one word each', () => {
+test('of the protocol have one-word reason phrases', () => {
   const phrases = [408, 413, 417, 422, 431, 418].map((status) => reasonOf(status));
   const expected = ['Late', 'Oversized', 'Unexpected', 'Unprocessable', 'Oversized', 'Failed'];
   assert.equal(phrases, expected);
   assert.equal([reasonOf(200), reasonOf(201), reasonOf(399)], [undefined, undefined, undefined]);
 });
 
-test('of the parser are told apart, and those of the connection are none', () => {
+test('of the parser are distinguished, and connection errors are not among them', () => {
   const statusOf = (code: string) => parserProblem(code)?.status;
   assert.is(statusOf('HPE_HEADER_OVERFLOW'), 431);
   assert.is(statusOf('HPE_CHUNK_EXTENSIONS_OVERFLOW'), 413);
@@ -65,7 +65,7 @@ test('of the parser are told apart, and those of the connection are none', () =>
   for (const code of ['ECONNRESET', 'EPIPE', '']) assert.is(statusOf(code), undefined, code);
 });
 
-test('of what is no request are whole responses that end the connection', () => {
+test('of malformed requests are complete responses that close the connection', () => {
   const text = rawFailure({ status: 431, message: 'größer' });
   const [head = '', body = ''] = text.split('\r\n\r\n');
   assert.equal(JSON.parse(body), { message: 'größer' });

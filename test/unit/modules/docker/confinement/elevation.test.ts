@@ -7,7 +7,7 @@ import { createOptionsValidator } from '../../../../../src/modules/docker/confin
 const test = suite('elevation of create options');
 const validate = createOptionsValidator();
 
-/** What becomes of create options: the text of the mistake, or whether they are elevated. */
+/** Text of the mistake in create options, or whether they are elevated. */
 function judge(options: Readonly<Record<string, unknown>>): string {
   const rules = {
     validate,
@@ -145,7 +145,7 @@ for (const options of harmful) {
   });
 }
 
-// what the engine's clients write for what was not asked for
+// values that the engine's clients write for options that are not set
 const defaults: Readonly<Record<string, unknown>> = {
   AutoRemove: false,
   BlkioWeightDevice: [],
@@ -177,7 +177,7 @@ const defaults: Readonly<Record<string, unknown>> = {
   VolumesFrom: [],
 };
 
-test('takes a default of the engine for nothing that was asked for', () => {
+test('treats a default of the engine as not set', () => {
   for (const [key, value] of Object.entries(defaults)) {
     assert.is(judge({ HostConfig: { [key]: value } }), 'harmless', key);
   }
@@ -199,7 +199,7 @@ test('takes a default of the engine for nothing that was asked for', () => {
   }
 });
 
-test('says where a mistake is, and does not take it for elevation', () => {
+test('reports where a mistake is, and does not treat it as elevation', () => {
   const mistakes: readonly (readonly [Readonly<Record<string, unknown>>, string])[] = [
     [{ Hostname: 5 }, 'createOptions.Hostname must be a text'],
     [{ User: 1 }, 'createOptions.User'],
@@ -238,7 +238,7 @@ test('says where a mistake is, and does not take it for elevation', () => {
   }
 });
 
-test('knows a member in other letters for what the engine takes it', () => {
+test('folds the case of member names as the engine does', () => {
   const spelled = [
     'privileged',
     'PRIVILEGED',
@@ -268,7 +268,7 @@ function port(HostPort: unknown, key = '80/tcp') {
   return { HostConfig: { PortBindings: { [key]: [{ HostPort }] } } };
 }
 
-test('allows the host paths that are listed, and nothing below or beside them', () => {
+test('allows the listed host paths, and nothing below or beside them', () => {
   for (const path of ['/srv/data', '/srv/data/', '/srv//data', '/srv/x/../data', '/run/app.sock']) {
     assert.is(elevated(binds(`${path}:/x`)), false, path);
     assert.is(elevated(bindMount(path)), false, path);
@@ -280,7 +280,7 @@ test('allows the host paths that are listed, and nothing below or beside them', 
   }
 });
 
-test('allows a host path the options ro and rw alone, one at a time', () => {
+test('allows a host path only the options ro and rw, one at a time', () => {
   for (const options of ['', ':ro', ':rw']) {
     assert.is(elevated(binds(`/srv/data:/x${options}`)), false, options);
   }
@@ -312,7 +312,7 @@ test('allows a volume no options that reach the host', () => {
   assert.is(elevated(binds(':/x')), true);
 });
 
-test('allows a mount its own type and the propagation that it has anyway', () => {
+test('allows a mount the options of its own type and the default propagation', () => {
   for (const Propagation of ['', 'rprivate']) {
     assert.is(elevated(bindMount('/srv/data', { BindOptions: { Propagation } })), false);
   }
@@ -339,7 +339,7 @@ test('allows a mount its own type and the propagation that it has anyway', () =>
   assert.is(elevated(mounts({ Type: 'cluster', Source: 'a', Target: '/x' })), true);
 });
 
-test('allows the host ports that are listed, and those that nobody trusts by their number', () => {
+test('allows the listed host ports, and unprivileged ones', () => {
   const fine = [
     '443',
     '0443',

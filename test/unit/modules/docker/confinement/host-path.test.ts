@@ -11,7 +11,7 @@ interface Entry {
   readonly kind?: 'directory' | 'file' | 'socket' | 'link' | 'pipe';
   readonly uid?: number;
   readonly mode?: number;
-  /** Another name of the directory with this number. */
+  /** Another path to the directory with this inode number. */
   readonly ino?: number;
 }
 
@@ -37,7 +37,7 @@ const sound: Tree = {
   '/srv/app/data': { uid: 1000, mode: 0o777 },
 };
 
-/** Why `/srv/app/data` may not be mounted where the tree is changed so. */
+/** Reason that `/srv/app/data` may not be mounted with these changes to the tree. */
 function reason(changes: Tree = {}, writable: readonly string[] = []): Promise<string | undefined> {
   const tree = new Map(Object.entries({ ...sound, ...changes }));
   const numbers = [...tree.keys()];
@@ -49,14 +49,14 @@ function reason(changes: Tree = {}, writable: readonly string[] = []): Promise<s
   });
 }
 
-test('lets a directory, a file and a socket of any owner be mounted', async () => {
+test('allows a directory, a file and a socket of any owner', async () => {
   assert.is(await reason(), undefined);
   for (const kind of ['directory', 'file', 'socket'] as const) {
     assert.is(await reason({ '/srv/app/data': { kind, uid: 7, mode: 0o777 } }), undefined);
   }
 });
 
-test('refuses a link, a pipe and what is not there', async () => {
+test('refuses a symbolic link, a pipe and a missing path', async () => {
   for (const kind of ['link', 'pipe'] as const) {
     assert.match(String(await reason({ '/srv/app/data': { kind } })), '/srv/app/data');
   }
@@ -64,7 +64,7 @@ test('refuses a link, a pipe and what is not there', async () => {
   assert.match(String(await missing), '/srv/absent');
 });
 
-test('refuses what somebody but root could exchange, at every level', async () => {
+test('refuses a path that a user other than root could replace, at every level', async () => {
   for (const directory of ['/', '/srv', '/srv/app']) {
     for (const change of [
       { uid: 1000 },
@@ -81,7 +81,7 @@ test('refuses what somebody but root could exchange, at every level', async () =
   }
 });
 
-test('refuses what lies where modules write, by name and under another name of the same directory', async () => {
+test('refuses a path below a directory that modules write to, or below another path to the same directory', async () => {
   assert.match(String(await reason({}, ['/srv'])), 'modules write');
   assert.match(String(await reason({}, ['/'])), 'modules write');
   assert.match(String(await reason({ '/other': { ino: 3 } }, ['/other'])), 'modules write');

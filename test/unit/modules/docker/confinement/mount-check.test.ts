@@ -26,7 +26,7 @@ function engineWith(...volumes: readonly Volume[]) {
   const made: NewVolume[] = [];
   return {
     made,
-    system: () => Promise.reject<EngineSystem>(new Error('not asked')),
+    system: () => Promise.reject<EngineSystem>(new Error('not called')),
     findVolume: (name: string) => Promise.resolve(found.get(name)),
     createVolume: (one: NewVolume) => {
       made.push(one);
@@ -41,7 +41,7 @@ async function check(engine: ReturnType<typeof engineWith>, ...Binds: readonly s
   return failureOf(checkMounts(source, { config, engine }, never));
 }
 
-test('makes the volumes that are missing in the name of the module', async () => {
+test('creates missing volumes with the module as owner', async () => {
   const engine = engineWith();
   assert.is(await check(engine, 'data:/data', 'data:/again:ro', '/anonymous'), 'no failure');
   assert.equal(engine.made, [{ name: 'data', labels: own }]);
@@ -49,7 +49,7 @@ test('makes the volumes that are missing in the name of the module', async () =>
   assert.is(engine.made.length, 1);
 });
 
-test('lets nobody choose whose a volume is', async () => {
+test('overrides a label that sets another owner of a volume', async () => {
   const engine = engineWith();
   const VolumeOptions = { Labels: { a: 'b', 'org.iotedge.module': 'other' } };
   const Mounts = [{ Type: 'volume', Source: 'data', Target: '/x', VolumeOptions }];
@@ -58,7 +58,7 @@ test('lets nobody choose whose a volume is', async () => {
   assert.equal(engine.made, [{ name: 'data', labels: { a: 'b', ...own } }]);
 });
 
-test('uses a volume that is not its own only when it is listed', async () => {
+test('uses a volume of another owner only if it is listed', async () => {
   const foreign = [
     volume('data'),
     volume('data', { 'org.iotedge.module': 'other' }),
@@ -71,13 +71,13 @@ test('uses a volume that is not its own only when it is listed', async () => {
   }
 });
 
-test('lets no host path be mounted that lies where containers write', async () => {
+test('refuses a host path below a directory that containers write to', async () => {
   const path = '/var/lib/engine/volumes/shared/_data/x';
   const source = { name: 'sensor', createOptions: { HostConfig: { Binds: [`${path}:/d`] } } };
   const refusal = async (rootDirectory: string, shared: Partial<Volume>): Promise<string> => {
     const engine = {
       ...engineWith(volume('shared', {}, { mountpoint: '/elsewhere', ...shared })),
-      system: () => Promise.resolve({ rootDirectory } as EngineSystem), // all that is asked
+      system: () => Promise.resolve({ rootDirectory } as EngineSystem), // the only members used
     };
     const listed = { ...config, allowedBinds: [path] };
     return messageOf(checkMounts(source, { config: listed, engine }, never));
@@ -93,9 +93,9 @@ test('lets no host path be mounted that lies where containers write', async () =
   assert.match(await refusal('/root', device('tmpfs')), 'cannot be looked at');
 });
 
-test('lets no host path be mounted that lies below another one that modules have', async () => {
+test('refuses a host path below another allowed one', async () => {
   const source = { name: 'sensor', createOptions: { HostConfig: { Binds: ['/srv/a/b:/d'] } } };
-  const look = () => Promise.reject(new Error('gone'));
+  const look = () => Promise.reject(new Error('unreadable'));
   const refusal = async (...allowedBinds: readonly string[]): Promise<string> => {
     return messageOf(refuseHostPaths(source, { ...config, allowedBinds }, { look }));
   };
@@ -103,7 +103,7 @@ test('lets no host path be mounted that lies below another one that modules have
   assert.match(await refusal('/srv/a/b'), 'cannot be looked at');
 });
 
-test('finds the first volume that a module may not have, among several', async () => {
+test('reports the first of several volumes that a module may not use', async () => {
   const refusal = async (...found: readonly Volume[]): Promise<string> => {
     const Binds = ['one:/1', 'two:/2', 'three:/3'];
     const source = { name: 'sensor', createOptions: { HostConfig: { Binds } } };
@@ -116,12 +116,12 @@ test('finds the first volume that a module may not have, among several', async (
   assert.match(await refusal(volume('one'), volume('three')), 'volume "one"');
 });
 
-test('says that a volume is gone which was removed at once', async () => {
+test('reports a volume that was removed right after its creation', async () => {
   const engine = { ...engineWith(), createVolume: () => Promise.resolve() };
   assert.is(await check(engine, 'data:/data'), 'Unavailable');
 });
 
-test('does not trust that it made what it asked for', async () => {
+test('does not assume that an existing volume is the one it requested', async () => {
   const engine = engineWith();
   const racing = {
     ...engine,
@@ -130,7 +130,7 @@ test('does not trust that it made what it asked for', async () => {
   assert.is(await check(racing, 'data:/data'), 'AccessDenied');
 });
 
-test('gives the engine host paths in the form in which it makes nothing', () => {
+test('passes host paths to the engine as mounts, which create no directories', () => {
   const Binds = ['/srv/a/:/a', '/srv//b:/b:ro', 'data:/data', '/anonymous'];
   const Mounts = [{ Type: 'tmpfs', Target: '/t' }];
   assert.equal(withHostMounts({ HostConfig: { Binds, Mounts, Memory: 1 } }), {
@@ -146,7 +146,7 @@ test('gives the engine host paths in the form in which it makes nothing', () => 
   });
 });
 
-test('gives the engine no spelling of a host path but the one that was looked at', () => {
+test('passes a host path to the engine only in the spelling that was checked', () => {
   const paths = ['/srv/a', '/srv/a/x/..', '/srv/x/../a', '/srv/./a', '//srv//a/', '/srv/a/.', '/'];
   const bind = (Source: string) => ({ Type: 'bind', Source, Target: '/t', ReadOnly: true });
   for (const path of paths) {
@@ -154,7 +154,7 @@ test('gives the engine no spelling of a host path but the one that was looked at
     for (const HostConfig of [both, { Mounts: both.Mounts }]) {
       const { hostPaths } = mountsOf({ HostConfig });
       const made: unknown = withHostMounts({ HostConfig })['HostConfig'];
-      const { Mounts } = made as { readonly Mounts: ReturnType<typeof bind>[] }; // as made
+      const { Mounts } = made as { readonly Mounts: ReturnType<typeof bind>[] }; // as withHostMounts builds them
       const sources = Mounts.map(({ Source }) => Source);
       assert.equal([...new Set(sources)], hostPaths, path);
     }

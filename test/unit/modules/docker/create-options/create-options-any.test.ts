@@ -1,4 +1,4 @@
-/** Any JSON as the configuration of a module: it is refused, or it makes a container that asks for nothing else. */
+/** Any JSON as the configuration of a module: it is refused, or its container has exactly what it requests. */
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -37,7 +37,7 @@ const { properties } = createOptionsSchema;
 const members = Object.keys(properties);
 const hostMembers = Object.keys(properties.HostConfig.properties);
 
-/** Values that create options are made of, and others. */
+/** Values that occur in create options, and others. */
 const value = fc.oneof(
   fc.constantFrom<unknown>(
     true,
@@ -71,7 +71,7 @@ const value = fc.oneof(
   fc.jsonValue({ maxDepth: 3 }),
 );
 
-/** A name in the letters that the schema has, or in others that the engine folds. */
+/** A name spelled as in the schema, or in letters that the engine folds to it. */
 const nameOf = (names: readonly string[]) =>
   fc
     .tuple(fc.constantFrom(...names), fc.constantFrom('as it is', 'lower', 'upper'))
@@ -88,7 +88,7 @@ const options = fc.oneof(
   fc.jsonValue({ maxDepth: 4 }),
 );
 
-/** The result, undefined when it is refused as a mistake; any other failure is one. */
+/** The result, or undefined if it is refused as invalid; any other error fails the test. */
 function unlessRefused<T>(action: () => T): T | undefined {
   try {
     return action();
@@ -98,7 +98,7 @@ function unlessRefused<T>(action: () => T): T | undefined {
   }
 }
 
-/** A value as the engine reads it: the names of members in any letters, null for nothing. */
+/** A value as the engine reads it: member names case-folded, null members not set. */
 function folded(found: unknown): unknown {
   if (Array.isArray(found)) return found.map(folded);
   if (typeof found !== 'object' || found === null) return found;
@@ -118,7 +118,7 @@ const empty = (found: unknown): boolean =>
   found === false ||
   (typeof found === 'object' && found !== null && Object.keys(found).length === 0);
 
-/** Members of HostConfig that reach the host, or another container, with whatever they hold. */
+/** Members of HostConfig that reach the host, or another container, whatever their value. */
 const reaching = [
   'privileged',
   'capadd',
@@ -142,7 +142,7 @@ const reaching = [
   'containeridfile',
 ];
 
-test('is refused as a mistake, or read and written without a change', () => {
+test('is refused as invalid, or parsed and serialized without a change', () => {
   const isRead = (createOptions: unknown, image: string, env: string): void => {
     const given = { image, createOptions, restart_policy: env };
     const settings = unlessRefused(() => parseSettings(given));
@@ -168,7 +168,7 @@ test('is refused as a mistake, or read and written without a change', () => {
   );
 });
 
-test('is written with everything that was given, and nothing else', () => {
+test('is serialized with every given setting, and nothing else', () => {
   const optional = {
     auth: fc.record(
       { serveraddress: fc.string(), username: fc.string(), password: fc.string() },
@@ -184,13 +184,13 @@ test('is written with everything that was given, and nothing else', () => {
   );
   const isWritten = (one: object): void => {
     const written = settingsJson(parseSettings(one));
-    // a record is without a prototype
+    // records have no prototype
     assert.equal(JSON.parse(JSON.stringify(written)), JSON.parse(JSON.stringify(one)));
   };
   holds(fc.property(given, isWritten), 300);
 });
 
-test('asks for nothing that reaches out, when it is taken for harmless', () => {
+test('requests nothing outside the container if it is considered harmless', () => {
   let harmless = 0;
   const isHarmless = (createOptions: unknown): void => {
     const settings = unlessRefused(() => parseSettings({ image: 'a:1', createOptions }));
@@ -198,15 +198,15 @@ test('asks for nothing that reaches out, when it is taken for harmless', () => {
     const reasons = unlessRefused(() => elevationReasons(settings.createOptions, rules));
     if (reasons?.length !== 0) return;
     harmless++;
-    const asked = objectIn(folded(settings.createOptions), 'hostconfig');
-    for (const member of reaching) assert.ok(empty(asked[member]), `${member} is harmless`);
+    const hostConfig = objectIn(folded(settings.createOptions), 'hostconfig');
+    for (const member of reaching) assert.ok(empty(hostConfig[member]), `${member} is harmless`);
     for (const mode of ['ipcmode', 'networkmode', 'cgroupnsmode']) {
-      assert.not.match(JSON.stringify(asked[mode] ?? ''), /host|container|shareable/, mode);
+      assert.not.match(JSON.stringify(hostConfig[mode] ?? ''), /host|container|shareable/, mode);
     }
-    for (const option of Object.values(objectIn(asked, 'securityopt'))) {
+    for (const option of Object.values(objectIn(hostConfig, 'securityopt'))) {
       assert.match(String(option), /^no-new-privileges([:=]true)?$/);
     }
-    assert.is(asked['maskedpaths'] ?? asked['readonlypaths'], undefined);
+    assert.is(hostConfig['maskedpaths'] ?? hostConfig['readonlypaths'], undefined);
     const { hostPaths } = mountsOf(settings.createOptions);
     assert.ok(hostPaths.every((path) => allowedBinds.includes(path)));
     const { Binds = [], Mounts = [] } = objectIn(
@@ -219,7 +219,7 @@ test('asks for nothing that reaches out, when it is taken for harmless', () => {
   assert.ok(harmless > 500, `${harmless} of them were harmless`);
 });
 
-test('makes a container with the labels of the runtime, and shows no environment', () => {
+test('creates a container with the labels of the runtime, and hides the environment', () => {
   const labels = fc.dictionary(
     fc.oneof(
       fc.string(),
@@ -234,8 +234,8 @@ test('makes a container with the labels of the runtime, and shows no environment
   );
   const env = fc.array(fc.string({ minLength: 1 }));
   const isMade = (Labels: Readonly<Record<string, string>>, Env: readonly string[]): void => {
-    const asked = { image: 'a:1', createOptions: { Labels, Env, HostConfig: {} } };
-    const settings = unlessRefused(() => parseSettings(asked));
+    const requested = { image: 'a:1', createOptions: { Labels, Env, HostConfig: {} } };
+    const settings = unlessRefused(() => parseSettings(requested));
     if (settings === undefined) return;
     const { body, digest } = containerBody({
       name: 'sensor',
@@ -261,7 +261,7 @@ test('makes a container with the labels of the runtime, and shows no environment
 
 const part = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,10}$/);
 
-test('has an image reference that stands for one image', () => {
+test('has an image reference that identifies one image', () => {
   const digest = `sha256:${'a'.repeat(64)}`;
   const isOne = (parts: readonly string[], port: boolean, tag: string): void => {
     const name = `${parts.join('/')}`;

@@ -10,7 +10,7 @@ import { codeOf } from '../../../../support/failure.ts';
 
 const test = suite('create options');
 
-test('reads settings as ModuleSpec has them', () => {
+test('parses settings in the form of ModuleSpec', () => {
   const settings = parseSettingsJson(
     '{"image":"reg.example/a/b:1","createOptions":{"Env":["A=b"]},"auth":{"username":"u","password":"p"}}',
   );
@@ -19,7 +19,7 @@ test('reads settings as ModuleSpec has them', () => {
   assert.equal(settings.auth, { username: 'u', password: 'p' });
 });
 
-test('reads create options from their JSON text, and none as none', () => {
+test('parses create options from their JSON text, and missing ones as empty', () => {
   assert.equal(parseSettings({ image: 'a', createOptions: '{"User":"x"}' }).createOptions, {
     User: 'x',
   });
@@ -27,14 +27,14 @@ test('reads create options from their JSON text, and none as none', () => {
   assert.equal(parseSettings({ image: 'a' }).createOptions, {});
 });
 
-test('leaves out what is null', () => {
+test('omits null members', () => {
   const createOptions = { Cmd: null, HostConfig: { Binds: null, Memory: 1 } };
   assert.equal(parseSettings({ image: 'a', createOptions }).createOptions, {
     HostConfig: { Memory: 1 },
   });
 });
 
-test('says InvalidArgs for settings that it does not understand', () => {
+test('refuses malformed settings with InvalidArgs', () => {
   const wrong = [
     '',
     'null',
@@ -61,7 +61,7 @@ test('says InvalidArgs for settings that it does not understand', () => {
     );
 });
 
-test('keeps a password out of what it says about broken JSON', () => {
+test('does not quote a password in the error about broken JSON', () => {
   // the parser quotes a short text as a whole
   for (const text of ['{"auth":{"password":"hunter2"', 'hunter2']) {
     try {
@@ -74,7 +74,7 @@ test('keeps a password out of what it says about broken JSON', () => {
   }
 });
 
-test('drops the mounts that the runtime makes itself', () => {
+test('drops the mounts that the runtime adds itself', () => {
   const options = {
     User: 'x',
     HostConfig: {
@@ -96,7 +96,7 @@ test('drops the mounts that the runtime makes itself', () => {
   });
 });
 
-test('drops a mount by any spelling of its path, and leaves what has none', () => {
+test('drops a mount by any spelling of its path, and leaves other members alone', () => {
   const paths = new Set(['/run/w.sock']);
   const kept = (HostConfig: object) => withoutMountsOf({ HostConfig }, paths);
   assert.equal(kept({ Binds: ['/run//w.sock:/a:ro'] }), { HostConfig: { Binds: [] } });
@@ -111,7 +111,7 @@ test('drops a mount by any spelling of its path, and leaves what has none', () =
   }
 });
 
-test('reads 4096 values and 32 levels of them, and no more', () => {
+test('accepts up to 4096 values and 32 levels', () => {
   const parsed = (createOptions: object) => () => parseSettings({ image: 'a', createOptions });
   const values = (count: number) => ({ Cmd: Array.from({ length: count }, () => 'x') });
   assert.is(codeOf(parsed(values(4094))), 'no failure');
@@ -125,7 +125,7 @@ test('reads 4096 values and 32 levels of them, and no more', () => {
   assert.is(codeOf(parsed(nested(33))), 'InvalidArgs');
 });
 
-test('refuses create options that would cost too much to look at', () => {
+test('refuses create options that are too expensive to check', () => {
   const codeFor = (options: string) =>
     codeOf(() => parseSettingsJson(`{"image":"a","createOptions":${options}}`));
   const members = Array.from({ length: 5000 }, (_, index) => `"k${index}":0`);

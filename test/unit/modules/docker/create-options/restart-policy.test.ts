@@ -23,14 +23,14 @@ function policy(RestartPolicy?: unknown, restart_policy?: unknown): string {
   }
 }
 
-test('is always unless something else is asked for', () => {
+test('defaults to always', () => {
   assert.is(restartPolicyOf(parseSettings({ image: 'a' })), 'always');
   assert.is(policy({ Name: '' }), 'always');
   assert.is(policy({}), 'always');
   assert.is(policy({ Name: '' }, null), 'always');
 });
 
-test('takes the names of the engine', () => {
+test('accepts the names of the engine', () => {
   assert.is(policy({ Name: 'no' }), 'never');
   assert.is(policy({ Name: 'always' }), 'always');
   assert.is(policy({ Name: 'unless-stopped' }), 'always');
@@ -40,7 +40,7 @@ test('takes the names of the engine', () => {
   }
 });
 
-test('takes its own names before those of the engine', () => {
+test('prefers its own names to those of the engine', () => {
   for (const name of ['always', 'on-failure', 'on-unhealthy', 'never']) {
     assert.is(policy({ Name: 'no' }, name), name);
   }
@@ -49,7 +49,7 @@ test('takes its own names before those of the engine', () => {
   }
 });
 
-test('stays the same when settings are written and read', () => {
+test('survives a round trip of the settings', () => {
   const settings = parseSettings({
     image: 'a',
     restart_policy: 'never',
@@ -58,7 +58,7 @@ test('stays the same when settings are written and read', () => {
   assert.equal(parseSettings(settingsJson(settings)), settings);
 });
 
-test('never reaches the engine, in whichever letters', () => {
+test('is never passed to the engine, in any spelling', () => {
   const options = {
     User: 'x',
     HostConfig: { Memory: 1, RestartPolicy: { Name: 'always' } },
@@ -74,7 +74,7 @@ test('never reaches the engine, in whichever letters', () => {
   });
 });
 
-test('says what follows an end, and what a failing health check', () => {
+test('decides what follows an exit and a failing health check', () => {
   const table = [
     ['always', true, true, true],
     ['on-unhealthy', false, true, true],

@@ -12,7 +12,7 @@ import {
 type Listed = Parameters<typeof renamedOf>[0][number];
 type Inspected = Parameters<typeof containerOf>[0];
 
-const test = suite('answers of the engine');
+const test = suite('replies of the engine');
 const owner = { 'net.azure-devices.edge.owner': 'Microsoft.Azure.Devices.Edge.Agent' };
 const [startedAt, finishedAt] = ['2026-01-01T00:00:00.5Z', '2026-01-02T00:00:00Z'];
 
@@ -42,7 +42,7 @@ function inspected({ labels = owner, state = {}, policy = { Name: '' } }: Inspec
 
 const made = (inspection: Inspection) => containerOf(inspected(inspection));
 
-test('are about a container of ours where its labels say so', () => {
+test('identify our containers by their labels', () => {
   const module = (name: string) => ({ ...owner, 'org.iotedge.module': name });
   assert.is(made({}).ours, true);
   assert.is(made({ labels: module('sensor') }).ours, true);
@@ -55,7 +55,7 @@ test('are about a container of ours where its labels say so', () => {
   assert.is(made({}).digest, '');
 });
 
-test('say whether the engine would start a container by itself', () => {
+test('report whether the engine restarts a container itself', () => {
   for (const [name, starts] of [
     ['', false],
     ['no', false],
@@ -67,7 +67,7 @@ test('say whether the engine would start a container by itself', () => {
   assert.is(made({ policy: null }).autoRestarts, false);
 });
 
-test('say how a container is, and when it was otherwise', () => {
+test('report the state of a container and when it changed', () => {
   const started = new Date(startedAt);
   const ended = { exitCode: 3, startedAt: started, finishedAt: new Date(finishedAt) };
   for (const [Status, expected] of [
@@ -87,7 +87,7 @@ test('say how a container is, and when it was otherwise', () => {
   assert.is(made({}).id, 'c1');
 });
 
-test('say that a container is unhealthy while it runs, and not after', () => {
+test('report a container as unhealthy while it runs, and not after', () => {
   const unhealthy = (Status: string, Health: object | undefined) =>
     made({ state: { Status, Health } }).unhealthy;
   assert.is(unhealthy('running', { Status: 'unhealthy' }), true);
@@ -100,19 +100,19 @@ test('name an image by its digests at every registry', () => {
   const RepoDigests = ['a@sha256:1', 'host:5000/b@sha256:2'];
   const image = { Id: 'sha256:0', RepoDigests } as Parameters<typeof imageOf>[0]; // all that is read
   assert.equal(imageOf(image), { id: 'sha256:0', digests: ['sha256:1', 'sha256:2'] });
-  const { digests } = imageOf({ ...image, RepoDigests: null } as unknown as typeof image); // as engines write none
+  const { digests } = imageOf({ ...image, RepoDigests: null } as unknown as typeof image); // engines write null for none
   assert.equal(digests, []);
 });
 
-test('say what a volume stands for, and whose it is', () => {
-  const answer = {
+test('report what a volume is backed by, and its owner', () => {
+  const raw = {
     Name: 'data',
     Driver: 'local',
     Options: { device: '/srv' },
     Labels: { a: 'b' },
     Mountpoint: '/v',
   };
-  const volume = volumeOf(answer as unknown as Parameters<typeof volumeOf>[0]); // all that is read
+  const volume = volumeOf(raw as unknown as Parameters<typeof volumeOf>[0]); // all that is read
   assert.is(volume.options.get('device'), '/srv');
   assert.is(volume.labels.get('a'), 'b');
   assert.equal([volume.name, volume.driver, volume.mountpoint], ['data', 'local', '/v']);
@@ -127,7 +127,7 @@ test('name the container of an event, and both names of one that was renamed', (
   }
 });
 
-test('say what the machine is, and nothing where the engine says nothing', () => {
+test('describe the machine, and omit what the engine omits', () => {
   const system = systemOf({
     OSType: 'linux',
     Architecture: 'x86_64',
@@ -165,12 +165,12 @@ test('find a container that was renamed by its label, or by its id', () => {
   assert.is(find([listed('1', '', 'other')], '1'), '1');
 });
 
-test('find none that was renamed where none has another name', () => {
+test('find no renamed container where none has another name', () => {
   assert.is(find([listed('1', 'sensor', 'sensor'), listed('2', 'filter', 'other')]), undefined);
   assert.is(find([listed('1', 'sensor')]), undefined);
 });
 
-test('find no container that was made for another module, though it had the name of this one', () => {
+test('find no container that was created for another module, even if it had the name of this one', () => {
   assert.is(find([listed('1', 'filter', 'filter')], '1'), undefined);
   assert.is(find([listed('1', 'filter', 'other'), listed('2', 'sensor', 'other2')], '1'), '2');
 });

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { logStream } from '../../../../../src/modules/docker/engine/logs.ts';
 import type { LogRequest } from '../../../../../src/modules/supervisor/module-type.ts';
 
-const test = suite('logs of containers');
+const test = suite('container logs');
 
 interface Dialled {
   readonly path: string;
@@ -13,8 +13,8 @@ interface Dialled {
 }
 type Done = (error: unknown, stream: unknown) => void;
 
-/** What the engine is asked for. */
-async function asked(request: Omit<LogRequest, 'maxBytes'>): Promise<Dialled> {
+/** The request that the engine receives. */
+async function requested(request: Omit<LogRequest, 'maxBytes'>): Promise<Dialled> {
   let found: Dialled | undefined;
   const dial = (dialled: Dialled, done: Done): void => {
     found = dialled;
@@ -22,19 +22,19 @@ async function asked(request: Omit<LogRequest, 'maxBytes'>): Promise<Dialled> {
   };
   const docker = { modem: { dial } } as unknown as Docker; // all that is used
   assert.is(await logStream(docker, 'c1', { maxBytes: 1, ...request }), 'stream');
-  if (found === undefined) throw new TypeError('nothing was asked');
+  if (found === undefined) throw new TypeError('nothing was requested');
   return found;
 }
 
-test('are asked for as a whole where nothing else is said', async () => {
-  const { path, method, options } = await asked({});
+test('are requested completely by default', async () => {
+  const { path, method, options } = await requested({});
   assert.equal([path, method], ['/containers/c1/logs?', 'GET']);
   assert.equal(options, { stdout: true, stderr: true, timestamps: false, tail: 'all' });
 });
 
-test('are asked for by their last lines and by times in microseconds', async () => {
+test('are requested by number of last lines and by times in microseconds', async () => {
   const times = { since: 1_700_000_000_000_250n, until: 1_700_000_001_999_999n };
-  const { options } = await asked({ tail: 0, timestamps: true, ...times });
+  const { options } = await requested({ tail: 0, timestamps: true, ...times });
   assert.equal(options, {
     stdout: true,
     stderr: true,
@@ -45,7 +45,7 @@ test('are asked for by their last lines and by times in microseconds', async () 
   });
 });
 
-test('fail with what the engine says', async () => {
+test('fail with the error of the engine', async () => {
   const dial = (_dialled: Dialled, done: Done): void => done(new Error('no such container'), null);
   const docker = { modem: { dial } } as unknown as Docker; // all that is used
   const failure = await logStream(docker, 'c1', { maxBytes: 1 }).catch(String);

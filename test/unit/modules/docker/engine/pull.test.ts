@@ -7,7 +7,7 @@ import { codeIn } from '../../../../support/failure.ts';
 
 const test = suite('pulls');
 
-/** What is reported of a pull whose answer has these lines; the code of its failure at the end. */
+/** Progress reported for a pull whose response has these lines, then the code of its failure. */
 async function reported(...lines: readonly object[]): Promise<readonly (PullProgress | string)[]> {
   const stream = (async function* () {
     for (const line of lines) yield await Promise.resolve(Buffer.from(`${JSON.stringify(line)}\n`));
@@ -42,12 +42,12 @@ test('report the bytes of all layers together', async () => {
   assert.equal(found.at(-1), { fraction: 0.75, text: 'Already exists' });
 });
 
-test('fail with what the engine says in the middle of the stream', async () => {
+test('fail with an error that the engine sends in the middle of the stream', async () => {
   const found = await reported({ status: 'x' }, { error: 'manifest unknown' }, { status: 'y' });
   assert.equal(found, [{ fraction: 0, text: 'x' }, 'NotFound']);
 });
 
-test('are refused by a registry in a way that says whether another attempt helps', () => {
+test('distinguish a refusal of the registry from a failure that is worth a retry', () => {
   for (const [message, code] of [
     ['unauthorized: access denied', 'InvalidArgs'],
     ['no basic auth credentials', 'InvalidArgs'],
@@ -62,12 +62,12 @@ test('are refused by a registry in a way that says whether another attempt helps
     assert.is(translatePull(message, 'a:1').code, code, message);
 });
 
-test('say no more than 1024 letters of what a registry says', () => {
+test('quote at most 1024 characters of a message of the registry', () => {
   const { message } = translatePull('x'.repeat(5000), 'a:1');
   assert.is(message, `pulling "a:1": ${'x'.repeat(1024)}`);
 });
 
-test('are for one tag', () => {
+test('fetch a single tag', () => {
   for (const [reference, whole] of [
     ['a', 'a:latest'],
     ['host:5000/a', 'host:5000/a:latest'],

@@ -1,4 +1,4 @@
-/** What the engine streams, in whatever pieces it comes. */
+/** Streams of the engine, cut into arbitrary pieces. */
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -67,7 +67,7 @@ test('of logs end in the last whole lines that fit', async () => {
   await holdsAsync(fc.asyncProperty(fc.array(line, { maxLength: 8 }), sizes, most, isTail), 500);
 });
 
-test('of logs are kept whole up to the limit, and lose no line that fits', async () => {
+test('of logs are complete up to the limit, and lose no line that fits', async () => {
   const lines = Buffer.from('first\nsecond\nthird\n');
   const last = async (most: number, cuts: readonly number[] = [6, 7]) =>
     (await lastLines(pieces(lines, cuts), most)).toString();
@@ -84,7 +84,7 @@ test('of logs are UTF-8, whatever a container prints', async () => {
   assert.ok(Buffer.from(found.toString()).equals(found));
 });
 
-test('of events are one JSON object per line, and other lines are left out', async () => {
+test('of events are one JSON object per line, and other lines are skipped', async () => {
   const isRead = async (values: readonly unknown[], cuts: readonly number[]) => {
     const text = values.map((one) => `${JSON.stringify(one)}\n`).join('');
     const found = await all(jsonLines(pieces(Buffer.from(text), cuts)));
