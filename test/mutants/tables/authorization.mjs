@@ -52,7 +52,7 @@ const certificates = [
     "authorize: { action: 'org.iotedge.certificates1.delete', details: [] },",
   ),
   table(
-    'polkit allows no user to issue unless a rule says so',
+    'polkit allows no user to issue without a rule',
     "message: 'Authentication is required to issue the certificate $(certificate_id)',",
     "message: 'Issue $(certificate_id)', defaults: { any: 'yes', inactive: 'yes', active: 'yes' },",
   ),
@@ -114,7 +114,7 @@ const grantRows = [
     ];
   }),
   grant(
-    'iotedge-modules signs with no key but that of modules',
+    'iotedge-modules signs only with the key of modules',
     modulesSign,
     modulesSign.replace('{ ...moduleKeys, derivation', '{ derivation'),
   ),
@@ -144,7 +144,7 @@ const grantRows = [
     identityExport.replace("'?*'", "'*'"),
   ),
   grant(
-    'iotedge-identity creates no key but that of modules',
+    'iotedge-identity creates only the key of modules',
     "action: 'org.iotedge.keys1.create', match: moduleKeys }",
     "action: 'org.iotedge.keys1.create', match: {} }",
   ),
@@ -154,7 +154,7 @@ const grantRows = [
     ownIssuer.replace("'iotedge/module/*'", "'*'"),
   ),
   grant(
-    'iotedge-modules issues with no reserved CA but that of workloads',
+    'iotedge-modules issues with no reserved CA except that of workloads',
     ownIssuer,
     ownIssuer.replace('iotedge/workload-ca', 'iotedge/*'),
   ),
@@ -211,7 +211,11 @@ const identity = [
     'CreateModuleIdentity: manageById,',
     'CreateModuleIdentity: provision,',
   ),
-  table('cancelling nothing is authorized as provisioning', "'': provision,", "'': manageById,"),
+  table(
+    'cancelling no operation is authorized as provisioning',
+    "'': provision,",
+    "'': manageById,",
+  ),
 ];
 
 const newPair = `          key_id: 'key_id',
@@ -237,7 +241,7 @@ const keys = [
     newKey.replace("algorithm: 'algorithm'", "algorithm: 'usages'"),
   ),
   table(
-    'a base key whose derived keys may leave is exportable',
+    'a base key with exportable derived keys is exportable',
     " || text['export_derived'] === 'true'",
     '',
   ),
@@ -261,7 +265,7 @@ const keys = [
   table('ImportKey that replaces a key needs delete', replaces, '          when: () => false,\n'),
   table('ImportKey that replaces no key does not need delete', replaces, ''),
   table(
-    "ImportKey asks about deleting the key's id",
+    "ImportKey requests delete for the key's id",
     "          action: 'org.iotedge.keys1.delete',\n          details: ['key_id'],",
     "          action: 'org.iotedge.keys1.delete',\n          details: [],",
   ),
@@ -331,7 +335,7 @@ const service = [
     '',
   ),
   at.accounts(
-    'getent is not started where it must not be',
+    'getent is not started where it is not allowed',
     'if (local !== undefined || !this.#usesGetent) return local;',
     'if (local !== undefined) return local;',
   ),
@@ -372,7 +376,7 @@ const service = [
     'id, verdict }',
   ),
   at.audit(
-    'a denial because polkit is broken is a warning',
+    'a denial because of a broken polkit is a warning',
     "level: broken ? 'warn' : 'info'",
     "level: 'info'",
   ),
@@ -382,22 +386,22 @@ const service = [
     'if (uid === this.#ownUid)',
   ),
   at.order(
-    'only root and the own user may do everything',
+    "only root and the service's own user may do everything",
     'if (uid === 0 || uid',
     'if (uid < 100 || uid',
   ),
   at.order(
-    'what a service is granted needs no backend',
+    'the grants of a service need no backend',
     'if (this.#granted.allows(call.caller, request)) return undefined;\n',
     '',
   ),
   at.protocol(
-    'grants of the configuration hold',
+    'grants of the configuration apply',
     'RuleSet.fromGrants(here, config.grants, local)',
     'RuleSet.fromGrants(here, [], local)',
   ),
-  at.protocol('a no is kept for a second at most', 'noMs: Math.min(yesMs, 1000)', 'noMs: yesMs'),
-  at.protocol('no verdict outlives a reload', '} else this.#polkit.renew(lifetimes);', '}'),
+  at.protocol('a denial is cached for at most 1 s', 'noMs: Math.min(yesMs, 1000)', 'noMs: yesMs'),
+  at.protocol('no verdict survives a reload', '} else this.#polkit.renew(lifetimes);', '}'),
   at.protocol(
     'verdicts of a caller that left are dropped',
     'callers.onVanish(({ sender }) => polkit.evict(sender));\n',
@@ -419,17 +423,17 @@ const service = [
     'const flags = allowUserInteraction;',
   ),
   at.protocol(
-    'a temporary yes is used once',
+    'a temporary authorization is used once',
     "Object.hasOwn(details, 'polkit.temporary_authorization_id') ? 'yes-once' : 'yes'",
     "'yes'",
   ),
   at.protocol(
-    'a yes that is also a challenge is none',
+    'an authorization that is also a challenge is not accepted',
     'if (authorized && challenge) {',
     'if (false) {',
   ),
   at.protocol(
-    'verdicts are dropped when polkit says Changed',
+    'verdicts are dropped when polkit emits Changed',
     'await this.#bus.subscribe(changed, onChange);',
     '',
   ),
@@ -439,25 +443,25 @@ const service = [
     'this.#ownerChanges++;',
   ),
   at.protocol(
-    'a question lost with polkit is asked again',
+    'a request that was lost with polkit is repeated',
     'if (!restarted || options.signal.aborted) throw error;',
     'throw error;',
   ),
   at.protocol(
-    'a question is taken back from a person',
+    'a pending question to a person is cancelled',
     'if (interactive && !(error instanceof BusError)) this.#cancel(id);',
     '',
   ),
-  at.backend('a verdict is of one connection', '`${sender}\\0${action}`', 'action'),
-  at.backend('a verdict is of one action', '`${sender}\\0${action}`', 'sender'),
-  at.backend('a verdict is of these details', '`\\0${name}\\0${details[name]}`', '`\\0${name}`'),
+  at.backend('a verdict is for one connection', '`${sender}\\0${action}`', 'action'),
+  at.backend('a verdict is for one action', '`${sender}\\0${action}`', 'sender'),
+  at.backend('a verdict is for certain details', '`\\0${name}\\0${details[name]}`', '`\\0${name}`'),
   at.backend(
-    'a verdict is of details of these names',
+    'a verdict is for details with certain names',
     '`\\0${name}\\0${details[name]}`',
     '`\\0${details[name]}`',
   ),
   at.backend(
-    'a verdict of a no denies',
+    'a cached denial denies',
     'if (kept === false) throw denied(request);',
     'if (kept === false) return undefined;',
   ),
@@ -467,7 +471,7 @@ const service = [
     '',
   ),
   at.backend(
-    'a challenge after a person was asked is a no',
+    'a challenge after a person was asked is a denial',
     "if (result !== 'yes' && result !== 'yes-once') throw denied(request);",
     "if (result === 'no') throw denied(request);",
   ),
@@ -477,22 +481,22 @@ const service = [
     '.watch(() => undefined)',
   ),
   at.backend(
-    'polkit that is not there denies',
+    'a missing polkit denies',
     "return new ServiceError('AccessDenied', message, { cause: error });",
     "return new ServiceError('Unavailable', message, { cause: error });",
   ),
   at.backend(
-    'why polkit could not answer is known',
+    'the reason why polkit failed is reported',
     "return new ServiceError('AccessDenied', message, { cause: error });",
     "return new ServiceError('AccessDenied', message);",
   ),
   at.backend(
-    'questions are limited by the uid of the caller',
+    'requests are limited per uid of the caller',
     'this.#limiter.run({ uid: caller.uid, slow: false',
     'this.#limiter.run({ uid: 0, slow: false',
   ),
   at.rules(
-    'of a rule with user and group the caller must be both',
+    'a rule with user and group requires both',
     '(rule.uid === undefined || rule.uid === caller.uid) && ruleAllows(rule, request)',
     'ruleAllows(rule, request)',
   ),
@@ -507,7 +511,7 @@ const service = [
     'caller.gids.slice(0, 1).some((gid) =>',
   ),
   at.rules(
-    'a built-in grant holds for its details alone',
+    'a built-in grant applies to its details alone',
     '({ user, actions: [action], match })',
     '({ user, actions: [action] })',
   ),
@@ -517,7 +521,7 @@ const service = [
     '',
   ),
   at.rules(
-    'a detail that is missing matches nothing',
+    'a missing detail matches nothing',
     'if (value === undefined || !detailMatches(name, glob, value)) return false;',
     'if (value !== undefined && !detailMatches(name, glob, value)) return false;',
   ),
@@ -537,12 +541,12 @@ const service = [
     'return idGlobMatches(glob, unrotated(value));',
   ),
   at.rules(
-    'no glob but one that begins so covers reserved ids',
+    'only a glob with the reserved prefix covers reserved ids',
     ownOrRotated,
     'return globMatches(glob, value) || globMatches(glob, unrotated(value));',
   ),
   at.warnings(
-    'an action that no method has is reported',
+    'an action without a method is reported',
     'covered(glob).length > 0',
     'covered(glob).length >= 0',
   ),
@@ -552,32 +556,32 @@ const service = [
     'filter(() => false)',
   ),
   at.backend(
-    'two questions of a uid are asked at once',
+    'two requests of a uid are sent concurrently',
     limits,
     limits.replace('perUid: 2', 'perUid: 3'),
   ),
   at.backend(
-    'one person is asked for a uid',
+    'one question to a person is pending per uid',
     limits,
     limits.replace('slowPerUid: 1', 'slowPerUid: 2'),
   ),
   at.backend(
-    'four people are asked at once',
+    'four questions to people are pending at once',
     limits,
     limits.replace('slowTotal: 4', 'slowTotal: 5'),
   ),
   at.cache(
-    'a verdict is over when its time is',
+    'a verdict expires',
     'if (now < verdict.until) return verdict.allowed;',
     'if (now <= verdict.until) return verdict.allowed;',
   ),
   at.cache(
-    'a no is kept for its own time',
+    'a denial has its own expiry',
     'allowed ? this.lifetimes.yesMs : this.lifetimes.noMs',
     'this.lifetimes.yesMs',
   ),
   at.backend(
-    'an answer from before a change is not kept',
+    'a reply from before a change is not cached',
     'if (lifetime <= 0 || generation !== this.#generation) return;',
     'if (lifetime <= 0) return;',
   ),
