@@ -1,4 +1,4 @@
-/** The agent, which the runtime makes by itself and keeps running. */
+/** The agent, which the runtime creates itself and keeps running. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';
@@ -30,7 +30,7 @@ test.after(async ({ device }) => {
   await device[Symbol.asyncDispose]();
 });
 
-test('makes the agent again when somebody removes it', async ({ device }) => {
+test('creates the agent again when another process removes it', async ({ device }) => {
   await device.agentRuns();
   const [{ StartedAt: first }, firstId] = await Promise.all([
     device.module('edgeAgent'),
@@ -44,9 +44,7 @@ test('makes the agent again when somebody removes it', async ({ device }) => {
   assert.is.not(await containerId(device), firstId);
 });
 
-test('keeps the agent stopped when told so, across a restart of the service', async ({
-  device,
-}) => {
+test('keeps the agent stopped on request, across a restart of the service', async ({ device }) => {
   await device.agentRuns();
   const stop = ['sa{sv}', 'edgeAgent', '1', 'timeout_s', 'u', '0'];
   await device.works('Stop', stop);
@@ -64,7 +62,7 @@ test('keeps the agent stopped when told so, across a restart of the service', as
   assert.is(await device.errorOf('DeleteModule', byName), 'NotSupported');
 });
 
-test('replaces an agent whose configuration changed, and only then', async ({ device }) => {
+test('replaces an agent only if its configuration changed', async ({ device }) => {
   await device.agentRuns();
   const [first, firstId] = [await device.module('edgeAgent'), await containerId(device)];
   const isThere = ({ State, ConfigDigest }: Module) => State === 'running' && ConfigDigest !== '';
@@ -81,14 +79,16 @@ test('replaces an agent whose configuration changed, and only then', async ({ de
   assert.is.not(await containerId(device), firstId);
 });
 
-test('says why an agent ended that ended well', async ({ device }) => {
+test('reports the end of an agent even if it succeeded', async ({ device }) => {
   await device.restart(agent('true'));
   const { ExitCode, LastError } = await device.untilState('edgeAgent', 'backoff');
   assert.is(ExitCode, 0);
   assert.is(LastError, 'ended with exit code 0');
 });
 
-test('starts an agent that ends at once later and later, until it goes on', async ({ device }) => {
+test('restarts an agent that ends at once with growing delays, until it keeps running', async ({
+  device,
+}) => {
   const thirdTime = '[ -e /tmp/2 ] && sleep 1000; [ -e /tmp/1 ] && echo >/tmp/2; echo >/tmp/1';
   await device.restart(agent(`${thirdTime}; exit 3`));
   const first = await device.untilModule(
@@ -103,7 +103,7 @@ test('starts an agent that ends at once later and later, until it goes on', asyn
     ({ RestartCount, State }) => RestartCount === 2 && State === 'running',
   );
   assert.is(again['LastError'], '');
-  // 10 s after the first end and 20 s after the second; how long the rest takes is open.
+  // 10 s after the first end and 20 s after the second; the duration of the rest is open.
   const waited = seconds(first['FinishedAt'], again['StartedAt']);
   assert.ok(waited > 29, `${waited} s`);
   const there = await device.untilManager(({ Health }) => Health === 'ok');

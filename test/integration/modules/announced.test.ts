@@ -1,4 +1,4 @@
-/** No property of any service ever reads other than what was announced: a session of changes, followed by signals alone. */
+/** No property of any service ever differs from its announced value: a session of changes, observed only by signals. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -16,7 +16,7 @@ import { CachingClient } from '../../support/clients/caching-client.ts';
 import { until } from '../../support/deadline.ts';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';
 
-const test = suite<{ device: ModulesRig; bus: Bus }>('what is announced');
+const test = suite<{ device: ModulesRig; bus: Bus }>('announced properties');
 const patient = { timeoutMs: 120_000 };
 const config = {
   image: ModulesRig.image,
@@ -33,7 +33,7 @@ test.after(async ({ device, bus }) => {
   await device[Symbol.asyncDispose]();
 });
 
-/** A session of changes, after each of which the cache of every client must say what is read. */
+/** A session of changes; after each one the caches of all clients must equal the properties. */
 class Session {
   readonly #caches: readonly CachingClient[];
 
@@ -44,7 +44,7 @@ class Session {
   async step(what: string, change: () => Promise<unknown>): Promise<void> {
     await change();
     let errors: readonly string[] = [];
-    // changes go on while it is read; what nobody announces stays wrong
+    // changes continue during the read; an unannounced one stays wrong
     const settled = async (): Promise<boolean> => {
       errors = (await Promise.all(this.#caches.map((cache) => cache.errors()))).flat();
       return errors.length === 0;
@@ -53,13 +53,16 @@ class Session {
     assert.equal(errors, [], what);
   }
 
-  /** How many signals there were. */
+  /** The number of signals received. */
   get heard(): number {
     return this.#caches.reduce((sum, { signals }) => sum + signals.length, 0);
   }
 }
 
-test('of keys and certificates is what is read', async ({ device: { rig }, bus }) => {
+test('of keys and certificates equal the values that are read', async ({
+  device: { rig },
+  bus,
+}) => {
   const keys = client(bus, keysService, keysInterface);
   const certificates = client(bus, certificatesService, certificatesInterface);
   await certificates.Describe({});
@@ -111,7 +114,7 @@ test('of keys and certificates is what is read', async ({ device: { rig }, bus }
   assert.ok(session.heard >= 8);
 });
 
-test('of identities and modules is what is read', async ({ device, bus }) => {
+test('of identities and modules equal the values that are read', async ({ device, bus }) => {
   const identity = client(bus, identityService, identityInterface);
   const modules = client(bus, modulesService, modulesInterface);
   const session = new Session([

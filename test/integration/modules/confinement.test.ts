@@ -1,4 +1,4 @@
-/** Modules that want more of the host than they were given: by links, volumes, restarts of the engine, names. */
+/** Modules that try to get more of the host than they may: by links, volumes, restarts of the engine, names. */
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { deviceName } from '../../support/rig/rig-config.ts';
 
 interface Context {
   device: ModulesRig;
-  /** A directory of root's, with what modules may mount. */
+  /** A directory of root, with the paths that modules may mount. */
   place: string;
 }
 
@@ -25,7 +25,7 @@ const named = (name: string) => ({ signature: 'sa{sv}', body: [name, {}] });
 async function create(device: ModulesRig, name: string, createOptions: object, more = {}) {
   const json = JSON.stringify({ image, createOptions: { ...sleeping, ...createOptions }, ...more });
   const body = [name, 'docker', json, {}, {}];
-  // what is left of one that was refused goes first
+  // remove the rest of one that was refused
   await device.untilModule(name, ({ error }) => String(error).includes('no object'));
   return device.errorOf('CreateModule', { signature: 'sssa{ss}a{sv}', body });
 }
@@ -67,7 +67,7 @@ test.after.each(async ({ device }) => {
   for (const name of ['first', 'second']) await device.errorOf('DeleteModule', named(name));
 });
 
-test('gives no module what another one has put below a path that it may write to', async ({
+test('does not follow what another module placed below a path that it may write to', async ({
   device,
   place,
 }) => {
@@ -99,7 +99,7 @@ test('does not start with nested paths in its configuration', async ({ device, p
   assert.match(stdout + stderr, 'lies below');
 });
 
-test('looks at a host path before every start, and makes nothing that is missing', async ({
+test('checks a host path before every start, and creates nothing that is missing', async ({
   device,
   place,
 }) => {
@@ -121,12 +121,12 @@ test('looks at a host path before every start, and makes nothing that is missing
   assert.is(await start(device, 'first'), 'AccessDenied');
   await device.rig.run('chmod', ['755', place]);
   assert.is(await start(device, 'first'), 'no failure');
-  // nothing that was looked at is made by an engine that finds it gone
+  // the engine does not create a checked path that was removed meanwhile
   assert.is(await inspect(device, 'first', '{{len .HostConfig.Binds}}'), '0');
   await rm(late, { recursive: true });
 });
 
-test('lets a module have its own volumes, and those that are listed', async ({ device }) => {
+test('allows a module its own volumes, and those that are listed', async ({ device }) => {
   const { machine } = device;
   const device_ = ['-o', 'type=none', '-o', 'o=bind', '-o', 'device=/'];
   for (const name of ['escape', 'listed'])
@@ -139,7 +139,7 @@ test('lets a module have its own volumes, and those that are listed', async ({ d
   const label = await machine.docker('volume', 'inspect', '-f', '{{json .Labels}}', 'own');
   assert.is(label, '{"org.iotedge.module":"first"}');
   assert.is(await create(device, 'second', bind('own:/data')), 'AccessDenied');
-  // what has taken its volume's place is looked at before the start
+  // a volume that replaced its own is checked before the start
   await device.rig.stop('modules');
   await machine.docker('rm', '-f', 'first');
   await machine.docker('volume', 'rm', 'own');
@@ -154,13 +154,13 @@ test('lets a module have its own volumes, and those that are listed', async ({ d
   assert.is(await start(device, 'first'), 'AccessDenied');
 });
 
-test('leaves no container to an engine that restarts by itself', async ({ device }) => {
+test('leaves no container with a restart policy of the engine', async ({ device }) => {
   const RestartPolicy = { Name: 'always' };
   assert.is(await create(device, 'first', { HostConfig: { RestartPolicy } }), 'no failure');
   assert.is(await start(device, 'first'), 'no failure');
   const policy = () => inspect(device, 'first', '{{.HostConfig.RestartPolicy.Name}}');
   assert.is.not(await policy(), 'always');
-  // one that an older runtime has made
+  // one that was created by an older runtime
   await device.rig.stop('modules');
   await device.machine.docker('update', '--restart', 'always', 'first');
   assert.is(await policy(), 'always');
@@ -174,7 +174,7 @@ test('leaves no container to an engine that restarts by itself', async ({ device
   await device.untilState('first', 'running');
 });
 
-test('leaves no container of an older runtime to the engine that has lost its module', async ({
+test('leaves no restart policy to an orphaned container of an older runtime', async ({
   device,
 }) => {
   const { machine, rig } = device;
@@ -188,7 +188,7 @@ test('leaves no container of an older runtime to the engine that has lost its mo
     machine.docker('inspect', '-f', '{{.HostConfig.RestartPolicy.Name}}', name);
   await until(longMs, 'the policy', async () => (await policyOf('stray')) === 'no');
   assert.is(await policyOf('stranger'), 'always');
-  // one that came meanwhile is looked for when the engine is back
+  // one that was created meanwhile is found when the engine is back
   await machine.docker(...run, 'late', ...label, image, 'sleep', '1000');
   await machine.stopDaemon();
   await machine.startDaemon();
@@ -197,7 +197,7 @@ test('leaves no container of an older runtime to the engine that has lost its mo
   await machine.docker('rm', '-f', 'stray', 'late', 'stranger');
 });
 
-test('starts a module again as its restart policy says', async ({ device }) => {
+test('restarts a module according to its restart policy', async ({ device }) => {
   const ending = (code: number) => ({ Cmd: ['sh', '-c', `exit ${code}`] });
   const cases = [
     ['never', 1, 'failed'],
@@ -213,7 +213,7 @@ test('starts a module again as its restart policy says', async ({ device }) => {
   }
 });
 
-test('starts a module again whose health check fails', async ({ device }) => {
+test('restarts a module whose health check fails', async ({ device }) => {
   const Healthcheck = { Test: ['CMD', 'false'], Interval: 100_000_000, Retries: 1 };
   const more = { restart_policy: 'on-unhealthy' };
   assert.is(await create(device, 'first', { Healthcheck }, more), 'no failure');
@@ -222,7 +222,7 @@ test('starts a module again whose health check fails', async ({ device }) => {
   assert.is(await inspect(device, 'first', '{{.State.Running}}'), 'false');
 });
 
-test('lets no module be known by a name of what is above the device', async ({ device }) => {
+test('refuses a module a name of a parent of the device', async ({ device }) => {
   const hub = device.cloud.host.split(':', 1)[0] ?? '';
   const label = hub.split('.', 1)[0] ?? '';
   for (const name of [hub, `${label}.`, deviceName, 'front', 'global', 'acr.example', '10.1.2.3']) {
@@ -236,7 +236,7 @@ test('lets no module be known by a name of what is above the device', async ({ d
   assert.is(await device.errorOf('DeleteModule', named('broker')), 'no failure');
 });
 
-test('stops a module whose name has become that of the device', async ({ device }) => {
+test('stops a module whose name became the one of the device', async ({ device }) => {
   assert.is(await create(device, 'first', alias('gateway')), 'no failure');
   assert.is(await start(device, 'first'), 'no failure');
   await device.restart({ agent, hostname: 'gateway.example' });
@@ -246,7 +246,7 @@ test('stops a module whose name has become that of the device', async ({ device 
   assert.match(String(LastError), 'gateway');
 });
 
-test('stops a module whose mounts are allowed no more', async ({ device, place }) => {
+test('stops a module whose mounts are no longer allowed', async ({ device, place }) => {
   const shared = join(place, 'shared');
   const allowed = { agent, allowed_binds: [shared], allowed_volumes: ['foreign'] };
   await device.machine.docker('volume', 'create', 'foreign');
@@ -260,7 +260,7 @@ test('stops a module whose mounts are allowed no more', async ({ device, place }
     await device.restart({ ...allowed, ...less });
     const running = () => inspect(device, 'first', '{{.State.Running}}');
     await until(longMs, 'its end', async () => (await running()) === 'false');
-    // how the container ended is told before, for a moment
+    // the exit of the container is reported first, for a moment
     await device.untilModule('first', ({ LastError: text }) => String(text).includes('allowed_'));
     await device.restart(allowed);
     assert.is(await device.errorOf('DeleteModule', named('first')), 'no failure');

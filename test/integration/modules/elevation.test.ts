@@ -9,9 +9,9 @@ import { operatorsMayDoEverything } from '../../support/rig/rig-polkit.ts';
 
 interface Context {
   device: ModulesRig;
-  /** Where that is. */
+  /** The directory of that path. */
   allowed: string;
-  /** What modules may mount. */
+  /** The path that modules may mount. */
   host: string;
   settings: object;
 }
@@ -31,13 +31,13 @@ function create(device: ModulesRig, host: string): Promise<string> {
   return device.errorOf('CreateModule', { signature: 'sssa{ss}a{sv}', body });
 }
 
-/** What authorization was asked about becomes the whole host. */
+/** Replaces the path that was authorized by the whole host. */
 async function swap(path: string): Promise<void> {
   await rename(path, `${path}.before`);
   await symlink('/', path);
 }
 
-/** Polkit takes this action as decided when a file is there, and leaves word that it was asked. */
+/** Polkit decides this action once a file exists, and records that it was consulted. */
 function patientRules(directory: string): string {
   const script = `touch ${directory}/asked; until [ -e ${directory}/swapped ]; do sleep 0.05; done`;
   return `polkit.addRule(function (action, subject) {
@@ -46,8 +46,8 @@ function patientRules(directory: string): string {
 ${operatorsMayDoEverything}`;
 }
 
-/** Polkit refuses everybody, and leaves word of what it was told. */
-function tellingRules(directory: string): string {
+/** Polkit refuses every caller, and records the details that it received. */
+function recordingRules(directory: string): string {
   return `polkit.addRule(function (action, subject) {
   if (action.id !== 'org.iotedge.modules1.run') return undefined;
   polkit.spawn(['sh', '-c', 'echo ' + action.lookup('elevated') + ' > ${directory}/elevated']);
@@ -80,7 +80,7 @@ test.after.each(async ({ device, allowed }) => {
   await rm(allowed, { recursive: true });
 });
 
-test('does not start as elevated what was authorized as harmless, after a restart neither', async ({
+test('does not start a module as elevated that was authorized as harmless, not even after a restart', async ({
   device,
   host,
   settings,
@@ -93,7 +93,7 @@ test('does not start as elevated what was authorized as harmless, after a restar
   assert.not((await device.containers()).includes('sensor running'));
 });
 
-test('starts what was authorized as elevated, after a restart too', async ({
+test('starts a module that was authorized as elevated, after a restart too', async ({
   device,
   settings,
 }) => {
@@ -103,7 +103,7 @@ test('starts what was authorized as elevated, after a restart too', async ({
   await device.untilState('sensor', 'running');
 });
 
-test('takes a record that does not say as one of a harmless module', async ({ device }) => {
+test('treats a record without elevation as one of a harmless module', async ({ device }) => {
   assert.is(await create(device, '/etc'), 'no failure');
   await device.rig.stop('modules');
   const file = join(device.rig.stateDirectory('modules'), 'modules/sensor.json');
@@ -113,7 +113,7 @@ test('takes a record that does not say as one of a harmless module', async ({ de
   assert.is(await device.errorOf('Start', byName), 'AccessDenied');
 });
 
-test('makes what authorization was told, not what the host has become meanwhile', async ({
+test('creates what was authorized, not what the host has changed to meanwhile', async ({
   device,
   host,
 }) => {
@@ -133,23 +133,26 @@ test('makes what authorization was told, not what the host has become meanwhile'
   assert.is(await create(device, host), 'AccessDenied');
 });
 
-test('asks about a host path alike, whether it is there or not', async ({ device, host }) => {
+test('requests the same authorization for a host path whether it exists or not', async ({
+  device,
+  host,
+}) => {
   const notes = await mkdtemp(join(device.rig.directory, 'notes-'));
   await chmod(notes, 0o777);
-  await device.rig.setRules(tellingRules(notes));
-  const asked = async (path: string): Promise<string> => {
+  await device.rig.setRules(recordingRules(notes));
+  const elevatedFor = async (path: string): Promise<string> => {
     assert.is(await create(device, path), 'AccessDenied');
     const note = await readFile(join(notes, 'elevated'), 'utf8');
     await rm(join(notes, 'elevated'));
     return note.trim();
   };
-  assert.is(await asked(host), 'false');
+  assert.is(await elevatedFor(host), 'false');
   await rm(host, { recursive: true });
-  assert.is(await asked(host), 'false');
+  assert.is(await elevatedFor(host), 'false');
   await symlink('/', host);
-  assert.is(await asked(host), 'false');
-  assert.is(await asked(`${host}/below`), 'true');
-  assert.is(await asked('/etc'), 'true');
+  assert.is(await elevatedFor(host), 'false');
+  assert.is(await elevatedFor(`${host}/below`), 'true');
+  assert.is(await elevatedFor('/etc'), 'true');
 });
 
 test.run();

@@ -1,4 +1,4 @@
-/** What the first reader of Modules1 sees, before anything is done with a module. */
+/** The properties of Modules1 on the first read, before any operation on a module. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { childPath } from '../../../src/dbus/path.ts';
@@ -28,7 +28,7 @@ async function firstRead({ rig }: ModulesRig, object: string, ...names: readonly
   return stdout.trim().split('\n');
 }
 
-test('shows the engine, and how a module is that runs', async ({ device }) => {
+test('returns the engine, and the state of a running module', async ({ device }) => {
   const before = await device.module('edgeAgent');
   assert.is(before['State'], 'running');
   const agent = childPath(path, child.segment, 'edgeAgent');
@@ -40,7 +40,7 @@ test('shows the engine, and how a module is that runs', async ({ device }) => {
   assert.is(health, 's "ok"');
 });
 
-test('shows that there is no engine', async ({ device }) => {
+test('reports that there is no engine', async ({ device }) => {
   await device.machine.stopDaemon();
   const [engine = '', error = ''] = await firstRead(device, path, 'Engine', 'LastError');
   assert.match(engine, '"reachable" b false');

@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';
 
-const test = suite<{ device: ModulesRig }>('names of modules that are made');
+const test = suite<{ device: ModulesRig }>('names of created modules');
 const sleeping = { image: ModulesRig.image, createOptions: { Cmd: ['sleep', '1000'] } };
 
 function settingsWith(alias: string): string {
@@ -30,7 +30,7 @@ test.after(async ({ device }) => {
   await device[Symbol.asyncDispose]();
 });
 
-test('refuses a creation under a name that is taken, and leaves nothing of it', async ({
+test('refuses a creation with a name that is taken, and leaves nothing behind', async ({
   device,
 }) => {
   assert.is(await create(device, 'sensor', 'thermometer'), 'no failure');
@@ -49,7 +49,7 @@ test('refuses a creation under a name that is taken, and leaves nothing of it', 
   assert.equal((await readdir(join(state, 'mnt'))).toSorted(), ['edgeAgent', 'sensor']);
 });
 
-test('gives a name to one of two that ask for it at once', async ({ device }) => {
+test('assigns a name to one of two concurrent creations', async ({ device }) => {
   const creating = (name: string) =>
     device.call(
       'CreateModule',
@@ -62,7 +62,7 @@ test('gives a name to one of two that ask for it at once', async ({ device }) =>
   assert.match(String(refusals[0]), 'shared');
 });
 
-test('gives a name to one of many that one connection asks for together', async ({ device }) => {
+test('assigns a name to one of many concurrent creations of one connection', async ({ device }) => {
   const creations = Array.from({ length: 12 }, (_, at) => {
     const body = [`together-${at}`, 'docker', settingsWith('together'), {}, {}];
     return { signature: 'sssa{ss}a{sv}', body };

@@ -1,4 +1,4 @@
-/** Long operations on modules: who may cancel them, what is left of those that fail, and what a killed process had accepted. */
+/** Long operations on modules: cancellation, rollback after a failure, and resumption after SIGKILL. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Variant } from '../../../src/dbus/wire/variant.ts';
@@ -12,7 +12,7 @@ const { image } = ModulesRig;
 const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
 const good = { image, createOptions };
 const absent = { image: '127.0.0.1:9/absent:1' };
-/** The arguments for a module whose image is at a registry that never answers. */
+/** The arguments for a module whose image is at a registry that never responds. */
 function slowAt(port: number): readonly string[] {
   const config = JSON.stringify({ image: `127.0.0.1:${port}/slow:1` });
   return ['docker', config, '@a{ss} {}', '@a{sv} {}'];
@@ -41,10 +41,10 @@ function named(name: string, options: object = {}): RawCall {
   return { signature: 'sa{sv}', body: [name, options] };
 }
 
-/** A container that takes as long to stop as it is let. */
+/** A container that stops only when it is killed. */
 const stubborn = { image, createOptions: { Cmd: ['sh', '-c', 'trap "" TERM; sleep 1000'] } };
 
-/** The code of the error that an operator's call ends with, made by another process while this one goes on. */
+/** The error code of an operator's call by another process, which does not block this one. */
 async function beside(device: ModulesRig, method: string, ...args: readonly string[]) {
   const to = ['--dest', busName, '--object-path', path, '--method', `${manager.name}.${method}`];
   const { stderr } = await device.rig.gdbus(
@@ -58,7 +58,7 @@ async function isGone(device: ModulesRig, name: string): Promise<void> {
   await device.untilModule(name, ({ error }) => String(error).includes('no object'));
 }
 
-test('makes a module at once after it could not be made', async ({ device }) => {
+test('creates a module at once after its creation failed', async ({ device }) => {
   for (let round = 1; round <= 15; round++) {
     assert.is(await device.errorOf('CreateModule', creation('again', absent)), 'Unavailable');
     assert.is(
@@ -70,7 +70,7 @@ test('makes a module at once after it could not be made', async ({ device }) => 
   }
 });
 
-test('undoes later what cannot be undone without an engine, and first when it is asked again', async ({
+test('postpones a rollback that needs the engine, and completes it before the next creation', async ({
   device,
 }) => {
   using _registry = await silentRegistry(device.machine, 5004);
@@ -85,7 +85,7 @@ test('undoes later what cannot be undone without an engine, and first when it is
   await device.ask('DeleteModule', named('cut'));
 });
 
-test('carries out after SIGKILL what it has accepted', async ({ device }) => {
+test('resumes accepted operations after SIGKILL', async ({ device }) => {
   await device.ask('CreateModule', creation('accepted', stubborn));
   await device.ask('Start', named('accepted', later));
   await device.rig.stop('modules', 'SIGKILL');
@@ -109,7 +109,7 @@ test('carries out after SIGKILL what it has accepted', async ({ device }) => {
   assert.equal(await device.containers(), ['edgeAgent running']);
 });
 
-test('gives up an identity at the hub only when it is asked to', async ({ device }) => {
+test('deletes an identity at the hub only on request', async ({ device }) => {
   const registered = () =>
     [...device.cloud.registry.modules.values()].flatMap((all) => [...all.keys()]);
   for (const identity of [false, true]) {
@@ -121,7 +121,7 @@ test('gives up an identity at the hub only when it is asked to', async ({ device
   }
 });
 
-test('keeps a module whose identity cannot be given up', async ({ device }) => {
+test('keeps a module whose identity cannot be deleted', async ({ device }) => {
   await device.ask('CreateModule', creation('kept', good));
   await device.ask('Start', named('kept'));
   device.cloud.interfere = ({ path, method }) =>
@@ -134,7 +134,7 @@ test('keeps a module whose identity cannot be given up', async ({ device }) => {
   await isGone(device, 'kept');
 });
 
-/** Lets alice do one thing with modules, and nothing else. */
+/** Allows alice one action on modules, and nothing else. */
 function aliceMay(action: string): string {
   return `${operatorsMayDoEverything}
   polkit.addRule(function (action, subject) {
@@ -146,7 +146,7 @@ for (const [action, other, port] of [
   ['control', 'run', 5005],
   ['run', 'control', 5006],
 ] as const) {
-  test(`is cancelled by who may ${action}, when that is what it takes, not by who may ${other}`, async ({
+  test(`are cancelled with the right to ${action} if they need it, not with the right to ${other}`, async ({
     device,
   }) => {
     using _registry = await silentRegistry(device.machine, port);

@@ -32,9 +32,9 @@ async function variable({ machine }: ModulesRig, name: string, key: string): Pro
 }
 
 function untilVariable(device: ModulesRig, key: string, value: string): Promise<void> {
-  const look = async (): Promise<boolean> =>
+  const isSet = async (): Promise<boolean> =>
     (await variable(device, 'edgeAgent', key).catch(() => '')) === `${key}=${value}`;
-  return until(120_000, `${key} in the agent`, look);
+  return until(120_000, `${key} in the agent`, isSet);
 }
 
 function isReachable({ Engine }: Readonly<Record<string, unknown>>): unknown {
@@ -47,7 +47,7 @@ function elevated(name: string): RawCall {
   return { signature: 'sssa{ss}a{sv}', body: [name, 'docker', JSON.stringify(config), {}, {}] };
 }
 
-test('runs the agent with what the new configuration says, in its container and by its name', async ({
+test('runs the agent with the environment, container and name of the new configuration', async ({
   device,
 }) => {
   const other = { ...agent, env: { Colour: 'vermilion' } };
@@ -71,7 +71,7 @@ test('runs the agent with what the new configuration says, in its container and 
   await device.untilState('edgeAgent', 'running');
 });
 
-test('lets modules be elevated from one call to the next, as the new configuration says', async ({
+test('allows elevated modules from the next call on if the new configuration does', async ({
   device,
 }) => {
   assert.is(await reload(device, { agent, allow_elevated: true }), 'reloaded');
@@ -81,7 +81,7 @@ test('lets modules be elevated from one call to the next, as the new configurati
   await device.untilModule('strong', ({ LastError }) => /elevated/.test(String(LastError)));
 });
 
-test('asks the engine that the new configuration names', async ({ device }) => {
+test('uses the engine of the new configuration', async ({ device }) => {
   const { directory } = device.rig;
   assert.is(
     await reload(device, { agent, moby_runtime: { uri: `unix://${directory}/engine/none.sock` } }),
@@ -97,7 +97,7 @@ test('asks the engine that the new configuration names', async ({ device }) => {
   await device.untilState('edgeAgent', 'running');
 });
 
-test('stops a module whose volume the new configuration lists no more', async ({ device }) => {
+test('stops a module whose volume the new configuration no longer lists', async ({ device }) => {
   await device.machine.docker('volume', 'create', 'foreign');
   const HostConfig = { Binds: ['foreign:/d'] };
   const config = { image, createOptions: { ...createOptions, HostConfig } };
@@ -107,16 +107,14 @@ test('stops a module whose volume the new configuration lists no more', async ({
   assert.is(await device.errorOf('CreateModule', creation), 'no failure');
   const start = { signature: 'sa{sv}', body: ['archive', {}] };
   assert.is(await device.errorOf('Start', start), 'no failure');
-  // what runs and is not listed is found by looking at it, not by making it
+  // a running module that is no longer listed is found by inspection, not by a creation
   assert.is(await reload(device, { agent, allowed_volumes: [] }), 'reloaded');
   await device.untilModule('archive', ({ LastError }) =>
     String(LastError).includes('allowed_volumes'),
   );
 });
 
-test('goes on with the settings before when those of a reload cannot be put in force', async ({
-  device,
-}) => {
+test('keeps the previous settings when those of a reload cannot be applied', async ({ device }) => {
   const { directory } = device.rig;
   // longer than the address of a socket may be
   const workload_uri = `unix:///var/lib/iotedge/${'w'.repeat(150)}.sock`;
@@ -131,7 +129,7 @@ test('goes on with the settings before when those of a reload cannot be put in f
   assert.is(await reload(device, { agent }), 'reloaded');
 });
 
-test('refuses another place to listen until a restart', async ({ device }) => {
+test('refuses another listen path until a restart', async ({ device }) => {
   const listen = { workload_uri: 'unix:///var/lib/iotedge/elsewhere.sock' };
   assert.is(await reload(device, { agent, listen }), 'refused');
   assert.match(String((await device.manager())['LastError']), 'restart needed: listen');

@@ -1,4 +1,4 @@
-/** What modules are given and what becomes of them, with all four services, a cloud double and a real engine. */
+/** Modules with all four services, a cloud double and a real engine. */
 import { createHmac, X509Certificate } from 'node:crypto';
 import { chmod, chown, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -38,7 +38,7 @@ function creation(config: object, name = 'sensor', options = {}): RawCall {
   return { signature: 'sssa{ss}a{sv}', body };
 }
 
-/** Creates the module from another process, while this one goes on. */
+/** Creates the module from another process, which does not block this one. */
 function createBeside(device: ModulesRig, config: object): Promise<CommandResult> {
   const args = ['sssa{ss}a{sv}', 'sensor', 'docker', JSON.stringify(config), '0', '0'];
   return device.call('CreateModule', args, 'operator');
@@ -54,7 +54,7 @@ function inState(device: ModulesRig, ...path: readonly string[]): string {
   return join(device.rig.stateDirectory('modules'), ...path);
 }
 
-/** What is left of the module when it is gone: only what belongs to the agent. */
+/** Asserts that only files of the agent remain once the module is deleted. */
 async function assertGone(device: ModulesRig): Promise<void> {
   await device.untilModule('sensor', ({ error }) => String(error).includes('no object'));
   assert.equal(await readdir(inState(device, 'mnt')), ['edgeAgent']);
@@ -62,7 +62,7 @@ async function assertGone(device: ModulesRig): Promise<void> {
   assert.not(records.includes('sensor.json'), String(records));
 }
 
-/** What the client in the agent's container has printed. */
+/** The output of the client in the agent's container. */
 async function report(device: ModulesRig): Promise<Readonly<Record<string, unknown>>> {
   return untilFound(60_000, 'the report of the client', async () => {
     const [log] = await device.ask('GetLogs', named('edgeAgent'));
@@ -90,7 +90,7 @@ test.after.each(async ({ device }) => {
   if ((await device.errorOf('DeleteModule', byName)) === 'no failure') await assertGone(device);
 });
 
-test('gives the agent a signature, the trust bundle and a server certificate', async ({
+test('serves the agent a signature, the trust bundle and a server certificate', async ({
   device,
 }) => {
   const found = await report(device);
@@ -133,7 +133,9 @@ test('refuses a server certificate in the name of another, also when an alias cl
   );
 });
 
-test('shows a digest of the configuration that only its own key makes', async ({ device }) => {
+test('publishes a digest of the configuration that only its own key produces', async ({
+  device,
+}) => {
   await device.ask('CreateModule', creation(sleeping()));
   const { ConfigDigest: shown } = await device.untilState('sensor', 'created');
   const format = `{{index .Config.Labels "${digestLabel}"}}`;
@@ -152,7 +154,7 @@ test('shows a digest of the configuration that only its own key makes', async ({
   await device.restart(settings);
 });
 
-test('starts a module anew, and leaves nothing of it when it is deleted', async ({ device }) => {
+test('restarts a module, and leaves nothing of it when it is deleted', async ({ device }) => {
   await device.ask('CreateModule', creation(sleeping()));
   assert.is(await device.errorOf('CreateModule', creation(sleeping())), 'AlreadyExists');
   await device.ask('Start', byName);
@@ -166,7 +168,7 @@ test('starts a module anew, and leaves nothing of it when it is deleted', async 
   assert.equal(await device.containers(), ['edgeAgent running']);
 });
 
-test('makes one module of two that are asked for at once', async ({ device }) => {
+test('creates one module of two concurrent creations', async ({ device }) => {
   const twice = (...seconds: readonly number[]) =>
     device.errorsOf(
       'CreateModule',
@@ -183,7 +185,7 @@ test('makes one module of two that are asked for at once', async ({ device }) =>
   assert.is(await device.errorOf('CreateModule', creation(sleeping(1001))), 'AlreadyExists');
 });
 
-test('remembers modules, with their configuration, when the service restarts', async ({
+test('restores modules, with their configuration, when the service restarts', async ({
   device,
 }) => {
   const config = { ...sleeping(), auth: { username: 'user', password: 'hunter2' } };
@@ -198,7 +200,7 @@ test('remembers modules, with their configuration, when the service restarts', a
   assert.match(await readFile(file, 'utf8'), /hunter2/);
 });
 
-/** What can become of the record of a module, and what is said of it. */
+/** Damages of the record of a module, and the reported errors. */
 const damages: readonly (readonly [string, (file: string) => Promise<void>, RegExp])[] = [
   ['is damaged', (file) => writeFile(file, '{'), /sensor\.json is damaged/],
   [
@@ -216,8 +218,8 @@ const damages: readonly (readonly [string, (file: string) => Promise<void>, RegE
   ],
 ];
 
-for (const [what, damage, said] of damages) {
-  test(`leaves a module alone whose record ${what}, and says so`, async ({ device }) => {
+for (const [what, damage, reported] of damages) {
+  test(`leaves a module alone whose record ${what}, and reports it`, async ({ device }) => {
     await device.ask('CreateModule', creation(sleeping()));
     const file = inState(device, 'modules/sensor.json');
     const { uid } = await stat(file);
@@ -229,10 +231,10 @@ for (const [what, damage, said] of damages) {
     await device.agentRuns();
     const { Health, LastError } = await device.manager();
     assert.is(Health, 'degraded');
-    assert.match(String(LastError), said);
+    assert.match(String(LastError), reported);
     assert.is(await device.errorOf('CreateModule', creation(sleeping())), 'Unavailable');
     assert.equal(await readFile(file), left);
-    // Its container may run and use the directory; one that no record knows was never used.
+    // its container may run and use the directory; one without a record was never used
     assert.equal((await readdir(inState(device, 'mnt'))).toSorted(), ['edgeAgent', 'sensor']);
     assert.equal(await device.containers(), ['edgeAgent running', 'sensor created']);
     await writeFile(file, record);
@@ -242,7 +244,7 @@ for (const [what, damage, said] of damages) {
   });
 }
 
-test('stops and deletes modules on a full disk, says so, and needs no restart when there is space', async ({
+test('stops and deletes modules on a full disk, reports it, and needs no restart once there is space', async ({
   device,
 }) => {
   const { rig } = device;
@@ -264,7 +266,7 @@ test('stops and deletes modules on a full disk, says so, and needs no restart wh
     assert.is(await device.errorOf('Start', byName), 'Unavailable');
     await device.ask('DeleteModule', byName);
     assert.equal(await device.containers(), ['edgeAgent running']);
-    // what is mounted there is seen by the services alone
+    // only the services see this mount
     await disk.run('test ! -e "$1/sensor.json"');
     await disk.empty();
     await until(
@@ -282,7 +284,7 @@ test('stops and deletes modules on a full disk, says so, and needs no restart wh
   }
 });
 
-test('takes back a module that cannot be made', async ({ device }) => {
+test('rolls back a creation that fails', async ({ device }) => {
   assert.is(await device.errorOf('CreateModule', creation(absent)), 'Unavailable');
   await assertGone(device);
   const refused = { image, createOptions: { HostConfig: { Memory: 1 } } };
@@ -290,7 +292,7 @@ test('takes back a module that cannot be made', async ({ device }) => {
   await assertGone(device);
 });
 
-test('takes back a start that fails', async ({ device }) => {
+test('rolls back a start that fails', async ({ device }) => {
   await device.ask('CreateModule', creation({ image, createOptions: { Cmd: ['/absent'] } }));
   assert.is(await device.errorOf('Start', byName), 'InvalidArgs');
   const failed = await device.untilModule(
@@ -301,7 +303,7 @@ test('takes back a start that fails', async ({ device }) => {
   assert.match(String(failed['LastError']), /absent/);
 });
 
-test('does not touch a container of somebody else', async ({ device }) => {
+test('does not touch a foreign container', async ({ device }) => {
   const id = await device.machine.docker('create', '--name', 'sensor', image);
   assert.is(await device.errorOf('CreateModule', creation(sleeping())), 'AlreadyExists');
   await assertGone(device);
@@ -309,7 +311,7 @@ test('does not touch a container of somebody else', async ({ device }) => {
   await device.machine.docker('rm', 'sensor');
 });
 
-test('refuses what reaches outside the container, unless the configuration allows it', async ({
+test('refuses access outside the container, unless the configuration allows it', async ({
   device,
 }) => {
   const elevated = { image, createOptions: { HostConfig: { PidMode: 'host' } } };
@@ -321,7 +323,7 @@ test('refuses what reaches outside the container, unless the configuration allow
   await device.restart(settings);
 });
 
-test('does not start a module whose image is being pulled, and takes back a cancelled one', async ({
+test('does not start a module whose image is being pulled, and rolls back a cancelled creation', async ({
   device,
 }) => {
   using _registry = await silentRegistry(device.machine, 5001);
@@ -333,7 +335,7 @@ test('does not start a module whose image is being pulled, and takes back a canc
   await assertGone(device);
 });
 
-test('makes a module that had no identity, once one can be had and it is asked again', async ({
+test('creates a module without an identity on the next request, once identities are available', async ({
   device,
 }) => {
   device.cloud.interfere = ({ path }) =>

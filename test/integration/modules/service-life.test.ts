@@ -28,7 +28,7 @@ test.after(async ({ device }) => {
   await device[Symbol.asyncDispose]();
 });
 
-test('leaves running modules alone when it is killed, and knows them again', async ({ device }) => {
+test('leaves running modules alone when it is killed, and restores them', async ({ device }) => {
   await device.works('CreateModule', creation('sensor', sleeping));
   await device.works('Start', ['sa{sv}', 'sensor', '0']);
   const before = await device.machine.docker('inspect', '--format', '{{.Id}}', 'sensor');
@@ -54,7 +54,7 @@ test('finishes a creation in which it was killed, whenever that was, with one co
     await device.rig.stop('modules', 'SIGKILL');
     const { code, stderr } = await making;
     if (code !== 0) assert.match(stderr, /disconnected|no reply|NoReply/i);
-    // Killed before it was accepted, nothing is there yet; otherwise it goes on by itself.
+    // killed before it was accepted, nothing exists yet; otherwise it resumes without a call
     const again = await device.call('CreateModule', creation('sensor', sleeping), 'operator');
     if (again.code !== 0) assert.match(again.stderr, /exists/);
     await device.untilState('sensor', 'created');
@@ -74,7 +74,7 @@ test('finishes a deletion in which it was killed, and leaves nothing', async ({ 
     await device.rig.stop('modules', 'SIGKILL');
     const { code } = await deleting;
     await device.works('Describe', describe);
-    // Killed before the call was accepted, nothing may have been deleted yet.
+    // killed before the call was accepted, nothing may have been deleted yet
     if (code !== 0) await device.call('DeleteModule', ['sa{sv}', 'sensor', '0'], 'operator');
     await device.untilModule('sensor', ({ error }) => String(error).includes('no object'));
     assert.equal(await device.containers(), ['edgeAgent running']);
@@ -85,7 +85,7 @@ test('finishes a deletion in which it was killed, and leaves nothing', async ({ 
   }
 });
 
-test('makes a module again as soon as the last one of its name is deleted', async ({ device }) => {
+test('creates a module as soon as the previous one of its name is deleted', async ({ device }) => {
   await device.agentRuns();
   for (let left = 5; left > 0; left--) {
     await device.works('CreateModule', creation('sensor', sleeping));
@@ -96,9 +96,7 @@ test('makes a module again as soon as the last one of its name is deleted', asyn
   await device.works('DeleteModule', ['sa{sv}', 'sensor', '0']);
 });
 
-test('answers an error to a call in which it is killed, and takes the module up again', async ({
-  device,
-}) => {
+test('fails a call during which it is killed, and restores the module', async ({ device }) => {
   using _registry = await silentRegistry(device.machine, 5003);
   const slow = creation('slow', { image: '127.0.0.1:5003/slow:1' });
   const making = device.call('CreateModule', slow, 'operator');
@@ -112,7 +110,7 @@ test('answers an error to a call in which it is killed, and takes the module up 
   void joining.finally(() => {
     hasEnded = true;
   });
-  // it may not have joined yet
+  // it may not be on the bus yet
   await until(60_000, 'the end of the call that joined', async () => {
     await device.call('Cancel', ['sa{sv}', 'slow', '0'], 'operator');
     return hasEnded;
@@ -121,7 +119,7 @@ test('answers an error to a call in which it is killed, and takes the module up 
   await device.untilModule('slow', ({ error }) => String(error).includes('no object'));
 });
 
-test('shows why a module could not be made, also after a restart, until it is deleted', async ({
+test('reports why a module could not be created, also after a restart, until it is deleted', async ({
   device,
 }) => {
   const absent = creation('imageless', { image: '127.0.0.1:9/absent:1' }, 'wait', 'b', 'false');
@@ -134,7 +132,7 @@ test('shows why a module could not be made, also after a restart, until it is de
   assert.equal([State, LastError], ['failed', failed['LastError']]);
   assert.match(
     (await device.call('Start', ['sa{sv}', 'imageless', '0'], 'operator')).stderr,
-    'not made',
+    'not created',
   );
   await device.works('DeleteModule', ['sa{sv}', 'imageless', '0']);
   await device.untilModule('imageless', ({ error }) => String(error).includes('no object'));

@@ -38,7 +38,7 @@ function creation(name: string, json: string, type = 'docker'): RawCall {
   return { signature: 'sssa{ss}a{sv}', body: [name, type, json, {}, {}] };
 }
 
-/** The JSON object in the text that busctl printed. */
+/** The JSON object in the output of busctl. */
 function jsonOf(printed: string): Record<string, unknown> {
   const text: unknown = JSON.parse(printed.trim().slice('s '.length));
   return JSON.parse(String(text)) as Record<string, unknown>; // of ours
@@ -104,7 +104,7 @@ test('is introspected with the names of arguments, and with properties', async (
   }
 });
 
-test('lets nobody else near what it keeps, nor near the sockets of modules', async ({ device }) => {
+test('protects its state and the sockets of modules from other users', async ({ device }) => {
   const state = device.rig.stateDirectory('modules');
   for (const place of ['', 'modules', 'mnt', 'mnt/edgeAgent/workload.sock', 'digest.key']) {
     const { code, stderr } = await device.rig.run('ls', [`${state}/${place}`], { user: 'alice' });
@@ -113,7 +113,7 @@ test('lets nobody else near what it keeps, nor near the sockets of modules', asy
   }
 });
 
-test('tells what the machine is', async ({ device }) => {
+test('describes the machine', async ({ device }) => {
   const { code, stdout } = await device.call('GetSystemInfo', none, 'alice');
   assert.is(code, 0);
   assert.match(stdout, /"os_type" s "linux"/);
@@ -132,7 +132,7 @@ test('cancels a pull', async ({ device }) => {
   assert.match((await making).stderr, /cancelled/);
 });
 
-test('withstands a configuration that is too deep from somebody who may do nothing', async ({
+test('survives a configuration that is too deep from an unauthorized caller', async ({
   device,
 }) => {
   const depth = 200_000;
@@ -155,25 +155,25 @@ const methods: Readonly<Record<string, (name: string) => RawCall>> = {
 };
 
 for (const [method, make] of Object.entries(methods)) {
-  test(`denies ${method} to who may not, whether the module is there or not`, async ({
+  test(`denies ${method} to an unauthorized caller, whether the module exists or not`, async ({
     device,
   }) => {
     assert.is(await device.errorOf(method, make('sensor'), 'alice'), 'AccessDenied');
     assert.is(await device.errorOf(method, make('edgeAgent'), 'alice'), 'AccessDenied');
   });
 
-  test(`says InvalidArgs for a malformed ${method}`, async ({ device }) => {
+  test(`refuses a malformed ${method} with InvalidArgs`, async ({ device }) => {
     const { signature, body } = make('../x');
     assert.is(await device.errorOf(method, { signature: '', body: [] }), 'InvalidArgs');
     assert.is(await device.errorOf(method, { signature, body }), 'InvalidArgs');
-    // What polkit was asked about is `$edgeAgent`; it must not be done to `edgeAgent`.
+    // polkit authorizes `$edgeAgent`; the call must not act on `edgeAgent`
     assert.is(await device.errorOf(method, make('$edgeAgent')), 'InvalidArgs');
     const unknown = [...body.slice(0, -1), { unheard: new Variant('s', '') }];
     assert.is(await device.errorOf(method, { signature, body: unknown }), 'InvalidArgs');
   });
 }
 
-test('says what is wrong with what CreateModule cannot make', async ({ device }) => {
+test('reports what is wrong with a configuration that CreateModule refuses', async ({ device }) => {
   const create = (call: RawCall) => device.errorOf('CreateModule', call);
   assert.is(await create(creation('sensor', '{')), 'InvalidArgs');
   assert.is(await create(creation('sensor', '{}')), 'InvalidArgs');
@@ -186,11 +186,11 @@ test('says what is wrong with what CreateModule cannot make', async ({ device })
   assert.is(await create(creation('sensor', ' '.repeat((1 << 20) + 1))), 'LimitsExceeded');
 });
 
-test('asks polkit with module, type, image and elevated', async ({ device }) => {
+test('passes module, type, image and elevated to polkit', async ({ device }) => {
   await device.rig.setRules(`polkit.addRule(function (action, subject) {
     if (action.id !== 'org.iotedge.modules1.run' || subject.user !== 'operator') return;
-    var told = ['module', 'type', 'image', 'elevated'].map(function (key) { return action.lookup(key); });
-    return told.join() === 'picky,docker,127.0.0.1:9/x:1,false' ? polkit.Result.YES : polkit.Result.NO;
+    var details = ['module', 'type', 'image', 'elevated'].map(function (key) { return action.lookup(key); });
+    return details.join() === 'picky,docker,127.0.0.1:9/x:1,false' ? polkit.Result.YES : polkit.Result.NO;
   });`);
   const json = '{"image":"127.0.0.1:9/x:1"}';
   assert.is(await device.errorOf('CreateModule', creation('other', json)), 'AccessDenied');
@@ -206,7 +206,9 @@ test('stops in order, and leaves the agent running for the next process', async 
   assert.is(await device.machine.docker('ps', '-q', '--filter', 'name=edgeAgent'), id);
 });
 
-test('says that the engine is gone, and goes on when it is back', async ({ device }) => {
+test('reports that the engine is unavailable, and continues when it is back', async ({
+  device,
+}) => {
   await device.machine.stopDaemon();
   await device.untilState('edgeAgent', 'unknown');
   await device.machine.startDaemon();

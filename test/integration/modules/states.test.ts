@@ -1,4 +1,4 @@
-/** The State that watchers of the bus see of a module: one word for each thing that really happens, before the reply. */
+/** The State of a module as clients observe it: one value for each step that really happens, before the reply. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Bus } from '../../../src/dbus/bus.ts';
@@ -12,7 +12,7 @@ interface Context {
   bus: Bus;
 }
 
-const test = suite<Context>('the state of a module, as it is watched');
+const test = suite<Context>('observed state of a module');
 const { image } = ModulesRig;
 
 test.before(async (context) => {
@@ -27,7 +27,7 @@ test.after(async ({ bus, device }) => {
   await device[Symbol.asyncDispose]();
 });
 
-/** Calls a method over the connection that watches: what came before the reply was seen before it. */
+/** Calls a method over the observing connection: signals sent before the reply are received before it. */
 async function call(bus: Bus, member: string, ...args: readonly string[]): Promise<void> {
   const { busName: destination, path, manager } = modulesService;
   const to = { destination, path, interface: manager.name, member };
@@ -45,7 +45,7 @@ async function call(bus: Bus, member: string, ...args: readonly string[]): Promi
   await bus.call({ ...to, signature: 'sssa{ss}a{sv}', body: [name, 'docker', config, {}, {}] });
 }
 
-test('goes once through each state that a module has in its life', async ({ bus }) => {
+test('goes once through each state in the life of a module', async ({ bus }) => {
   await using watch = await ModuleWatch.start(bus, 'life');
   await using verbs = await ModuleWatch.start(bus, 'life', 'Operation');
   for (const [member, states] of [
@@ -81,7 +81,7 @@ for (const [how, code, last] of [
   ['well', 0, 'stopped'],
   ['badly', 3, 'failed'],
 ] as const) {
-  test(`goes from running to ${last} when a module that is not started again ends ${how}`, async ({
+  test(`goes from running to ${last} when a module that is not restarted ends ${how}`, async ({
     bus,
     device,
   }) => {
@@ -120,7 +120,7 @@ test('goes back to failed, not through it, when a module cannot be started', asy
   await call(bus, 'DeleteModule', 'absent');
 });
 
-test('is unknown while there is no engine, and what it is when the engine is back', async ({
+test('is unknown while there is no engine, and observed again when the engine is back', async ({
   bus,
   device,
 }) => {

@@ -1,4 +1,4 @@
-/** A supervisor beside an engine that goes and comes: whose doing it is that something ended or failed. */
+/** A supervisor with an engine that stops and restarts: whether the module or the engine caused an end or a failure. */
 
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -55,7 +55,7 @@ const neverReached: EngineStatus = {
   error: '',
 };
 
-/** A module that shall run, looked after by a clock that only goes when it is told to. */
+/** A supervised module whose desired state is running, with a clock that only advances on request. */
 class Supervised implements AsyncDisposable {
   readonly monitor: EngineMonitor;
   readonly #machine: PrivateEngine;
@@ -80,7 +80,7 @@ class Supervised implements AsyncDisposable {
       type,
       log: silentLog,
       now: () => new Date(),
-      // An engine that comes for the second time within a minute is no reason to forget failures.
+      // a second connection to the engine within a minute does not reset failures
       onStatus: () => this.#supervisor.wake(),
       onInstance: () => this.#supervisor.wake(),
     });
@@ -93,7 +93,7 @@ class Supervised implements AsyncDisposable {
     this.#supervisor.wake();
   }
 
-  /** When the container that runs was started. */
+  /** Start time of the running container. */
   get startedAt(): number | undefined {
     const { known, instance } = this.#supervisor.status;
     return known && instance?.state.kind === 'running'
@@ -101,25 +101,25 @@ class Supervised implements AsyncDisposable {
       : undefined;
   }
 
-  /** Waits until the module is left alone for so long. */
+  /** Waits until the next retry is due in this time. */
   async untilWaits(ms: number): Promise<void> {
     const waitMs = () => (this.#supervisor.status.retryAt?.getTime() ?? 0) - this.#now;
     await until(longMs, `a wait of ${ms} ms`, () => waitMs() === ms);
   }
 
-  /** Stops the engine and starts it again; resolves when the module is looked at again. */
+  /** Restarts the engine; resolves when the module is observed again. */
   async restartEngine(signal: NodeJS.Signals, { isNoticed = true } = {}): Promise<void> {
     const before = this.monitor.status;
     if (!isNoticed) this.#heldStatus = before;
     await this.#machine.stopDaemon(signal);
     this.#supervisor.wake();
     await until(longMs, 'the engine to be gone', () => !this.monitor.status.reachable);
-    await until(longMs, 'a look that fails', () => !this.#supervisor.status.known);
+    await until(longMs, 'an observation that fails', () => !this.#supervisor.status.known);
     await this.#machine.startDaemon();
     await until(longMs, 'the engine', () => this.monitor.status.reachedAt !== before.reachedAt);
     this.#heldStatus = undefined;
     this.#supervisor.wake();
-    await until(longMs, 'a look', () => this.#supervisor.status.known);
+    await until(longMs, 'an observation', () => this.#supervisor.status.known);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -139,7 +139,7 @@ test.after(async ({ machine }) => {
 });
 
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-  test(`starts what the engine ended at once when the engine is back from ${signal}`, async ({
+  test(`restarts a module at once that ended with the engine when the engine is back from ${signal}`, async ({
     machine,
   }) => {
     await using module = new Supervised(machine, async (engine) =>
@@ -148,12 +148,12 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     await until(longMs, 'the module', () => module.startedAt !== undefined);
     const first = module.startedAt;
     await module.restartEngine(signal);
-    // The clock stands still: a wait would have no end.
+    // the clock stands still: a wait would not end
     await until(longMs, 'the module', () => ![undefined, first].includes(module.startedAt));
   });
 }
 
-test('does not forget in a restart of the engine that a module ends again and again', async ({
+test('does not reset the backoff of a failing module when the engine restarts', async ({
   machine,
 }) => {
   await using module = new Supervised(machine, async (engine) => specOf(engine, ['false']));
@@ -166,7 +166,7 @@ test('does not forget in a restart of the engine that a module ends again and ag
   await module.untilWaits(40_000);
 });
 
-test('does not wait after what the engine cut short before anybody noticed', async ({
+test('does not wait after a start that an undetected stop of the engine interrupted', async ({
   machine,
 }) => {
   let restart: Promise<void> | undefined;
@@ -184,7 +184,7 @@ test('does not wait after what the engine cut short before anybody noticed', asy
   await until(longMs, 'the module', () => module.startedAt !== undefined);
 });
 
-test('does not forget a failure for a look that fails', async ({ machine }) => {
+test('does not reset a failure when an observation fails', async ({ machine }) => {
   let tries = 0;
   await using module = new Supervised(machine, () => {
     tries++;
@@ -198,11 +198,13 @@ test('does not forget a failure for a look that fails', async ({ machine }) => {
   assert.is(tries, 2);
 });
 
-test('looks again soon however often it looked while the engine was away', async ({ machine }) => {
-  let error = 'gone';
+test('retries soon however often it retried while the engine was unavailable', async ({
+  machine,
+}) => {
+  let error = 'unavailable';
   let failures = 0;
   const stop = new AbortController();
-  const engine = new DockerEngine(join(machine.directory, 'nobody.sock'));
+  const engine = new DockerEngine(join(machine.directory, 'absent.sock'));
   const supervisor = new Supervisor({
     ...options,
     type: new DockerModules(engine, silentLog),
@@ -218,8 +220,8 @@ test('looks again soon however often it looked while the engine was away', async
       if (round === 8) error = '';
       supervisor.wake();
     }
-    // The ninth is the first that counts: the tenth comes by itself.
-    await until(longMs, 'a look of its own', () => failures === 10);
+    // the ninth is the first that counts: the tenth follows without an event
+    await until(longMs, 'an observation without an event', () => failures === 10);
   } finally {
     stop.abort();
     await running;

@@ -1,4 +1,4 @@
-/** What the workload API asks the other services for, and what it makes of their replies. */
+/** Calls of the workload API to the other services, and its handling of their replies. */
 
 import { execFile } from 'node:child_process';
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
@@ -40,21 +40,21 @@ const sas = {
 
 type Input = Readonly<Record<string, unknown>>;
 
-/** A backend beside services that answer so, and what they were asked. */
+/** A backend with services that reply as given, and the calls to them. */
 function backendWith(
-  answers: Readonly<Record<string, (input: Input) => Promise<object>>>,
+  replies: Readonly<Record<string, (input: Input) => Promise<object>>>,
   {
     identity = {},
     config = {},
   }: { readonly identity?: object; readonly config?: Partial<BackendParts['config']> } = {},
 ) {
-  const asked: (readonly [string, Input])[] = [];
-  const methods = Object.entries(answers).map(([method, answer]) => [
+  const calls: (readonly [string, Input])[] = [];
+  const methods = Object.entries(replies).map(([method, reply]) => [
     method,
     (input: Input, via: { readonly requestId: string }) => {
-      assert.is(via.requestId, 'r', 'the request goes on');
-      asked.push([method, input]);
-      return answer(input);
+      assert.is(via.requestId, 'r', 'the request id is passed on');
+      calls.push([method, input]);
+      return reply(input);
     },
   ]);
   const client: unknown = Object.fromEntries(methods);
@@ -71,7 +71,7 @@ function backendWith(
       ...config,
     },
     clients: {
-      keys: client as Clients['keys'], // all that is asked
+      keys: client as Clients['keys'], // the methods that are used
       certificates: client as Clients['certificates'], // as above
     },
     identities: new Identities({ GetModuleIdentity } as unknown as Clients['identity'], now), // as above
@@ -81,27 +81,27 @@ function backendWith(
     now,
     log: silentLog,
   });
-  return { backend, asked };
+  return { backend, calls };
 }
 
 const data = Buffer.from('data');
 
-test('sign by the key of the identity, derived where that says so', async () => {
+test('sign with the key of the identity, derived if the identity requires it', async () => {
   const Sign = () => Promise.resolve({ signature: Buffer.from('signed') });
   const plain = backendWith({ Sign });
   const request = { key_id: sas.key_id, mechanism: 'hmac-sha256', data };
   assert.is(String(await plain.backend.sign(moduleId, data, callWithoutHold())), 'signed');
-  assert.equal(plain.asked, [['Sign', { ...request, options: {} }]]);
+  assert.equal(plain.calls, [['Sign', { ...request, options: {} }]]);
   const derivation = Buffer.from('sensor');
   const derived = backendWith({ Sign }, { identity: { derivation } });
   await derived.backend.sign(moduleId, data, callWithoutHold());
-  assert.equal(derived.asked, [['Sign', { ...request, options: { derivation } }]]);
+  assert.equal(derived.calls, [['Sign', { ...request, options: { derivation } }]]);
 });
 
-test('sign nothing for a module that has no key of its own', async () => {
-  const { backend, asked } = backendWith({}, { identity: { auth: 'x509' } });
+test('refuse to sign for a module without a key of its own', async () => {
+  const { backend, calls } = backendWith({}, { identity: { auth: 'x509' } });
   assert.is(await failureOf(backend.sign(moduleId, data, callWithoutHold())), 'NotSupported');
-  assert.equal(asked, []);
+  assert.equal(calls, []);
 });
 
 const aad = Buffer.from('bound to');
@@ -112,7 +112,7 @@ const sealing = {
   options: { aad },
 };
 
-test('encrypt and decrypt what is bound to the module, and make the key once', async () => {
+test('encrypt and decrypt data bound to the module, and create the key once', async () => {
   let keys = 0;
   const services = {
     Encrypt: () =>
@@ -125,13 +125,13 @@ test('encrypt and decrypt what is bound to the module, and make the key once', a
     },
     Decrypt: () => Promise.resolve({ output: Buffer.from('opened') }),
   };
-  const { backend, asked } = backendWith(services);
+  const { backend, calls } = backendWith(services);
   for (let times = 0; times < 2; times++) {
     assert.is(String(await backend.encrypt(data, aad, callWithoutHold())), 'sealed');
   }
   assert.is(String(await backend.decrypt(data, aad, callWithoutHold())), 'opened');
   const key = { algorithm: 'aes-256', usages: ['encrypt'], options: { if_exists: 'keep' } };
-  assert.equal(asked, [
+  assert.equal(calls, [
     ['Encrypt', sealing],
     ['CreateKey', { key_id: sealing.key_id, ...key }],
     ['Encrypt', sealing],
@@ -140,25 +140,25 @@ test('encrypt and decrypt what is bound to the module, and make the key once', a
   ]);
 });
 
-test('make no key for any other failure, and none to decrypt', async () => {
+test('create no key after any other failure, and none to decrypt', async () => {
   const failing = (code: 'NotFound' | 'Unavailable' | 'InvalidArgs') => () =>
     Promise.reject(new ServiceError(code, 'no'));
   for (const code of ['Unavailable', 'InvalidArgs'] as const) {
-    const { backend, asked } = backendWith({ Encrypt: failing(code) });
+    const { backend, calls } = backendWith({ Encrypt: failing(code) });
     assert.is(await failureOf(backend.encrypt(data, aad, callWithoutHold())), code);
-    assert.is(asked.length, 1);
+    assert.is(calls.length, 1);
   }
-  const { backend, asked } = backendWith({ Decrypt: failing('NotFound') });
+  const { backend, calls } = backendWith({ Decrypt: failing('NotFound') });
   assert.is(await failureOf(backend.decrypt(data, aad, callWithoutHold())), 'NotFound');
-  assert.is(asked.length, 1);
+  assert.is(calls.length, 1);
 });
 
-/** Issues certificates as an authority would, for the key of the request or for another one. */
+/** Issues certificates like a CA, for the key of the request or for another one. */
 function authority(pki: Pki, { isOther = false } = {}) {
   const texts: string[] = [];
   const Issue = async ({ csr }: Input) => {
     const file = join(pki.directory, 'request.csr');
-    await writeFile(file, csr as Buffer); // as the interface says
+    await writeFile(file, csr as Buffer); // by the interface
     const inspect = ['req', '-inform', 'DER', '-in', file, '-verify', '-noout', '-text', '-pubkey'];
     const { stdout } = await run('openssl', inspect, { timeout: 20_000 });
     texts.push(stdout);
@@ -180,9 +180,9 @@ for (const [moduleKey, shown] of [
   ['ec-p256', 'ASN1 OID: prime256v1'],
   ['rsa-2048', 'Public-Key: (2048 bit)'],
 ] as const satisfies readonly (readonly [ModuleKey, string])[]) {
-  test(`ask for a certificate of a new ${moduleKey} key that fits it`, async ({ pki }) => {
+  test(`request a certificate for a new ${moduleKey} key and return both`, async ({ pki }) => {
     const { Issue, texts } = authority(pki);
-    const { backend, asked } = backendWith({ Issue }, { config: { moduleKey } });
+    const { backend, calls } = backendWith({ Issue }, { config: { moduleKey } });
     const issued = await backend.certificate(name, wish(), callWithoutHold());
     assert.match(String(texts[0]), shown);
     assert.match(String(texts[0]), /Subject: CN ?= ?sensor\n/);
@@ -191,20 +191,20 @@ for (const [moduleKey, shown] of [
     assert.ok(leaf.checkPrivateKey(createPrivateKey(issued.privateKeyPem.toString())));
     assert.is(issued.notAfter.getTime(), new Date(leaf.validTo).getTime());
     assert.equal(
-      asked.map(([, { certificate_id, options }]) => [certificate_id, options]),
+      calls.map(([, { certificate_id, options }]) => [certificate_id, options]),
       [['iotedge/module/sensor:server', { profile: 'server', lifetime_s: 30 * 86_400 }]],
     );
   });
 }
 
-test('ask for a certificate of the identity by the CA of the configuration', async ({ pki }) => {
+test('request an identity certificate from the configured CA', async ({ pki }) => {
   const { Issue, texts } = authority(pki);
   const deviceCa = parseCertificateId('device-ca');
-  const { backend, asked } = backendWith({ Issue }, { config: { deviceCa } });
+  const { backend, calls } = backendWith({ Issue }, { config: { deviceCa } });
   await backend.certificate(name, wish({ purpose: 'identity' }), callWithoutHold());
   assert.match(String(texts[0]), 'URI:azureiot://hub.example/devices/device%207/modules/sensor');
   assert.equal(
-    asked.map(([, { certificate_id, options }]) => [certificate_id, options]),
+    calls.map(([, { certificate_id, options }]) => [certificate_id, options]),
     [
       [
         'iotedge/module/sensor:identity',
@@ -214,7 +214,7 @@ test('ask for a certificate of the identity by the CA of the configuration', asy
   );
 });
 
-test('take no certificate for another key, and none that is none', async ({ pki }) => {
+test('refuse a certificate for another key, and a malformed one', async ({ pki }) => {
   const foreign = authority(pki, { isOther: true });
   for (const Issue of [foreign.Issue, () => Promise.resolve({ chain_pem: 'none' })]) {
     const { backend } = backendWith({ Issue });
@@ -223,13 +223,13 @@ test('take no certificate for another key, and none that is none', async ({ pki 
   }
 });
 
-test('ask for no certificate of a name that is not of the module', async () => {
-  const { backend, asked } = backendWith({});
+test('request no certificate for a name of another module', async () => {
+  const { backend, calls } = backendWith({});
   for (const commonName of ['other', 'hub.example', 'device', '', '*']) {
     const issued = backend.certificate(name, wish({ commonName }), callWithoutHold());
     assert.is(await failureOf(issued), 'AccessDenied', commonName);
   }
-  assert.equal(asked, []);
+  assert.equal(calls, []);
 });
 
 test.before(async (context) => {

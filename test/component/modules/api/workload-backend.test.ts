@@ -36,7 +36,7 @@ function partsWith(
   sources: BackendParts['sources'] = () => [],
   upstream: object = {},
 ): BackendParts & { config: BackendParts['config'] } {
-  const certificates = clients as Clients['certificates']; // all that is asked
+  const certificates = clients as Clients['certificates']; // the methods that are used
   const identity = {
     GetModuleIdentity: () => Promise.resolve({ identity: { generation_id: '1', ...upstream } }),
   } as unknown as Clients['identity']; // as above
@@ -71,12 +71,12 @@ async function bundleOf(trustedCas: readonly CertificateReference[], pem: string
   }
 }
 
-test('answers the trust bundle of the Certificates service, and NotFound when it has none', async () => {
+test('returns the trust bundle of the Certificates service, and fails with NotFound if it has none', async () => {
   assert.is(await bundleOf([], 'BUNDLE'), 'BUNDLE');
   assert.is(await bundleOf([], ''), 'NotFound');
 });
 
-test('answers the certificates in a file, and nothing but them', async ({ pki }) => {
+test('returns the certificates in a file, and nothing else', async ({ pki }) => {
   const { certificate } = pki.root;
   const expected = certificate.trim();
   const contents = {
@@ -93,7 +93,7 @@ test('answers the certificates in a file, and nothing but them', async ({ pki })
   }
 });
 
-test('reads a file once for all who ask at one time, and again later', async ({ pki }) => {
+test('reads a file once for concurrent requests, and again later', async ({ pki }) => {
   const contents = [pki.root.certificate.repeat(3), pki.root.certificate];
   let reads = 0;
   const readFile = () => Promise.resolve(Buffer.from(contents[Math.min(reads++, 1)] ?? ''));
@@ -106,7 +106,7 @@ test('reads a file once for all who ask at one time, and again later', async ({ 
   const read = () => bundle.read([{ kind: 'file', path: '/ca.pem' }], callWithoutHold());
   const [first = '', ...others] = await Promise.all(Array.from({ length: 50 }, read));
   assert.is(first.match(/BEGIN/g)?.length, 3);
-  assert.ok(others.every((answer) => answer === first));
+  assert.ok(others.every((text) => text === first));
   assert.is(reads, 1);
   await sleep(1_100);
   assert.is((await read()).trim(), pki.root.certificate.trim());
@@ -115,7 +115,7 @@ test('reads a file once for all who ask at one time, and again later', async ({ 
   assert.is(reads, 3);
 });
 
-test('says Unavailable for a file without a certificate, also beside one that has some', async ({
+test('fails with Unavailable for a file without a certificate, even together with one that has some', async ({
   pki,
 }) => {
   const good = join(pki.directory, 'good.pem');
@@ -131,7 +131,7 @@ test('says Unavailable for a file without a certificate, also beside one that ha
   }
 });
 
-/** How a certificate of `sensor` is asked for: the seconds that it is to be valid, or the failure. */
+/** Requested lifetime in seconds of a certificate of `sensor`, or the failure. */
 async function lifetimeOf(
   wish: { readonly commonName: string; readonly notAfter: Date | undefined },
   upstream: object = {},
@@ -149,7 +149,7 @@ async function lifetimeOf(
     .then(() => 'issued', String);
 }
 
-test('asks for certificates of 30 days, or until the expiration where that is earlier', async () => {
+test('requests certificates for 30 days, or until the expiration if that is earlier', async () => {
   const until = (notAfter: Date | undefined) => lifetimeOf({ commonName: 'sensor', notAfter });
   assert.is(await until(undefined), 'Error: 2592000');
   assert.is(await until(new Date(365 * 86_400_000)), 'Error: 2592000');
@@ -157,26 +157,26 @@ test('asks for certificates of 30 days, or until the expiration where that is ea
   assert.match(await until(new Date(500)), /expiration is in the past/);
 });
 
-test("certifies no other name beside a module's own that stands for what is above the device", async () => {
+test("certifies no other name even if a module's own name is that of a parent of the device", async () => {
   const wish = { commonName: 'plant.example', notAfter: undefined };
   assert.is(await lifetimeOf(wish, { gateway_hostname: 'parent.example' }), 'Error: 2592000');
   assert.match(await lifetimeOf(wish, { gateway_hostname: 'sensor.example' }), /server_names/);
 });
 
-test('goes by the configuration of the moment', async () => {
+test('applies the current configuration', async () => {
   const name = parseModuleName('sensor');
   const settings = { image: 'a', createOptions: {}, auth: undefined };
   const source = { name, settings, env: {}, elevated: false };
   const certificates = { Issue: () => Promise.reject(new Error('asked')) };
   const parts = partsWith({}, certificates, () => [source]);
   const backend = workloadBackend(parts);
-  const asked = () => {
+  const request = () => {
     const wish = { purpose: 'server', commonName: 'plant.example', notAfter: undefined } as const;
     return backend.certificate(name, wish, callWithoutHold()).then(() => 'issued', String);
   };
-  assert.match(await asked(), /server_names/);
+  assert.match(await request(), /server_names/);
   parts.config = { ...parts.config, serverNames: new Map([[name, ['plant.example']]]) };
-  assert.is(await asked(), 'Error: asked');
+  assert.is(await request(), 'Error: asked');
 });
 
 test.run();

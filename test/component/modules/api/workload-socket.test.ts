@@ -1,4 +1,4 @@
-/** What the journal says of the requests of modules. */
+/** Journal records of requests by modules. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,7 +51,7 @@ test.after.each(async ({ directory, listening, requests }) => {
 
 const socketIn = (directory: string): string => join(directory, 'w.sock');
 
-test('are there for debugging when they are answered, each with an id of its own', async ({
+test('are logged for debugging when they are served, each with its own id', async ({
   directory,
   lines,
 }) => {
@@ -71,7 +71,7 @@ test('are there for debugging when they are answered, each with an id of its own
   assert.not.match(JSON.stringify(lines), /c2VjcmV0|secret/);
 });
 
-test('are a mistake of the module, or a failure of ours, once for many of a kind', async ({
+test('are logged as refused or as failed, once for many of a kind', async ({
   directory,
   lines,
 }) => {
@@ -94,13 +94,13 @@ test('are a mistake of the module, or a failure of ours, once for many of a kind
   );
 });
 
-test('quote no more than 1024 letters of why they failed', async ({ directory, lines }) => {
+test('quote at most 1024 characters of the failure', async ({ directory, lines }) => {
   const path = `/modules/${'x'.repeat(5000)}/certificate/identity?${version}`;
   await askOn(socketIn(directory), 'POST', path);
   assert.ok(String(lines[0]?.fields['error']).length <= 1024);
 });
 
-test('are abandoned when the client leaves, which is nothing that failed', async ({
+test('are logged as abandoned when the client disconnects, not as failed', async ({
   directory,
   lines,
 }) => {
@@ -108,7 +108,7 @@ test('are abandoned when the client leaves, which is nothing that failed', async
     rawRequest(`GET /trust-bundle?${version}`),
   );
   await until(10_000, 'the connection', () => client.socket.bytesWritten > 0);
-  await until(10_000, 'a request that is answered meanwhile', async () => {
+  await until(10_000, 'a request that is served meanwhile', async () => {
     return (await askOn(socketIn(directory), 'GET', `/modules?${version}`)).status === 200;
   });
   client[Symbol.dispose]();

@@ -38,7 +38,7 @@ test.after(async ({ server, root }) => {
   await rm(root, { recursive: true, force: true });
 });
 
-// The socket's path is longer than an address may be, as it is for a module with a long name.
+// The path of the socket is longer than an address may be, as for a module with a long name.
 let shortPath = '';
 
 const ask = (method: string, path: string, body?: unknown) => askOn(shortPath, method, path, body);
@@ -53,14 +53,14 @@ const aad = Buffer.concat([
   Buffer.from('iv'),
 ]);
 
-test('makes a socket for everybody in a directory below one for nobody', async ({ socketPath }) => {
+test('creates a world-accessible socket below a private directory', async ({ socketPath }) => {
   const mode = async (path: string) => (await stat(path)).mode & 0o777;
   assert.is(await mode(socketPath), 0o666);
   assert.is(await mode(join(socketPath, '..')), 0o755);
   assert.is(await mode(join(socketPath, '../..')), 0o700);
 });
 
-test('signs as the SDK asks for it', async () => {
+test('signs requests of the SDK', async () => {
   const data = Buffer.from('resource\n1700000000').toString('base64');
   const body = { keyId: 'primary', algo: 'HMACSHA256', data };
   const { status, type, json } = await ask('POST', `${genid}/sign?${version}`, body);
@@ -76,13 +76,13 @@ test('signs without algorithm and key id', async () => {
   }
 });
 
-test("takes the module's name for its id, and a trailing slash", async () => {
+test("accepts the module's name as its id, and a trailing slash", async () => {
   const body = { keyId: 'primary', algo: 'HMACSHA256', data: '' };
   const path = `/modules/edgeAgent/genid/gen%2F1/sign/?${version}`;
   assert.is((await ask('POST', path, body)).status, 200);
 });
 
-test('refuses to sign by another algorithm', async () => {
+test('refuses to sign with another algorithm', async () => {
   const body = { keyId: 'primary', algo: 'HMACSHA1', data: '' };
   assert.is((await ask('POST', `${genid}/sign?${version}`, body)).status, 400);
 });
@@ -102,7 +102,7 @@ test('refuses another module and another generation', async () => {
   }
 });
 
-test('answers the trust bundles', async () => {
+test('returns the trust bundles', async () => {
   const bundle = await ask('GET', `/trust-bundle?${version}`);
   assert.equal([bundle.status, bundle.json], [200, { certificate: 'BUNDLE' }]);
   const manifest = await ask('GET', `/manifest-trust-bundle?${version}`);
@@ -143,14 +143,14 @@ test('binds a ciphertext to module, generation and vector, each with its length'
   assert.equal([opened.status, opened.json['plaintext']], [200, expected]);
 });
 
-test('says 400 for a ciphertext that cannot be decrypted and for what is not base64', async () => {
+test('responds with 400 to a ciphertext that cannot be decrypted and to malformed base64', async () => {
   const damaged = { ciphertext: '', initializationVector: vector };
   assert.is((await ask('POST', `${genid}/decrypt?${version}`, damaged)).status, 400);
   const wrong = { plaintext: '*', initializationVector: vector };
   assert.is((await ask('POST', `${genid}/encrypt?${version}`, wrong)).status, 400);
 });
 
-test('takes vectors of 0 to 1024 bytes', async () => {
+test('accepts vectors of 0 to 1024 bytes', async () => {
   const statusFor = async (verb: string, bytes: number) => {
     const initializationVector = Buffer.alloc(bytes, 7).toString('base64');
     const body = { plaintext: 'AAAA', ciphertext: 'AAAA', initializationVector };
@@ -162,7 +162,7 @@ test('takes vectors of 0 to 1024 bytes', async () => {
   }
 });
 
-test('takes 1 MiB of data and the ciphertext of that, and no byte more', async () => {
+test('accepts 1 MiB of data and its ciphertext, and not a byte more', async () => {
   const initializationVector = '';
   const statusOf = async (verb: string, member: string, bytes: number) => {
     const body = { initializationVector, [member]: Buffer.alloc(bytes).toString('base64') };
@@ -178,7 +178,7 @@ test('takes 1 MiB of data and the ciphertext of that, and no byte more', async (
   }
 });
 
-test('wipes plaintexts, those of its answers too', async () => {
+test('wipes plaintexts, also those of its responses', async () => {
   const secrets: Buffer[] = [];
   const keep = (bytes: Buffer): Promise<Buffer> => {
     secrets.push(bytes);
@@ -212,7 +212,7 @@ test('wipes plaintexts, those of its answers too', async () => {
   assert.ok(secrets.every((bytes) => bytes.every((byte) => byte === 0)));
 });
 
-test('refuses an expiration that is no time of RFC 3339', async () => {
+test('refuses an expiration that is not an RFC 3339 time', async () => {
   const paths = [`${genid}/certificate/server`, '/modules/%24edgeAgent/certificate/identity'];
   const wrong = ['01/02/2031', '2031-01-02', '2031-01-02T03:04:05', '', 'tomorrow', 1925000000, {}];
   for (const path of paths) {
@@ -227,7 +227,7 @@ test('refuses an expiration that is no time of RFC 3339', async () => {
   }
 });
 
-test('answers certificates with their key', async () => {
+test('returns certificates with their key', async () => {
   const body = { commonName: 'edgeAgent', expiration: '2026-01-02T00:00:00Z' };
   const server = await ask('POST', `${genid}/certificate/server?${version}`, body);
   assert.is(server.status, 201);
@@ -240,7 +240,7 @@ test('answers certificates with their key', async () => {
   assert.equal([identity.status, identity.json['certificate']], [201, 'identity $edgeAgent ']);
 });
 
-test('says what a failure is, and nothing about what is broken inside', async () => {
+test('reports failures, but does not disclose internal errors', async () => {
   const statuses = new Map([
     ['other', 403],
     ['later', 503],
@@ -258,7 +258,7 @@ test('says what a failure is, and nothing about what is broken inside', async ()
   }
 });
 
-test('wants a version that it knows', async () => {
+test('requires a supported version', async () => {
   assert.is((await ask('GET', '/trust-bundle')).status, 400);
   assert.is((await ask('GET', '/trust-bundle?api-version=1')).status, 400);
   assert.is((await ask('GET', '/trust-bundle?api-version=2022-08-03')).status, 200);
@@ -267,7 +267,7 @@ test('wants a version that it knows', async () => {
   assert.is((await ask('GET', '/absent')).status, 400);
 });
 
-test('says 404 for an unknown path and 400 for an unknown method', async () => {
+test('responds with 404 to an unknown path and with 400 to an unknown method', async () => {
   assert.is((await ask('GET', `/other?${version}`)).status, 404);
   assert.is((await ask('DELETE', `/trust-bundle?${version}`)).status, 400);
   assert.is((await ask('GET', `${genid}/sign?${version}`)).status, 400);
@@ -275,13 +275,13 @@ test('says 404 for an unknown path and 400 for an unknown method', async () => {
   assert.is((await ask('GET', `/trust-bundle/%ZZ?${version}`)).status, 400);
 });
 
-test('says 422 for a body that is not what it should be', async () => {
+test('responds with 422 to a malformed body', async () => {
   for (const body of ['{', '[]', '{"algo":"HMACSHA256"}', '{"data":null}', '']) {
     assert.is((await ask('POST', `${genid}/sign?${version}`, body)).status, 422, body);
   }
 });
 
-test('looks at no member of a body but those that it asks for', async () => {
+test('reads only the members of a body that it uses', async () => {
   const sign = workloadRoutes(own, plainBackend).find(({ path }) => path.endsWith('/sign'));
   const members = { data: 'AAAA', algo: 'HMACSHA256' };
   const ownKeys = () => {

@@ -51,7 +51,7 @@ moby_runtime:
   uri: 'unix:///var/run/docker.sock'
 `;
 
-test('reads the file that users already have', async ({ dir }) => {
+test('reads existing configuration files', async ({ dir }) => {
   const config = await load(dir, known);
   assert.is(config.deviceCa, 'device-ca');
   assert.equal(config.trustedCas, [{ kind: 'id', id: 'trusted-ca' }]);
@@ -65,7 +65,7 @@ test('reads the file that users already have', async ({ dir }) => {
   assert.is(config.homedir, '/var/lib/iotedge/iotedged');
 });
 
-test('takes a missing file for an empty one', async ({ dir }) => {
+test('treats a missing file as empty', async ({ dir }) => {
   const config = await loadConfig({ dir, ...form });
   assert.is(config.agent, undefined);
   assert.is(config.hostname, hostname());
@@ -80,7 +80,7 @@ test('takes a missing file for an empty one', async ({ dir }) => {
   assert.is(config.serverNames.size, 0);
 });
 
-test('reads what modules may have of the host', async ({ dir }) => {
+test('reads the host resources that modules may use', async ({ dir }) => {
   const text = `hostname: 'edge.example.'
 allowed_binds: [/srv/a/, //srv//b, /srv/ab]
 allowed_volumes: [shared]
@@ -119,7 +119,7 @@ test('reads lists of trusted CAs, bare ids and files', async ({ dir }) => {
   ]);
 });
 
-test('reads the environment of the agent as texts', async ({ dir }) => {
+test('reads the environment of the agent as strings', async ({ dir }) => {
   const agent = 'agent: {config: {image: a}, env: {RuntimeLogLevel: debug, Count: 3, On: true}}';
   const config = await load(dir, agent);
   assert.equal(config.agent?.env, { RuntimeLogLevel: 'debug', Count: '3', On: 'true' });
@@ -130,7 +130,7 @@ test('reads a network with its addresses', async ({ dir }) => {
   assert.equal(config.network, { name: 'edge', ipv6: true, ipam: { Config: [] } });
 });
 
-test('says where something is wrong', async ({ dir }) => {
+test('reports the location of problems', async ({ dir }) => {
   assert.equal(await problemsOf(dir, 'hostnam: x'), ['1 hostnam']);
   assert.equal(await problemsOf(dir, 'agent:\n  config: {}'), ['2 agent.config']);
   assert.equal(await problemsOf(dir, 'agent:\n  type: podman\n  config: {image: a}'), [
@@ -168,7 +168,7 @@ test('refuses a private key from a file and a CA from a file', async ({ dir }) =
   ]);
 });
 
-test('says of a key of a token where to write it, and no secret of its', async ({ dir }) => {
+test('reports where to configure a key of a token, without its secrets', async ({ dir }) => {
   const uri = 'pkcs11:token=t;object=k?pin-value=hunter2';
   for (const setting of ['device_ca_pk', 'device_ca_cert', 'trusted_ca_certs']) {
     try {
@@ -188,7 +188,7 @@ test('refuses two sockets of one file name', async ({ dir }) => {
   assert.equal(await problemsOf(dir, text), ['1 connect.workload_uri']);
 });
 
-test('keeps the text of the file in the environment of the agent, in drop-ins too', async ({
+test('preserves the text of the file in the environment of the agent, in drop-ins too', async ({
   dir,
 }) => {
   const values = [
@@ -221,7 +221,7 @@ test('keeps the text of the file in the environment of the agent, in drop-ins to
   });
 });
 
-test('takes no variable without a value, and none that is a list or a map', async ({ dir }) => {
+test('refuses a variable without a value, and one that is a list or a map', async ({ dir }) => {
   const text = `agent:
   config: {image: 'a/b:1'}
   env:
@@ -242,7 +242,7 @@ test('takes no variable without a value, and none that is a list or a map', asyn
   assert.equal(await problemsOf(dir, named), ['4 agent.env.a=…']);
 });
 
-test('judges the agent as the runtime does', async ({ dir }) => {
+test('validates the agent like the runtime', async ({ dir }) => {
   const agent = (config: string): string => `agent:\n  config:\n    image: a/b:1\n    ${config}\n`;
   for (const config of [
     "createOptions: '{'",
@@ -282,7 +282,7 @@ test('warns of an agent that the configuration keeps from running', async ({ dir
   assert.equal(await read(`${text}allow_elevated: true\n`), []);
 });
 
-test('hands ranges of addresses to the engine in its own words', async ({ dir }) => {
+test('translates address ranges to the terms of the engine', async ({ dir }) => {
   const text = `network:
   name: edge
   ipv6: true
@@ -300,7 +300,7 @@ test('hands ranges of addresses to the engine in its own words', async ({ dir })
   });
 });
 
-test('refuses ranges that no engine takes, where they stand', async ({ dir }) => {
+test('refuses address ranges that no engine accepts, at their location', async ({ dir }) => {
   const range = (members: string, ipv6 = ''): string =>
     `network:\n  name: edge\n${ipv6}  ipam:\n    config:\n      - {${members}}\n`;
   for (const [members, setting] of [

@@ -47,11 +47,11 @@ test.after(async ({ directory }) => {
   await rm(directory, { recursive: true, force: true });
 });
 
-/** A directory of modules whose containers run, and what answers modules. */
+/** A registry of modules whose containers run, with the backend of the workload API. */
 function directoryIn(socketsPath: string) {
   const paths = { management: '/run/mgmt.sock', workload: '/run/workload.sock' };
-  const config = { connect: paths, serverNames: new Map() } as unknown as ModulesConfig; // all that is asked
-  const clients = {} as Clients; // nobody is asked
+  const config = { connect: paths, serverNames: new Map() } as unknown as ModulesConfig; // the members that are used
+  const clients = {} as Clients; // not called
   let backend: ModulesBackend | undefined;
   const modules = new ModuleRegistry({
     module: {
@@ -60,8 +60,8 @@ function directoryIn(socketsPath: string) {
       engineStatus: () => reached,
       socketsPath,
       shownDigest: (digest) => digest,
-      prepare: () => Promise.reject(new Error('not asked')),
-      foresee: () => Promise.reject(new Error('not asked')),
+      prepare: () => Promise.reject(new Error('not called')),
+      foresee: () => Promise.reject(new Error('not called')),
       save: () => Promise.resolve(),
       eraseIdentity: () => Promise.resolve(),
       operation: () => '',
@@ -94,7 +94,7 @@ function directoryIn(socketsPath: string) {
   return { modules, list: async () => String(await backend?.modules(callWithoutHold())) };
 }
 
-test('lets every module read what has just changed', async ({ directory }) => {
+test('lets every module read the latest changes', async ({ directory }) => {
   const { modules, list } = directoryIn(directory);
   const settings = { image: 'a', createOptions: {}, auth: undefined };
   const state = { goal: 'started' } as const;
@@ -106,7 +106,7 @@ test('lets every module read what has just changed', async ({ directory }) => {
       modules.show(module);
       assert.match(await list(), new RegExp(`"${name}".*"unknown"`));
       running.push(module.run());
-      await until(longMs, 'a look', () => module.status.instance !== undefined);
+      await until(longMs, 'an observation', () => module.status.instance !== undefined);
       assert.not.match(await list(), '"unknown"');
     }
     for (const module of modules.all()) {

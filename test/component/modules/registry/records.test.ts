@@ -1,4 +1,4 @@
-/** What of modules outlives the process, on a real disk. */
+/** Module records, which outlive the process, on a real disk. */
 
 import { chmod, chown, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -66,18 +66,18 @@ async function reopened(directory: string): Promise<Records> {
 async function changed(directory: string, records: Records, changes: object): Promise<Records> {
   await records.write(record);
   const file = await fileIn(directory);
-  const value = JSON.parse(await readFile(file, 'utf8')) as object; // an object, as written
+  const value = JSON.parse(await readFile(file, 'utf8')) as object; // an object, as it was written
   await writeFile(file, JSON.stringify({ ...value, ...changes }));
   return await reopened(directory);
 }
 
-test('are read as they were written, and no more when they are deleted', async ({
+test('are read as they were written, and not found once deleted', async ({
   directory,
   records,
 }) => {
   await records.write(record);
   const file = await fileIn(directory);
-  assert.is((await stat(file)).mode & 0o077, 0, 'a password is for no other user');
+  assert.is((await stat(file)).mode & 0o077, 0, 'passwords are private to the user');
   const { modules } = await reopened(directory);
   assert.equal(modules.values(), [record]);
   assert.equal(modules.ids(), ['sensor']);
@@ -89,7 +89,7 @@ test('are read as they were written, and no more when they are deleted', async (
   assert.equal([records.modules.ids(), (await reopened(directory)).modules.ids()], [[], []]);
 });
 
-test('are damaged where they are not of this module, and are neither replaced nor removed', async ({
+test('count as damaged if they belong to another module, and are neither replaced nor removed', async ({
   directory,
   records,
 }) => {
@@ -116,14 +116,17 @@ test('are damaged where they are not of this module, and are neither replaced no
   }
 });
 
-test('say that a module is elevated only where they say so', async ({ directory, records }) => {
+test('mark a module as elevated only if they contain so explicitly', async ({
+  directory,
+  records,
+}) => {
   for (const elevated of [undefined, 'true', 1, false]) {
     const { modules } = await changed(directory, records, { elevated });
     assert.is(modules.get(name)?.elevated, false, String(elevated));
   }
 });
 
-test('keep one key for what everybody may see, and refuse one that is none', async ({
+test('persist one key for public digests, and refuse a malformed one', async ({
   directory,
   records,
 }) => {
@@ -136,7 +139,7 @@ test('keep one key for what everybody may see, and refuse one that is none', asy
   assert.match(String(await records.digestKey().catch(String)), /does not hold 32 bytes/);
 });
 
-test('hold of the agent its desired state alone', () => {
+test('hold only the desired state of the agent', () => {
   const source = { name, settings: parseSettings({ image: 'a' }), env: { A: 'b' }, elevated: true };
   const agent = { name, type: 'docker' as const, config: {}, env: {} };
   const state = { goal: 'stopped' } as const;
@@ -146,7 +149,7 @@ test('hold of the agent its desired state alone', () => {
   assert.equal(recordOf(source, state, other), { ...source, state });
 });
 
-test('say which modules there are beside the agent, and whose directories are left over', async ({
+test('list the modules beside the agent, and whose directories are left over', async ({
   directory,
   records,
 }) => {
@@ -183,7 +186,7 @@ test('say which modules there are beside the agent, and whose directories are le
   );
 });
 
-test('are read again for an agent that is configured later, where they were unusable', async ({
+test('are read again for an agent that is configured later, if they were unusable', async ({
   directory,
   records,
 }) => {
@@ -200,7 +203,7 @@ test('are read again for an agent that is configured later, where they were unus
   assert.is(read?.state.goal, 'stopped');
 });
 
-test('leave every directory alone where they cannot all be read', async ({
+test('leave every directory alone if one of them cannot be read', async ({
   directory,
   records,
 }) => {
@@ -216,7 +219,7 @@ test('leave every directory alone where they cannot all be read', async ({
   assert.is(problems.texts.length, 1);
 });
 
-test('leave every directory alone where theirs cannot be listed', async ({ directory }) => {
+test('leave every directory alone if their own cannot be listed', async ({ directory }) => {
   const socketsPath = join(directory, 'mnt');
   await createSocketDirectory(socketsPath, 'sensor');
   const closed = join(directory, 'modules');

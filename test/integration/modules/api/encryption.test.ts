@@ -1,4 +1,4 @@
-/** What modules encrypt, with all services. */
+/** Encryption by modules, with all services. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -10,7 +10,7 @@ interface Context {
   device: ModulesRig;
 }
 
-const test = suite<Context>('encryption for modules');
+const test = suite<Context>('encryption by modules');
 const { image } = ModulesRig;
 const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
 
@@ -56,7 +56,7 @@ const vectors: Readonly<Record<string, string>> = {
 };
 
 for (const [name, initializationVector] of Object.entries(vectors)) {
-  test(`decrypts with the vector that it encrypted with: ${name}`, async ({ device }) => {
+  test(`decrypts with the vector of the encryption: ${name}`, async ({ device }) => {
     for (const plaintext of ['', base64(1), base64(70_000)]) {
       const sealed = await ask(device, 'sensor', 'encrypt', { plaintext, initializationVector });
       assert.is(sealed.status, 200);
@@ -68,7 +68,7 @@ for (const [name, initializationVector] of Object.entries(vectors)) {
   });
 }
 
-test('refuses another vector, another module and what was changed', async ({ device }) => {
+test('refuses another vector, another module and a modified ciphertext', async ({ device }) => {
   const plaintext = base64(100);
   const initializationVector = base64(16);
   const sealed = await ask(device, 'sensor', 'encrypt', { plaintext, initializationVector });
@@ -92,7 +92,9 @@ test('refuses another vector, another module and what was changed', async ({ dev
   }
 });
 
-test('decrypts the longest that it encrypts, and says 413 for more', async ({ device }) => {
+test('decrypts the longest ciphertext that it creates, and responds with 413 to a longer one', async ({
+  device,
+}) => {
   const initializationVector = base64(16);
   const plaintext = base64(1 << 20);
   const sealed = await ask(device, 'sensor', 'encrypt', { plaintext, initializationVector });

@@ -1,4 +1,4 @@
-/** Callers and modules that ask as often as they can. */
+/** Callers and modules that send as many requests as they can. */
 import { chmod } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
@@ -15,18 +15,18 @@ interface Context {
   proxy: CountingProxy;
 }
 
-const test = suite<Context>('floods of requests');
+const test = suite<Context>('request floods');
 const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
 const agent = { config: { image: ModulesRig.image, createOptions } };
 
 /** The status of a request on a module's socket. */
 function ask(socketPath: string, path: string, connections: Agent): Promise<number> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path, agent: connections, timeout: 30_000 }, (answer) => {
-      answer.resume();
-      answer.on('end', () => resolve(answer.statusCode ?? 0));
+    const call = request({ socketPath, path, agent: connections, timeout: 30_000 }, (response) => {
+      response.resume();
+      response.on('end', () => resolve(response.statusCode ?? 0));
     });
-    call.on('timeout', () => call.destroy(new Error('no answer')));
+    call.on('timeout', () => call.destroy(new Error('no response')));
     call.on('error', reject);
     call.end();
   });
@@ -67,10 +67,7 @@ test('counts the refused requests of a module in the journal', async ({ device }
   await until(30_000, 'the count', async () => (await counted()) === 600);
 });
 
-test('asks the engine once for all who want to know what the machine is', async ({
-  device,
-  proxy,
-}) => {
+test('queries the engine once for all callers of GetSystemInfo', async ({ device, proxy }) => {
   const uid = rigUsers.alice;
   await using bus = await connectAs(device.rig.address, { uid, gid: uid });
   const before = proxy.count('/info');
@@ -83,10 +80,10 @@ test('asks the engine once for all who want to know what the machine is', async 
       signature: 'a{sv}',
       body: [{}],
     });
-  const answers = await Promise.all(Array.from({ length: 48 }, one));
-  assert.is(answers.length, 48);
-  const asked = proxy.count('/info') - before;
-  assert.ok(asked >= 1 && asked < 8, `${asked} times`);
+  const replies = await Promise.all(Array.from({ length: 48 }, one));
+  assert.is(replies.length, 48);
+  const requests = proxy.count('/info') - before;
+  assert.ok(requests >= 1 && requests < 8, `${requests} times`);
 });
 
 test.run();

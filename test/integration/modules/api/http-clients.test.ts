@@ -1,4 +1,4 @@
-/** The workload API with the clients that modules are written with, or byte for byte what they send. */
+/** The workload API with the HTTP clients that modules use, or the exact bytes that they send. */
 import { Agent, request } from 'node:http';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -41,7 +41,7 @@ test('curl signs, with a length, in chunks, and after 100 Continue', async ({ ap
   }
 });
 
-test('curl reads why its megabyte is refused', async ({ api }) => {
+test('curl reads the reason that its megabyte is refused', async ({ api }) => {
   const upload = ['-X', 'POST', '--data-binary', '@-'];
   for (let left = 10; left > 0; left--) {
     for (const expect of ['Expect:', 'Expect: 100-continue']) {
@@ -51,7 +51,7 @@ test('curl reads why its megabyte is refused', async ({ api }) => {
   }
 });
 
-test('curl goes on with its connection after a failure', async ({ api }) => {
+test('curl reuses its connection after a failure', async ({ api }) => {
   const { connects } = await curl(
     api,
     `/trust-bundle?${version}`,
@@ -91,7 +91,7 @@ test('http.client of Python signs and reads failures on one connection', async (
   assert.equal(JSON.parse(output.toString()), Array.from({ length: 20 }, () => each).flat());
 });
 
-test("Node's agent keeps its connections, also after failures", async ({ api }) => {
+test("Node's agent reuses its connections, also after failures", async ({ api }) => {
   const agent = new Agent({ keepAlive: true, maxSockets: 4 });
   const sockets = new Set<unknown>();
   const ask = (path: string, text: string): Promise<void> =>
@@ -112,7 +112,7 @@ test("Node's agent keeps its connections, also after failures", async ({ api }) 
   assert.is(sockets.size, 4);
 });
 
-/** The first line as Java's SDK splits it, and whether the connection was ended for it to see the end. */
+/** The status line as Java's SDK splits it, and the body, which it reads until the connection is closed. */
 async function asJava(api: WorkloadApi, target: string, text: string) {
   using client = new RawClient(api.socketPath);
   client.send(`POST ${target} HTTP/1.1\r\nConnection: close\r\nHost: workload.sock:80\r\n`);
@@ -120,12 +120,12 @@ async function asJava(api: WorkloadApi, target: string, text: string) {
   client.send(`Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`);
   await client.untilEnd();
   assert.is(client.errorCode, undefined);
-  const { statusLine, headers, body: answer } = await client.response();
+  const { statusLine, headers, body: reply } = await client.response();
   assert.is(headers.get('connection'), 'close');
-  return { parts: statusLine.split(' '), answer };
+  return { parts: statusLine.split(' '), reply };
 }
 
-test('a client that closes after each request reads to the end, three parts in the first line', async ({
+test('a client that closes after each request reads to the end, with three parts in the status line', async ({
   api,
 }) => {
   const statuses = [
@@ -137,13 +137,13 @@ test('a client that closes after each request reads to the end, three parts in t
     [`${genid}/certificate/server?${version}`, '{"commonName":"many"}', '503', 'Unavailable'],
   ] as const;
   for (const [target, text, status, reason] of statuses) {
-    const { parts, answer } = await asJava(api, target, text);
+    const { parts, reply } = await asJava(api, target, text);
     assert.equal(parts, ['HTTP/1.1', status, reason]);
-    assert.ok(JSON.parse(answer));
+    assert.ok(JSON.parse(reply));
   }
 });
 
-test('a client of Go sends its head and each chunk by itself', async ({ api }) => {
+test('a client of Go sends its head and each chunk separately', async ({ api }) => {
   using client = new RawClient(api.socketPath);
   const head = `POST ${sign} HTTP/1.1\r\nHost: iotedge\r\nUser-Agent: Go-http-client/1.1\r\nTransfer-Encoding: chunked\r\nAccept-Encoding: gzip\r\n\r\n`;
   for (let left = 3; left > 0; left--) {

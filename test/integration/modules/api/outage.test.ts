@@ -1,4 +1,4 @@
-/** The services behind a module's requests are away for a while. */
+/** The services behind a module's requests are temporarily unavailable. */
 import { spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ interface Context {
 const test = suite<Context>('outage of the services behind the workload API');
 const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
 const agent = { config: { image: ModulesRig.image, createOptions } };
-/** A run that takes longer says how long a real outage is. */
+/** A longer run can set the length of a real outage. */
 const outageMs = Number(process.env['IOTEDGE_TEST_OUTAGE_S'] ?? 4) * 1000;
 const renewingClient = fileURLToPath(
   new URL('../../../../../test/support/workload/renewing-client.mjs', import.meta.url),
@@ -44,7 +44,7 @@ function pathOf(device: ModulesRig, verb: string): string {
   return `/modules/%24edgeAgent/genid/${encodeURIComponent(generation)}/${verb}?${version}`;
 }
 
-/** Ends a service, which then cannot be started until it is repaired. */
+/** Stops a service, which cannot be started until it is repaired. */
 async function breakService({ rig }: ModulesRig, service: ServiceName) {
   const launcher = await readFile(rig.launcher(service), 'utf8');
   await writeFile(rig.launcher(service), 'exit 78\n');
@@ -58,9 +58,7 @@ const bodies: Readonly<Record<string, object>> = {
   'certificate/server': { commonName: 'edgeAgent' },
 };
 
-test('lets a client that signs once for each token live through an outage of Keys', async ({
-  device,
-}) => {
+test('lets a client that signs once per token survive an outage of Keys', async ({ device }) => {
   const args = [renewingClient, socketOf(device), pathOf(device, 'sign'), '1000'];
   const client = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let printed = '';
@@ -72,7 +70,7 @@ test('lets a client that signs once for each token live through an outage of Key
   const { repair } = await breakService(device, 'keys');
   const before = renewals();
   await sleep(outageMs);
-  assert.ok(renewals() <= before + 1, 'Keys was there');
+  assert.ok(renewals() <= before + 1, 'Keys was available');
   await repair();
   await until(40_000, 'renewals after the outage', () => renewals() > before + 3);
   assert.is(client.exitCode, null);
@@ -86,34 +84,34 @@ test('holds requests while Identity or Certificates cannot be started', async ({
     ['identity', 'sign'],
   ];
   for (const [service, verb] of cases) {
-    // what it knows of identities is gone, and has to be asked for
+    // its cache of identities is lost, and they have to be fetched again
     await device.rig.stop('modules');
     await device.agentRuns();
     if (service === 'identity') await device.rig.stop('modules');
     const { repair } = await breakService(device, service);
     if (service === 'identity') await device.call('Describe', ['a{sv}', '0'], 'operator');
-    const asked = askOn(socketOf(device), 'POST', pathOf(device, verb), bodies[verb]);
-    const early = await Promise.race([asked, sleep(1_500, undefined)]);
-    assert.is(early, undefined, `${verb} was answered without ${service}`);
+    const response = askOn(socketOf(device), 'POST', pathOf(device, verb), bodies[verb]);
+    const early = await Promise.race([response, sleep(1_500, undefined)]);
+    assert.is(early, undefined, `${verb} was served without ${service}`);
     await repair();
-    const { status } = await deadline(30_000, asked, `the answer to ${verb}`);
+    const { status } = await deadline(30_000, response, `the response to ${verb}`);
     assert.ok(status === 200 || status === 201, `${verb}: ${status}`);
   }
 });
 
-test('holds all that ask at once, and answers others meanwhile', async ({ device }) => {
+test('holds all concurrent requests, and serves others meanwhile', async ({ device }) => {
   const { repair } = await breakService(device, 'keys');
   const [socket, path] = [socketOf(device), pathOf(device, 'sign')];
-  const asked = Array.from({ length: 60 }, () => askOn(socket, 'POST', path, bodies['sign']));
+  const held = Array.from({ length: 60 }, () => askOn(socket, 'POST', path, bodies['sign']));
   await sleep(1_500);
   const list = await deadline(5_000, askOn(socket, 'GET', `/modules?${version}`), 'the list');
   assert.is(list.status, 200);
   await repair();
-  const answers = await Promise.all(asked);
-  assert.is(answers.filter(({ status }) => status === 200).length, asked.length);
+  const responses = await Promise.all(held);
+  assert.is(responses.filter(({ status }) => status === 200).length, held.length);
 });
 
-test('says 503 after half a minute, what is away and one word; the journal calls it an outage', async ({
+test('responds with 503 after half a minute, naming what is unavailable; the journal calls it an outage', async ({
   device,
 }) => {
   const { repair } = await breakService(device, 'keys');
@@ -133,10 +131,10 @@ test('says 503 after half a minute, what is away and one word; the journal calls
   assert.match(log, /workload request failed .*status=503/);
 });
 
-test('answers at once what no waiting mends', async ({ device }) => {
+test('responds at once to requests that cannot succeed later', async ({ device }) => {
   const statusOf = async (verb: string, body: object) => {
-    const asked = askOn(socketOf(device), 'POST', pathOf(device, verb), body);
-    return (await deadline(20_000, asked, `the answer to ${verb}`)).status;
+    const response = askOn(socketOf(device), 'POST', pathOf(device, verb), body);
+    return (await deadline(20_000, response, `the response to ${verb}`)).status;
   };
   assert.is(await statusOf('certificate/server', { commonName: 'other' }), 403);
   const damaged = { ciphertext: 'AAAA', initializationVector: 'AAAA' };

@@ -1,4 +1,4 @@
-/** One request through the journals of all four services. */
+/** Traces of one request in the journals of all four services. */
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -11,11 +11,11 @@ import { ModulesRig } from '../../../support/engine/modules-rig.ts';
 import { runnable } from '../../../support/not-runnable.ts';
 import { type ServiceName, services } from '../../../support/rig/rig-services.ts';
 
-const test = suite('a request through all services');
+const test = suite('request ids across services');
 const engineTest = runnable('container-engine', test);
 const names: readonly ServiceName[] = ['keys', 'certificates', 'identity', 'modules'];
 
-/** Waits until each service has logged that it was called for the request with these members. */
+/** Waits until each service has logged a call of this member for the request. */
 async function untilLogged(
   { rig }: ModulesRig,
   requestId: string,
@@ -24,18 +24,18 @@ async function untilLogged(
   for (const name of names) {
     const member = calls[name];
     if (member === undefined) continue;
-    const isIt = (line: string): boolean =>
+    const isCall = (line: string): boolean =>
       line.includes('call received') &&
       line.includes(` member=${member} `) &&
       line.split(' ').includes(`requestId=${requestId}`);
     await until(10_000, `${member} of ${requestId} in the journal of ${name}`, async () =>
-      (await rig.log(name)).split('\n').some(isIt),
+      (await rig.log(name)).split('\n').some(isCall),
     );
   }
 }
 
-/** As `systemctl service-log-level` does. */
-async function writeEverything({ rig }: ModulesRig): Promise<void> {
+/** Sets the debug level like `systemctl service-log-level`. */
+async function logEverything({ rig }: ModulesRig): Promise<void> {
   for (const name of names) {
     const to = [services[name].busName, logControlPath, logControlInterface.name];
     const { code, stderr } = await rig.busctl(['set-property', ...to, 'LogLevel', 's', 'debug']);
@@ -50,8 +50,8 @@ engineTest('has one id in the journals of all four', async () => {
   const patient = { timeoutMs: 120_000 };
   const identity = client(bus, identityService, identityInterface);
   await identity.Provision({}, patient);
-  await rig.stop('identity'); // with the connections that it keeps
-  await writeEverything(device);
+  await rig.stop('identity'); // with its open connections
+  await logEverything(device);
 
   await identity.Reprovision({}, { ...patient, requestId: 'walk-provision' });
   await untilLogged(device, 'walk-provision', {
@@ -79,7 +79,7 @@ engineTest('has one id in the journals of all four', async () => {
 engineTest('has an id of its own for each request of a module', async () => {
   await using device = await ModulesRig.start({});
   const { rig } = device;
-  await writeEverything(device);
+  await logEverything(device);
   await using bus = await rig.connect();
   const config_json = JSON.stringify({ image: ModulesRig.image });
   const modules = client(bus, modulesService, modulesInterface);

@@ -1,4 +1,4 @@
-/** The names in certificates that modules get, with all services. */
+/** The names in server certificates of modules, with all services. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -14,7 +14,7 @@ const test = suite<Context>('server certificates');
 const { image } = ModulesRig;
 const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
 const agent = { config: { image, createOptions } };
-/** A name that a cloud gives a machine: longer than a common name may be. */
+/** A machine name from a cloud: longer than a common name may be. */
 const hostname = 'iotedge-devtest.4d4p0pcxyg0unojsbvyrqks2zd.bx.internal.cloudapp.example.net';
 const settings = {
   agent,
@@ -88,14 +88,16 @@ for (const [module, name, cn, san] of given) {
   });
 }
 
-test('certify a module by the host name that the engine gave its container', async ({ device }) => {
+test('certify a module by the host name that the engine generated for its container', async ({
+  device,
+}) => {
   const inspect = ['inspect', '--format', '{{.Config.Hostname}}', 'sensor'];
   const own = (await device.machine.docker(...inspect)).trim();
   assert.is((await ask(device, 'sensor', own)).status, 201);
   assert.is((await ask(device, 'filter', own)).status, 403);
 });
 
-test('are for keys of the kind that the configuration says', async ({ device }) => {
+test('are for keys of the configured kind', async ({ device }) => {
   const keyOf = async () => {
     const { json } = await ask(device, 'sensor', 'sensor');
     const { bytes } = json['privateKey'] as { readonly bytes: string }; // read as a key right here
@@ -109,7 +111,7 @@ test('are for keys of the kind that the configuration says', async ({ device }) 
   assert.is((await keyOf())?.namedCurve, 'prime256v1');
 });
 
-test('are refused for names of others, and say where a name is given', async ({ device }) => {
+test('are refused for names of others, with the place to configure a name', async ({ device }) => {
   const refused = [
     ['sensor', 'edgeHub'],
     ['sensor', '$edgeHub'],

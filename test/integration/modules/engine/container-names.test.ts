@@ -50,7 +50,7 @@ test.after.each(async ({ machine }) => {
 });
 
 for (const kind of ['stop', 'remove'] as const) {
-  test(`does not ${kind} what has taken the name of the container that was looked at`, async ({
+  test(`does not ${kind} another container that took the name of the inspected one`, async ({
     engine,
     machine,
   }) => {
@@ -65,7 +65,7 @@ for (const kind of ['stop', 'remove'] as const) {
   });
 }
 
-test('takes no beginning of an id for a name', async ({ engine }) => {
+test('does not accept the prefix of an id as a name', async ({ engine }) => {
   await engine.create(name, body, soon());
   const container = await engine.inspect(name, soon());
   const beginning = container?.id.slice(0, 6) ?? '';

@@ -1,4 +1,4 @@
-/** What becomes of the engine's connections is never more than a failure of what was asked on them. */
+/** A broken connection to the engine never causes more than the failure of its request. */
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -22,7 +22,7 @@ const name = 'subject';
 
 type Ask = (engine: DockerEngine, signal: AbortSignal) => Promise<unknown>;
 
-/** What has an answer with a body. */
+/** Requests whose response has a body. */
 const reading: Readonly<Record<string, Ask>> = {
   version: (engine, signal) => engine.version(signal),
   system: (engine, signal) => engine.system(signal),
@@ -34,14 +34,14 @@ const reading: Readonly<Record<string, Ask>> = {
   logs: (engine, signal) => engine.logs(name, { maxBytes: 1 << 20 }, signal),
   'logs of none': (engine, signal) => engine.logs('absent', { maxBytes: 1 << 20 }, signal),
 };
-/** What is answered by a header alone. */
+/** Requests whose response is only a header. */
 const acting: Readonly<Record<string, Ask>> = {
   start: (engine, signal) => engine.start(name, signal),
   stop: (engine, signal) => engine.stop(name, 0, signal),
   remove: (engine, signal) => engine.remove('absent', signal),
 };
 
-/** A request never lasts longer than it is waited for. */
+/** The outcome of a request, which never lasts longer than its deadline. */
 const outcomeOf = (promise: Promise<unknown>): Promise<string> =>
   failureOf(deadline(20_000, promise, 'an end'));
 
@@ -74,7 +74,7 @@ for (const stage of stages) {
   const withBody = stage === 'the header' || stage === 'some of the body';
   const asks = Object.entries(withBody ? reading : { ...reading, ...acting });
 
-  test(`cut after ${stage} of an answer is Unavailable, whatever was asked`, async (context) => {
+  test(`cut after ${stage} of a response is Unavailable, for every request`, async (context) => {
     context.peer.stage = stage;
     for (const [what, ask] of asks) {
       const signal = AbortSignal.timeout(60_000);
@@ -82,7 +82,7 @@ for (const stage of stages) {
     }
   });
 
-  test(`silent after ${stage} of an answer ends with the signal, and cut later harms nobody`, async ({
+  test(`silent after ${stage} of a response ends with the signal, and a later cut is harmless`, async ({
     engine,
     peer,
   }) => {
@@ -90,9 +90,9 @@ for (const stage of stages) {
     peer.cuts = false;
     for (const [what, ask] of asks) {
       const stop = new AbortController();
-      const asking = outcomeOf(ask(engine, stop.signal));
+      const outcome = outcomeOf(ask(engine, stop.signal));
       setTimeout(() => stop.abort(), 50);
-      assert.is(await asking, 'Cancelled', what);
+      assert.is(await outcome, 'Cancelled', what);
     }
     peer.cutAll();
   });
@@ -109,7 +109,7 @@ for (const stage of stages) {
   });
 }
 
-/** Makes something happen that events tell of. */
+/** Causes events of the engine. */
 async function createSoon(engine: DockerEngine): Promise<void> {
   for (let left = 10; left > 0; left--) {
     const body = { Image: image, Labels: { [ownerLabel]: owner } };
@@ -117,17 +117,14 @@ async function createSoon(engine: DockerEngine): Promise<void> {
   }
 }
 
-test('cut before a request that was cancelled at once is answered harms nobody', async ({
-  engine,
-  peer,
-}) => {
+test('cut before the response to a cancelled request is harmless', async ({ engine, peer }) => {
   peer.stage = 'nothing';
   peer.cuts = false;
   for (const [what, ask] of Object.entries({ ...reading, ...acting })) {
     const stop = new AbortController();
-    const asking = outcomeOf(ask(engine, stop.signal));
+    const outcome = outcomeOf(ask(engine, stop.signal));
     stop.abort();
-    assert.is(await asking, 'Cancelled', what);
+    assert.is(await outcome, 'Cancelled', what);
   }
   await new Promise((resolve) => setTimeout(resolve, 100));
   peer.cutAll();
@@ -135,7 +132,7 @@ test('cut before a request that was cancelled at once is answered harms nobody',
   assert.is(await outcomeOf(engine.version(AbortSignal.timeout(10_000))), 'no failure');
 });
 
-test('cut while nobody reads the events harms nobody', async ({ engine, peer }) => {
+test('cut while the events are not read is harmless', async ({ engine, peer }) => {
   const stop = new AbortController();
   const cut = await engine.listen(AbortSignal.timeout(60_000));
   const cancelled = await engine.listen(stop.signal);

@@ -45,32 +45,29 @@ test.after(async (context) => {
   await context.machine[Symbol.asyncDispose]();
 });
 
-test('tells its name and version', async ({ engine }) => {
+test('returns its name and version', async ({ engine }) => {
   const { name, version } = await engine.version(soon());
   assert.ok(name.length > 0);
   assert.match(version, /^[0-9]+\./);
 });
 
-test('tells what the machine is', async ({ engine }) => {
+test('describes the machine', async ({ engine }) => {
   const system = await engine.system(soon());
   assert.is(system.osType, 'linux');
   assert.ok(system.cpus > 0);
   assert.ok(system.totalMemoryBytes > 1 << 20);
 });
 
-test('finds an image, and says when there is none', async ({ engine }) => {
+test('finds an image, and returns undefined if there is none', async ({ engine }) => {
   assert.match((await engine.findImage(image, soon()))?.id ?? '', /^sha256:/);
   assert.is(await engine.findImage('localhost/absent', soon()), undefined);
 });
 
-test('says Unavailable when a registry cannot be reached', async ({ engine }) => {
+test('throws Unavailable when a registry cannot be reached', async ({ engine }) => {
   assert.is(await failureOf(engine.pull('127.0.0.1:9/absent:1', {}, soon())), 'Unavailable');
 });
 
-test('makes a network with the ranges of addresses that modules.yaml gives it', async ({
-  engine,
-  machine,
-}) => {
+test('creates a network with the address ranges of modules.yaml', async ({ engine, machine }) => {
   const config = [
     { subnet: '172.29.0.0/16', gateway: '172.29.0.1', ip_range: '172.29.10.0/24' },
     { subnet: 'fd00:29::/64', gateway: 'fd00:29::1' },
@@ -90,10 +87,10 @@ test('makes a network with the ranges of addresses that modules.yaml gives it', 
   ]);
 });
 
-test('makes a network once, also when several ask for it at once', async ({ engine, machine }) => {
-  const ask = () => engine.ensureNetwork({ name: 'azure-iot-edge' }, soon());
-  await Promise.all([ask(), ask(), ask()]);
-  await ask();
+test('creates a network once, also for concurrent requests', async ({ engine, machine }) => {
+  const ensure = () => engine.ensureNetwork({ name: 'azure-iot-edge' }, soon());
+  await Promise.all([ensure(), ensure(), ensure()]);
+  await ensure();
   const names = await machine.docker('network', 'ls', '--format', '{{.Name}}');
   assert.is(names.split('\n').filter((name) => name === 'azure-iot-edge').length, 1);
 });
@@ -117,27 +114,27 @@ test('creates, starts, stops and removes a container', async ({ engine }) => {
   assert.is(await engine.inspect(name, soon()), undefined);
 });
 
-test('says AlreadyExists for a name that is taken', async ({ engine }) => {
+test('throws AlreadyExists for a name that is taken', async ({ engine }) => {
   await engine.create('taken', shell('true'), soon());
   assert.is(await failureOf(engine.create('taken', shell('true'), soon())), 'AlreadyExists');
 });
 
-test('says NotFound for an image that it does not have', async ({ engine }) => {
+test('throws NotFound for an image that it does not have', async ({ engine }) => {
   const body = { Image: 'localhost/absent:1', Labels: labels };
   assert.is(await failureOf(engine.create('imageless', body, soon())), 'NotFound');
 });
 
-test('says InvalidArgs for a request that the engine refuses', async ({ engine }) => {
+test('throws InvalidArgs for a request that the engine refuses', async ({ engine }) => {
   const body = { Image: image, HostConfig: { Memory: 1 } };
   assert.is(await failureOf(engine.create('refused', body, soon())), 'InvalidArgs');
 });
 
-test('knows a container of somebody else', async ({ engine, machine }) => {
+test('recognizes a foreign container', async ({ engine, machine }) => {
   await machine.docker('create', '--name', 'foreign', image);
   assert.is((await engine.inspect('foreign', soon()))?.ours, false);
 });
 
-test('answers the log without frames', async ({ engine }) => {
+test('returns the log without frames', async ({ engine }) => {
   await engine.create(
     'chatty',
     shell('echo one; echo two >&2; echo three; printf "\\377\\n"'),
@@ -151,7 +148,7 @@ test('answers the log without frames', async ({ engine }) => {
     ['', 'one', 'three', 'two', '\ufffd'].toSorted(),
   );
   const tail = await engine.logs('chatty', { tail: 1, maxBytes: 1 << 20 }, soon());
-  // the engine reads the two streams one by one, so which line came last is open
+  // the engine reads the two streams one by one, so the order of their lines is open
   assert.match(tail.toString(), /^[^\n]+\n$/);
   assert.ok(all.toString().includes(tail.toString()));
   const stamped = await engine.logs('chatty', { timestamps: true, maxBytes: 1 << 20 }, soon());
@@ -160,7 +157,7 @@ test('answers the log without frames', async ({ engine }) => {
   assert.is(none.length, 0);
 });
 
-test('answers the newest whole lines of a log that is too long', async ({ engine }) => {
+test('returns the newest whole lines of a log that is too long', async ({ engine }) => {
   await engine.create(
     'long',
     shell('i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done'),
@@ -174,7 +171,7 @@ test('answers the newest whole lines of a log that is too long', async ({ engine
   assert.match(log, /line 1999\n$/);
 });
 
-test('answers the log of a container with a terminal', async ({ engine }) => {
+test('returns the log of a container with a terminal', async ({ engine }) => {
   await engine.create('terminal', { ...shell('echo \'{"a":1}\''), Tty: true }, soon());
   await engine.start('terminal', soon());
   await untilState(engine, 'terminal', 'exited');
@@ -182,11 +179,11 @@ test('answers the log of a container with a terminal', async ({ engine }) => {
   assert.is(log.toString().trim(), '{"a":1}');
 });
 
-test('says NotFound for the log of a container that is not there', async ({ engine }) => {
+test('throws NotFound for the log of a missing container', async ({ engine }) => {
   assert.is(await failureOf(engine.logs('absent', { maxBytes: 10 }, soon())), 'NotFound');
 });
 
-test('tells what happens to a container', async ({ engine }) => {
+test('emits the events of a container', async ({ engine }) => {
   const stop = new AbortController();
   const events = await engine.listen(AbortSignal.any([stop.signal, soon()]));
   await engine.create('watched', shell('true'), soon());
@@ -194,20 +191,20 @@ test('tells what happens to a container', async ({ engine }) => {
   stop.abort();
 });
 
-test('says Cancelled when the signal does', async ({ engine }) => {
+test('throws Cancelled when the signal is aborted', async ({ engine }) => {
   const stop = new AbortController();
   const asking = failureOf(engine.version(stop.signal));
   stop.abort();
   assert.is(await asking, 'Cancelled');
 });
 
-test('says Unavailable where there is no engine', async () => {
+test('throws Unavailable without an engine', async () => {
   const absent = new DockerEngine('/nonexistent/docker.sock');
   assert.is(await failureOf(absent.version(soon())), 'Unavailable');
   assert.is(await failureOf(absent.inspect('any', soon())), 'Unavailable');
 });
 
-test('ends its events with Unavailable when the engine goes, and works when it is back', async (context) => {
+test('ends its events with Unavailable when the engine stops, and works when it is back', async (context) => {
   const { engine, machine } = context;
   const events = await engine.listen(soon());
   const listening = failureOf(

@@ -23,7 +23,9 @@ test.after(async ({ device }) => {
   await device[Symbol.asyncDispose]();
 });
 
-test('says that there is no engine, and starts the agent once there is one', async ({ device }) => {
+test('reports that the engine is unavailable, and starts the agent once it is available', async ({
+  device,
+}) => {
   await device.machine.stopDaemon();
   assert.is((await device.call('GetSystemInfo', ['a{sv}', '0'], 'alice')).code, 0);
   const absent = await device.untilManager(({ Health }) => Health === 'degraded');
@@ -42,7 +44,7 @@ test('says that there is no engine, and starts the agent once there is one', asy
 });
 
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-  test(`goes on with the same modules when the engine ended by ${signal} and is back`, async ({
+  test(`continues with the same modules when the engine ended by ${signal} and is back`, async ({
     device,
   }) => {
     await device.agentRuns();

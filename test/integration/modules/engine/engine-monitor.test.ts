@@ -14,7 +14,7 @@ import { silentLog } from '../../../support/log.ts';
 
 const test = suite('engine monitor');
 
-/** Follows an engine that ends each stream of events at once, until it was reached so often. */
+/** Monitors an engine that ends each stream of events at once, until it was reached the given number of times. */
 async function statusesOf(times: number, now: () => Date): Promise<readonly EngineStatus[]> {
   const directory = await mkdtemp(join(tmpdir(), 'iotedge-monitor-'));
   const socketPath = join(directory, 'docker.sock');
@@ -43,7 +43,7 @@ async function statusesOf(times: number, now: () => Date): Promise<readonly Engi
   return reached;
 }
 
-test('does not take an engine for back that is gone again at once', async () => {
+test('does not consider an engine steady that disconnects again at once', async () => {
   const reached = await statusesOf(2, () => new Date(0));
   assert.equal(
     reached.map(({ steady }) => steady),
@@ -51,7 +51,7 @@ test('does not take an engine for back that is gone again at once', async () => 
   );
 });
 
-test('takes an engine for back that stayed for a minute before', async () => {
+test('considers an engine steady that was connected for a minute before', async () => {
   let minutes = 0;
   const reached = await statusesOf(2, () => new Date(minutes++ * 60_000));
   assert.equal(

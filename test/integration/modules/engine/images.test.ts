@@ -1,4 +1,4 @@
-/** Which image a module is made from: pull policies and digests, beside a real engine and a real registry. */
+/** The image of a module by pull policy and digest, with a real engine and a real registry. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../../../support/deadline.ts';
@@ -12,7 +12,7 @@ interface Context {
   reference: string;
 }
 
-const test = suite<Context>('images of modules');
+const test = suite<Context>('module images');
 const { image } = ModulesRig;
 const named: RawCall = { signature: 'sa{sv}', body: ['sensor', {}] };
 
@@ -22,7 +22,7 @@ function creation(config: object): RawCall {
   return { signature: 'sssa{ss}a{sv}', body };
 }
 
-/** Another image than any before: only what it says about itself differs. */
+/** Creates an image that differs from all others only in its label. */
 async function anotherImage(device: ModulesRig, mark: string): Promise<string> {
   const container = await device.machine.docker('create', image);
   await device.machine.docker('commit', '--change', `LABEL mark=${mark}`, container, 'other:1');
@@ -30,7 +30,7 @@ async function anotherImage(device: ModulesRig, mark: string): Promise<string> {
   return 'other:1';
 }
 
-/** The mark of the image that the module's container was made from. */
+/** The mark of the image of the module's container. */
 async function mark(device: ModulesRig): Promise<string> {
   const made = await device.machine.docker('inspect', '--format', '{{.Image}}', 'sensor');
   return await device.machine.docker('inspect', '--format', '{{.Config.Labels.mark}}', made);
@@ -41,7 +41,7 @@ async function created(device: ModulesRig, config: object): Promise<string> {
   return String((await device.untilState('sensor', 'created'))['LastError']);
 }
 
-/** The engine's reference goes back to another image, as if the registry's had moved since. */
+/** Points the engine's reference to another image, as if that of the registry had moved since. */
 async function movedBack(device: ModulesRig, reference: string): Promise<void> {
   await device.machine.docker('tag', await anotherImage(device, 'old'), reference);
 }
@@ -62,7 +62,7 @@ test.after(async ({ device, registry }) => {
   await device?.[Symbol.asyncDispose]();
 });
 
-test('asks the registry for a tag when a module is created, and not when it is made anew', async ({
+test('queries the registry for a tag when a module is created, and not when its container is recreated', async ({
   device,
   reference,
 }) => {
@@ -80,12 +80,12 @@ test('asks the registry for a tag when a module is created, and not when it is m
   assert.is(await mark(device), 'old');
 });
 
-test('takes null for what is not set', async ({ device, reference }) => {
+test('treats null as not set', async ({ device, reference }) => {
   const absent = { digest: null, imagePullPolicy: null, auth: null, restart_policy: null };
   assert.is(await created(device, { image: reference, ...absent }), '');
 });
 
-test('never asks the registry when the policy is never', async ({ device, reference }) => {
+test('never queries the registry when the policy is never', async ({ device, reference }) => {
   await movedBack(device, reference);
   assert.is(await created(device, { image: reference, imagePullPolicy: 'NEVER' }), '');
   assert.is(await mark(device), 'old');
@@ -94,7 +94,7 @@ test('never asks the registry when the policy is never', async ({ device, refere
   assert.is(await device.errorOf('CreateModule', unknown), 'NotFound');
 });
 
-test('makes a module only of the image that its digest names', async ({
+test('creates a module only from the image of its digest', async ({
   device,
   registry,
   reference,
@@ -112,7 +112,7 @@ test('makes a module only of the image that its digest names', async ({
   assert.is(await device.errorOf('CreateModule', creation(present)), 'NotFound');
 });
 
-test('says InvalidArgs for a policy or a digest that is none', async ({ device }) => {
+test('refuses a malformed policy or digest with InvalidArgs', async ({ device }) => {
   for (const wrong of [
     { imagePullPolicy: 'always' },
     { imagePullPolicy: 1 },
@@ -125,7 +125,7 @@ test('says InvalidArgs for a policy or a digest that is none', async ({ device }
   }
 });
 
-test('takes a refusal of the registry as final, also when the engine has an image', async ({
+test('treats a refusal of the registry as final, even if the engine has an image', async ({
   device,
   registry,
 }) => {
@@ -134,7 +134,7 @@ test('takes a refusal of the registry as final, also when the engine has an imag
   assert.is(await device.errorOf('CreateModule', creation({ image: local })), 'NotFound');
 });
 
-test('uses the image that the engine has when the registry does not answer, and says so', async ({
+test('uses the image in the engine when the registry does not respond, and reports it', async ({
   device,
   registry,
   reference,

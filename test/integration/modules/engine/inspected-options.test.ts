@@ -18,7 +18,7 @@ function create(device: ModulesRig, createOptions: unknown): Promise<string> {
   return device.errorOf('CreateModule', { signature: 'sssa{ss}a{sv}', body });
 }
 
-/** What an engine shows of a container, arranged as create options are. */
+/** The inspection of a container, arranged like create options. */
 async function inspected(device: ModulesRig, args: readonly string[]): Promise<object> {
   const id = await device.machine.docker('create', ...args, image, 'sleep', '1000');
   const member = async (path: string): Promise<unknown> =>
@@ -49,7 +49,7 @@ for (const [title, args] of [
   ['a plain container', ''],
   ['a container with everything that a module may have', richly],
 ] as const) {
-  test(`makes and starts a module from what is shown of ${title}`, async ({ device }) => {
+  test(`creates and starts a module from the inspection of ${title}`, async ({ device }) => {
     const options = await inspected(device, args.split(/\s+/).filter(Boolean));
     assert.is(await create(device, options), 'no failure');
     await device.ask('Start', byName);
@@ -57,14 +57,14 @@ for (const [title, args] of [
   });
 }
 
-test('refuses what is shown of a container that reaches out', async ({ device }) => {
+test('refuses the inspection of a container with access to the host', async ({ device }) => {
   for (const args of ['--privileged', '--pid host', '--security-opt systempaths=unconfined']) {
     const options = await inspected(device, args.split(' '));
     assert.is(await create(device, options), 'AccessDenied', args);
   }
 });
 
-test('takes what an older engine showed, in which nothing is set', async ({ device }) => {
+test('accepts the inspection of an older engine, in which nothing is set', async ({ device }) => {
   const file = new URL('../../../../../test/fixtures/inspected-container.json', import.meta.url);
   const options: unknown = JSON.parse(await readFile(file, 'utf8'));
   assert.is(await create(device, options), 'no failure');

@@ -1,10 +1,10 @@
-/** Containers of modules that are renamed by somebody else. */
+/** Containers of modules that another process renames. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../../../support/deadline.ts';
 import { ModulesRig } from '../../../support/engine/modules-rig.ts';
 
-const test = suite<{ device: ModulesRig }>('a container that was renamed');
+const test = suite<{ device: ModulesRig }>('renamed containers');
 const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
 const config = { image: ModulesRig.image, createOptions };
 const byName = (name: string) => ({ signature: 'sa{sv}', body: [name, {}] });
@@ -27,9 +27,9 @@ test.after(async ({ device }) => {
 
 for (const [when, stopped] of [
   ['at once', false],
-  ['by a runtime that was not there then', true],
+  ['by a runtime that was stopped then', true],
 ] as const) {
-  test(`gets its name back ${when}, and there is no second one`, async ({ device }) => {
+  test(`get their name back ${when}, without a second container`, async ({ device }) => {
     const id = await make(device, 'sensor');
     if (stopped) await device.rig.stop('modules');
     await device.machine.docker('rename', 'sensor', 'other');
@@ -43,7 +43,7 @@ for (const [when, stopped] of [
   });
 }
 
-test('is named when another one has its name, and taken up when that is gone', async ({
+test('are reported while another one has their name, and adopted once that is removed', async ({
   device,
 }) => {
   const id = await make(device, 'sensor');
@@ -61,11 +61,11 @@ test('is named when another one has its name, and taken up when that is gone', a
   await device.ask('DeleteModule', byName('sensor'));
 });
 
-test('to the name of another module is not taken for that one', async ({ device }) => {
+test('with the name of another module are not mistaken for it', async ({ device }) => {
   const id = await make(device, 'sensor');
   await make(device, 'filter');
   await device.machine.docker('rm', '-f', 'filter');
-  await device.machine.docker('rename', 'sensor', 'filter').catch(() => undefined); // it may be there again
+  await device.machine.docker('rename', 'sensor', 'filter').catch(() => undefined); // it may exist again
   const running = async () =>
     (await device.containers()).join() === 'filter running,sensor running';
   await until(120_000, 'both', running);

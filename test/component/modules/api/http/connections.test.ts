@@ -1,4 +1,4 @@
-/** How many connections a module has, for how long, and what comes of them. */
+/** Limits on the number, the lifetime and the requests of connections of a module. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,7 +24,7 @@ async function assertServed(client: RawClient): Promise<void> {
   assert.is((await client.response()).statusLine, 'HTTP/1.1 200 OK');
 }
 
-/** A gate that answers wait at. */
+/** A gate that holds back responses. */
 function gate() {
   let open = (): void => undefined;
   const opened = new Promise<void>((resolve) => {
@@ -33,18 +33,18 @@ function gate() {
   return { opened, open };
 }
 
-test('answers many clients that come at once', async () => {
+test('serves many clients that connect at once', async () => {
   await using api = await WorkloadApi.open();
   const body = { keyId: 'primary', algo: 'HMACSHA256', data: 'AAAA' };
   for (const clients of [60, 1000]) {
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: clients }, () => api.ask('POST', `${genid}/sign?${version}`, body)),
     );
-    assert.is(answers.filter(({ status }) => status === 200).length, clients);
+    assert.is(responses.filter(({ status }) => status === 200).length, clients);
   }
 });
 
-test('lets clients beyond the limit wait until others have left', async () => {
+test('makes clients beyond the limit wait until others disconnect', async () => {
   await using api = await WorkloadApi.open({ connections: few });
   const clients = Array.from({ length: 12 }, () => new RawClient(api.socketPath).send(bundle));
   for (const client of clients) {
@@ -53,7 +53,7 @@ test('lets clients beyond the limit wait until others have left', async () => {
   }
 });
 
-test('closes what comes on top of all that may wait', async () => {
+test('closes connections beyond those that may wait', async () => {
   await using api = await WorkloadApi.open({ connections: { ...few, most: 1, maxWaiting: 1 } });
   using busy = new RawClient(api.socketPath).send('GET /');
   using waits = new RawClient(api.socketPath);
@@ -64,7 +64,7 @@ test('closes what comes on top of all that may wait', async () => {
   await assertServed(waits);
 });
 
-test('keeps idle connections, and closes the longest idle for who waits', async () => {
+test('keeps idle connections open, and closes the longest idle one for a waiting client', async () => {
   await using api = await WorkloadApi.open({ connections: few });
   const clients = Array.from({ length: 4 }, () => new RawClient(api.socketPath));
   for (const client of clients) {
@@ -81,14 +81,14 @@ test('keeps idle connections, and closes the longest idle for who waits', async 
   for (const client of clients) client[Symbol.dispose]();
 });
 
-test('answers other requests while the service that signs is silent', async () => {
+test('serves other requests while the signing service does not reply', async () => {
   const { opened, open } = gate();
   const sign = async () => {
     await opened;
     return Buffer.from('signed');
   };
   await using api = await WorkloadApi.open({ backend: { sign } });
-  const asked = Array.from({ length: 8 }, () =>
+  const signatures = Array.from({ length: 8 }, () =>
     api.ask('POST', `${genid}/sign?${version}`, { data: 'AAAA' }),
   );
   await sleep(200);
@@ -101,10 +101,10 @@ test('answers other requests while the service that signs is silent', async () =
     assert.ok(status < 300, `${path}: ${status}`);
   }
   open();
-  for (const answer of asked) assert.is((await answer).status, 200);
+  for (const response of signatures) assert.is((await response).status, 200);
 });
 
-test('closes none on which a request is answered, and none that has only come', async () => {
+test('closes no connection with a request in progress, and no new one', async () => {
   const { opened, open } = gate();
   const trustBundle = async () => {
     await opened;
@@ -123,14 +123,14 @@ test('closes none on which a request is answered, and none that has only come', 
   }
 });
 
-test('reads what has come before it takes a connection for idle', async () => {
+test('reads received data before it considers a connection idle', async () => {
   await using api = await WorkloadApi.open({ connections: few });
   const clients = Array.from({ length: 4 }, () => new RawClient(api.socketPath));
   for (const client of clients) await assertServed(client);
   using waits = new RawClient(api.socketPath);
   for (const client of clients) client.send(bundle);
   const heldUpUntil = performance.now() + 1_500;
-  while (performance.now() < heldUpUntil); // as a starved machine does
+  while (performance.now() < heldUpUntil); // like a starved machine
   for (const client of clients) {
     assert.is((await client.response()).statusLine, 'HTTP/1.1 200 OK');
   }
@@ -138,7 +138,7 @@ test('reads what has come before it takes a connection for idle', async () => {
   for (const client of clients) client[Symbol.dispose]();
 });
 
-test('makes room by a connection on which nothing came', async () => {
+test('makes room by closing a connection that received nothing', async () => {
   await using api = await WorkloadApi.open({ connections: few });
   const silent = Array.from({ length: 4 }, () => new RawClient(api.socketPath));
   using client = new RawClient(api.socketPath);
@@ -146,7 +146,7 @@ test('makes room by a connection on which nothing came', async () => {
   for (const one of silent) one[Symbol.dispose]();
 });
 
-test('closes a connection without a request silently, when it has been idle for long', async () => {
+test('closes a connection without a request silently after the idle timeout', async () => {
   const limits = { ...connectionLimits, idleMs: 300, checkMs: 50 };
   await using api = await WorkloadApi.open({ connections: limits });
   using unused = new RawClient(api.socketPath);
@@ -162,7 +162,7 @@ test('closes a connection without a request silently, when it has been idle for 
 
 const megabyte = Buffer.alloc(1 << 20, 'A').toString('base64');
 
-/** A client that asks for more than the kernel keeps, and reads nothing of it. */
+/** A client that requests more than the kernel buffers, and reads nothing of it. */
 function silentReader(api: WorkloadApi): RawClient {
   const body = JSON.stringify({ plaintext: megabyte, initializationVector: '' });
   const client = new RawClient(api.socketPath);
@@ -170,17 +170,17 @@ function silentReader(api: WorkloadApi): RawClient {
   return client.send(rawRequest(`POST ${genid}/encrypt?${version}`, { body }));
 }
 
-test('closes a connection whose client does not read the answer', async () => {
+test('closes a connection whose client does not read the response', async () => {
   await using api = await WorkloadApi.open({ send: { ...sendLimits, ms: 500 } });
   using client = silentReader(api);
-  await until(20_000, 'an answer', () => api.records.length === 1);
+  await until(20_000, 'a response', () => api.records.length === 1);
   await sleep(1000);
   client.socket.resume();
   await client.untilEnd();
   assert.ok(client.unread.length < megabyte.length);
 });
 
-test('answers no more while much is not read, and goes on when that is over', async () => {
+test('stops serving while too many responses are unread, and resumes once they are read', async () => {
   let calls = 0;
   const encrypt = (plaintext: Buffer): Promise<Buffer> => {
     calls++;
@@ -189,9 +189,9 @@ test('answers no more while much is not read, and goes on when that is over', as
   const send = { ...sendLimits, bytes: 2 << 20 };
   await using api = await WorkloadApi.open({ send, backend: { encrypt } });
   const clients = Array.from({ length: 24 }, () => silentReader(api));
-  await until(20_000, 'some answers', () => calls >= 2);
+  await until(20_000, 'some responses', () => calls >= 2);
   await sleep(1500);
-  assert.ok(calls < 12, `${calls} answers wait`);
+  assert.ok(calls < 12, `${calls} responses wait`);
   for (const client of clients) client.socket.resume();
   for (const client of clients) {
     assert.is((await client.response()).statusLine, 'HTTP/1.1 200 OK');
@@ -199,7 +199,7 @@ test('answers no more while much is not read, and goes on when that is over', as
   }
 });
 
-test('has the limits that the page says', () => {
+test('has the limits of the documentation', () => {
   const path = join(import.meta.dirname, '../../../../../../docs/workload-api.md');
   const page = readFileSync(path, 'utf8');
   const { most, maxWaiting, idleMs, headMs } = connectionLimits;
@@ -216,7 +216,7 @@ test('has the limits that the page says', () => {
   assert.match(page, `| answers that are not read | ${unread};`);
 });
 
-test('answers a head that does not come to its end in time', async () => {
+test('responds to a head that is not complete in time', async () => {
   const limits = { ...connectionLimits, headMs: 200, checkMs: 50 };
   await using api = await WorkloadApi.open({ connections: limits });
   using client = new RawClient(api.socketPath);
@@ -228,7 +228,7 @@ test('answers a head that does not come to its end in time', async () => {
   await client.untilEnd();
 });
 
-test('answers a client that has shut down its side of the connection', async () => {
+test('serves a client that has shut down its side of the connection', async () => {
   const { opened, open } = gate();
   const trustBundle = async () => {
     await opened;
@@ -237,14 +237,14 @@ test('answers a client that has shut down its side of the connection', async () 
   await using api = await WorkloadApi.open({ backend: { trustBundle } });
   using client = new RawClient(api.socketPath).send(bundle, absent);
   client.socket.end();
-  await sleep(2_500); // long enough to be looked for
+  await sleep(2_500); // longer than the check for disconnected clients
   open();
   assert.is((await client.response()).statusLine, 'HTTP/1.1 200 OK');
   assert.is((await client.response()).statusLine, 'HTTP/1.1 404 Missing');
   await client.untilEnd();
 });
 
-test('notices that a client has left, whether it shut down its side before or not', async () => {
+test('detects that a client disconnected, whether it shut down its side before or not', async () => {
   let aborted = 0;
   const trustBundle = (call: { readonly signal: AbortSignal }) =>
     new Promise<string>((_resolve, reject) => {
@@ -261,12 +261,12 @@ test('notices that a client has left, whether it shut down its side before or no
   });
   await sleep(200);
   for (const client of clients) client[Symbol.dispose]();
-  await until(10_000, 'both to be noticed', () => aborted === 2);
+  await until(10_000, 'both to be detected', () => aborted === 2);
   await until(10_000, 'both to be recorded', () => api.records.length === 2);
   assert.ok(api.records.every(({ abandoned }) => abandoned));
 });
 
-test('goes on after a failed request, and answers pipelined ones in order', async () => {
+test('continues after a failed request, and serves pipelined ones in order', async () => {
   await using api = await WorkloadApi.open();
   using client = new RawClient(api.socketPath);
   client.send(absent);
@@ -278,7 +278,7 @@ test('goes on after a failed request, and answers pipelined ones in order', asyn
   assert.equal(lines, ['HTTP/1.1 404 Missing', ok, 'HTTP/1.1 400 Invalid', ok]);
 });
 
-test('answers a flood of pipelined requests one at a time', async () => {
+test('serves a flood of pipelined requests one at a time', async () => {
   let most = 0;
   let busy = 0;
   const trustBundle = async () => {
@@ -295,7 +295,7 @@ test('answers a flood of pipelined requests one at a time', async () => {
   assert.is(most, 1);
 });
 
-test('answers few requests of a module at once, the others later', async () => {
+test('serves a few requests of a module at once, and the others later', async () => {
   const { opened, open } = gate();
   let most = 0;
   let busy = 0;
@@ -307,7 +307,7 @@ test('answers few requests of a module at once, the others later', async () => {
   };
   await using api = await WorkloadApi.open({ backend: { trustBundle } });
   const clients = Array.from({ length: 60 }, () => new RawClient(api.socketPath).send(bundle));
-  await until(10_000, 'four to be answered', () => busy === 4);
+  await until(10_000, 'four to be in progress', () => busy === 4);
   await sleep(200);
   open();
   for (const client of clients) {
@@ -317,7 +317,7 @@ test('answers few requests of a module at once, the others later', async () => {
   assert.is(most, 4);
 });
 
-test('ends a connection that has sent more requests than anybody pipelines', async () => {
+test('closes a connection that pipelines too many requests', async () => {
   const trustBundle = () => new Promise<string>(() => {});
   await using api = await WorkloadApi.open({ backend: { trustBundle } });
   using client = new RawClient(api.socketPath);
@@ -328,7 +328,7 @@ test('ends a connection that has sent more requests than anybody pipelines', asy
   assert.is((await next.response()).statusLine, 'HTTP/1.1 404 Missing');
 });
 
-test('ends connections that together have sent more requests than anybody pipelines', async () => {
+test('closes connections that together pipeline too many requests', async () => {
   const trustBundle = () => new Promise<string>(() => {});
   await using api = await WorkloadApi.open({ backend: { trustBundle } });
   const flood = Array.from({ length: 4 }, () =>
@@ -344,7 +344,7 @@ test('ends connections that together have sent more requests than anybody pipeli
   });
 });
 
-test('answers what it has begun when it is closed, and nothing else', async () => {
+test('finishes the requests in progress when it is closed, and no others', async () => {
   const { opened, open } = gate();
   const trustBundle = async () => {
     await opened;
@@ -364,7 +364,7 @@ test('answers what it has begun when it is closed, and nothing else', async () =
   await closed;
 });
 
-test('is closed soon, whatever its requests wait for', async () => {
+test('closes promptly, whatever its requests wait for', async () => {
   const trustBundle = () => new Promise<string>(() => {});
   const api = await WorkloadApi.open({ backend: { trustBundle } });
   using client = new RawClient(api.socketPath).send(bundle);
@@ -373,7 +373,7 @@ test('is closed soon, whatever its requests wait for', async () => {
   await client.untilEnd();
 });
 
-test('reads no body before its turn', async () => {
+test('reads no body before its request is next', async () => {
   let signing = 0;
   const sign = () => {
     signing++;

@@ -1,4 +1,4 @@
-/** Requests with bytes changed, taken out, put in or cut off: whatever comes, it is answered or closed. */
+/** Requests with bytes changed, removed, inserted or cut off: each gets a response or its connection is closed. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { numbers } from '../../../../support/numbers.ts';
@@ -42,7 +42,7 @@ function requests(): Buffer {
   return bytes;
 }
 
-/** What is answered to such requests by the end of the connection; some clients leave before. */
+/** The responses to such requests until the end of the connection; some clients disconnect before. */
 async function exchange(socketPath: string): Promise<string> {
   using client = new RawClient(socketPath);
   const bytes = requests();
@@ -54,7 +54,7 @@ async function exchange(socketPath: string): Promise<string> {
   return client.unread;
 }
 
-test('are answered in JSON with one word, or closed, and the next one is served', async () => {
+test('get a JSON response with a one-word reason phrase, or are closed, and the next one is served', async () => {
   await using api = await WorkloadApi.open();
   const received: string[] = [];
   const client = async (): Promise<void> => {
@@ -62,7 +62,7 @@ test('are answered in JSON with one word, or closed, and the next one is served'
   };
   await Promise.all(Array.from({ length: 20 }, client));
   const lines = received.flatMap((text) => [...text.matchAll(/HTTP\/1\.1 ([^\r]*)\r\n/g)]);
-  assert.ok(lines.length > 500, `${lines.length} answers`);
+  assert.ok(lines.length > 500, `${lines.length} responses`);
   for (const [, line = ''] of lines) {
     assert.match(line, /^(100 Continue|200 OK|(400|404|413|417|422) [A-Z][a-z]+)$/);
   }

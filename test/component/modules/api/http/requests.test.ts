@@ -1,4 +1,4 @@
-/** Requests as clients in the field write them, byte by byte. */
+/** Requests as real clients send them, byte by byte. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -22,7 +22,7 @@ test.after(async ({ api }) => {
   await api[Symbol.asyncDispose]();
 });
 
-/** What these bytes, sent in these pieces, are answered. */
+/** The response to these bytes, sent in these pieces. */
 async function responseTo(
   api: WorkloadApi,
   ...pieces: readonly (string | Buffer)[]
@@ -38,7 +38,7 @@ async function responseTo(
 function assertFailure({ statusLine, headers, body: text }: RawResponse, status: number): void {
   assert.match(statusLine, new RegExp(`^HTTP/1\\.1 ${status} [A-Z][a-z]+$`));
   assert.is(headers.get('content-type'), 'application/json');
-  const { message } = JSON.parse(text) as { message: unknown }; // looked at below
+  const { message } = JSON.parse(text) as { message: unknown }; // checked below
   assert.type(message, 'string');
   assert.ok(message !== '');
 }
@@ -110,17 +110,17 @@ const refused: Readonly<Record<string, readonly [number, string]>> = {
   ],
   'another method': [400, `DELETE /trust-bundle?${version} HTTP/1.1\r\nHost: a\r\n\r\n`],
   'a tunnel': [400, 'CONNECT hub:443 HTTP/1.1\r\nHost: hub\r\n\r\n'],
-  'a method that nobody knows': [400, 'SIGN / HTTP/1.1\r\nHost: a\r\n\r\n'],
+  'an unknown method': [400, 'SIGN / HTTP/1.1\r\nHost: a\r\n\r\n'],
   'another protocol': [400, '\u0016\u0003\u0001 hello\r\n\r\n'],
   'HTTP/2': [400, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
   'another expectation': [417, `${bundle} HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\n\r\n`],
-  'a length that is none': [400, `${post}Content-Length: x\r\n\r\n`],
+  'a malformed length': [400, `${post}Content-Length: x\r\n\r\n`],
   'two lengths': [400, `${post}Content-Length: 1\r\nContent-Length: 2\r\n\r\n`],
   'a length and chunks': [
     400,
     `${post}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n`,
   ],
-  'chunks that are none': [
+  'malformed chunks': [
     400,
     `${sign} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n`,
   ],
@@ -130,16 +130,18 @@ const refused: Readonly<Record<string, readonly [number, string]>> = {
   ],
   'a target that is too long': [431, `GET /${'x'.repeat(70 << 10)} HTTP/1.1\r\n\r\n`],
   // as a path it would be an unknown one
-  'percent-encoding that is none': [400, `GET /trust-bundle/%ZZ?${version} HTTP/1.1\r\n\r\n`],
+  'malformed percent-encoding': [400, `GET /trust-bundle/%ZZ?${version} HTTP/1.1\r\n\r\n`],
 };
 
 for (const [name, [status, bytes]] of Object.entries(refused)) {
-  test(`answers ${name} with ${status}, a message and one word`, async ({ api }) => {
+  test(`responds to ${name} with ${status}, a message and a one-word reason phrase`, async ({
+    api,
+  }) => {
     assertFailure(await responseTo(api, bytes), status);
   });
 }
 
-test('says 100 only when path, version and module are accepted', async ({ api }) => {
+test('sends 100 only after path, version and module are accepted', async ({ api }) => {
   const expecting = { headers: { Expect: '100-continue', 'Content-Length': String(body.length) } };
   using client = new RawClient(api.socketPath);
   client.send(rawRequest(sign, expecting));
@@ -161,7 +163,7 @@ test('says 100 only when path, version and module are accepted', async ({ api })
   }
 });
 
-test('takes a body that comes without waiting for 100', async ({ api }) => {
+test('accepts a body that is sent without waiting for 100', async ({ api }) => {
   const headers = { Expect: '100-Continue' };
   using client = new RawClient(api.socketPath);
   client.send(rawRequest(sign, { headers, body }));
@@ -169,9 +171,7 @@ test('takes a body that comes without waiting for 100', async ({ api }) => {
   assert.is((await client.response()).statusLine, 'HTTP/1.1 200 OK');
 });
 
-test('answers a body that it refuses before it was read, and serves the next request', async ({
-  api,
-}) => {
+test('refuses a body before it was read, and serves the next request', async ({ api }) => {
   const large = { body: 'x'.repeat(1 << 20) };
   const lines = new Map([
     [`POST /absent?${version}`, 404],
@@ -191,7 +191,7 @@ test('answers a body that it refuses before it was read, and serves the next req
   }
 });
 
-test('answers before a body that does not come yet, and takes it then', async ({ api }) => {
+test('responds before a delayed body, and reads it afterwards', async ({ api }) => {
   using client = new RawClient(api.socketPath);
   const headers = { 'Content-Length': '4' };
   client.send(rawRequest(`POST /absent?${version}`, { headers }));
@@ -200,7 +200,7 @@ test('answers before a body that does not come yet, and takes it then', async ({
   assert.is((await client.response()).statusLine, 'HTTP/1.1 200 OK');
 });
 
-test('answers a body that is too long, with its length or in chunks', async ({ api }) => {
+test('refuses a body that is too long, with its length or in chunks', async ({ api }) => {
   const text = 'x'.repeat(3 << 20);
   const chunk = `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`;
   for (const request of [
@@ -215,7 +215,7 @@ test('answers a body that is too long, with its length or in chunks', async ({ a
   }
 });
 
-test('reads no more than so much of a body that it refuses', async ({ api }) => {
+test('reads only a limited part of a body that it refuses', async ({ api }) => {
   using client = new RawClient(api.socketPath);
   const bytes = 64 << 20;
   client.send(
@@ -227,7 +227,7 @@ test('reads no more than so much of a body that it refuses', async ({ api }) => 
   assert.match(String(client.errorCode), /^(EPIPE|ECONNRESET)$/);
 });
 
-test('answers a body that does not come, or that ends before its end', async ({ api }) => {
+test('refuses a body that is not sent in time, or that is cut off', async ({ api }) => {
   const head = rawRequest(sign, { headers: { 'Content-Length': '10' } });
   const late = await responseTo(api, `${head}{`);
   assertFailure(late, 408);
@@ -239,7 +239,7 @@ test('answers a body that does not come, or that ends before its end', async ({ 
   await client.untilEnd();
 });
 
-test('answers a head that is cut off', async ({ api }) => {
+test('responds to a head that is cut off', async ({ api }) => {
   using client = new RawClient(api.socketPath);
   client.send('GET /trust-bundle HT');
   client.socket.end();
@@ -247,7 +247,7 @@ test('answers a head that is cut off', async ({ api }) => {
   await client.untilEnd();
 });
 
-test('answers what came before something that is no request', async ({ api }) => {
+test('serves the requests before a malformed one', async ({ api }) => {
   using client = new RawClient(api.socketPath);
   client.send(rawRequest(bundle), rawRequest(`GET /absent?${version}`), 'what is this?\r\n\r\n');
   assert.is((await client.response()).statusLine, 'HTTP/1.1 200 OK');
@@ -257,7 +257,7 @@ test('answers what came before something that is no request', async ({ api }) =>
   assert.is(client.unread, '');
 });
 
-test('records what is no request', async ({ api }) => {
+test('records malformed requests', async ({ api }) => {
   api.records.length = 0;
   assertFailure(await responseTo(api, 'what is this?\r\n\r\n'), 400);
   assert.equal(

@@ -1,4 +1,4 @@
-/** Targets of requests: whatever bytes they are, and whatever a route's parameters are. */
+/** Request targets of arbitrary bytes, and routes with arbitrary parameters. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ const versions = [
   '2021-12-07',
   '2022-08-03',
 ];
-/** Every status that a failure may have; what is broken inside would be 500. */
+/** Every status that a failure may have; an internal error would be 500. */
 const declared = [400, 403, 404, 413, 417, 422, 431];
 
 test.before(async (context) => {
@@ -99,7 +99,7 @@ test('are segments, or refused with 400', () => {
   );
 });
 
-test('are served in every version in the field, and in no other', () => {
+test('are served in every API version in use, and in no other', () => {
   for (const one of versions) {
     assert.equal(parseTarget(`/trust-bundle?api-version=${one}`), ['', 'trust-bundle']);
   }
@@ -115,7 +115,7 @@ test('are served in every version in the field, and in no other', () => {
   holds(fc.property(other, refusal), 300);
 });
 
-test('say what their segments are, whatever is in them', () => {
+test('round-trip their segments, whatever their characters', () => {
   const segments = fc.array(text, { minLength: 1, maxLength: 6 });
   const isInverse = (parts: readonly string[], query: string): void => {
     const path = parts.map(encodeURIComponent).join('/');
@@ -126,18 +126,18 @@ test('say what their segments are, whatever is in them', () => {
   holds(fc.property(segments, text, isInverse), 500);
 });
 
-test('keep empty and dotted segments, which are no other paths', () => {
+test('preserve empty and dotted segments, which do not name other paths', () => {
   for (const path of ['//trust-bundle', '/./trust-bundle', '/x/../trust-bundle', '/trust-bundle//'])
     assert.is(parseTarget(`${path}?${version}`).length > 2, true, path);
 });
 
-test('are answered with JSON and a declared status, whatever bytes they are', async ({ api }) => {
+test('get a JSON response with a declared status, whatever their bytes', async ({ api }) => {
   const method = fc.constantFrom('GET', 'POST', 'PUT', 'DELETE', 'OPTIONS');
-  // a blank or a line end begins something else, which damaged-requests tries
+  // a blank or a line end begins something else, which damaged-requests covers
   const bytes = fc
     .oneof(target, fc.uint8Array({ maxLength: 24 }).map(latin1))
     .map((one) => one.replace(/[\r\n ]/g, ''));
-  const isAnswered = async ([verb, one]: readonly [string, string]): Promise<void> => {
+  const assertResponse = async ([verb, one]: readonly [string, string]): Promise<void> => {
     using client = new RawClient(api.socketPath);
     client.send(Buffer.from(`${verb} /${one} HTTP/1.1\r\nHost: a\r\n\r\n`, 'latin1'));
     client.socket.end();
@@ -149,19 +149,21 @@ test('are answered with JSON and a declared status, whatever bytes they are', as
     assert.type(JSON.parse(body), 'object');
   };
   const several = fc.array(fc.tuple(method, bytes), { minLength: 16, maxLength: 16 });
-  const areAnswered = async (requests: readonly (readonly [string, string])[]): Promise<void> => {
+  const assertResponses = async (
+    requests: readonly (readonly [string, string])[],
+  ): Promise<void> => {
     const before = api.records.length;
-    await Promise.all(requests.map(isAnswered));
+    await Promise.all(requests.map(assertResponse));
     assert.is(api.records.length, before + requests.length);
   };
-  await holdsAsync(fc.asyncProperty(several, areAnswered), 25);
+  await holdsAsync(fc.asyncProperty(several, assertResponses), 25);
 });
 
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('latin1');
 }
 
-/** Serves routes for the time of an action, on a socket of their own. */
+/** Serves routes on a separate socket while the action runs. */
 async function withRoutes(
   directory: string,
   routes: readonly Route[],
@@ -197,9 +199,7 @@ test('lead to their route with the parameters that they were built from', async 
   });
 });
 
-test('lead to the module that the socket is for, and to its generation alone', async ({
-  directory,
-}) => {
+test('lead only to the module of the socket, and only to its generation', async ({ directory }) => {
   const leads = async (name: string, other: string, generationId: string, later: string) => {
     fc.pre(moduleIdOf(parseModuleName(name)) !== moduleIdOf(parseModuleName(other)));
     fc.pre(name.replace(/^\$/, '') !== other.replace(/^\$/, '') && later !== generationId);
