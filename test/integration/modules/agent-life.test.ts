@@ -1,4 +1,4 @@
-/** The agent, which the runtime creates itself and keeps running. */
+/** The agent, which the runtime creates and keeps running without a request. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';

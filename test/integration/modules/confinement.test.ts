@@ -67,10 +67,7 @@ test.after.each(async ({ device }) => {
   for (const name of ['first', 'second']) await device.errorOf('DeleteModule', named(name));
 });
 
-test('does not follow what another module placed below a path that it may write to', async ({
-  device,
-  place,
-}) => {
+test('refuses paths below one that another module writes to', async ({ device, place }) => {
   const shared = join(place, 'shared');
   const swap = 'mkdir /d/sub; mv /d/sub /d/before; ln -s / /d/sub; sleep 1000';
   const options = { ...bind(`${shared}:/d`), Cmd: ['sh', '-c', swap] };

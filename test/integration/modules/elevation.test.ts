@@ -9,7 +9,7 @@ import { operatorsMayDoEverything } from '../../support/rig/rig-polkit.ts';
 
 interface Context {
   device: ModulesRig;
-  /** The directory of that path. */
+  /** The parent directory of `host`. */
   allowed: string;
   /** The path that modules may mount. */
   host: string;

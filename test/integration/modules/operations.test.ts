@@ -74,10 +74,10 @@ test('postpones a rollback that needs the engine, and completes it before the ne
   device,
 }) => {
   using _registry = await silentRegistry(device.machine, 5004);
-  const making = beside(device, 'CreateModule', 'cut', ...slowAt(5004));
+  const creating = beside(device, 'CreateModule', 'cut', ...slowAt(5004));
   await device.untilState('cut', 'pulling');
   await device.machine.stopDaemon('SIGKILL');
-  assert.is(await making, 'Unavailable');
+  assert.is(await creating, 'Unavailable');
   assert.is(await device.errorOf('CreateModule', creation('cut', good)), 'Unavailable');
   await device.machine.startDaemon();
   await device.untilState('edgeAgent', 'running');
@@ -155,11 +155,11 @@ for (const [action, other, port] of [
     const may = (needed: string, code: string) => (needed === action ? code : 'AccessDenied');
     assert.is(await cancel('edgeAgent'), may('control', 'NotFound'));
     assert.is(await cancel('nobody'), may('control', 'NotFound'));
-    const making = beside(device, 'CreateModule', 'slow', ...slowAt(port));
+    const creating = beside(device, 'CreateModule', 'slow', ...slowAt(port));
     await device.untilState('slow', 'pulling');
     assert.is(await cancel('slow'), may('run', 'no failure'));
     if (action !== 'run') await device.ask('Cancel', named('slow'));
-    assert.is(await making, 'Cancelled');
+    assert.is(await creating, 'Cancelled');
     await isGone(device, 'slow');
     await device.ask('CreateModule', creation('slow', stubborn));
     await device.ask('Start', named('slow'));

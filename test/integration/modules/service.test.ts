@@ -122,14 +122,14 @@ test('describes the machine', async ({ device }) => {
 test('cancels a pull', async ({ device }) => {
   using _ = await silentRegistry(device.machine, 5002);
   const slow = JSON.stringify({ image: '127.0.0.1:5002/slow:1' });
-  const making = device.call(
+  const creating = device.call(
     'CreateModule',
     ['sssa{ss}a{sv}', 'slow', 'docker', slow, '0', '0'],
     'operator',
   );
   await device.untilState('slow', 'pulling');
   assert.is(await device.works('Cancel', ['sa{sv}', 'slow', '0']), '');
-  assert.match((await making).stderr, /cancelled/);
+  assert.match((await creating).stderr, /cancelled/);
 });
 
 test('survives a configuration that is too deep from an unauthorized caller', async ({

@@ -227,20 +227,20 @@ test('certifies a module only for its own names', () => {
 
 test('derives the host name that the engine generates, if it generates one', () => {
   const id = '0123456789abcdef0123456789abcdef';
-  const made = (createOptions: Readonly<Record<string, unknown>>) =>
+  const generated = (createOptions: Readonly<Record<string, unknown>>) =>
     generatedHostname(
       { ...source('filter'), settings: { ...source('filter').settings, createOptions } },
       id,
     );
-  assert.is(made({}), '0123456789ab');
-  assert.is(made({ Hostname: '', HostConfig: { NetworkMode: 'bridge' } }), '0123456789ab');
-  assert.is(made({ Hostname: 'front' }), undefined);
+  assert.is(generated({}), '0123456789ab');
+  assert.is(generated({ Hostname: '', HostConfig: { NetworkMode: 'bridge' } }), '0123456789ab');
+  assert.is(generated({ Hostname: 'front' }), undefined);
   for (const HostConfig of [
     { NetworkMode: 'host' },
     { NetworkMode: 'container:edgeHub' },
     { UTSMode: 'host' },
   ]) {
-    assert.is(made({ HostConfig }), undefined);
+    assert.is(generated({ HostConfig }), undefined);
   }
   assert.is(generatedHostname(source('filter'), undefined), undefined);
 });

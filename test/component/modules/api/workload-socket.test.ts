@@ -20,7 +20,7 @@ interface Context {
   requests: Repeats;
 }
 
-const test = suite<Context>('requests of modules in the journal');
+const test = suite<Context>('module requests in the journal');
 const module = parseModuleName('edgeAgent');
 const genid = '/modules/%24edgeAgent/genid/gen%2F1';
 

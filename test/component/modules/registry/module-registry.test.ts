@@ -18,7 +18,7 @@ import { until } from '../../../support/deadline.ts';
 import { silentLog } from '../../../support/log.ts';
 import { callWithoutHold } from '../../../support/workload/no-hold.ts';
 
-const test = suite<{ directory: string }>('directory of modules');
+const test = suite<{ directory: string }>('module registry');
 const longMs = 20_000;
 const now = () => new Date(0);
 const reached = {
@@ -48,7 +48,7 @@ test.after(async ({ directory }) => {
 });
 
 /** A registry of modules whose containers run, with the backend of the workload API. */
-function directoryIn(socketsPath: string) {
+function registryIn(socketsPath: string) {
   const paths = { management: '/run/mgmt.sock', workload: '/run/workload.sock' };
   const config = { connect: paths, serverNames: new Map() } as unknown as ModulesConfig; // the members that are used
   const clients = {} as Clients; // not called
@@ -95,7 +95,7 @@ function directoryIn(socketsPath: string) {
 }
 
 test('lets every module read the latest changes', async ({ directory }) => {
-  const { modules, list } = directoryIn(directory);
+  const { modules, list } = registryIn(directory);
   const settings = { image: 'a', createOptions: {}, auth: undefined };
   const state = { goal: 'started' } as const;
   const running: Promise<unknown>[] = [];

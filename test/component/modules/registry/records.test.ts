@@ -18,7 +18,7 @@ import {
 import { RestoreErrors } from '../../../../src/modules/registry/restore-errors.ts';
 import { silentLog } from '../../../support/log.ts';
 
-const test = suite<{ directory: string; records: Records }>('records of modules');
+const test = suite<{ directory: string; records: Records }>('module records');
 const name = parseModuleName('sensor');
 
 const record: ModuleRecord = {
@@ -83,7 +83,7 @@ test('are read as they were written, and not found once deleted', async ({
   assert.equal(modules.ids(), ['sensor']);
   assert.is(modules.failure, undefined);
   const failed = { ...record, state: { ...record.state, goal: 'failed', failure: 'no image' } };
-  await records.write(failed as ModuleRecord); // a goal as above
+  await records.write(failed as ModuleRecord); // a desired state as above
   assert.is((await reopened(directory)).modules.get(name)?.state.failure, 'no image');
   await records.delete(name);
   assert.equal([records.modules.ids(), (await reopened(directory)).modules.ids()], [[], []]);

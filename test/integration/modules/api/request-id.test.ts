@@ -43,7 +43,7 @@ async function logEverything({ rig }: ModulesRig): Promise<void> {
   }
 }
 
-engineTest('has one id in the journals of all four', async () => {
+engineTest('are the same in the journals of all four', async () => {
   await using device = await ModulesRig.start({});
   const { rig } = device;
   await using bus = await rig.connect();

@@ -9,7 +9,7 @@ const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
 const config = { image: ModulesRig.image, createOptions };
 const byName = (name: string) => ({ signature: 'sa{sv}', body: [name, {}] });
 
-async function make(device: ModulesRig, name: string): Promise<string> {
+async function createModule(device: ModulesRig, name: string): Promise<string> {
   const body = [name, 'docker', JSON.stringify(config), {}, {}];
   await device.ask('CreateModule', { signature: 'sssa{ss}a{sv}', body });
   await device.ask('Start', byName(name));
@@ -30,7 +30,7 @@ for (const [when, stopped] of [
   ['by a runtime that was stopped then', true],
 ] as const) {
   test(`get their name back ${when}, without a second container`, async ({ device }) => {
-    const id = await make(device, 'sensor');
+    const id = await createModule(device, 'sensor');
     if (stopped) await device.rig.stop('modules');
     await device.machine.docker('rename', 'sensor', 'other');
     if (stopped) await device.works('Describe', ['a{sv}', '0']);
@@ -46,7 +46,7 @@ for (const [when, stopped] of [
 test('are reported while another one has their name, and adopted once that is removed', async ({
   device,
 }) => {
-  const id = await make(device, 'sensor');
+  const id = await createModule(device, 'sensor');
   await device.rig.stop('modules');
   await device.machine.docker('rename', 'sensor', 'other');
   await device.machine.docker('create', '--name', 'sensor', ModulesRig.image);
@@ -62,8 +62,8 @@ test('are reported while another one has their name, and adopted once that is re
 });
 
 test('with the name of another module are not mistaken for it', async ({ device }) => {
-  const id = await make(device, 'sensor');
-  await make(device, 'filter');
+  const id = await createModule(device, 'sensor');
+  await createModule(device, 'filter');
   await device.machine.docker('rm', '-f', 'filter');
   await device.machine.docker('rename', 'sensor', 'filter').catch(() => undefined); // it may exist again
   const running = async () =>

@@ -90,7 +90,7 @@ test('adds network aliases to those of create options', () => {
   });
 });
 
-test('joins the network unless create options select another one, with aliases only if it does', () => {
+test('joins the network with its aliases, unless create options select another one', () => {
   const aliases = ['edge-device'];
   const made = (NetworkMode: unknown, EndpointsConfig: object = {}) => {
     const createOptions = {

@@ -163,12 +163,12 @@ test('refuses to unmask paths, even by a list that resembles the default one', a
   assert.is(await refusal({ CgroupnsMode: 'host' }, 1), 'none');
 });
 
-const known = (alias: string) => ({
+const aliased = (alias: string) => ({
   NetworkingConfig: { EndpointsConfig: { edge: { Aliases: [alias] } } },
 });
 
 test('refuses a name that the identity gives to a parent of the device', async () => {
-  const refusal = (alias: string): Promise<string> => refusalOf(known(alias));
+  const refusal = (alias: string): Promise<string> => refusalOf(aliased(alias));
   assert.is(await refusal('thermometer'), 'none');
   for (const alias of ['myhub', 'parent', 'device-7', 'device', 'global']) {
     assert.is(await refusal(alias), 'AlreadyExists', alias);
@@ -189,7 +189,7 @@ test('refuses what the configuration no longer lists, even if Identity is unreac
   assert.is(await refusalOf(data, { allowElevated: true, elevated: false }), 'AccessDenied');
   const hostname = 'thermometer.example';
   const renamed = { identity: outOfReach(), hostname };
-  assert.is(await refusalOf(known('thermometer'), renamed), 'AlreadyExists');
+  assert.is(await refusalOf(aliased('thermometer'), renamed), 'AlreadyExists');
 });
 
 test('refuses a volume that the configuration no longer lists', async () => {
@@ -210,9 +210,9 @@ test('refuses a volume that the configuration no longer lists', async () => {
 
 test('refuses a name that the configuration gives to another module', async () => {
   const serverNames = new Map([[parseModuleName('broker'), ['mqtt']]]);
-  assert.is(await refusalOf(known('mqtt'), { serverNames }), 'AlreadyExists');
-  assert.is(await refusalOf(known('broker'), { serverNames }), 'AlreadyExists');
-  assert.is(await refusalOf(known('kept'), { serverNames }), 'none');
+  assert.is(await refusalOf(aliased('mqtt'), { serverNames }), 'AlreadyExists');
+  assert.is(await refusalOf(aliased('broker'), { serverNames }), 'AlreadyExists');
+  assert.is(await refusalOf(aliased('kept'), { serverNames }), 'none');
 });
 
 test.run();

@@ -41,7 +41,7 @@ function steps(found: Instance | undefined, desired: Desired, isPulled = true): 
     .join(' ');
 }
 
-const missing = () => Promise.reject(new Error('not applied'));
+const missing = () => Promise.reject(new Error('not called'));
 const spec: InstanceSpec = {
   digest: 'new',
   resolve: missing,

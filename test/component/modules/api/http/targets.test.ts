@@ -20,7 +20,7 @@ interface Context {
   directory: string;
 }
 
-const test = suite<Context>('targets of requests');
+const test = suite<Context>('request targets');
 const versions = [
   '2018-06-28',
   '2019-01-30',

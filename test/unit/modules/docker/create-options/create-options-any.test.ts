@@ -102,8 +102,8 @@ function unlessRefused<T>(action: () => T): T | undefined {
 function folded(found: unknown): unknown {
   if (Array.isArray(found)) return found.map(folded);
   if (typeof found !== 'object' || found === null) return found;
-  const kept = Object.entries(found).filter(([, member]) => member !== null);
-  return Object.fromEntries(kept.map(([key, member]) => [key.toLowerCase(), folded(member)]));
+  const present = Object.entries(found).filter(([, member]) => member !== null);
+  return Object.fromEntries(present.map(([key, member]) => [key.toLowerCase(), folded(member)]));
 }
 
 function objectIn(found: unknown, key: string): Json {

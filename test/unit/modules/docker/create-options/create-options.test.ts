@@ -98,16 +98,16 @@ test('drops the mounts that the runtime adds itself', () => {
 
 test('drops a mount by any spelling of its path, and leaves other members alone', () => {
   const paths = new Set(['/run/w.sock']);
-  const kept = (HostConfig: object) => withoutMountsOf({ HostConfig }, paths);
-  assert.equal(kept({ Binds: ['/run//w.sock:/a:ro'] }), { HostConfig: { Binds: [] } });
-  assert.equal(kept({ Binds: ['data:/run/x/../w.sock:ro'] }), { HostConfig: { Binds: [] } });
-  assert.equal(kept({ Binds: ['/a:/b:/run/w.sock'] }), {
+  const remaining = (HostConfig: object) => withoutMountsOf({ HostConfig }, paths);
+  assert.equal(remaining({ Binds: ['/run//w.sock:/a:ro'] }), { HostConfig: { Binds: [] } });
+  assert.equal(remaining({ Binds: ['data:/run/x/../w.sock:ro'] }), { HostConfig: { Binds: [] } });
+  assert.equal(remaining({ Binds: ['/a:/b:/run/w.sock'] }), {
     HostConfig: { Binds: ['/a:/b:/run/w.sock'] },
   });
   const mount = { Type: 'bind', Source: '/x', Target: '/run/./w.sock' };
-  assert.equal(kept({ Mounts: [mount, 'odd'] }), { HostConfig: { Mounts: ['odd'] } });
+  assert.equal(remaining({ Mounts: [mount, 'odd'] }), { HostConfig: { Mounts: ['odd'] } });
   for (const HostConfig of [{}, { Memory: 1 }, { Binds: [] }]) {
-    assert.equal(kept(HostConfig), { HostConfig });
+    assert.equal(remaining(HostConfig), { HostConfig });
   }
 });
 

@@ -40,19 +40,19 @@ function inspected({ labels = owner, state = {}, policy = { Name: '' } }: Inspec
   } as unknown as Inspected; // all that is read
 }
 
-const made = (inspection: Inspection) => containerOf(inspected(inspection));
+const instanceFrom = (inspection: Inspection) => containerOf(inspected(inspection));
 
 test('identify our containers by their labels', () => {
   const module = (name: string) => ({ ...owner, 'org.iotedge.module': name });
-  assert.is(made({}).ours, true);
-  assert.is(made({ labels: module('sensor') }).ours, true);
-  assert.is(made({ labels: module('filter') }).ours, false);
-  assert.is(made({ labels: module('senso') }).ours, false);
-  assert.is(made({ labels: { 'org.iotedge.module': 'sensor' } }).ours, false);
-  assert.is(made({ labels: { 'net.azure-devices.edge.owner': 'me' } }).ours, false);
-  assert.is(made({ labels: null }).ours, false);
-  assert.is(made({ labels: { ...owner, 'org.iotedge.config-digest': 'd' } }).digest, 'd');
-  assert.is(made({}).digest, '');
+  assert.is(instanceFrom({}).ours, true);
+  assert.is(instanceFrom({ labels: module('sensor') }).ours, true);
+  assert.is(instanceFrom({ labels: module('filter') }).ours, false);
+  assert.is(instanceFrom({ labels: module('senso') }).ours, false);
+  assert.is(instanceFrom({ labels: { 'org.iotedge.module': 'sensor' } }).ours, false);
+  assert.is(instanceFrom({ labels: { 'net.azure-devices.edge.owner': 'me' } }).ours, false);
+  assert.is(instanceFrom({ labels: null }).ours, false);
+  assert.is(instanceFrom({ labels: { ...owner, 'org.iotedge.config-digest': 'd' } }).digest, 'd');
+  assert.is(instanceFrom({}).digest, '');
 });
 
 test('report whether the engine restarts a container itself', () => {
@@ -63,8 +63,8 @@ test('report whether the engine restarts a container itself', () => {
     ['unless-stopped', true],
     ['on-failure', true],
   ] as const)
-    assert.is(made({ policy: { Name: name } }).autoRestarts, starts, name);
-  assert.is(made({ policy: null }).autoRestarts, false);
+    assert.is(instanceFrom({ policy: { Name: name } }).autoRestarts, starts, name);
+  assert.is(instanceFrom({ policy: null }).autoRestarts, false);
 });
 
 test('report the state of a container and when it changed', () => {
@@ -80,16 +80,22 @@ test('report the state of a container and when it changed', () => {
     ['dead', { kind: 'dead' }],
     ['stopping', { kind: 'unknown' }],
   ] as const)
-    assert.equal(made({ state: { Status, FinishedAt: finishedAt } }).state, expected, Status);
-  const never = made({ state: { Status: 'exited', StartedAt: '0001-01-01T00:00:00Z' } }).state;
+    assert.equal(
+      instanceFrom({ state: { Status, FinishedAt: finishedAt } }).state,
+      expected,
+      Status,
+    );
+  const never = instanceFrom({
+    state: { Status: 'exited', StartedAt: '0001-01-01T00:00:00Z' },
+  }).state;
   assert.equal(never, { kind: 'exited', exitCode: 3, startedAt: undefined, finishedAt: undefined });
-  assert.is(made({}).restartCount, 2);
-  assert.is(made({}).id, 'c1');
+  assert.is(instanceFrom({}).restartCount, 2);
+  assert.is(instanceFrom({}).id, 'c1');
 });
 
 test('report a container as unhealthy while it runs, and not after', () => {
   const unhealthy = (Status: string, Health: object | undefined) =>
-    made({ state: { Status, Health } }).unhealthy;
+    instanceFrom({ state: { Status, Health } }).unhealthy;
   assert.is(unhealthy('running', { Status: 'unhealthy' }), true);
   assert.is(unhealthy('running', { Status: 'starting' }), false);
   assert.is(unhealthy('running', undefined), false);
