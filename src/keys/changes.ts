@@ -8,7 +8,7 @@ const pollMs = 10;
 /** Creation and deletion of keys: changes of one id run in order, and all changes can be held. */
 export class Changes {
   readonly #byId = new KeyedMutex<KeyId>();
-  /** Resolves when changes are no longer held; `undefined` while none are held. */
+  /** Resolves when changes are no longer held; undefined unless they are held. */
   #held: Promise<void> | undefined;
 
   /** How many ids are being changed. */
@@ -43,9 +43,9 @@ export class Changes {
   }
 }
 
-/** Waits until `isGoingOn` is false; Unavailable when that takes too long. */
-export async function endsBefore(end: number, isGoingOn: () => boolean): Promise<void> {
-  while (isGoingOn()) {
+/** Waits until `isRunning` is false; Unavailable when that takes too long. */
+export async function endsBefore(end: number, isRunning: () => boolean): Promise<void> {
+  while (isRunning()) {
     if (performance.now() > end) {
       const text = 'keys are being created, deleted or listed: try again';
       throw new ServiceError('Unavailable', text);

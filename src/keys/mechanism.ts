@@ -30,7 +30,7 @@ export interface SignRequest {
 
 const hashLengths = { sha256: 32, sha384: 48, sha512: 64 } as const;
 
-/** The bytes of a digest. */
+/** The length of a digest in bytes. */
 export function hashBytes(name: Hash): number {
   return hashLengths[name];
 }
@@ -58,7 +58,7 @@ export function parseEncryptMechanism(text: string): EncryptMechanism {
   return oneOf(text, 'an encrypt mechanism', encryptMechanisms);
 }
 
-/** Checks that data given as a digest is one; InvalidArgs when its length is not exactly the hash's. */
+/** InvalidArgs when the data is prehashed and does not have the length of the hash. */
 export function parseSignRequest(
   mechanism: SignMechanism,
   data: Buffer,

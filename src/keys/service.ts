@@ -35,7 +35,7 @@ export type IfExists = 'fail' | 'keep' | 'replace';
 /** The options of a new key. */
 export interface NewKey extends KeyAttributes {
   readonly ifExists: IfExists;
-  /** `undefined` for the default store. */
+  /** Undefined for the default store. */
   readonly store: StoreKind | undefined;
 }
 

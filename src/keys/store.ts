@@ -3,7 +3,7 @@ import type { KeyId } from '../ids.ts';
 import type { Algorithm, PairAlgorithm, SymmetricAlgorithm, Usage } from './algorithm.ts';
 import type { SignRequest } from './mechanism.ts';
 
-/** Where keys are held. */
+/** A kind of store. */
 export type StoreKind = 'pkcs11' | 'file';
 
 /** The origin of a key: generated here, imported, named by the configuration, or found in the token. */
@@ -13,7 +13,7 @@ export type Origin = 'generated' | 'imported' | 'preloaded' | 'foreign';
 export interface KeyInfo {
   readonly id: KeyId;
   readonly kind: 'pair' | 'symmetric';
-  /** `undefined` when the key cannot be read. */
+  /** Undefined when the key is unreadable. */
   readonly algorithm: Algorithm | undefined;
   readonly usages: readonly Usage[];
   readonly store: StoreKind;
@@ -71,9 +71,9 @@ export interface Key {
   sign(request: SignRequest, signal: AbortSignal): Promise<Buffer>;
   /** Returns ciphertext and tag of AES-256-GCM. */
   encrypt(plain: Buffer, request: CipherRequest, signal: AbortSignal): Promise<Buffer>;
-  /** Returns the plaintext; `undefined` when ciphertext, tag and request do not match. */
+  /** Returns the plaintext; undefined when ciphertext, tag and request do not match. */
   decrypt(sealed: Buffer, request: CipherRequest, signal: AbortSignal): Promise<Buffer | undefined>;
-  /** Returns the message of RSA-OAEP with SHA-256 and an empty label; `undefined` when there is none. */
+  /** Returns the message of RSA-OAEP with SHA-256 and an empty label; undefined when there is none. */
   decryptOaep(block: Buffer, signal: AbortSignal): Promise<Buffer | undefined>;
   /** Returns the raw bytes or the DER PKCS#8. NotSupported for stores that never export keys. */
   export(signal: AbortSignal): Promise<Buffer>;
@@ -87,7 +87,7 @@ export interface Key {
 export interface KeyStore extends AsyncDisposable {
   readonly kind: StoreKind;
   list(signal: AbortSignal): Promise<Listing>;
-  /** Returns a key, `undefined` when the store certainly does not hold it. */
+  /** Returns a key, undefined when the store certainly does not hold it. */
   get(id: KeyId, signal: AbortSignal): Promise<Key | undefined>;
   /** Creates a pair of the first algorithm of the list that it supports. NotSupported when it supports none. */
   createPair(

@@ -15,7 +15,7 @@ import type { StoreKind } from './store.ts';
 /** The stores of a configuration. */
 export interface Stores {
   readonly file: FileStore;
-  /** `undefined` when no token is configured. */
+  /** Undefined when no token is configured. */
   readonly pkcs11: Pkcs11Store | undefined;
   /** The stores of keys that are created without naming one. */
   readonly defaults: { readonly pair: StoreKind; readonly symmetric: StoreKind };

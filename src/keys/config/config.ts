@@ -4,7 +4,7 @@ import { type CommonConfig, commonProperties } from '../../service/config/common
 import { type ParseContext, parseAt } from '../../service/config/parse-context.ts';
 import { type Pkcs11Uri, parseUri } from './pkcs11-uri.ts';
 
-/** What a key may be used for, as `keys: {<id>: {usages}}` says it. */
+/** A usage in `keys: {<id>: {usages}}`. */
 export type ConfiguredUsage = 'sign' | 'decrypt' | 'encrypt' | 'derive';
 
 /** A token besides the base slot. */
@@ -21,11 +21,11 @@ export interface KeysConfig extends CommonConfig {
   readonly symmetric_store?: 'pkcs11' | 'file';
   readonly tokens: Readonly<Record<string, TokenConfig>>;
   readonly keys: Readonly<Record<string, { readonly usages?: readonly ConfiguredUsage[] }>>;
-  /** What `preloaded_key:<id>` names. */
+  /** The keys of the settings `preloaded_key:<id>`, by id. */
   readonly preloaded: Readonly<Record<string, PreloadedSource>>;
 }
 
-/** Where a preloaded key is. */
+/** The location of a preloaded key. */
 export type PreloadedSource =
   | { readonly kind: 'token'; readonly uri: string }
   | { readonly kind: 'file'; readonly path: string };
@@ -103,12 +103,12 @@ export const keysSchema = {
   additionalProperties: false,
 } as const;
 
-/** What `keys.yaml` says by the schema. */
+/** `keys.yaml` after validation by the schema. */
 type Checked = CommonConfig & Omit<KeysConfig, 'preloaded'>;
 
-/** Gives the configuration its type; reports URIs that are none, ids that are none, and secrets that others can read. */
+/** Parses a validated configuration; reports invalid URIs and ids, and secrets that other users can read. */
 export function parseKeysConfig(value: unknown, context: ParseContext): KeysConfig {
-  const checked = value as Checked; // by the schema
+  const checked = value as Checked; // validated by the schema
   const report: Report = (at, message) => context.report(at, message);
   const preloaded: Record<string, PreloadedSource> = {};
   for (const [name, setting] of Object.entries(checked)) {
@@ -182,7 +182,7 @@ function checkKeys({ keys }: Checked, report: Report): void {
   }
 }
 
-/** A file that everybody can read is worth a warning, and with a secret in it the service does not start. */
+/** Warns of a file that is readable by all users; with a secret in it, the configuration is invalid. */
 function checkPermissions(context: ParseContext): void {
   const isOpen = ({ mode }: { readonly mode: number }) => (mode & 0o004) !== 0;
   context.reportTexts(

@@ -16,10 +16,10 @@ export interface ObjectSelector {
   readonly type?: ObjectType;
 }
 
-/** What `type=` can say. */
+/** The values of the attribute `type`. */
 export type ObjectType = 'private' | 'public' | 'secret-key' | 'cert' | 'data';
 
-/** Where the PIN of a token is. `value` is a secret: a source is never printed. */
+/** The location of a PIN, or the PIN itself, which is a secret: a source is never printed. */
 export type PinSource =
   | { readonly kind: 'value'; readonly value: string }
   | { readonly kind: 'file'; readonly path: string };
@@ -41,8 +41,8 @@ interface Part {
   readonly separator: ';' | '&';
   readonly known: ReadonlySet<string>;
   /**
-   * What may stand in a value besides percent-escapes: pk11-pchar and pk11-qchar of RFC 7512 2.3, and a space,
-   * which can mean nothing else: Azure's own documents write labels so.
+   * The characters permitted in a value besides percent-escapes: pk11-pchar and pk11-qchar of RFC 7512 2.3, and the
+   * space, which is unambiguous and appears in the labels of Azure's documentation.
    */
   readonly characters: RegExp;
 }
@@ -75,10 +75,9 @@ const queryPart: Part = {
 };
 
 /**
- * Reads a PKCS#11 URI strictly: TypeError for an attribute given twice, unknown or not supported (`x-` ones
- * included: a selector that is skipped would match more than was meant), a bad escape, a slot-id that is
- * not decimal, and for both kinds of PIN at once. No message repeats anything of the text but names that are
- * known: a PIN may stand wherever it was written by mistake.
+ * Parses a PKCS#11 URI strictly: TypeError for a duplicate, unknown or unsupported attribute (including `x-` ones:
+ * ignoring a selector would match more objects than intended), an invalid escape, a slot-id that is not decimal, and
+ * both kinds of PIN together. Messages quote only known names of attributes: by mistake, a PIN may be anywhere.
  */
 export function parseUri(text: string): Pkcs11Uri {
   if (!text.startsWith('pkcs11:')) refuse('it does not begin with "pkcs11:"');
@@ -94,7 +93,7 @@ export function parseUri(text: string): Pkcs11Uri {
   };
 }
 
-/** The URI that selects the same, without its query. */
+/** Formats the URI that selects the same token and object, without a query. */
 export function formatUri(token: TokenSelector, object: ObjectSelector = {}): string {
   const parts: string[] = [];
   const add = (name: string, value: string | number | undefined) => {

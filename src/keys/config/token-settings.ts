@@ -8,16 +8,16 @@ import {
   type TokenSelector,
 } from './pkcs11-uri.ts';
 
-/** A token: its library, what selects it there, and where its PIN is. */
+/** A token: its library, its selector and its PIN. */
 export interface TokenSettings {
   readonly libraryPath: string;
   readonly selector: TokenSelector;
   readonly pin: PinSource | undefined;
 }
 
-/** The tokens that a configuration names. */
+/** The tokens of a configuration. */
 export interface ConfiguredTokens {
-  /** Where keys are created. */
+  /** The token in which keys are created. */
   readonly base: TokenSettings | undefined;
   readonly preloaded: ReadonlyMap<
     KeyId,
@@ -25,7 +25,7 @@ export interface ConfiguredTokens {
   >;
 }
 
-/** The tokens of the base slot and of preloaded keys; what their URIs leave open, the entry in `tokens` says that covers them. */
+/** The tokens of the base slot and of preloaded keys; the entry in `tokens` that matches a URI completes it. */
 export function configuredTokens(config: KeysConfig): ConfiguredTokens {
   const entries = Object.values(config.tokens).map((token) => ({
     token,
@@ -52,10 +52,10 @@ export function configuredTokens(config: KeysConfig): ConfiguredTokens {
   };
 }
 
-/** Whether what one selector says, another says too. */
+/** Whether a selector has all attributes of a more general one. */
 function covers(general: TokenSelector, special: TokenSelector): boolean {
-  const said = new Map<string, unknown>(Object.entries(special));
-  return Object.entries(general).every(([name, value]) => said.get(name) === value);
+  const attributes = new Map<string, unknown>(Object.entries(special));
+  return Object.entries(general).every(([name, value]) => attributes.get(name) === value);
 }
 
 function pinOf({ pin_file: path }: TokenConfig, uri: Pkcs11Uri): PinSource | undefined {

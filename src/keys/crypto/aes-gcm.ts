@@ -3,14 +3,14 @@ import type { CipherRequest } from '../store.ts';
 
 const tagBytes = 16;
 
-/** Ciphertext and tag of AES-256-GCM. */
+/** Encrypts with AES-256-GCM; returns ciphertext and tag. */
 export function seal(key: KeyObject | Buffer, plain: Buffer, request: CipherRequest): Buffer {
   const cipher = createCipheriv('aes-256-gcm', key, request.nonce, { authTagLength: tagBytes });
   cipher.setAAD(request.aad);
   return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
 }
 
-/** The plaintext of ciphertext and tag; undefined when the tag is not theirs. */
+/** Decrypts ciphertext and tag; undefined when the tag does not match. */
 export function unseal(
   key: KeyObject | Buffer,
   sealed: Buffer,
@@ -28,7 +28,7 @@ export function unseal(
     decipher.final();
     return plain;
   } catch {
-    // the only failure of final() here is a tag that does not fit
+    // final() fails only when the tag does not match
     plain.fill(0);
     return undefined;
   }

@@ -1,8 +1,7 @@
 /**
- * ECDSA over a digest that the caller computed. Node signs and verifies messages only (it hashes them
- * itself), so this is FIPS 186-5 6.4 with the curve arithmetic left to OpenSSL: nonces and points come from
- * its ECDH. What remains is arithmetic modulo the order. On the signing side every
- * secret in it is blinded by a random factor, because BigInt does not take constant time.
+ * ECDSA over a digest that the caller computed. Node signs and verifies only messages, which it hashes itself, so this
+ * implements FIPS 186-5 6.4, with nonces and points from OpenSSL's ECDH. Only the arithmetic modulo the order is done
+ * here. When signing, a random factor blinds every secret, because BigInt arithmetic is not constant-time.
  */
 import { createECDH, type KeyObject, randomBytes } from 'node:crypto';
 import { curveName, type EcAlgorithm, orderBytes } from '../algorithm.ts';
@@ -35,7 +34,7 @@ const curves: Readonly<Record<EcAlgorithm, Curve>> = {
   },
 };
 
-/** r and s of a signature over a digest, each as long as the order. */
+/** Signs a digest; returns r and s, each as long as the order. */
 export function signDigest(algorithm: EcAlgorithm, key: KeyObject, digest: Buffer): Buffer {
   const { n } = curves[algorithm];
   const size = orderBytes(algorithm);
@@ -52,8 +51,8 @@ export function signDigest(algorithm: EcAlgorithm, key: KeyObject, digest: Buffe
 }
 
 /**
- * A random number and the first coordinate of its point. Not by `generateKeyPairSync`: what is left of it waits, when
- * it is collected, for the lock of the key, and to export a key allocates within that lock, which can collect it.
+ * A random number and the first coordinate of its point. `generateKeyPairSync` could deadlock: an export allocates
+ * while it holds the lock of the key, and a garbage collection then destroys the generating job, which takes that lock.
  */
 function makeNonce(algorithm: EcAlgorithm): { readonly k: bigint; readonly x: bigint } {
   const ecdh = createECDH(curveName(algorithm));
@@ -64,7 +63,7 @@ function makeNonce(algorithm: EcAlgorithm): { readonly k: bigint; readonly x: bi
   return { k, x: toBigInt(point.subarray(1, 1 + orderBytes(algorithm))) };
 }
 
-/** Whether r and s are a signature over a digest by the holder of a public key. */
+/** Verifies r and s, the signature over a digest. */
 export function verifyDigest(
   algorithm: EcAlgorithm,
   key: KeyObject,
@@ -77,7 +76,7 @@ export function verifyDigest(
   if (r <= 0n || r >= n || s <= 0n || s >= n) return false;
   const jwk = key.export({ format: 'jwk' });
   const q = { x: fromBase64url(jwk.x), y: fromBase64url(jwk.y) };
-  // (z/s)·G + (r/s)·Q is (r/s)·((z/r)·G + Q): one multiplication of G, one addition, one multiplication.
+  // (z/s)·G + (r/s)·Q is (r/s)·((z/r)·G + Q): one multiplication of G, one addition, one multiplication
   const factor = mod(truncate(digest, size) * invert(r, n), n);
   const sum = factor === 0n ? q : add(multiplyBase(algorithm, factor), q, p);
   if (sum === undefined) return false;
@@ -85,7 +84,10 @@ export function verifyDigest(
   return x % n === r;
 }
 
-/** The leftmost bits of a digest that are no more than the order has (all orders have whole bytes or more). */
+/**
+ * The leftmost bits of a digest, at most as many as the order has. Whole bytes suffice: only the order of P-521 does
+ * not fill its bytes, and it is longer than every digest.
+ */
 function truncate(digest: Buffer, size: number): bigint {
   return toBigInt(digest.subarray(0, size));
 }
@@ -106,11 +108,11 @@ function multiplyX(algorithm: EcAlgorithm, point: Point, factor: bigint): bigint
   return toBigInt(ecdh.computeSecret(encoded));
 }
 
-/** The sum of two points that are not the point at infinity; `undefined` when it is. */
+/** The sum of two finite points; undefined when it is the point at infinity. */
 function add(one: Point, other: Point, p: bigint): Point | undefined {
   const same = one.x === other.x;
   if (same && one.y !== other.y) return undefined;
-  // the curves have a = -3.
+  // the curves have a = -3
   const slope = same
     ? mod((3n * one.x * one.x - 3n) * invert(2n * one.y, p), p)
     : mod((other.y - one.y) * invert(mod(other.x - one.x, p), p), p);
@@ -118,7 +120,7 @@ function add(one: Point, other: Point, p: bigint): Point | undefined {
   return { x, y: mod(slope * (one.x - x) - one.y, p) };
 }
 
-/** The same residue with a random multiple of the modulus on top: its size reveals nothing about it. */
+/** Adds a random multiple of the modulus: the size of the result reveals nothing about the residue. */
 function spread(value: bigint, modulus: bigint): bigint {
   return value + modulus * (toBigInt(randomBytes(8)) | (1n << 63n));
 }

@@ -4,9 +4,8 @@ const hashName = 'sha256';
 const hashBytes = 32;
 
 /**
- * The message in an OAEP block (RFC 8017 7.1.2) with SHA-256, MGF1 of the same hash and an empty label.
- * `undefined` for every reason why there is none, found in time that does not depend on which it is: an
- * answer to whether the padding was right would give the message away (Manger 2001).
+ * Decodes an OAEP block (RFC 8017 7.1.2) with SHA-256, MGF1 of the same hash and an empty label. Undefined for every
+ * invalid block, in time that does not depend on the error: a padding oracle would reveal the message (Manger 2001).
  */
 export function unpadOaep(block: Buffer): Buffer | undefined {
   const seed = Buffer.from(block.subarray(1, 1 + hashBytes));
@@ -16,25 +15,25 @@ export function unpadOaep(block: Buffer): Buffer | undefined {
   let bad = block[0] ?? 1;
   const label = hash(hashName, '', 'buffer');
   for (let i = 0; i < hashBytes; i++) bad |= (db[i] ?? 0) ^ (label[i] ?? 0);
-  // looks at every byte: `looking` is 1 until the first byte that is not zero, whose place is kept.
-  let looking = 1;
+  // reads every byte: `searching` is 1 up to the first nonzero byte, whose position is stored
+  let searching = 1;
   let start = 0;
   for (let i = hashBytes; i < db.length; i++) {
     const byte = db[i] ?? 0;
     const isOne = isZero(byte ^ 1);
-    const found = looking & isOne;
-    bad |= looking & (isZero(byte) ^ 1) & (isOne ^ 1);
+    const found = searching & isOne;
+    bad |= searching & (isZero(byte) ^ 1) & (isOne ^ 1);
     start |= -found & (i + 1);
-    looking &= isZero(byte);
+    searching &= isZero(byte);
   }
-  bad |= looking;
+  bad |= searching;
   const message = bad === 0 ? Buffer.from(db.subarray(start)) : undefined;
   db.fill(0);
   seed.fill(0);
   return message;
 }
 
-/** The message in an OAEP block of a key in memory; undefined for every reason why there is none. */
+/** Decrypts an OAEP block with a key in memory; undefined for every invalid block. */
 export function openOaep(key: KeyObject, block: Buffer): Buffer | undefined {
   try {
     const padding = constants.RSA_PKCS1_OAEP_PADDING;

@@ -7,7 +7,7 @@ const digestInfoPrefixes: Readonly<Record<Hash, Buffer>> = {
   sha512: Buffer.from('3051300d060960864801650304020305000440', 'hex'),
 };
 
-/** The DigestInfo that a PKCS#1 v1.5 signature is made over (RFC 8017 9.2). */
+/** The DigestInfo that a PKCS#1 v1.5 signature signs (RFC 8017 9.2). */
 export function digestInfo(name: Hash, digest: Buffer): Buffer {
   return Buffer.concat([digestInfoPrefixes[name], digest]);
 }
@@ -17,7 +17,7 @@ export function encodePss(name: Hash, digest: Buffer, bits: number): Buffer {
   const size = hashBytes(name);
   const salt = randomBytes(size);
   const h = pssHash(name, digest, salt);
-  // a modulus has whole bytes here, so the encoded message is one bit shorter than it and as many bytes long.
+  // the bits of every modulus here fill whole bytes, so the encoded message is one bit shorter and as many bytes long
   const block = Buffer.alloc(bits / 8 - size - 1);
   block[block.length - size - 1] = 1;
   salt.copy(block, block.length - size);

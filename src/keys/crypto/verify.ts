@@ -12,7 +12,7 @@ import { type Hash, hashBytes, type SignRequest } from '../mechanism.ts';
 import { verifyDigest } from './ecdsa.ts';
 import { digestInfo, verifyPss } from './rsa-padding.ts';
 
-/** Whether a signature over data is right; false for whatever is not a signature at all. */
+/** Verifies a signature; false for anything that is not a signature at all, too. */
 export function verifySignature(
   { algorithm, spki }: { readonly algorithm: PairAlgorithm; readonly spki: Buffer },
   request: SignRequest,
@@ -24,7 +24,7 @@ export function verifySignature(
     case 'ecdsa':
       if (!isEc(algorithm)) return false;
       if (prehashed) return verifyEcDigest({ algorithm, key }, data, signature);
-      // Node accepts more than DER; what it is given here is checked first.
+      // Node accepts more than DER
       if (ecdsaFromDer(signature, orderBytes(algorithm)) === undefined) return false;
       return verify(mechanism.hash, data, key, signature);
     case 'rsa-pkcs1':
@@ -40,12 +40,12 @@ export function verifySignature(
   }
 }
 
-/** Whether two MACs are the same, in time that does not depend on where they differ. */
+/** Compares two MACs in constant time. */
 export function sameMac(expected: Buffer, given: Buffer): boolean {
   return expected.length === given.length && timingSafeEqual(expected, given);
 }
 
-/** A key with the parameters of PSS that the service uses. */
+/** A key with the PSS parameters of the service. */
 export function pssKey(
   key: KeyObject,
   name: Hash,
@@ -78,7 +78,7 @@ function verifyPssDigest(key: KeyObject, { hash, data }: Digest, signature: Buff
   return encoded !== undefined && verifyPss(hash, data, encoded);
 }
 
-/** The encoded message that was signed, `undefined` when the signature cannot be of this key. */
+/** Recovers the encoded message, undefined when the signature cannot be by this key. */
 function recover(
   key: KeyObject,
   { padding, signature }: { readonly padding: number; readonly signature: Buffer },
@@ -88,7 +88,7 @@ function recover(
   try {
     return publicDecrypt({ key, padding }, signature);
   } catch {
-    // not a signature of this key: OpenSSL reports wrong padding and too large numbers as errors.
+    // OpenSSL reports wrong padding and too large numbers as errors
     return undefined;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The file of a key: one line of JSON that says what it is, then its bytes as they are (DER PKCS#8 or raw). The
- * bytes stay out of the JSON because they are wiped from memory after use, which a string cannot be.
+ * The file of a key: a header of one line of JSON, then the key as raw bytes or DER PKCS#8. The bytes are not part of
+ * the JSON because they are wiped from memory after use, which is impossible for a string.
  */
 import { createSecretKey, hash, type KeyObject } from 'node:crypto';
 import type { KeyId } from '../../ids.ts';
@@ -29,7 +29,7 @@ export interface KeyFileHeader {
   readonly created: Date;
 }
 
-/** The content of a file; the caller wipes it, and the material. */
+/** Formats the content of a file; the caller wipes it, and the material. */
 export function formatKeyFile(header: KeyFileHeader, material: Buffer): Buffer {
   const json = formatStateJson({
     id: header.id,
@@ -45,7 +45,7 @@ export function formatKeyFile(header: KeyFileHeader, material: Buffer): Buffer {
   return Buffer.concat([Buffer.from(json), material]);
 }
 
-/** The key in a file. `DamagedFile` for anything but a whole one of that id, `UnusableFile` for one of a newer version. */
+/** Parses a key file. `UnusableFile` for a newer version, `DamagedFile` unless it is complete and has that id. */
 export function parseKeyFile(path: string, id: KeyId, content: Buffer): KeyFile {
   const end = content.indexOf('\n');
   if (end < 0) throw new DamagedFile(path, 'it is empty or truncated');
@@ -61,9 +61,9 @@ export function parseKeyFile(path: string, id: KeyId, content: Buffer): KeyFile 
     return keyOf(id, fields, material);
   } catch (error) {
     if (error instanceof DamagedFile) throw error;
-    // the message of JSON.parse quotes the file.
-    const said = error instanceof Error && !(error instanceof SyntaxError);
-    throw new DamagedFile(path, said ? error.message : 'it is not a key file');
+    // the message of a SyntaxError quotes the file, which holds a key
+    const isSafe = error instanceof Error && !(error instanceof SyntaxError);
+    throw new DamagedFile(path, isSafe ? error.message : 'it is not a key file');
   }
 }
 
@@ -87,7 +87,7 @@ function keyOf(id: KeyId, fields: ReadonlyMap<string, unknown>, material: Buffer
   return { info, key: read.key };
 }
 
-/** Parses a key; `undefined` when the bytes are not a key of the algorithm. */
+/** Parses a key; undefined when the bytes are not a key of the algorithm. */
 function readMaterial(
   algorithm: Algorithm,
   material: Buffer,
@@ -125,7 +125,7 @@ function parseTime(value: unknown): Date {
   return time;
 }
 
-/** Detects damage, not tampering: header and checksum can be changed together. */
+/** Detects damage, not tampering, which can replace the checksum as well. */
 function checksum(material: Buffer): string {
   return hash('sha256', material, 'hex');
 }

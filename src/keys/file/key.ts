@@ -36,7 +36,7 @@ export class FileKey implements Key {
     this.#remove = remove;
   }
 
-  /** RSA is slow enough to be worth a thread. */
+  /** Signs with RSA on a thread, because it is slow. */
   async sign({ mechanism, data, prehashed }: SignRequest): Promise<Buffer> {
     const key = this.#usable();
     switch (mechanism.family) {

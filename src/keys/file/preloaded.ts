@@ -26,8 +26,8 @@ export interface PreloadedFile {
 }
 
 /**
- * The key in a file: a private key in PEM or DER, which its structure tells, else raw bytes, which are of aes-256 when
- * the configuration wants to encrypt with them. It is unavailable, with the reason, when there is no such key.
+ * Reads a key from a file: a private key if the content has the structure of PEM or DER, otherwise raw bytes, of
+ * aes-256 when the configured usage is to encrypt. Without a usable key it is unavailable, with the reason.
  */
 export async function readPreloaded(id: KeyId, { path, usages }: PreloadedFile): Promise<KeyFile> {
   const unusable = (reason: string) => ({ info: unavailable(id, reason), key: undefined });

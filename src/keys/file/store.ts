@@ -116,7 +116,7 @@ export class FileStore implements KeyStore {
     this.#preloadedKeys.clear();
   }
 
-  /** Reads the files that are not known to hold a key. */
+  /** Reads the files without a usable key so far. */
   async #readPreloaded(): Promise<void> {
     for (const [id, file] of this.#preloaded) {
       if (this.#preloadedKeys.get(id)?.key !== undefined) continue;
@@ -157,7 +157,7 @@ export class FileStore implements KeyStore {
     await this.#files.delete(id);
   }
 
-  /** The key of an id, damaged or not. Unavailable when it is unknown whether there is one. */
+  /** The file of an id, damaged or not. Unavailable when the directory is unusable. */
   #find(id: KeyId): KeyFile | undefined {
     if (this.#preloaded.has(id)) return this.#preloadedKeys.get(id);
     const damage = this.#files.damage(id);

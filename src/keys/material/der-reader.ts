@@ -1,13 +1,13 @@
-/** An element of DER; its bytes are a view. */
+/** A DER element; its bytes are a view. */
 export interface Element {
   readonly tag: number;
   readonly bytes: Buffer;
 }
 
-/** Tags of the elements that keys are made of. */
+/** The DER tags in keys. */
 export const tags = { integer: 0x02, bits: 0x03, octets: 0x04, sequence: 0x30 } as const;
 
-/** The elements in a SEQUENCE that is all of the bytes. TypeError for anything else. */
+/** The elements of a SEQUENCE. TypeError unless it spans all of the bytes. */
 export function members(sequence: Buffer): readonly (Element | undefined)[] {
   const found: Element[] = [];
   const { element, end } = elementAt(sequence, 0);
@@ -21,13 +21,13 @@ export function members(sequence: Buffer): readonly (Element | undefined)[] {
   return found;
 }
 
-/** The bytes of an element of that tag. TypeError for any other. */
+/** The content of an element. TypeError unless it has the tag. */
 export function content(element: Element | undefined, tag: number): Buffer {
   if (element?.tag !== tag) throw malformed();
   return element.bytes;
 }
 
-/** The bytes of a BIT STRING of whole bytes, given what is in the element. */
+/** The bytes in the content of a BIT STRING. TypeError unless its bits fill whole bytes. */
 export function wholeBits(bytes: Buffer): Buffer {
   if (bytes[0] !== 0) throw malformed();
   return bytes.subarray(1);

@@ -1,16 +1,16 @@
-/** A DER element; the content is copied once, into the result. */
+/** Encodes a DER element; the content is copied once, into the result. */
 export function tlv(tag: number, ...content: readonly Buffer[]): Buffer {
   const length = content.reduce((sum, part) => sum + part.length, 0);
   return Buffer.concat([Buffer.of(tag, ...lengthOctets(length)), ...content]);
 }
 
-/** The DER ECDSA-Sig-Value (RFC 3279 2.2.3) of the concatenated r and s that tokens give. */
+/** Encodes the concatenated r and s that tokens return as a DER ECDSA-Sig-Value (RFC 3279 2.2.3). */
 export function ecdsaToDer(signature: Buffer): Buffer {
   const half = signature.length / 2;
   return tlv(0x30, integer(signature.subarray(0, half)), integer(signature.subarray(half)));
 }
 
-/** r and s of an ECDSA-Sig-Value, each `size` bytes; `undefined` for anything that is not exactly one. */
+/** Decodes an ECDSA-Sig-Value to r and s of `size` bytes each; undefined for anything else. */
 export function ecdsaFromDer(der: Buffer, size: number): Buffer | undefined {
   const body = content(der, 0x30);
   if (body === undefined || body.end !== der.length) return undefined;
@@ -49,7 +49,7 @@ function content(
 ): { readonly start: number; readonly end: number } | undefined {
   if (der[at] !== tag) return undefined;
   const length = der[at + 1] ?? 0xff;
-  // no ECDSA signature is longer than 255 bytes, and DER allows one length for each size.
+  // no ECDSA signature exceeds 255 bytes, and DER permits only one encoding of each length
   const long = length === 0x81;
   const size = long ? (der[at + 2] ?? 0) : length;
   if ((long && size < 0x80) || (!long && length >= 0x80)) return undefined;

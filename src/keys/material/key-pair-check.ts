@@ -2,8 +2,8 @@ import { createPublicKey, type KeyObject, randomBytes, sign, verify } from 'node
 import { toBigInt, withRsaParts } from './private-parts.ts';
 
 /**
- * Whether the parts of a private key from outside belong together. Nothing that reads one makes sure: a wrong
- * public half would be published, and an RSA key with one wrong part gives signatures that can give its primes away.
+ * Whether the parts of an external private key belong together, which no parser checks. A wrong public half would be
+ * published, and the signatures of an RSA key with a wrong part can reveal its primes.
  */
 export function isConsistent(key: KeyObject): boolean {
   const hash = key.asymmetricKeyType === 'ed25519' ? null : 'sha256';

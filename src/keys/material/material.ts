@@ -11,12 +11,12 @@ export function hasRawLength(algorithm: SymmetricAlgorithm, { length }: Buffer):
   return algorithm === 'aes-256' ? length === 32 : length >= 16 && length <= 128;
 }
 
-/** Whether bytes from outside can be a raw key: they have the length, and are nothing that has a structure. */
+/** Whether external bytes can be a raw key: they have its length, and no structure of another format. */
 export function fitsRaw(algorithm: SymmetricAlgorithm, bytes: Buffer): boolean {
   return hasRawLength(algorithm, bytes) && !isStructured(bytes);
 }
 
-/** Parses key material of the bus: InvalidArgs unless it is exactly of the format. The caller wipes it. */
+/** Parses key material from the bus; InvalidArgs unless it has exactly the format. The caller wipes it. */
 export function parseMaterial(
   format: string,
   bytes: Buffer,
@@ -43,7 +43,7 @@ export function parseMaterial(
   return { kind: 'pkcs8', algorithm: found, bytes: own };
 }
 
-/** Whether bytes are an EncryptedPrivateKeyInfo (RFC 5958 3), judged by their structure. */
+/** Whether bytes have the structure of an EncryptedPrivateKeyInfo (RFC 5958 3). */
 export function isEncrypted(bytes: Buffer): boolean {
   try {
     const [algorithm, data, ...rest] = members(bytes);
@@ -53,7 +53,7 @@ export function isEncrypted(bytes: Buffer): boolean {
   }
 }
 
-/** Whether bytes are PEM, JSON or DER, or begin as the DER of a key does: a random key does not, but once in 2²⁴. */
+/** Whether bytes are PEM, JSON or DER, or begin like a key in DER, as one random key in 2²⁴ does. */
 export function isStructured(bytes: Buffer): boolean {
   return bytes.includes('-----BEGIN ') || isJson(bytes) || isDer(bytes) || beginsAsKey(bytes);
 }
@@ -66,7 +66,7 @@ function isDer(bytes: Buffer): boolean {
   }
 }
 
-/** A SEQUENCE that begins with a small INTEGER or with an AlgorithmIdentifier, be it cut short or followed by more. */
+/** Whether bytes begin with a SEQUENCE of a small INTEGER or an AlgorithmIdentifier, truncated or not. */
 function beginsAsKey(bytes: Buffer): boolean {
   const [tag, length = 0] = bytes;
   if (tag !== 0x30) return false;

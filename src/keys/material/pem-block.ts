@@ -4,8 +4,8 @@ const whitespace = new Set(Buffer.from(' \t\r\n'));
 const padding = '='.charCodeAt(0);
 
 /**
- * The bytes of the first PEM block of a label; `undefined` when there is none, or it is damaged. No text is made of
- * what is in it: a text cannot be wiped. The caller wipes the bytes.
+ * Decodes the first PEM block with a label; undefined when it is missing or damaged. Does not convert the content to a
+ * string, which could not be wiped. The caller wipes the bytes.
  */
 export function pemBlock(text: Buffer, label: string): Buffer | undefined {
   const begin = `-----BEGIN ${label}-----`;

@@ -1,6 +1,6 @@
 /**
- * The forms in which private keys come from outside, all made into one: a named curve, a point that is not compressed,
- * PKCS#8 of version 1. OpenSSL keeps what it read, and one key would have several public keys.
+ * Normalizes external private keys: named curve, uncompressed point, PKCS#8 version 1. OpenSSL preserves the encoding
+ * that it parsed, so without this one key would have several encodings of its public key.
  */
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import {
@@ -20,16 +20,16 @@ const curves: Readonly<Record<string, PairAlgorithm>> = {
   secp384r1: 'ec-p384',
   secp521r1: 'ec-p521',
 };
-/** DER of the object identifier of keys on curves. */
+/** The DER of the object identifier id-ecPublicKey. */
 export const ecPublicKeyOid = Buffer.from('06072a8648ce3d0201', 'hex');
 const pemLabels = ['PRIVATE KEY', 'EC PRIVATE KEY', 'RSA PRIVATE KEY'];
 const version0 = Buffer.of(tags.integer, 1, 0);
 const version1 = Buffer.of(tags.integer, 1, 1);
-/** Of a OneAsymmetricKey (RFC 5958 2): attributes, and the public key. */
+/** The tags of the optional fields of a OneAsymmetricKey (RFC 5958 2). */
 const attributesTag = 0xa0;
 const publicKeyTag = 0x81;
 
-/** The algorithm of a private or public key, `undefined` when it is none that the service offers. */
+/** The algorithm of a private or public key, undefined when the service does not offer it. */
 export function algorithmOf(key: KeyObject): PairAlgorithm | undefined {
   const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
@@ -51,24 +51,24 @@ export function spkiOf(key: KeyObject): Buffer {
   return createPublicKey(key).export({ type: 'spki', format: 'der' });
 }
 
-/** The private key in DER (PKCS#8, OneAsymmetricKey, SEC 1 or PKCS#1), whole and nothing after it; `undefined` for anything else. */
+/** Parses a private key in DER (PKCS#8, OneAsymmetricKey, SEC 1, PKCS#1); undefined unless it spans all of the bytes. */
 export function parsePrivateKey(der: Buffer): KeyObject | undefined {
   try {
-    return inOneForm(read(der));
+    return normalized(read(der));
   } catch {
-    // what OpenSSL says of it may quote it, and the caller knows what was sent
+    // OpenSSL's message may quote the key
     return undefined;
   }
 }
 
-/** The first private key in PEM; `undefined` when there is none, or it is encrypted. */
+/** Parses the first private key in PEM; undefined when it is missing or encrypted. */
 export function parsePrivatePem(text: Buffer): KeyObject | undefined {
   try {
-    return inOneForm(createPrivateKey(text));
+    return normalized(createPrivateKey(text));
   } catch {
-    // what OpenSSL says of it does not help: the file is named to whoever can look into it
+    // OpenSSL's message does not help: the caller reports the path of the file
   }
-  // OpenSSL 3.0 does not read version 2 of PKCS#8, in which newer libraries write keys, nor what begins within a line
+  // OpenSSL 3.0 reads neither PKCS#8 version 2, which newer libraries write, nor a block that begins within a line
   for (const label of pemLabels) {
     const der = pemBlock(text, label);
     const key = der && parsePrivateKey(der);
@@ -78,7 +78,7 @@ export function parsePrivatePem(text: Buffer): KeyObject | undefined {
   return undefined;
 }
 
-/** The point of a named curve as a SubjectPublicKeyInfo: not compressed, whatever it was. */
+/** The SubjectPublicKeyInfo of an uncompressed point on a named curve. */
 export function ecSpki(algorithm: EcAlgorithm, point: Buffer): Buffer {
   return tlv(
     tags.sequence,
@@ -87,7 +87,7 @@ export function ecSpki(algorithm: EcAlgorithm, point: Buffer): Buffer {
   );
 }
 
-/** The point of a key, not compressed. */
+/** The uncompressed point of a key. */
 export function pointOf(key: KeyObject): Buffer {
   const half = key.type === 'public' ? key : createPublicKey(key);
   const { x = '', y = '' } = half.export({ format: 'jwk' });
@@ -107,7 +107,7 @@ function read(der: Buffer): KeyObject {
   }
 }
 
-/** Either version: what the second one adds is looked at here, and left out for OpenSSL. */
+/** Parses PKCS#8 of either version: checks the fields that version 2 adds, and removes them for OpenSSL. */
 function readPkcs8(der: Buffer): KeyObject {
   const [version, algorithm, privateKey, ...rest] = members(der);
   const number = content(version, tags.integer);
@@ -122,7 +122,7 @@ function readPkcs8(der: Buffer): KeyObject {
   return key;
 }
 
-/** Hands a SEQUENCE to `use` whose last elements hold a secret, and wipes what was made of it. */
+/** Encodes a SEQUENCE whose last elements hold a secret, passes it to `use` and wipes it. */
 function joined<T>(
   open: readonly Buffer[],
   [tag, secret, ...after]: readonly [tag: number, secret: Buffer, ...after: Buffer[]],
@@ -147,8 +147,8 @@ function checkAddition(element: Element | undefined, key: KeyObject): void {
   throw new TypeError('the public key is another one');
 }
 
-/** The same key, of a named curve where it can be one and with a point that is not compressed. */
-function inOneForm(key: KeyObject): KeyObject {
+/** The same key with a named curve, where possible, and an uncompressed point. */
+function normalized(key: KeyObject): KeyObject {
   const algorithm = algorithmOf(key);
   if (algorithm === undefined || !isEc(algorithm)) return key;
   const point = pointOf(key);

@@ -1,7 +1,7 @@
 /**
- * The numbers of a private key as bytes, which can be wiped: what `export({ format: 'jwk' })` gives are texts,
- * which stay in memory until they happen to be collected. They are read from the DER that OpenSSL writes, so
- * every element has the form that RFC 8017 A.1.2 and RFC 5915 3 say.
+ * The numbers of a private key as bytes, which can be wiped: `export({ format: 'jwk' })` returns strings, which stay in
+ * memory until they are garbage-collected. They are parsed from the DER that OpenSSL writes, so every element is as
+ * RFC 8017 A.1.2 and RFC 5915 3 specify.
  */
 import type { KeyObject } from 'node:crypto';
 import { content, type Element, members, tags } from './der-reader.ts';
@@ -18,7 +18,7 @@ export interface RsaParts {
   readonly coefficient: Buffer;
 }
 
-/** Hands the numbers of an RSA key to `use`, and wipes them when it has returned: what is kept must be copied. */
+/** Passes the numbers of an RSA key to `use` and then wipes them: `use` must return copies. */
 export function withRsaParts<T>(key: KeyObject, use: (parts: RsaParts) => T): T {
   return withPrivateKey(key, (der) => {
     const [, modulus, publicExponent, privateExponent, prime1, prime2, ...rest] = members(der);
@@ -36,12 +36,12 @@ export function withRsaParts<T>(key: KeyObject, use: (parts: RsaParts) => T): T 
   });
 }
 
-/** Hands the scalar of an EC key, as long as the order, to `use`, and wipes it when it has returned. */
+/** As `withRsaParts`, with the scalar of an EC key, which is as long as the order. */
 export function withEcScalar<T>(key: KeyObject, use: (scalar: Buffer) => T): T {
   return withPrivateKey(key, (der) => use(content(members(der)[1], tags.octets)));
 }
 
-/** The number that bytes stand for. No text is made of them; the number itself cannot be wiped. */
+/** Decodes a big-endian number without creating a string; the number itself cannot be wiped. */
 export function toBigInt(bytes: Buffer): bigint {
   let value = 0n;
   let at = 0;

@@ -1,14 +1,14 @@
 import { randomFillSync } from 'node:crypto';
 
 /**
- * Zeroed bytes for a secret. V8 keeps arrays of at most 64 bytes in its own heap, where garbage collection moves them
- * and leaves copies that nobody can wipe: Buffer.alloc and randomBytes make such; what is cut from Node's pool is not.
+ * Zeroed bytes for a secret, from Node's pool. V8 stores the arrays of up to 64 bytes that Buffer.alloc and randomBytes
+ * create in its own heap, where garbage collection moves them and leaves copies that cannot be wiped.
  */
 export function secretBytes(size: number): Buffer {
   return Buffer.allocUnsafe(size).fill(0);
 }
 
-/** Random bytes that are a secret. */
+/** Random bytes for a secret. */
 export function randomSecret(size: number): Buffer {
   return randomFillSync(secretBytes(size));
 }

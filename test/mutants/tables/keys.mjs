@@ -285,8 +285,8 @@ export default [
   },
   {
     breaks: 'a token is given the PIN of another one',
-    text: 'every(([name, value]) => said.get(name) === value)',
-    becomes: 'every(([name]) => name !== undefined || said.size > 0)',
+    text: 'every(([name, value]) => attributes.get(name) === value)',
+    becomes: 'every(([name]) => name !== undefined || attributes.size > 0)',
     suite: 'component/keys/stores',
   },
   {
