@@ -64,9 +64,9 @@ export function describeError(error: unknown): string {
     );
     current = current instanceof Error ? current.cause : undefined;
   }
-  const said = (part: string, at: number): boolean =>
+  const isRepeated = (part: string, at: number): boolean =>
     parts.slice(0, at).some((before) => before.includes(part));
-  const text = parts.filter((part, at) => !said(part, at) && part !== '').join(': ');
+  const text = parts.filter((part, at) => !isRepeated(part, at) && part !== '').join(': ');
   return withoutSecrets(text);
 }
 

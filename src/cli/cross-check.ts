@@ -129,8 +129,8 @@ function isUnknown({ kind, id }: Reference, { keys, certificates }: Configuratio
   }
   if (certificates === undefined) return false;
   const { preloaded, certificates: rules, issuers } = certificates.config;
-  const isMade = Object.keys(rules).some((glob) => idGlobMatches(glob, id));
-  return !Object.hasOwn(preloaded, id) && !isMade && !Object.hasOwn(issuers, id);
+  const isCreated = Object.keys(rules).some((glob) => idGlobMatches(glob, id));
+  return !Object.hasOwn(preloaded, id) && !isCreated && !Object.hasOwn(issuers, id);
 }
 
 function unknownText({ kind, id }: Reference): string {

@@ -7,8 +7,8 @@ import { quoted } from '../quoted.ts';
 import type { Cancellations } from '../service/operations/cancellations.ts';
 import { longHandler } from '../service/operations/long-handler.ts';
 import type { IdentityConfig } from './config/config.ts';
-import type { Wanted } from './hub/registration.ts';
-import { parseWanted } from './identity-operations.ts';
+import type { DesiredModule } from './hub/registration.ts';
+import { parseDesiredModule } from './identity-operations.ts';
 import { deviceRecord, foreignRecord, type IdentityRecord, moduleRecord } from './properties.ts';
 import type { Device } from './provisioning.ts';
 import type { IdentityService } from './service.ts';
@@ -67,7 +67,7 @@ export function identityHandlers(
       request: ({ module_id: id, options }: ManageInput) => {
         checkOptions(options);
         device.assertProvisioned();
-        const args = wantedOf(options);
+        const args = desiredModuleOf(options);
         const existing = modules.existing(id, args);
         return { id, args, wait: options.wait ?? true, ...(existing && { result: existing }) };
       },
@@ -77,7 +77,7 @@ export function identityHandlers(
       checkOptions(options);
       // the operation continues when its caller leaves
       const via = { requestId, signal: stopping };
-      const module = await modules.update(id, wantedOf(options), via);
+      const module = await modules.update(id, desiredModuleOf(options), via);
       return { identity: moduleRecord(module) };
     },
     DeleteModuleIdentity: longHandler(operations, kinds.remove, {
@@ -112,7 +112,7 @@ export function identityResolvers(
   return {
     Cancel: ({ id }, call) => {
       const operation = operations.current(id);
-      const { adopt } = parseWanted(operation?.args);
+      const { adopt } = parseDesiredModule(operation?.args);
       return { operation: cancellations.resolve(call, operation), adopt: String(adopt) };
     },
   };
@@ -151,13 +151,13 @@ function credentialOf({ dps }: IdentityConfig): { keyId: string; certificateId: 
   return { keyId: dps?.keyId ?? '', certificateId: dps?.certificateId ?? '' };
 }
 
-function wantedOf({
+function desiredModuleOf({
   managed_by: managedBy,
   adopt = false,
 }: {
   readonly managed_by?: string | undefined;
   readonly adopt?: boolean | undefined;
-}): Wanted {
+}): DesiredModule {
   return { managedBy, adopt };
 }
 

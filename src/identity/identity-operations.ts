@@ -6,7 +6,7 @@ import type {
   PendingOperationFiles,
 } from '../service/operations/pending-operation-files.ts';
 import type { ModuleIdentities } from './hub/module-identities.ts';
-import type { Wanted } from './hub/registration.ts';
+import type { DesiredModule } from './hub/registration.ts';
 import type { Device } from './provisioning.ts';
 import type { SavedDevice, SavedModule } from './state.ts';
 
@@ -24,8 +24,8 @@ type Nothing = Readonly<Record<string, never>>;
 export interface IdentityOperations {
   readonly provision: OperationKind<Nothing, SavedDevice>;
   readonly reprovision: OperationKind<Nothing, SavedDevice>;
-  readonly create: OperationKind<Wanted, SavedModule>;
-  readonly remove: OperationKind<Pick<Wanted, 'adopt'>, void>;
+  readonly create: OperationKind<DesiredModule, SavedModule>;
+  readonly remove: OperationKind<Pick<DesiredModule, 'adopt'>, void>;
 }
 
 /** Creates the operations on identities; each pending one is saved in a file. */
@@ -49,11 +49,11 @@ export function identityOperations({
       run: (operation) => device().provision({ again: true }, operation),
     },
     create: {
-      ...persistedAs<Wanted>('CreateModuleIdentity'),
+      ...persistedAs<DesiredModule>('CreateModuleIdentity'),
       run: (operation) => modules.create(moduleIdOf(operation), operation.args, operation),
     },
     remove: {
-      ...persistedAs<Pick<Wanted, 'adopt'>>('DeleteModuleIdentity'),
+      ...persistedAs<Pick<DesiredModule, 'adopt'>>('DeleteModuleIdentity'),
       run: (operation) => modules.delete(moduleIdOf(operation), operation.args, operation),
     },
   };
@@ -69,15 +69,15 @@ export function resumeOperations(
   for (const { id, verb, args } of saved) {
     if (id === '' && verb === provision.verb) operations.resume(provision, id, {});
     else if (id === '' && verb === reprovision.verb) operations.resume(reprovision, id, {});
-    else if (verb === create.verb) operations.resume(create, id, parseWanted(args));
+    else if (verb === create.verb) operations.resume(create, id, parseDesiredModule(args));
     else if (verb === remove.verb)
-      operations.resume(remove, id, { adopt: parseWanted(args).adopt });
+      operations.resume(remove, id, { adopt: parseDesiredModule(args).adopt });
     else log.error('pending operation unknown', { id, operation: verb });
   }
 }
 
 /** Parses the arguments of a pending operation on a module identity. */
-export function parseWanted(args: unknown): Wanted {
+export function parseDesiredModule(args: unknown): DesiredModule {
   const members = new Map(Object.entries(typeof args === 'object' && args !== null ? args : {}));
   const managedBy: unknown = members.get('managedBy');
   const adopt = members.get('adopt') === true;

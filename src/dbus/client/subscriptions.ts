@@ -101,16 +101,16 @@ export class Subscriptions {
 
   /** Makes the source of a subscriber follow the owner of a name. */
   async #followOwner(subscriber: Subscriber, name: string): Promise<AsyncDisposable> {
-    let heard = false;
+    let hasChanged = false;
     subscriber.source = undefined;
     const changed = { sender: driver, interface: driver, member: 'NameOwnerChanged', arg0: name };
     const watch = await this.add(changed, ({ body: [, , owner] }) => {
-      heard = true;
+      hasChanged = true;
       subscriber.source = typeof owner === 'string' && owner !== '' ? owner : undefined;
     });
     const owner = await this.#ownerOf(name);
     // a signal that arrived after the reply was handled before this line
-    if (!heard) subscriber.source = owner;
+    if (!hasChanged) subscriber.source = owner;
     return watch;
   }
 

@@ -55,11 +55,11 @@ export function areEmpty({ messages, errorCode }: ServiceWords, status: number):
 
 /** One text of the messages, then the codes that they do not contain. */
 export function joinWords({ messages, errorCode, trackingId }: ServiceWords): string {
-  const said = messages.join('; ');
+  const joined = messages.join('; ');
   const parts = [
-    said,
-    errorCode !== '' && !said.includes(errorCode) ? `error ${errorCode}` : '',
-    trackingId !== '' && !said.includes(trackingId) ? `tracking id ${trackingId}` : '',
+    joined,
+    errorCode !== '' && !joined.includes(errorCode) ? `error ${errorCode}` : '',
+    trackingId !== '' && !joined.includes(trackingId) ? `tracking id ${trackingId}` : '',
   ];
   return parts.filter((part) => part !== '').join('; ');
 }

@@ -5,7 +5,12 @@ import { KeyedMutex } from '../../service/mutex.ts';
 import { SharedReads } from '../../service/shared-reads.ts';
 import type { SavedModule } from '../state.ts';
 import type { HubModule } from './hub.ts';
-import { absent, Registration, type RegistrationParts, type Wanted } from './registration.ts';
+import {
+  absent,
+  type DesiredModule,
+  Registration,
+  type RegistrationParts,
+} from './registration.ts';
 import { SavedModules, type SavedModulesOptions } from './saved-modules.ts';
 
 /** The oldest failures beyond are evicted. */
@@ -80,7 +85,7 @@ export class ModuleIdentities {
   }
 
   /** The identity that a creation would result in, when it exists already. */
-  existing(id: ModuleId, { managedBy }: Wanted): SavedModule | undefined {
+  existing(id: ModuleId, { managedBy }: DesiredModule): SavedModule | undefined {
     const module = this.#saved.usable(id);
     if (module?.phase !== 'complete') return undefined;
     const isSame = managedBy?.toLowerCase() === module.managedBy.toLowerCase();
@@ -88,25 +93,25 @@ export class ModuleIdentities {
   }
 
   /** Throws NotFound when there is nothing to delete, Unavailable when it may not be deleted. */
-  assertDeletable(id: ModuleId, { adopt }: Pick<Wanted, 'adopt'>): void {
+  assertDeletable(id: ModuleId, { adopt }: Pick<DesiredModule, 'adopt'>): void {
     this.#saved.assertRemovable(id);
     const exists = this.#saved.get(id) !== undefined || this.damaged.has(id);
     if (!exists && !adopt) throw absent(id);
   }
 
   /** Registers a module with the hub, sets its keys and saves it. */
-  create(id: ModuleId, wanted: Wanted, via: Via): Promise<SavedModule> {
-    return this.#inTurn(id, () => this.#registration(id, via).create(wanted));
+  create(id: ModuleId, desired: DesiredModule, via: Via): Promise<SavedModule> {
+    return this.#inTurn(id, () => this.#registration(id, via).create(desired));
   }
 
   /** Sets the keys of a module again, for its current generation. */
-  update(id: ModuleId, wanted: Wanted, via: Via): Promise<SavedModule> {
-    return this.#inTurn(id, () => this.#registration(id, via).update(wanted));
+  update(id: ModuleId, desired: DesiredModule, via: Via): Promise<SavedModule> {
+    return this.#inTurn(id, () => this.#registration(id, via).update(desired));
   }
 
   /** Removes a module from the hub, then its record. */
-  delete(id: ModuleId, wanted: Pick<Wanted, 'adopt'>, via: Via): Promise<void> {
-    return this.#inTurn(id, () => this.#registration(id, via).delete(wanted));
+  delete(id: ModuleId, desired: Pick<DesiredModule, 'adopt'>, via: Via): Promise<void> {
+    return this.#inTurn(id, () => this.#registration(id, via).delete(desired));
   }
 
   #registration(id: ModuleId, via: Via): Registration {

@@ -19,7 +19,7 @@ export interface RegistrationParts {
 }
 
 /** The desired state of a module on the hub. */
-export interface Wanted {
+export interface DesiredModule {
   /** Undefined: the current manager, or us. */
   readonly managedBy: string | undefined;
   /** Also a module that other software created, unless another manager owns it. */
@@ -55,9 +55,9 @@ export class Registration {
   }
 
   /** Registers the module and sets its keys, or completes an interrupted registration. */
-  async create(wanted: Wanted): Promise<SavedModule> {
+  async create(desired: DesiredModule): Promise<SavedModule> {
     const before = this.#own();
-    const { managedBy } = wanted;
+    const { managedBy } = desired;
     // an incomplete registration gets the manager of the next request
     const isRegistered = before?.phase === 'complete' || before?.phase === 'updating';
     if (isRegistered && managedBy !== undefined && !isSame(managedBy, before.managedBy)) {
@@ -71,15 +71,15 @@ export class Registration {
       const found = await this.#hub.get(this.#id, this.#via);
       if (found === undefined) return this.#register(ours);
       if (isOurs(found, intent)) return this.#setKeys({ ...found, managedBy: ours });
-      return this.#adopt(found, wanted);
+      return this.#adopt(found, desired);
     });
   }
 
   /** Sets the keys of a module again, for its current generation. */
-  async update(wanted: Wanted): Promise<SavedModule> {
+  async update(desired: DesiredModule): Promise<SavedModule> {
     const { saved } = this.#parts;
     const before = saved.usable(this.#id);
-    if (before === undefined && !wanted.adopt) throw absent(this.#id);
+    if (before === undefined && !desired.adopt) throw absent(this.#id);
     return this.#withPendingOperation(async () => {
       await saved.save(
         before === undefined ? this.#record(ourName, 'asking') : { ...before, phase: 'updating' },
@@ -88,13 +88,13 @@ export class Registration {
       if (found === undefined) {
         throw new ServiceError('NotFound', `the hub has no module "${this.#id}"`);
       }
-      if (before === undefined || !isOurs(found, before)) return this.#adopt(found, wanted);
-      return this.#setKeys({ ...found, managedBy: wanted.managedBy ?? before.managedBy });
+      if (before === undefined || !isOurs(found, before)) return this.#adopt(found, desired);
+      return this.#setKeys({ ...found, managedBy: desired.managedBy ?? before.managedBy });
     });
   }
 
   /** Removes the module from the hub, if it is ours or may be adopted, then its record. */
-  async delete({ adopt }: Pick<Wanted, 'adopt'>): Promise<void> {
+  async delete({ adopt }: Pick<DesiredModule, 'adopt'>): Promise<void> {
     const { saved } = this.#parts;
     saved.assertRemovable(this.#id);
     const isDamaged = saved.damaged.has(this.#id);
@@ -195,7 +195,7 @@ export class Registration {
     }
   }
 
-  async #adopt(found: HubModule, { managedBy, adopt }: Wanted): Promise<SavedModule> {
+  async #adopt(found: HubModule, { managedBy, adopt }: DesiredModule): Promise<SavedModule> {
     const { saved } = this.#parts;
     try {
       this.#assertUnmanaged(found, managedBy);

@@ -88,8 +88,8 @@ export class SavedModules {
   /** Whether its keys are on the hub, and it is of the current device. */
   #isUsable(module: SavedModule): boolean {
     const device = this.#options.deviceOrNone();
-    const works = module.phase === 'complete' || module.phase === 'updating';
-    return works && (device === undefined || isOf(module, device));
+    const hasKeys = module.phase === 'complete' || module.phase === 'updating';
+    return hasKeys && (device === undefined || isOf(module, device));
   }
 }
 

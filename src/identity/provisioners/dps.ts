@@ -118,8 +118,8 @@ function assignmentOf(what: string, response: CloudResponse): AssignedDevice | u
 function refusalOf(status: string, response: CloudResponse): string {
   const words = joinWords(wordsOf(response));
   if (status === 'disabled') {
-    const said = words === '' ? '' : ` (${words})`;
-    return `the enrollment is disabled: enable it in the service${said}`;
+    const detail = words === '' ? '' : ` (${words})`;
+    return `the enrollment is disabled: enable it in the service${detail}`;
   }
   return `the service returned status ${JSON.stringify(status)}: ${words || 'it gave no reason'}`;
 }

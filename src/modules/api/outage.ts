@@ -47,12 +47,12 @@ export class Outage {
         failure = error instanceof Error ? error : new TypeError('no error was thrown');
       }
       if (signal.aborted) throw failure;
-      const isAway = isUnreachable(failure);
-      if (isAway) this.#onUnreachable(failure);
+      const unreachable = isUnreachable(failure);
+      if (unreachable) this.#onUnreachable(failure);
       else this.#onReachable();
-      if (isAway) failure = this.#unavailable(failure);
+      if (unreachable) failure = this.#unavailable(failure);
       if (hold.leftMs() <= 0 || !isTemporary(failure)) throw failure;
-      if (!isAway) await hold.wait(delayAfter(failures));
+      if (!unreachable) await hold.wait(delayAfter(failures));
     }
   }
 

@@ -164,8 +164,8 @@ async function certificate(
       ...(config.deviceCa !== undefined && { issuer: config.deviceCa }),
     };
     const certificate_id = certificateIdOf(module, request.purpose);
-    const wish = { certificate_id, csr, options };
-    const issue = (via: AttemptOptions) => clients.certificates.Issue(wish, via);
+    const issueRequest = { certificate_id, csr, options };
+    const issue = (via: AttemptOptions) => clients.certificates.Issue(issueRequest, via);
     return (await outages.certificates.call(call, issue)).chain_pem;
   });
 }

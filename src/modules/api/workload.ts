@@ -96,8 +96,12 @@ export function workloadRoutes(module: ModuleName, backend: WorkloadBackend): re
     }),
     generationRoute('certificate/server', own, backend, async (request) => {
       const { commonName } = texts(request.body, ['commonName']);
-      const wish = { purpose: 'server', commonName, notAfter: expiration(request.body) } as const;
-      return certificateReply(await backend.certificate(module, wish, request));
+      const certificateRequest = {
+        purpose: 'server',
+        commonName,
+        notAfter: expiration(request.body),
+      } as const;
+      return certificateReply(await backend.certificate(module, certificateRequest, request));
     }),
     {
       method: 'POST',
@@ -105,12 +109,12 @@ export function workloadRoutes(module: ModuleName, backend: WorkloadBackend): re
       lane: 'certificates',
       admit: (params) => requireOwn(params['module'], own),
       respond: async (request) => {
-        const wish = {
+        const certificateRequest = {
           purpose: 'identity',
           commonName: own,
           notAfter: expiration(request.body),
         } as const;
-        return certificateReply(await backend.certificate(module, wish, request));
+        return certificateReply(await backend.certificate(module, certificateRequest, request));
       },
     },
   ];

@@ -24,7 +24,7 @@ import {
   parseConfinement,
   parseHostname,
   type RawConfinement,
-  warnOfNames,
+  warnAboutNames,
 } from './confinement-config.ts';
 import {
   type NetworkConfig,
@@ -156,8 +156,8 @@ export function parseModulesConfig(value: unknown, context: ParseContext): Modul
     ...parseConfinement(raw, context),
   };
   if (raw.agent !== undefined) checkAgent(raw.agent, config, context);
-  warnOfSockets(config, context);
-  warnOfNames(config, context);
+  warnAboutSockets(config, context);
+  warnAboutNames(config, context);
   return config;
 }
 
@@ -179,7 +179,7 @@ function reportProblems(raw: RawConfig, context: ParseContext): void {
 }
 
 /** Warns when `connect` and `listen` differ, which is usually a mistake. */
-function warnOfSockets(
+function warnAboutSockets(
   { connect, listen }: Pick<ModulesConfig, 'connect' | 'listen'>,
   context: Pick<ParseContext, 'warnAt'>,
 ): void {

@@ -115,7 +115,7 @@ function parseServerNames(raw: RawConfinement['server_names'], context: ParseCon
 }
 
 /** Warns of a module with the name of the device, which edgeHub always has: probably a mistake. */
-export function warnOfNames(
+export function warnAboutNames(
   { hostname, serverNames }: Pick<ConfinementConfig, 'serverNames'> & { readonly hostname: string },
   context: Pick<ParseContext, 'warnAt'>,
 ): void {

@@ -48,9 +48,9 @@ export class PolkitBackend implements AuthorizationBackend {
 
   decide(request: AuthorizationRequest, call: CallContext): Promise<void> | undefined {
     const key = keyOf(request, call.caller.sender);
-    const kept = this.#cache.get(key, this.#clock());
-    if (kept === true) return undefined;
-    if (kept === false) throw denied(request);
+    const cached = this.#cache.get(key, this.#clock());
+    if (cached === true) return undefined;
+    if (cached === false) throw denied(request);
     return this.#ask(request, call, key);
   }
 

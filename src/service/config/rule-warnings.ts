@@ -20,13 +20,13 @@ export function ruleWarnings(
     [['grants'], grants],
   ];
   return inForce.flatMap(([path, rules]) =>
-    rules.flatMap((rule, at) => uselessIn(rule, [...path, at], details)),
+    rules.flatMap((rule, at) => warningsOf(rule, [...path, at], details)),
   );
 }
 
 type Details = ReadonlyMap<string, ReadonlySet<string>>;
 
-function uselessIn(
+function warningsOf(
   { actions, match = {} }: AclRule | GrantRule,
   path: SettingPath,
   details: Details,
@@ -46,10 +46,10 @@ function uselessIn(
   const known = new Set(actions.flatMap(covered).flatMap((one) => [...(details.get(one) ?? [])]));
   // an unknown action has no details to compare with
   if (known.size === 0) return empty;
-  const strange = Object.keys(match).filter((name) => !known.has(name));
+  const unmatched = Object.keys(match).filter((name) => !known.has(name));
   return [
     ...empty,
-    ...strange.map((name) => ({
+    ...unmatched.map((name) => ({
       path: [...path, 'match', name],
       message: `${quoted(name)} is not a detail of these actions, so the rule allows nothing: there is ${[...known].join(', ')}`,
     })),

@@ -462,8 +462,8 @@ const service = [
   ),
   at.backend(
     'a cached denial denies',
-    'if (kept === false) throw denied(request);',
-    'if (kept === false) return undefined;',
+    'if (cached === false) throw denied(request);',
+    'if (cached === false) return undefined;',
   ),
   at.backend(
     'a caller that permits no question to a person is refused',

@@ -157,7 +157,7 @@ export default [
   },
   {
     breaks: 'a resumed deletion adopts a module without adopt',
-    text: 'operations.resume(remove, id, { adopt: parseWanted(args).adopt });',
+    text: 'operations.resume(remove, id, { adopt: parseDesiredModule(args).adopt });',
     becomes: 'operations.resume(remove, id, { adopt: true });',
     suite: 'component/identity/hub/module-identities',
   },
@@ -253,8 +253,8 @@ export default [
   },
   {
     breaks: 'a module of another device is usable',
-    text: 'return works && (device === undefined || isOf(module, device));',
-    becomes: 'return works;',
+    text: 'return hasKeys && (device === undefined || isOf(module, device));',
+    becomes: 'return hasKeys;',
     suite: 'component/identity/reload',
   },
   {

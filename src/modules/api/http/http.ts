@@ -133,13 +133,13 @@ async function replyTo(
   if (expects === 'other') throw new HttpProblem(417, 'the only expectation met is 100-continue');
   route.admit?.(params);
   const queue = lanes.get(route.lane) ?? new RequestQueue(1);
-  return await queue.run(async () => {
+  return queue.run(async () => {
     await unsent.room();
     if (expects === 'continue') response.writeContinue();
     // not read earlier: until then the body blocks its connection and occupies no memory
     const { json: body, bytes } = await readJson(request, broken);
     const hold = holds.of({ bytes, signal, queue });
-    return await route.respond({ params, body, requestId, signal, hold });
+    return route.respond({ params, body, requestId, signal, hold });
   });
 }
 
