@@ -10,15 +10,15 @@ import type { IdentityConfig } from './config/config.ts';
 import type { DesiredModule } from './hub/registration.ts';
 import { parseDesiredModule } from './identity-operations.ts';
 import { deviceRecord, foreignRecord, type IdentityRecord, moduleRecord } from './properties.ts';
-import type { Device } from './provisioning.ts';
+import type { Provisioning } from './provisioning.ts';
 import type { IdentityService } from './service.ts';
 import type { SavedDevice, SavedModule } from './state.ts';
 
 /** The parts of the handlers besides the service. */
 export interface IdentityHandlersOptions {
-  /** The configuration in force when a call begins, which it uses to its end, as it does the device. */
+  /** The configuration in force when a call begins, which it uses to its end, as it does the provisioning. */
   readonly config: IdentityConfig;
-  readonly device: Device;
+  readonly provisioning: Provisioning;
   readonly cancellations: Cancellations;
   /** Aborted when the service stops; an operation continues when its caller leaves. */
   readonly stopping: AbortSignal;
@@ -30,28 +30,28 @@ export function identityHandlers(
   options: IdentityHandlersOptions,
 ): Omit<Handlers<typeof identityInterface, CallContext, typeof nameParsers>, 'Describe'> {
   const { kinds, modules, operations } = service;
-  const { cancellations, config, device, stopping } = options;
+  const { cancellations, config, provisioning, stopping } = options;
   const record = (saved: SavedDevice): IdentityRecord => deviceRecord(saved, credentialOf(config));
-  const provisioning = (again: boolean) => ({
+  const provisionRequest = (again: boolean) => ({
     request: ({ options: { wait = true } }: WaitInput) => {
-      device.assertAllowed({ again });
-      const saved = again ? undefined : device.current;
+      provisioning.assertAllowed({ again });
+      const saved = again ? undefined : provisioning.current;
       return { id: '', args: {}, wait, ...(saved && { result: saved }) };
     },
     reply: (saved: SavedDevice | undefined) => ({
-      device: record(saved ?? device.savedOrNone ?? unassigned),
+      device: record(saved ?? provisioning.savedOrNone ?? unassigned),
     }),
   });
   return {
-    Provision: longHandler(operations, kinds.provision, provisioning(false)),
-    Reprovision: longHandler(operations, kinds.reprovision, provisioning(true)),
-    GetDeviceIdentity: () => ({ identity: record(device.saved) }),
+    Provision: longHandler(operations, kinds.provision, provisionRequest(false)),
+    Reprovision: longHandler(operations, kinds.reprovision, provisionRequest(true)),
+    GetDeviceIdentity: () => ({ identity: record(provisioning.saved) }),
     GetCallerIdentity: (_args, { caller }) => {
       const principal = config.principals.get(caller.uid);
       if (principal === undefined) {
         throw new ServiceError('NotFound', `identity.yaml names no identity for uid ${caller.uid}`);
       }
-      if (principal === '') return { identity: record(device.saved) };
+      if (principal === '') return { identity: record(provisioning.saved) };
       return { identity: moduleRecord(modules.get(parseModuleId(principal))) };
     },
     GetModuleIdentity: ({ module_id: id }) => ({ identity: moduleRecord(modules.get(id)) }),
@@ -60,13 +60,13 @@ export function identityHandlers(
       if (!refresh) return { identities: modules.list().map(moduleRecord) };
       const listed = await modules.listOnHub({ requestId, signal });
       const recordOf = ({ found, saved }: (typeof listed)[number]): IdentityRecord =>
-        saved === undefined ? foreignRecord(found, device.saved) : moduleRecord(saved);
+        saved === undefined ? foreignRecord(found, provisioning.saved) : moduleRecord(saved);
       return { identities: listed.map(recordOf) };
     },
     CreateModuleIdentity: longHandler(operations, kinds.create, {
       request: ({ module_id: id, options }: ManageInput) => {
         checkOptions(options);
-        device.assertProvisioned();
+        provisioning.assertProvisioned();
         const args = desiredModuleOf(options);
         const existing = modules.existing(id, args);
         return { id, args, wait: options.wait ?? true, ...(existing && { result: existing }) };
@@ -82,7 +82,7 @@ export function identityHandlers(
     },
     DeleteModuleIdentity: longHandler(operations, kinds.remove, {
       request: ({ module_id: id, options }: DeleteInput) => {
-        device.assertProvisioned();
+        provisioning.assertProvisioned();
         const args = { adopt: options.adopt ?? false };
         modules.assertDeletable(id, args);
         return { id, args, wait: options.wait ?? true };
@@ -91,7 +91,7 @@ export function identityHandlers(
     }),
     CreateSasToken: async ({ module_id: id, audience, lifetime_s: lifetimeS }, via) => {
       if (id === '') {
-        const { deviceId } = device.saved;
+        const { deviceId } = provisioning.saved;
         throw new ServiceError('NotSupported', `device ${deviceId} proves itself by certificate`);
       }
       const token = await service.createSasToken(parseModuleId(id), { audience, lifetimeS }, via);

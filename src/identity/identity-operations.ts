@@ -7,14 +7,14 @@ import type {
 } from '../service/operations/pending-operation-files.ts';
 import type { ModuleIdentities } from './hub/module-identities.ts';
 import type { DesiredModule } from './hub/registration.ts';
-import type { Device } from './provisioning.ts';
+import type { Provisioning } from './provisioning.ts';
 import type { SavedDevice, SavedModule } from './state.ts';
 
 /** The parts that the operations use. */
 export interface OperationParts {
   readonly pendingOperations: PendingOperationFiles;
-  /** The device in force. */
-  readonly device: () => Device;
+  /** The provisioning in force. */
+  readonly provisioning: () => Provisioning;
   readonly modules: ModuleIdentities;
 }
 
@@ -31,7 +31,7 @@ export interface IdentityOperations {
 /** Creates the operations on identities; each pending one is saved in a file. */
 export function identityOperations({
   pendingOperations,
-  device,
+  provisioning,
   modules,
 }: OperationParts): IdentityOperations {
   const persistedAs = <Args>(verb: string) => ({
@@ -42,11 +42,11 @@ export function identityOperations({
   return {
     provision: {
       ...persistedAs<Nothing>('Provision'),
-      run: (operation) => device().provision({ again: false }, operation),
+      run: (operation) => provisioning().provision({ again: false }, operation),
     },
     reprovision: {
       ...persistedAs<Nothing>('Reprovision'),
-      run: (operation) => device().provision({ again: true }, operation),
+      run: (operation) => provisioning().provision({ again: true }, operation),
     },
     create: {
       ...persistedAs<DesiredModule>('CreateModuleIdentity'),

@@ -25,7 +25,7 @@ export interface ProvisioningStatus {
 }
 
 /** Options of Device. */
-export interface DeviceOptions {
+export interface ProvisioningOptions {
   /** Undefined when the configuration has no provisioning. */
   readonly dps: DpsSettings | undefined;
   readonly provisioner: Provisioner | undefined;
@@ -63,8 +63,8 @@ interface Found {
  * A saved result for other settings stays until there is one for these. One that is unreadable is a failure that only
  * a Reprovision ends: it is never replaced automatically.
  */
-export class Device {
-  readonly #options: DeviceOptions;
+export class Provisioning {
+  readonly #options: ProvisioningOptions;
   #saved: SavedDevice | undefined;
   #damage: string;
   /** The differences between the settings of the saved result and the current ones, `` without any. */
@@ -79,7 +79,7 @@ export class Device {
   #retry: NodeJS.Timeout | undefined;
   #retired = false;
 
-  private constructor(options: DeviceOptions, { device, refusal, damage, unusable }: Found) {
+  private constructor(options: ProvisioningOptions, { device, refusal, damage, unusable }: Found) {
     this.#options = options;
     this.#backoff = new Backoff(provisioningBackoff, options.random);
     this.#saved = device;
@@ -92,7 +92,7 @@ export class Device {
   }
 
   /** Loads the saved device, also one for other settings. */
-  static async load(options: DeviceOptions): Promise<Device> {
+  static async load(options: ProvisioningOptions): Promise<Provisioning> {
     const { state, dps, log, now } = options;
     const wanted = provisionedFor(dps);
     try {
@@ -100,12 +100,16 @@ export class Device {
       const isCurrent = device && dps && differenceOf(device, dps, dps.registrationId) === '';
       const refused = isCurrent ? undefined : await loadRefusal(options);
       const holds = refused?.answerTo === wanted && isAhead(new Date(refused.notBefore), now());
-      return new Device(options, { device, refusal: holds ? refused : undefined, damage: '' });
+      return new Provisioning(options, {
+        device,
+        refusal: holds ? refused : undefined,
+        damage: '',
+      });
     } catch (error) {
       const damage = describeError(error);
       log.error('saved device unreadable', { error: damage });
       const unusable = error instanceof UnusableFile ? error : undefined;
-      return new Device(options, { device: undefined, refusal: undefined, damage, unusable });
+      return new Provisioning(options, { device: undefined, refusal: undefined, damage, unusable });
     }
   }
 
@@ -361,7 +365,7 @@ function isAhead(time: Date, now: Date): boolean {
 }
 
 /** Loads the Retry-After; an unreadable one is ignored. */
-async function loadRefusal({ state, log }: DeviceOptions): Promise<SavedRefusal | undefined> {
+async function loadRefusal({ state, log }: ProvisioningOptions): Promise<SavedRefusal | undefined> {
   try {
     return await state.refusal();
   } catch (error) {

@@ -26,7 +26,7 @@ import {
 } from './identity-operations.ts';
 import { managerProperties, moduleProperties, sourceProperties } from './properties.ts';
 import type { CloudAccess, CloudListeners } from './provisioners/cloud-access.ts';
-import { Device, type ProvisioningStatus } from './provisioning.ts';
+import { Provisioning, type ProvisioningStatus } from './provisioning.ts';
 import type { IdentityState } from './state.ts';
 
 /** The parts of the service. */
@@ -53,10 +53,10 @@ export class IdentityService implements AsyncDisposable {
   readonly modules: ModuleIdentities;
   readonly #options: IdentityServiceOptions;
   readonly #skew = new ClockSkew();
-  /** The current device, and those that calls may still use. */
-  readonly #devices = new Set<Device>();
+  /** The current provisioning, and those that calls may still use. */
+  readonly #provisionings = new Set<Provisioning>();
   #access: CloudAccess;
-  #device: Device | undefined;
+  #provisioning: Provisioning | undefined;
   #pendingOperations: readonly PendingOperation[] = [];
   #status: ProvisioningStatus | undefined;
   /** The verb of the operation on the device, `` when there is none. */
@@ -77,14 +77,18 @@ export class IdentityService implements AsyncDisposable {
     this.modules = new ModuleIdentities({
       state,
       keyring,
-      device: () => this.device.saved,
-      deviceOrNone: () => this.device.savedOrNone,
+      device: () => this.provisioning.saved,
+      deviceOrNone: () => this.provisioning.savedOrNone,
       hub: (saved) => new Hub(this.#access.cloud, saved),
       changed: () => this.publish(),
       log,
     });
     const { modules } = this;
-    this.kinds = identityOperations({ pendingOperations, device: () => this.device, modules });
+    this.kinds = identityOperations({
+      pendingOperations,
+      provisioning: () => this.provisioning,
+      modules,
+    });
   }
 
   /** Loads the saved state; nothing else happens before `start`. */
@@ -99,31 +103,31 @@ export class IdentityService implements AsyncDisposable {
     return this.#access.config;
   }
 
-  /** The device in force. */
-  get device(): Device {
-    if (this.#device === undefined) throw new TypeError('the device is not loaded');
-    return this.#device;
+  /** The provisioning in force. */
+  get provisioning(): Provisioning {
+    if (this.#provisioning === undefined) throw new TypeError('the device is not loaded');
+    return this.#provisioning;
   }
 
   /** Resumes the pending operations of the previous run, and provisions the device when that is due. */
   start(): void {
     const { log, signal } = this.#options;
     resumeOperations(this.operations, this.kinds, { saved: this.#pendingOperations, log });
-    if (this.operations.current('') === undefined) this.device.start();
-    void this.device.check(ownRequest(signal));
+    if (this.operations.current('') === undefined) this.provisioning.start();
+    void this.provisioning.check(ownRequest(signal));
   }
 
   /** Applies a configuration; returns a function to call when no call uses the previous one any more. */
   async reconfigure(config: IdentityConfig): Promise<() => void> {
-    const before = this.device;
+    const before = this.provisioning;
     const next = this.#accessOf(config);
     const isOther = !isDeepStrictEqual(config.dps, this.config.dps);
-    const device = isOther ? await this.#loadDevice(next) : before;
+    const provisioning = isOther ? await this.#loadProvisioning(next) : before;
     this.#access = next;
-    if (isOther) this.#replaceDevice(before, device);
+    if (isOther) this.#replaceProvisioning(before, provisioning);
     else before.retry();
     return () => {
-      if (isOther) this.#devices.delete(before);
+      if (isOther) this.#provisionings.delete(before);
     };
   }
 
@@ -156,17 +160,17 @@ export class IdentityService implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const each of this.#devices) each.stop();
+    for (const each of this.#provisionings) each.stop();
     await this.operations.stop();
   }
 
   async #open(): Promise<void> {
     const { pendingOperations, log, objects } = this.#options;
-    const device = await this.#loadDevice(this.#access);
-    this.#device = device;
-    this.#devices.add(device);
+    const provisioning = await this.#loadProvisioning(this.#access);
+    this.#provisioning = provisioning;
+    this.#provisionings.add(provisioning);
     this.#pendingOperations = await pendingOperations.readAll(log);
-    this.#status = device.status;
+    this.#status = provisioning.status;
     objects.setProperties(sourceProperties(this.#access.provisioner));
     this.publish();
   }
@@ -180,15 +184,15 @@ export class IdentityService implements AsyncDisposable {
       // a certificate that is renewed may name another device
       onCommonName: (name) => {
         const isInForce = config === this.config;
-        if (isInForce && config.dps?.registrationId === undefined) this.device.register(name);
+        if (isInForce && config.dps?.registrationId === undefined) this.provisioning.register(name);
       },
     });
   }
 
-  #loadDevice(access: CloudAccess): Promise<Device> {
+  #loadProvisioning(access: CloudAccess): Promise<Provisioning> {
     const { log, now, random, state } = this.#options;
     const { config, provisioner } = access;
-    return Device.load({
+    return Provisioning.load({
       dps: config.dps,
       registrationId: (via) => access.registrationId(via),
       // each attempt uses the settings in force when it begins
@@ -209,11 +213,11 @@ export class IdentityService implements AsyncDisposable {
     });
   }
 
-  #replaceDevice(before: Device, other: Device): void {
+  #replaceProvisioning(before: Provisioning, other: Provisioning): void {
     const { objects, signal } = this.#options;
     before.retire();
-    this.#device = other;
-    this.#devices.add(other);
+    this.#provisioning = other;
+    this.#provisionings.add(other);
     this.#status = other.status;
     objects.setProperties(sourceProperties(this.#access.provisioner));
     this.publish();

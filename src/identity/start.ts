@@ -45,7 +45,7 @@ export async function startIdentity(
   disk.onProblem(() => service.publish());
   const cancellations = new Cancellations();
   const implementation = () => {
-    const inForce = { config: service.config, device: service.device };
+    const inForce = { config: service.config, provisioning: service.provisioning };
     return {
       handlers: identityHandlers(service, { ...inForce, cancellations, stopping: signal }),
       resolvers: identityResolvers(service, { cancellations }),
@@ -55,7 +55,7 @@ export async function startIdentity(
     ...implementation(),
     describeMore: () => ({ damaged: Object.fromEntries(service.modules.damaged) }),
     isBusy: () => service.operations.isBusy,
-    due: () => service.device.due,
+    due: () => service.provisioning.due,
     onNameAcquired: () => service.start(),
     async reload(changed) {
       const retire = await service.reconfigure(changed);

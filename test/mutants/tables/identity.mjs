@@ -103,8 +103,8 @@ export default [
   },
   {
     breaks: 'Reprovision returns the saved device',
-    text: 'const saved = again ? undefined : device.current;',
-    becomes: 'const saved = device.current;',
+    text: 'const saved = again ? undefined : provisioning.current;',
+    becomes: 'const saved = provisioning.current;',
     suite: 'component/identity/service',
   },
   {
