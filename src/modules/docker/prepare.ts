@@ -1,37 +1,20 @@
 import { join } from 'node:path';
 import type { Via } from '../../dbus/client/via.ts';
-import { isServiceError, ServiceError } from '../../errors.ts';
+import { isServiceError, type ServiceError } from '../../errors.ts';
 import { moduleIdOf } from '../../ids.ts';
 import type { ModulesConfig } from '../config/config.ts';
 import type { Identities, ModuleIdentity } from '../identities.ts';
 import { refuseNames, refuseTaken, type Upstream } from '../module-names.ts';
 import type { ModuleSource } from '../module-source.ts';
 import type { InstanceSpec, Refused } from '../supervisor/module-type.ts';
-import {
-  type ConfinementContext,
-  confinedOptions,
-  ownOptions,
-  settingsElevationReasons,
-  socketTargets,
-} from './confinement/confined-options.ts';
-import {
-  checkMounts,
-  refuseHostPaths,
-  type VolumeEngine,
-  volumesRefusal,
-} from './confinement/mount-check.ts';
+import { confinedOptions, ownOptions, socketTargets } from './confinement/confined-options.ts';
+import { checkMounts, type VolumeEngine, volumesRefusal } from './confinement/mount-check.ts';
 import { withHostMounts } from './confinement/mounts.ts';
 import { type ContainerBody, containerBody } from './container-body.ts';
 import { ContainerSpec, type ContainerSpecOptions } from './container-spec.ts';
-import type { ModuleSettings } from './create-options/create-options.ts';
 import { withoutEnginePolicy } from './create-options/restart-policy.ts';
+import { type ElevationParts, isConfined, mountSource, refuseElevated } from './elevation.ts';
 import { moduleEnvironment } from './environment.ts';
-
-/** Decides whether a module may be created. */
-export interface ElevationParts extends ConfinementContext {
-  readonly config: ConfinementContext['config'] &
-    Pick<ModulesConfig, 'allowElevated' | 'allowedVolumes'>;
-}
 
 /** Dependencies of the preparation of modules. */
 export interface PrepareParts extends ElevationParts {
@@ -111,26 +94,6 @@ function sourceRefusal(
   }
 }
 
-/** Whether a module reaches outside its container, for authorization. */
-export function isElevated(parts: ElevationParts, settings: ModuleSettings): boolean {
-  return settingsElevationReasons(parts, settings).length > 0;
-}
-
-/** Whether a module is limited to what the configuration allows. */
-function isConfined({ config }: ElevationParts, { elevated }: Pick<ModuleSource, 'elevated'>) {
-  return !(config.allowElevated && elevated);
-}
-
-/** AccessDenied for a module that reaches outside its container where the configuration forbids it; InvalidArgs. */
-function refuseElevated(parts: ElevationParts, source: ModuleSource): void {
-  if (!isConfined(parts, source)) return;
-  const [reason] = settingsElevationReasons(parts, source.settings);
-  if (reason === undefined) return;
-  const why = parts.config.allowElevated ? 'it was authorized as harmless' : 'allow_elevated';
-  const text = `module ${JSON.stringify(source.name)} may not be elevated (${why}): ${reason}`;
-  throw new ServiceError('AccessDenied', text);
-}
-
 /** AccessDenied for a volume that the configuration no longer allows. Before a start, `check` checks all of them. */
 async function unlistedVolume(
   parts: PrepareParts,
@@ -143,16 +106,6 @@ async function unlistedVolume(
   return refusal;
 }
 
-/**
- * AccessDenied for a module that may not be created as it is configured, or whose host paths another user could replace.
- * Only for callers who may create modules: it reveals which files exist.
- */
-export async function refuseUnconfined(parts: ElevationParts, source: ModuleSource): Promise<void> {
-  refuseElevated(parts, source);
-  if (!isConfined(parts, source)) return;
-  await refuseHostPaths(mountSource(parts, source), parts.config);
-}
-
 /** Runs before a container is created, and again before each of its starts. */
 async function checkBefore(
   parts: PrepareParts,
@@ -160,8 +113,4 @@ async function checkBefore(
   signal: AbortSignal,
 ): Promise<void> {
   if (isConfined(parts, source)) await checkMounts(mountSource(parts, source), parts, signal);
-}
-
-function mountSource(parts: ElevationParts, { name, settings }: ModuleSource) {
-  return { name, createOptions: ownOptions(parts, settings) };
 }

@@ -10,14 +10,14 @@ export default [
     text: "const modes: readonly unknown[] = [undefined, '', 'default', 'bridge', 'none', network];",
     becomes:
       "const modes: readonly unknown[] = [undefined, '', 'default', 'bridge', 'none', 'host', network];",
-    suite: 'unit/modules/docker/confinement/elevation',
+    suite: 'unit/modules/docker/confinement/elevation-reasons',
   },
   {
     breaks: 'a host path that is not listed needs no elevation',
     text: 'const unlisted = hostPaths.filter((path) => !rules.allowedBinds.includes(path));',
     becomes:
       'const unlisted = hostPaths.filter((path) => !rules.allowedBinds.some((one) => path.startsWith(one)));',
-    suite: 'unit/modules/docker/confinement/elevation',
+    suite: 'unit/modules/docker/confinement/elevation-reasons',
   },
   {
     breaks: 'a list that unmasks a kernel path counts as the default',
@@ -53,7 +53,7 @@ export default [
     breaks: 'a host port below 1024 that is not listed may be published',
     text: 'const firstFree = 1024;',
     becomes: 'const firstFree = 1023;',
-    suite: 'unit/modules/docker/confinement/elevation',
+    suite: 'unit/modules/docker/confinement/elevation-reasons',
   },
   {
     breaks: 'the caller determines the owner label of a container',
@@ -83,14 +83,14 @@ export default [
     breaks: 'capabilities need no elevation',
     text: 'CapAdd: nothing,',
     becomes: 'CapAdd: texts,',
-    suite: 'unit/modules/docker/confinement/elevation',
+    suite: 'unit/modules/docker/confinement/elevation-reasons',
   },
   {
     breaks: 'a security option that disables confinement needs no elevation',
     text: "enum: ['no-new-privileges', 'no-new-privileges:true', 'no-new-privileges=true'],",
     becomes:
       "enum: ['no-new-privileges', 'no-new-privileges:true', 'no-new-privileges=true', 'seccomp=unconfined'],",
-    suite: 'unit/modules/docker/confinement/elevation',
+    suite: 'unit/modules/docker/confinement/elevation-reasons',
   },
   {
     breaks: 'the nesting of create options is unlimited',

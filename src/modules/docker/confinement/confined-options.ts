@@ -2,7 +2,7 @@
 import { posix } from 'node:path';
 import { type ModuleSettings, withoutMountsOf } from '../create-options/create-options.ts';
 import type { JsonObject } from '../engine.ts';
-import { elevationReasons } from './elevation.ts';
+import { elevationReasons } from './elevation-reasons.ts';
 import { type CgroupVersion, withoutEngineDefaults } from './engine-defaults.ts';
 import type { Validate } from './policy-violation.ts';
 

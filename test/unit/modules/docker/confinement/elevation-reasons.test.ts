@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../../src/errors.ts';
-import { elevationReasons } from '../../../../../src/modules/docker/confinement/elevation.ts';
+import { elevationReasons } from '../../../../../src/modules/docker/confinement/elevation-reasons.ts';
 import { createOptionsValidator } from '../../../../../src/modules/docker/confinement/policy-violation.ts';
 
 const test = suite('elevation of create options');
