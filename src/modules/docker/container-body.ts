@@ -1,6 +1,6 @@
 import { memberArray, memberObject } from './create-options/create-options.ts';
 import { jsonDigest } from './digest.ts';
-import type { JsonObject } from './engine.ts';
+import type { JsonObject } from './engine/container-engine.ts';
 import { digestLabel, imageLabel, moduleLabel, owner, ownerLabel } from './labels.ts';
 
 /** The parts of a create request. */

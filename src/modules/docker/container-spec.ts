@@ -1,5 +1,5 @@
 import type { InstanceSpec, PullProgress } from '../supervisor/module-type.ts';
-import type { ContainerEngine, JsonObject, Network } from './engine.ts';
+import type { ContainerEngine, JsonObject, Network } from './engine/container-engine.ts';
 import { ModuleImage, type PulledImage } from './module-image.ts';
 
 /** The parts of a container's specification. */

@@ -8,7 +8,7 @@ import type {
   LogRequest,
   ModuleType,
 } from '../supervisor/module-type.ts';
-import type { ContainerEngine } from './engine.ts';
+import type { ContainerEngine } from './engine/container-engine.ts';
 
 /** Modules that are containers of an engine. */
 export class DockerModules implements ModuleType {

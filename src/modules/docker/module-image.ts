@@ -2,7 +2,7 @@ import { isServiceError, ServiceError } from '../../errors.ts';
 import { quoted } from '../../quoted.ts';
 import type { PullProgress } from '../supervisor/module-type.ts';
 import { isWanted, mayMove, type WantedImage } from './create-options/image-policy.ts';
-import type { ContainerEngine, Image, RegistryAuth } from './engine.ts';
+import type { ContainerEngine, Image, RegistryAuth } from './engine/container-engine.ts';
 
 /** An image with the credentials for its registry. */
 export interface PulledImage extends WantedImage {

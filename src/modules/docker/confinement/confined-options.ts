@@ -1,7 +1,7 @@
 /** The confinement of a module's create options, for the service and for `config check`. */
 import { posix } from 'node:path';
 import { type ModuleSettings, withoutMountsOf } from '../create-options/create-options.ts';
-import type { JsonObject } from '../engine.ts';
+import type { JsonObject } from '../engine/container-engine.ts';
 import { elevationReasons } from './elevation-reasons.ts';
 import { type CgroupVersion, withoutEngineDefaults } from './engine-defaults.ts';
 import type { Validate } from './policy-violation.ts';

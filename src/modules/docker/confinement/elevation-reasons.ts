@@ -1,7 +1,7 @@
 import { ServiceError } from '../../../errors.ts';
 import { quoted } from '../../../quoted.ts';
 import { memberObject } from '../create-options/create-options.ts';
-import type { JsonObject } from '../engine.ts';
+import type { JsonObject } from '../engine/container-engine.ts';
 import { mountsOf } from './mounts.ts';
 import { needsElevation, type PolicyViolation, type Validate } from './policy-violation.ts';
 import { portViolations } from './ports.ts';

@@ -1,7 +1,7 @@
 /** The defaults that `docker inspect` shows of every container: users copy them into create options. */
 import { existsSync } from 'node:fs';
 import { memberArray, memberObject } from '../create-options/create-options.ts';
-import type { JsonObject } from '../engine.ts';
+import type { JsonObject } from '../engine/container-engine.ts';
 
 /** The control groups of a machine: without the unified hierarchy, engines put containers into the host's namespace. */
 export type CgroupVersion = 1 | 2;

@@ -1,6 +1,6 @@
 /** Checks the mounts of a module: after its creation is authorized, and again before every start. */
 import { ServiceError } from '../../../errors.ts';
-import type { ContainerEngine, JsonObject, Volume } from '../engine.ts';
+import type { ContainerEngine, JsonObject, Volume } from '../engine/container-engine.ts';
 import { moduleLabel } from '../labels.ts';
 import { hostPathReason, type Look, normalHostPath } from './host-path.ts';
 import { mountsOf, type VolumeRequest } from './mounts.ts';

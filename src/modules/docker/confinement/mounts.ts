@@ -2,7 +2,7 @@
 
 import { quoted } from '../../../quoted.ts';
 import { memberArray, memberObject } from '../create-options/create-options.ts';
-import type { JsonObject } from '../engine.ts';
+import type { JsonObject } from '../engine/container-engine.ts';
 import { normalHostPath } from './host-path.ts';
 import { mistake, needsElevation, type PolicyViolation } from './policy-violation.ts';
 

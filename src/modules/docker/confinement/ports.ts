@@ -1,6 +1,6 @@
 import { quoted } from '../../../quoted.ts';
 import { memberArray, memberObject } from '../create-options/create-options.ts';
-import type { JsonObject } from '../engine.ts';
+import type { JsonObject } from '../engine/container-engine.ts';
 import { mistake, needsElevation, type PolicyViolation } from './policy-violation.ts';
 
 /** Ports below this one belong to services that clients trust by their number. */

@@ -1,7 +1,7 @@
 /** The image of a module, and when it is pulled. */
 import { ServiceError } from '../../../errors.ts';
 import { quoted } from '../../../quoted.ts';
-import type { Image } from '../engine.ts';
+import type { Image } from '../engine/container-engine.ts';
 
 /**
  * `on-create`: a tag is pulled when the module is created; after that the engine's image is used as long as it exists.

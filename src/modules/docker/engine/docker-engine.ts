@@ -9,6 +9,8 @@ import type {
   InstanceQuery,
   LogRequest,
 } from '../../supervisor/module-type.ts';
+import { owner, ownerLabel } from '../labels.ts';
+import { openClient } from './client.ts';
 import type {
   ContainerEngine,
   EngineSystem,
@@ -19,9 +21,7 @@ import type {
   PullOptions,
   Renamed,
   Volume,
-} from '../engine.ts';
-import { owner, ownerLabel } from '../labels.ts';
-import { openClient } from './client.ts';
+} from './container-engine.ts';
 import { containerOf, eventNames, imageOf, renamedOf, systemOf, volumeOf } from './inspect.ts';
 import { logStream } from './logs.ts';
 import { followPull, withTag } from './pull.ts';

@@ -5,8 +5,8 @@ import type {
   InstanceState,
   LastRun,
 } from '../../supervisor/module-type.ts';
-import type { EngineSystem, Image, Renamed, Volume } from '../engine.ts';
 import { digestLabel, moduleLabel, owner, ownerLabel } from '../labels.ts';
+import type { EngineSystem, Image, Renamed, Volume } from './container-engine.ts';
 
 /** Converts the engine's description of a container. */
 export function containerOf(answer: Docker.ContainerInspectInfo): Instance {

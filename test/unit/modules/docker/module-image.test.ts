@@ -5,7 +5,7 @@ import {
   mayMove,
   parsePullPolicy,
 } from '../../../../src/modules/docker/create-options/image-policy.ts';
-import type { Image, PullOptions } from '../../../../src/modules/docker/engine.ts';
+import type { Image, PullOptions } from '../../../../src/modules/docker/engine/container-engine.ts';
 import { ModuleImage, type PulledImage } from '../../../../src/modules/docker/module-image.ts';
 import { codeIn } from '../../../support/failure.ts';
 

@@ -7,7 +7,7 @@ import {
   type Validate,
 } from '../../../../src/modules/docker/confinement/policy-violation.ts';
 import { parseSettings } from '../../../../src/modules/docker/create-options/create-options.ts';
-import type { Volume } from '../../../../src/modules/docker/engine.ts';
+import type { Volume } from '../../../../src/modules/docker/engine/container-engine.ts';
 import { createRequest, prepare } from '../../../../src/modules/docker/prepare.ts';
 import type { ModuleSource } from '../../../../src/modules/module-source.ts';
 import { via } from '../../../support/via.ts';

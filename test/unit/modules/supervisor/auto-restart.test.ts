@@ -8,7 +8,7 @@ import {
   type ContainerSpecOptions,
 } from '../../../../src/modules/docker/container-spec.ts';
 import { DockerModules } from '../../../../src/modules/docker/docker-modules.ts';
-import type { ContainerEngine } from '../../../../src/modules/docker/engine.ts';
+import type { ContainerEngine } from '../../../../src/modules/docker/engine/container-engine.ts';
 import { disarmOrphans } from '../../../../src/modules/supervisor/auto-restart.ts';
 import type { Instance } from '../../../../src/modules/supervisor/module-type.ts';
 import { Supervisor } from '../../../../src/modules/supervisor/supervisor.ts';

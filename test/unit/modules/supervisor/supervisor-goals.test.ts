@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { type ErrorCode, ServiceError } from '../../../../src/errors.ts';
 import { ContainerSpec } from '../../../../src/modules/docker/container-spec.ts';
 import { DockerModules } from '../../../../src/modules/docker/docker-modules.ts';
-import type { ContainerEngine } from '../../../../src/modules/docker/engine.ts';
+import type { ContainerEngine } from '../../../../src/modules/docker/engine/container-engine.ts';
 import type {
   Goal,
   ModuleVerb,

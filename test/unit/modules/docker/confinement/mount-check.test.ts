@@ -6,7 +6,11 @@ import {
   volumesRefusal,
 } from '../../../../../src/modules/docker/confinement/mount-check.ts';
 import { mountsOf, withHostMounts } from '../../../../../src/modules/docker/confinement/mounts.ts';
-import type { EngineSystem, NewVolume, Volume } from '../../../../../src/modules/docker/engine.ts';
+import type {
+  EngineSystem,
+  NewVolume,
+  Volume,
+} from '../../../../../src/modules/docker/engine/container-engine.ts';
 import { failureOf, messageOf } from '../../../../support/failure.ts';
 
 const test = suite('mounts of a module');

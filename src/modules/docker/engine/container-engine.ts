@@ -4,7 +4,7 @@ import type {
   InstanceQuery,
   LogRequest,
   PullProgress,
-} from '../supervisor/module-type.ts';
+} from '../../supervisor/module-type.ts';
 
 /** A create request or an engine's response as JSON. */
 export type JsonObject = Readonly<Record<string, unknown>>;
