@@ -1,6 +1,6 @@
 /** Formats of imported and exported certificates. */
 import { notOneOf, ServiceError } from '../errors.ts';
-import { certificateFormats } from '../interfaces/words.ts';
+import { certificateFormats } from '../interfaces/enumerations.ts';
 import {
   type Certificate,
   encodeCertificatesPem,

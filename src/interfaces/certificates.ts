@@ -1,7 +1,12 @@
 import { type Check, defineInterface, defineService } from '../dbus/definition.ts';
 import { describe, managerProperties } from './common.ts';
+import {
+  certificateFormats,
+  certificateMethods,
+  certificateStates,
+  profiles,
+} from './enumerations.ts';
 import { certificatesNotes } from './notes.ts';
-import { certificateFormats, certificateMethods, certificateStates, profiles } from './words.ts';
 
 const certificateId = { certificate_id: 'certificate-id' } as const;
 const certificates: Check = { maxBytes: 256 << 10 };

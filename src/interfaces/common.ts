@@ -4,7 +4,7 @@ import type {
   PropertyDefinition,
   TextArguments,
 } from '../dbus/definition.ts';
-import { healths } from './words.ts';
+import { healths } from './enumerations.ts';
 
 /** Properties of every manager. */
 export const managerProperties = {

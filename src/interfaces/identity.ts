@@ -7,14 +7,14 @@ import {
   operationProperty,
   waitOption,
 } from './common.ts';
-import { identityNotes } from './notes.ts';
 import {
   attestations,
   identityAuths,
   identityKinds,
   provisioningSources,
   provisioningStates,
-} from './words.ts';
+} from './enumerations.ts';
+import { identityNotes } from './notes.ts';
 
 const moduleId = { module_id: 'module-id' } as const;
 /** Options are checked before authorization, so that polkit only receives texts of limited size. */

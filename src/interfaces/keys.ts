@@ -7,7 +7,6 @@ import {
   type TextArguments,
 } from '../dbus/definition.ts';
 import { describe, managerProperties } from './common.ts';
-import { keysNotes } from './notes.ts';
 import {
   encryptMechanisms,
   keyKinds,
@@ -20,7 +19,8 @@ import {
   signMechanisms,
   symmetricAlgorithms,
   symmetricUsages,
-} from './words.ts';
+} from './enumerations.ts';
+import { keysNotes } from './notes.ts';
 
 const input: Check = { maxBytes: 1 << 20 };
 /** The largest output of Encrypt can be decrypted: version byte, nonce and tag add to the input. */

@@ -7,8 +7,8 @@ import {
   operationProperty,
   waitOption,
 } from './common.ts';
+import { moduleStates, moduleTypes, yesNoUnknown } from './enumerations.ts';
 import { modulesNotes } from './notes.ts';
-import { moduleStates, moduleTypes, yesNoUnknown } from './words.ts';
 
 const byName = { name: 'module-name' } as const;
 const NotFound = 'there is no module of that name';

@@ -1,5 +1,5 @@
 import { oneOf, ServiceError } from '../errors.ts';
-import { pairAlgorithms, pairUsages, symmetricAlgorithms } from '../interfaces/words.ts';
+import { pairAlgorithms, pairUsages, symmetricAlgorithms } from '../interfaces/enumerations.ts';
 
 /** A key pair on one of the three NIST curves. */
 export type EcAlgorithm = Extract<PairAlgorithm, `ec-${string}`>;

@@ -3,8 +3,8 @@ import type { CallContext } from '../dbus/server/call.ts';
 import type { ObjectManager } from '../dbus/server/object-manager.ts';
 import { oneOf, ServiceError } from '../errors.ts';
 import type { nameParsers } from '../ids.ts';
+import { keyStores, materialFormats } from '../interfaces/enumerations.ts';
 import type { keysInterface, keysService } from '../interfaces/keys.ts';
-import { keyStores, materialFormats } from '../interfaces/words.ts';
 import {
   isSymmetricAlgorithm,
   parsePairAlgorithms,

@@ -5,7 +5,7 @@ import {
   pairAlgorithms,
   signMechanisms,
   symmetricAlgorithms,
-} from '../interfaces/words.ts';
+} from '../interfaces/enumerations.ts';
 import { type Algorithm, isEc, isRsa } from './algorithm.ts';
 
 /** The hashes of the sign mechanisms. */

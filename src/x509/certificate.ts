@@ -2,18 +2,21 @@ import { type KeyObject, X509Certificate } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
 import { type Certificate, readFields } from './certificate-fields.ts';
 import { firstElement, isPadding } from './der/tlv.ts';
-import { encodePem, looksLikePem, type PemBlock, parsePem } from './pem.ts';
+import {
+  encodePem,
+  looksLikePem,
+  type PemBlock,
+  parsePem,
+  pemLabels,
+  trustedCertificateLabel,
+} from './pem.ts';
 import { certificatesInPkcs7, looksLikePkcs7 } from './pkcs7.ts';
 
 export type { Certificate } from './certificate-fields.ts';
 
-/** Under this label OpenSSL appends trust settings to a certificate. */
-const trustedLabel = 'TRUSTED CERTIFICATE';
-const certificateLabels = ['CERTIFICATE', 'X509 CERTIFICATE', trustedLabel];
 /** More bits than any CA uses. */
 const maxModulus = 8192;
 const maxExponent = 1n << 32n;
-const pkcs7Labels = ['PKCS7', 'CMS', 'PKCS #7 SIGNED DATA', 'CERTIFICATE CHAIN'];
 
 /** Parses one certificate in DER; InvalidArgs naming `what`. */
 export function parseCertificate(der: Uint8Array, what: string): Certificate {
@@ -48,7 +51,7 @@ export function readCertificates(bytes: Uint8Array, what: string): readonly Cert
 
 /** All certificates of a PEM file, in order; InvalidArgs when there is none or one is unreadable. */
 export function parseCertificatesPem(bytes: Uint8Array, what: string): readonly Certificate[] {
-  const blocks = parsePem(bytes, [...certificateLabels, ...pkcs7Labels], what);
+  const blocks = parsePem(bytes, [...pemLabels.certificate, ...pemLabels.pkcs7], what);
   if (blocks.length === 0) throw new ServiceError('InvalidArgs', `${what} holds no certificate`);
   return blocks.flatMap(certificatesIn);
 }
@@ -56,12 +59,12 @@ export function parseCertificatesPem(bytes: Uint8Array, what: string): readonly 
 /** The certificates of PKCS#7 signed data in DER or PEM, in their order; InvalidArgs when there is none. */
 export function parsePkcs7(bytes: Uint8Array, what: string): readonly Certificate[] {
   // CAs on Windows use the label of a certificate
-  const labels = [...pkcs7Labels, 'CERTIFICATE'];
+  const labels = [...pemLabels.pkcs7, 'CERTIFICATE'];
   const parts = looksLikePem(bytes)
     ? parsePem(bytes, labels, what)
     : [{ der: Buffer.from(bytes), where: what }];
   if (parts.length === 0) {
-    throw new ServiceError('InvalidArgs', `${what} holds no PEM block ${pkcs7Labels[0]}`);
+    throw new ServiceError('InvalidArgs', `${what} holds no PEM block ${pemLabels.pkcs7[0]}`);
   }
   return parts.flatMap(({ der, where }) =>
     certificatesInPkcs7(der, where).map((one, at) =>
@@ -113,6 +116,6 @@ function isQuick({ asymmetricKeyDetails }: KeyObject): boolean {
 
 function certificatesIn({ label, der, where }: PemBlock): readonly Certificate[] {
   if (looksLikePkcs7(der)) return parsePkcs7(der, where);
-  const own = label === trustedLabel ? firstElement(der)?.bytes : undefined;
+  const own = label === trustedCertificateLabel ? firstElement(der)?.bytes : undefined;
   return [parseCertificate(own ?? der, where)];
 }

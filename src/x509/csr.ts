@@ -36,7 +36,7 @@ import {
   readKeyUsage,
 } from './extensions.ts';
 import { decodeName, encodeName, type Name } from './name.ts';
-import { looksLikePem, parseOnePem } from './pem.ts';
+import { looksLikePem, parseOnePem, pemLabels } from './pem.ts';
 import type { SubjectAlternativeName } from './subject-alternative-name.ts';
 
 /** The extensions that a request asks for. */
@@ -62,7 +62,6 @@ export interface CertificateRequest {
 const extensionRequest = '1.2.840.113549.1.9.14';
 /** Tools on Windows use another OID. */
 const extensionRequests = [extensionRequest, '1.3.6.1.4.1.311.2.1.14'];
-const pemLabels = ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'];
 
 /** Builds and signs a request (RFC 2986), in DER. */
 export async function buildCsr({
@@ -92,7 +91,9 @@ export async function buildCsr({
 
 /** Parses a request in DER or PEM and verifies its signature; InvalidArgs when it is malformed or forged. */
 export function parseCsr(bytes: Uint8Array): CertificateRequest {
-  const der = looksLikePem(bytes) ? parseOnePem(bytes, pemLabels, 'the CSR') : bytes;
+  const der = looksLikePem(bytes)
+    ? parseOnePem(bytes, pemLabels.certificateRequest, 'the CSR')
+    : bytes;
   const whole = membersOf(decode(der, 'the CSR'), 'sequence', 'the CSR');
   const [unsigned, algorithm, signature] = whole;
   const parts = membersOf(unsigned, 'sequence', 'the CSR');

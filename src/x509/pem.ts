@@ -15,6 +15,16 @@ interface RawBlock {
   readonly lines: string[];
 }
 
+/** Under this label OpenSSL appends trust settings to a certificate. */
+export const trustedCertificateLabel = 'TRUSTED CERTIFICATE';
+
+/** The accepted labels of each kind of block (RFC 7468, and those of older tools); the first one is written. */
+export const pemLabels = {
+  certificate: ['CERTIFICATE', 'X509 CERTIFICATE', trustedCertificateLabel],
+  certificateRequest: ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'],
+  pkcs7: ['PKCS7', 'CMS', 'PKCS #7 SIGNED DATA', 'CERTIFICATE CHAIN'],
+} as const;
+
 const begin = '-----BEGIN ';
 const boundary = /^-----(BEGIN|END) ([!-,.-~]+(?:[ -][!-,.-~]+)*)-----$/;
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;

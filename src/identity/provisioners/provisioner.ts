@@ -1,5 +1,5 @@
 import type { Via } from '../../dbus/client/via.ts';
-import type { attestations, provisioningSources } from '../../interfaces/words.ts';
+import type { attestations, provisioningSources } from '../../interfaces/enumerations.ts';
 
 /** The identity of the device and its hub. */
 export interface AssignedDevice {

@@ -1,5 +1,5 @@
 import { oneOf, ServiceError } from '../../errors.ts';
-import { materialFormats } from '../../interfaces/words.ts';
+import { materialFormats } from '../../interfaces/enumerations.ts';
 import type { SymmetricAlgorithm } from '../algorithm.ts';
 import type { Material } from '../store.ts';
 import { members } from './der-reader.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { cpus, machine, release, totalmem, type } from 'node:os';
 import { isServiceError } from '../../errors.ts';
-import type { yesNoUnknown } from '../../interfaces/words.ts';
+import type { yesNoUnknown } from '../../interfaces/enumerations.ts';
 import type { ContainerEngine, EngineSystem } from './engine/container-engine.ts';
 
 /** The result of GetSystemInfo. */

@@ -1,4 +1,4 @@
-import type { moduleStates } from '../../interfaces/words.ts';
+import type { moduleStates } from '../../interfaces/enumerations.ts';
 import { type Goal, isAbsence } from './desired-state.ts';
 import type { Instance, PullProgress } from './module-type.ts';
 import type { Step } from './plan.ts';

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { pairAlgorithms as algorithms } from '../../../src/interfaces/words.ts';
+import { pairAlgorithms as algorithms } from '../../../src/interfaces/enumerations.ts';
 import { OpensslRig } from '../../support/provider/openssl-rig.ts';
 import { operatorsMayDoEverything } from '../../support/rig/rig-polkit.ts';
 import type { RigUser } from '../../support/rig/rig-users.ts';

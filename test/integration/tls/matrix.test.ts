@@ -8,7 +8,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { HttpsClient } from '../../../src/https/https-client.ts';
 import type { HttpsRequest } from '../../../src/https/https-request.ts';
-import { pairAlgorithms } from '../../../src/interfaces/words.ts';
+import { pairAlgorithms } from '../../../src/interfaces/enumerations.ts';
 import { ServedKeys } from '../../support/keys/served-keys.ts';
 import { MutualTlsServer } from '../../support/tls/mutual-tls-server.ts';
 import { Pki } from '../../support/tls/pki.ts';

@@ -5,7 +5,7 @@ import { type RequestOptions, request } from 'node:https';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { pairAlgorithms } from '../../../src/interfaces/words.ts';
+import { pairAlgorithms } from '../../../src/interfaces/enumerations.ts';
 import { deadline } from '../../support/deadline.ts';
 import { OpensslRig } from '../../support/provider/openssl-rig.ts';
 import { MutualTlsServer } from '../../support/tls/mutual-tls-server.ts';

@@ -1,6 +1,6 @@
 /**
- * The values of the enumerations on the bus: the one source of the tables, the checks of the dispatcher, parsers,
- * messages and the reference.
+ * The values of the enumerations on the bus, for the interface tables, the checks of the dispatcher, messages and the
+ * reference. Configurations, which may not import interfaces, repeat a few; a test compares them.
  */
 
 export const pairAlgorithms = [

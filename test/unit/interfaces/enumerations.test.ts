@@ -10,10 +10,10 @@ import {
   certificateInterface,
   certificatesInterface,
 } from '../../../src/interfaces/certificates.ts';
+import { profiles } from '../../../src/interfaces/enumerations.ts';
 import { identityInterface, moduleIdentityInterface } from '../../../src/interfaces/identity.ts';
 import { keyInterface, keysInterface } from '../../../src/interfaces/keys.ts';
 import { moduleInterface, modulesInterface } from '../../../src/interfaces/modules.ts';
-import { profiles } from '../../../src/interfaces/words.ts';
 import { callWith } from '../../support/wire/messages.ts';
 
 const test = suite('enumerations in the interface tables');
