@@ -10,12 +10,12 @@ const randomBytes = 3900;
 /** Sends calls of GetRandom on several connections of this process's uid, and never reads the replies. */
 async function main(socket: string, connections: number, calls: number): Promise<void> {
   const began = performance.now();
-  await Promise.all(Array.from({ length: connections }, () => askFor(socket, calls)));
+  await Promise.all(Array.from({ length: connections }, () => sendCalls(socket, calls)));
   console.error(`sent in ${((performance.now() - began) / 1000).toFixed(1)} s`);
   setInterval(() => undefined, 60_000); // the replies stay unread until the process is killed
 }
 
-async function askFor(path: string, calls: number): Promise<void> {
+async function sendCalls(path: string, calls: number): Promise<void> {
   const socket = createConnection(path);
   socket.on('error', () => undefined);
   const uid = Buffer.from(String(process.getuid?.() ?? 0)).toString('hex');

@@ -10,7 +10,7 @@ export class Account {
     this.#write(`\n${number}  ${title}\n\n`);
   }
 
-  say(text: string): void {
+  print(text: string): void {
     this.#write(`${text}\n`.replaceAll(/^(?=.)/gm, '   '));
   }
 

@@ -18,7 +18,7 @@ export async function demonstrate({ stay }: { readonly stay: boolean }): Promise
   const { signal, watch } = stopSignal();
   try {
     await perform(account, signal, stay);
-    account.say('Nothing is left behind.');
+    account.print('Nothing is left behind.');
   } finally {
     clearInterval(watch);
   }
@@ -29,13 +29,13 @@ async function perform(account: Account, signal: AbortSignal, stay: boolean): Pr
   try {
     const rig = await performSteps({ account, cleanup, signal });
     if (stay) {
-      account.say('\nAll of this keeps running until you press Ctrl-C.');
+      account.print('\nAll of this keeps running until you press Ctrl-C.');
       await stopped(signal, rig);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
   }
-  account.say('\nStopping.');
+  account.print('\nStopping.');
 }
 
 /** Aborts on a signal, when the output is closed, or when npm has ended, which cannot forward a SIGKILL. */
@@ -65,8 +65,8 @@ async function performSteps({ account, cleanup, signal }: Omit<Scene, 'rig'>): P
   const rig = cleanup.use(await Rig.start());
   signal.throwIfAborted();
   const scene: Scene = { rig, account, cleanup, signal };
-  account.say(`bus ${rig.address}, everything else in ${rig.directory}`);
-  account.say('Each service starts as its own user when it is called, and ends when it is idle.');
+  account.print(`bus ${rig.address}, everything else in ${rig.directory}`);
+  account.print('Each service starts as its own user when it is called, and ends when it is idle.');
   account.tryThis(`busctl --address=${rig.address} list`);
 
   account.step(3, 'Keys that were made in a token and never leave it');
@@ -76,7 +76,7 @@ async function performSteps({ account, cleanup, signal }: Omit<Scene, 'rig'>): P
   account.step(4, 'A cloud on loopback that asks for client certificates');
   const old = cleanup.use(await startRigCloud(rig, { maxVersion: 'TLSv1.2' }));
   const cloud = cleanup.use(await startRigCloud(rig));
-  account.say(`${cloud.endpoint} with TLS 1.3, ${old.endpoint} with TLS 1.2 at most`);
+  account.print(`${cloud.endpoint} with TLS 1.3, ${old.endpoint} with TLS 1.2 at most`);
   signal.throwIfAborted();
 
   account.step(5, 'The device gets its identity');
@@ -103,9 +103,9 @@ function showAround({ rig, account }: Scene): void {
   account.tryThis(
     `DBUS_SYSTEM_BUS_ADDRESS=${rig.address} ${shellWord(process.execPath)} ${shellWord(iotedgectl)} status`,
   );
-  account.say('The logs of the services, one file each:');
+  account.print('The logs of the services, one file each:');
   account.tryThis(`tail -n 5 ${rig.directory}/log/*.log`);
-  account.say('As a user without grants, which fails with Access denied:');
+  account.print('As a user without grants, which fails with Access denied:');
   account.tryThis(
     `setpriv --reuid=65534 --regid=65534 --clear-groups ${busctl} call org.iotedge.Identity1 /org/iotedge/Identity1 org.iotedge.Identity1 Reprovision 'a{sv}' 0`,
   );

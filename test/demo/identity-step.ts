@@ -17,19 +17,21 @@ export async function provision(
 
   await useCloud(rig, old);
   const first = await identity.Provision({}, options);
-  account.say(`${first.device.device_id} at ${first.device.hub_hostname}, over ${versionOf(old)}`);
+  account.print(
+    `${first.device.device_id} at ${first.device.hub_hostname}, over ${versionOf(old)}`,
+  );
 
   await rig.stop('identity');
   await useCloud(rig, cloud);
   const { device } = await identity.Reprovision({}, options);
-  account.say(`${device.device_id} at ${device.hub_hostname}, over ${versionOf(cloud)}`);
-  account.say('The token signed both handshakes, asked by the Identity service over the bus.');
+  account.print(`${device.device_id} at ${device.hub_hostname}, over ${versionOf(cloud)}`);
+  account.print('The token signed both handshakes, asked by the Identity service over the bus.');
 
   await rig.stop('identity');
   const asked = cloud.requests.length;
   const saved = await identity.GetDeviceIdentity({}, options);
   const more = cloud.requests.length - asked;
-  account.say(
+  account.print(
     `after a restart it is still ${saved.identity.device_id}: ${more} requests to the cloud`,
   );
   account.tryThis(

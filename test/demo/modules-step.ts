@@ -12,11 +12,11 @@ export async function runAgent(scene: Scene): Promise<void> {
   if (engine === undefined) return;
   signal.throwIfAborted();
   await loadAgent(engine);
-  account.say(`engine at ${engine.socketPath}, with the image ${agentImage}`);
+  account.print(`engine at ${engine.socketPath}, with the image ${agentImage}`);
   await useEngine(rig, engine);
   await using bus = await rig.connect();
-  const report = (state: string): void => account.say(`the agent is ${state}`);
-  for (const line of await agentLog(bus, signal, report)) account.say(`edgeAgent: ${line}`);
+  const report = (state: string): void => account.print(`the agent is ${state}`);
+  for (const line of await agentLog(bus, signal, report)) account.print(`edgeAgent: ${line}`);
   account.tryThis(`docker -H unix://${engine.socketPath} ps`);
   account.tryThis(`docker -H unix://${engine.socketPath} logs edgeAgent`);
   account.tryThis(`busctl --address=${rig.address} tree ${modulesService.busName}`);
@@ -28,8 +28,8 @@ async function startEngine({ account, cleanup }: Scene): Promise<PrivateEngine |
     if (missing !== undefined) throw new Error(missing);
     return cleanup.use(await PrivateEngine.start());
   } catch (error) {
-    account.say(`No container engine can run here (${describeError(error)}).`);
-    account.say('The other services do not need one.');
+    account.print(`No container engine can run here (${describeError(error)}).`);
+    account.print('The other services do not need one.');
     return undefined;
   }
 }

@@ -10,12 +10,12 @@ import type { Scene } from './scene.ts';
 export async function showToken({ rig, account, signal }: Scene): Promise<void> {
   const listing = await rig.token.tool('--list-objects', '--type', 'privkey');
   for (const [, label, access] of listing.matchAll(/label: +(.+)\n[\s\S]*?Access: +(.+)\n/g)) {
-    account.say(`${label}: ${access}`);
+    account.print(`${label}: ${access}`);
   }
   for (const name of ['device-id', 'device-ca']) {
     const pem = await readFile(join(rig.directory, 'secrets', `${name}.cer`));
     const { subject, issuer } = new X509Certificate(pem);
-    account.say(`certificate of ${name}: ${subject}, issued by ${issuer}`);
+    account.print(`certificate of ${name}: ${subject}, issued by ${issuer}`);
   }
   await using bus = await rig.connect();
   const keys = client(bus, keysService, keysInterface);
@@ -24,7 +24,7 @@ export async function showToken({ rig, account, signal }: Scene): Promise<void> 
     { key_id: 'device-id', mechanism: 'ecdsa-sha256', data },
     { signal },
   );
-  account.say(`signature by device-id over the bus: ${signature.length} bytes`);
+  account.print(`signature by device-id over the bus: ${signature.length} bytes`);
   account.tryThis(
     `SOFTHSM2_CONF=${rig.token.configuration} pkcs11-tool --module ${softhsmLibrary()} --login --pin ${tokenPin} --list-objects`,
   );

@@ -182,7 +182,7 @@ for (const [backend, start] of Object.entries(backends)) {
   });
 
   for (const call of authorizedCalls) {
-    if (call.answer === undefined) continue;
+    if (call.outcome === undefined) continue;
     test(`allows ${nameOf(call)} by a rule with all of its details, and with no other`, async (context) => {
       const wrong: string[] = [];
       for (const [detail, value, difference] of call.others) {
@@ -190,7 +190,7 @@ for (const [backend, start] of Object.entries(backends)) {
         if (found !== 'AccessDenied') wrong.push(`with ${detail} "${value}" it is ${found}`);
       }
       assert.equal(wrong, []);
-      assert.is(await outcomeOf(context, 'alice', call), call.answer);
+      assert.is(await outcomeOf(context, 'alice', call), call.outcome);
     });
   }
 
@@ -198,7 +198,7 @@ for (const [backend, start] of Object.entries(backends)) {
     test(`lets ${user} make no call of another service without a grant`, async (context) => {
       const wrong: string[] = [];
       for (const call of authorizedCalls) {
-        if (call.answer === undefined || services[call.service].user === user) continue;
+        if (call.outcome === undefined || services[call.service].user === user) continue;
         const isFree = free[user]?.includes(call.method) === true && call.service === 'identity';
         const found = await outcomeOf(context, user, call);
         if ((found === no) === isFree) wrong.push(`${nameOf(call)} is ${found}`);
@@ -222,7 +222,7 @@ for (const [backend, start] of Object.entries(backends)) {
   test('lets the user of a service call all of its methods', async (context) => {
     const wrong: string[] = [];
     for (const call of authorizedCalls) {
-      if (call.answer === undefined) continue;
+      if (call.outcome === undefined) continue;
       const found = await outcomeOf(context, services[call.service].user as RigUser, call);
       if (found === no) wrong.push(nameOf(call));
     }

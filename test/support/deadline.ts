@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What is waited for; a function names it at the deadline, together with what was found instead. */
+/** The awaited event, for the message; a function can add the state at the deadline. */
 export type What = string | (() => string);
 
 /** A signal that aborts when a test has taken too long. */

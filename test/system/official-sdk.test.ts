@@ -27,7 +27,7 @@ device.register((error, result) => {
 });
 `;
 
-interface Told {
+interface Registration {
   /** The class of the SDK's error, and its message. */
   readonly error?: string;
   readonly result?: {
@@ -57,7 +57,7 @@ class Setting extends PkiCloud {
     const args = ['-e', program, ...modules, ...security, what];
     const { stdout, stderr } = await runCommand(process.execPath, args, { env });
     assert.ok(stdout.length > 0, stderr);
-    return JSON.parse(stdout.toString()) as Told;
+    return JSON.parse(stdout.toString()) as Registration;
   }
 
   /** A certificate of an enrolled root, or of none. */
@@ -94,8 +94,8 @@ test('registers by symmetric key, and not by another one or as another device', 
   assert.equal(registered.result?.payload, { greeting: 'hello' });
   const wrong = { registrationId: 'by-key', key: Buffer.alloc(32, 6).toString('base64') };
   for (const refused of [wrong, { registrationId: 'unknown', key }]) {
-    const told = await setting.register(refused);
-    assert.match(told.error ?? '', /^UnauthorizedError: .*401002/);
+    const outcome = await setting.register(refused);
+    assert.match(outcome.error ?? '', /^UnauthorizedError: .*401002/);
   }
 });
 

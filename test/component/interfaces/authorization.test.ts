@@ -49,15 +49,15 @@ test('is denied by default for every action but these, unless a rule allows it',
 });
 
 for (const call of authorizedCalls) {
-  const { service, method, use, asks, others } = call;
+  const { service, method, use, requests, others } = call;
 
   test(`requests this for ${nameOf(call)}`, () => {
-    assert.equal(questionsAbout(service, method, use), asks);
+    assert.equal(questionsAbout(service, method, use), requests);
   });
 
   for (const [detail, value, difference] of others) {
     test(`requests another ${detail} for ${nameOf(call)}: ${value}`, () => {
-      const expected = asks.map(({ action, details }) => ({
+      const expected = requests.map(({ action, details }) => ({
         action,
         details: Object.hasOwn(details, detail) ? { ...details, [detail]: value } : details,
       }));

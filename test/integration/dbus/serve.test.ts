@@ -45,10 +45,10 @@ test('replies to a typed client', () =>
   }));
 
 test('wipes the result of a handler when it is a secret, and nothing else', () =>
-  withEcho(async ({ bus, answered }) => {
+  withEcho(async ({ bus, replies }) => {
     const { secret } = await echo(bus).Secret({});
     await echo(bus).Echo({ data: Buffer.from('abc') });
-    const [first, second] = answered;
+    const [first, second] = replies;
     assert.is(secret.toString('hex'), first?.bytes);
     assert.equal(first?.buffer, Buffer.alloc(32));
     assert.is(second?.buffer.toString(), 'abc');

@@ -47,17 +47,17 @@ test('creates the agent again when another process removes it', async ({ device 
 test('keeps the agent stopped on request, across a restart of the service', async ({ device }) => {
   await device.agentRuns();
   const stop = ['sa{sv}', 'edgeAgent', '1', 'timeout_s', 'u', '0'];
-  await device.works('Stop', stop);
+  await device.succeed('Stop', stop);
   assert.equal(await device.containers(), ['edgeAgent exited']);
   await device.rig.stop('modules');
-  await device.works('Describe', ['a{sv}', '0']);
+  await device.succeed('Describe', ['a{sv}', '0']);
   const stopped = await device.untilModule(
     'edgeAgent',
     ({ State }) => State !== undefined && State !== 'unknown',
   );
   assert.is(stopped['State'], 'stopped');
   assert.equal(await device.containers(), ['edgeAgent exited']);
-  await device.ask('Start', byName);
+  await device.invoke('Start', byName);
   await device.untilState('edgeAgent', 'running');
   assert.is(await device.errorOf('DeleteModule', byName), 'NotSupported');
 });

@@ -82,29 +82,29 @@ test('postpones a rollback that needs the engine, and completes it before the ne
   await device.machine.startDaemon();
   await device.untilState('edgeAgent', 'running');
   assert.is(await device.errorOf('CreateModule', creation('cut', good)), 'no failure');
-  await device.ask('DeleteModule', named('cut'));
+  await device.invoke('DeleteModule', named('cut'));
 });
 
 test('resumes accepted operations after SIGKILL', async ({ device }) => {
-  await device.ask('CreateModule', creation('accepted', stubborn));
-  await device.ask('Start', named('accepted', later));
+  await device.invoke('CreateModule', creation('accepted', stubborn));
+  await device.invoke('Start', named('accepted', later));
   await device.rig.stop('modules', 'SIGKILL');
-  await device.works('Describe', ['a{sv}', '0']);
+  await device.succeed('Describe', ['a{sv}', '0']);
   const isRunning = (now: Awaited<ReturnType<typeof device.module>>) =>
     now['State'] === 'running' && now['Operation'] === '';
   await device.untilModule('accepted', isRunning);
   const timeout = { timeout_s: new Variant('u', 2) };
-  await device.ask('Stop', named('accepted', { ...later, ...timeout }));
+  await device.invoke('Stop', named('accepted', { ...later, ...timeout }));
   await device.rig.stop('modules', 'SIGKILL');
-  await device.works('Describe', ['a{sv}', '0']);
+  await device.succeed('Describe', ['a{sv}', '0']);
   assert.is((await device.untilState('accepted', 'stopped'))['Operation'], '');
-  await device.ask('Restart', named('accepted', { ...later, ...timeout }));
+  await device.invoke('Restart', named('accepted', { ...later, ...timeout }));
   await device.rig.stop('modules', 'SIGKILL');
-  await device.works('Describe', ['a{sv}', '0']);
+  await device.succeed('Describe', ['a{sv}', '0']);
   await device.untilModule('accepted', isRunning);
-  await device.ask('DeleteModule', named('accepted', later));
+  await device.invoke('DeleteModule', named('accepted', later));
   await device.rig.stop('modules', 'SIGKILL');
-  await device.works('Describe', ['a{sv}', '0']);
+  await device.succeed('Describe', ['a{sv}', '0']);
   await isGone(device, 'accepted');
   assert.equal(await device.containers(), ['edgeAgent running']);
 });
@@ -113,24 +113,24 @@ test('deletes an identity at the hub only on request', async ({ device }) => {
   const registered = () =>
     [...device.cloud.registry.modules.values()].flatMap((all) => [...all.keys()]);
   for (const identity of [false, true]) {
-    await device.ask('CreateModule', creation('known', good));
-    await device.ask('Start', named('known'));
+    await device.invoke('CreateModule', creation('known', good));
+    await device.invoke('Start', named('known'));
     assert.ok(registered().includes('known'));
-    await device.ask('DeleteModule', named('known', { identity: new Variant('b', identity) }));
+    await device.invoke('DeleteModule', named('known', { identity: new Variant('b', identity) }));
     assert.is(registered().includes('known'), !identity);
   }
 });
 
 test('keeps a module whose identity cannot be deleted', async ({ device }) => {
-  await device.ask('CreateModule', creation('kept', good));
-  await device.ask('Start', named('kept'));
+  await device.invoke('CreateModule', creation('kept', good));
+  await device.invoke('Start', named('kept'));
   device.cloud.interfere = ({ path, method }) =>
     method === 'DELETE' && path.includes('kept') ? { status: 503, body: {} } : undefined;
   const deletion = named('kept', { identity: new Variant('b', true) });
   assert.is(await device.errorOf('DeleteModule', deletion), 'Unavailable');
   assert.is((await device.module('kept'))['State'], 'running');
   device.cloud.interfere = undefined;
-  await device.ask('DeleteModule', deletion);
+  await device.invoke('DeleteModule', deletion);
   await isGone(device, 'kept');
 });
 
@@ -158,23 +158,23 @@ for (const [action, other, port] of [
     const creating = beside(device, 'CreateModule', 'slow', ...slowAt(port));
     await device.untilState('slow', 'pulling');
     assert.is(await cancel('slow'), may('run', 'no failure'));
-    if (action !== 'run') await device.ask('Cancel', named('slow'));
+    if (action !== 'run') await device.invoke('Cancel', named('slow'));
     assert.is(await creating, 'Cancelled');
     await isGone(device, 'slow');
-    await device.ask('CreateModule', creation('slow', stubborn));
-    await device.ask('Start', named('slow'));
+    await device.invoke('CreateModule', creation('slow', stubborn));
+    await device.invoke('Start', named('slow'));
     for (const verb of ['Stop', 'Restart'] as const) {
       const stopping = beside(device, verb, 'slow', "{'timeout_s': <uint32 300>}");
       await device.untilModule('slow', ({ Operation }) => Operation === verb);
       assert.is(await device.errorOf('Start', named('slow')), 'Unavailable');
       assert.is(await cancel('slow'), may('control', 'no failure'));
-      if (action !== 'control') await device.ask('Cancel', named('slow'));
+      if (action !== 'control') await device.invoke('Cancel', named('slow'));
       assert.is(await stopping, 'Cancelled');
       const { Operation, State } = await device.module('slow');
       assert.equal([Operation, State], ['', 'running']);
     }
     await device.machine.docker('kill', 'slow');
-    await device.ask('DeleteModule', named('slow'));
+    await device.invoke('DeleteModule', named('slow'));
   });
 }
 

@@ -65,7 +65,7 @@ async function assertGone(device: ModulesRig): Promise<void> {
 /** The output of the client in the agent's container. */
 async function report(device: ModulesRig): Promise<Readonly<Record<string, unknown>>> {
   return untilFound(60_000, 'the report of the client', async () => {
-    const [log] = await device.ask('GetLogs', named('edgeAgent'));
+    const [log] = await device.invoke('GetLogs', named('edgeAgent'));
     const text = Buffer.from(log as Uint8Array).toString(); // `ay` by its signature
     if (!text.includes('\n')) return undefined;
     return JSON.parse(text) as Record<string, unknown>; // of the client
@@ -136,7 +136,7 @@ test('refuses a server certificate in the name of another, also when an alias cl
 test('publishes a digest of the configuration that only its own key produces', async ({
   device,
 }) => {
-  await device.ask('CreateModule', creation(sleeping()));
+  await device.invoke('CreateModule', creation(sleeping()));
   const { ConfigDigest: shown } = await device.untilState('sensor', 'created');
   const format = `{{index .Config.Labels "${digestLabel}"}}`;
   const digest = await device.machine.docker('inspect', '--format', format, 'sensor');
@@ -155,15 +155,15 @@ test('publishes a digest of the configuration that only its own key produces', a
 });
 
 test('restarts a module, and leaves nothing of it when it is deleted', async ({ device }) => {
-  await device.ask('CreateModule', creation(sleeping()));
+  await device.invoke('CreateModule', creation(sleeping()));
   assert.is(await device.errorOf('CreateModule', creation(sleeping())), 'AlreadyExists');
-  await device.ask('Start', byName);
+  await device.invoke('Start', byName);
   const first = await device.untilState('sensor', 'running');
-  await device.works('Restart', ['sa{sv}', 'sensor', '1', 'timeout_s', 'u', '0']);
+  await device.succeed('Restart', ['sa{sv}', 'sensor', '1', 'timeout_s', 'u', '0']);
   const again = await device.untilState('sensor', 'running');
   assert.ok(Number(again['StartedAt']) > Number(first['StartedAt']));
   assert.ok((await readdir(inState(device, 'mnt'))).includes('sensor'));
-  await device.ask('DeleteModule', byName);
+  await device.invoke('DeleteModule', byName);
   await assertGone(device);
   assert.equal(await device.containers(), ['edgeAgent running']);
 });
@@ -178,7 +178,7 @@ test('creates one module of two concurrent creations', async ({ device }) => {
     assert.equal(await twice(1000, 1000), ['no failure', 'no failure']);
     assert.ok((await readdir(inState(device, 'modules'))).includes('sensor.json'));
     assert.equal(await readdir(inState(device, 'mnt/sensor')), ['workload.sock']);
-    await device.ask('DeleteModule', byName);
+    await device.invoke('DeleteModule', byName);
     assert.equal(await readdir(inState(device, 'mnt')), ['edgeAgent']);
   }
   assert.equal(await twice(1000, 1001), ['no failure', 'Unavailable']);
@@ -189,11 +189,11 @@ test('restores modules, with their configuration, when the service restarts', as
   device,
 }) => {
   const config = { ...sleeping(), auth: { username: 'user', password: 'hunter2' } };
-  await device.ask('CreateModule', creation(config));
-  await device.ask('Start', byName);
+  await device.invoke('CreateModule', creation(config));
+  await device.invoke('Start', byName);
   await device.restart(settings);
   await device.untilState('sensor', 'running');
-  const [shown] = await device.ask('GetConfig', byName);
+  const [shown] = await device.invoke('GetConfig', byName);
   assert.equal(JSON.parse(String(shown)), { ...config, auth: { username: 'user' } });
   const file = inState(device, 'modules/sensor.json');
   assert.is((await stat(file)).mode & 0o777, 0o600);
@@ -220,7 +220,7 @@ const damages: readonly (readonly [string, (file: string) => Promise<void>, RegE
 
 for (const [what, damage, reported] of damages) {
   test(`leaves a module alone whose record ${what}, and reports it`, async ({ device }) => {
-    await device.ask('CreateModule', creation(sleeping()));
+    await device.invoke('CreateModule', creation(sleeping()));
     const file = inState(device, 'modules/sensor.json');
     const { uid } = await stat(file);
     const record = await readFile(file);
@@ -240,7 +240,7 @@ for (const [what, damage, reported] of damages) {
     await writeFile(file, record);
     await chown(file, uid, uid);
     await device.restart(settings);
-    await device.ask('DeleteModule', byName);
+    await device.invoke('DeleteModule', byName);
   });
 }
 
@@ -248,8 +248,8 @@ test('stops and deletes modules on a full disk, reports it, and needs no restart
   device,
 }) => {
   const { rig } = device;
-  await device.ask('CreateModule', creation(sleeping()));
-  await device.ask('Start', byName);
+  await device.invoke('CreateModule', creation(sleeping()));
+  await device.invoke('Start', byName);
   await device.untilState('sensor', 'running');
   await rig.stop('modules');
   const records = inState(device, 'modules');
@@ -258,13 +258,13 @@ test('stops and deletes modules on a full disk, reports it, and needs no restart
     await device.agentRuns();
     await device.untilState('sensor', 'running');
     await disk.fill();
-    await device.ask('Stop', byName);
+    await device.invoke('Stop', byName);
     await device.untilState('sensor', 'stopped');
     const { Health, LastError } = await device.manager();
     assert.is(Health, 'degraded');
     assert.match(String(LastError), `${records} is full: ENOSPC`);
     assert.is(await device.errorOf('Start', byName), 'Unavailable');
-    await device.ask('DeleteModule', byName);
+    await device.invoke('DeleteModule', byName);
     assert.equal(await device.containers(), ['edgeAgent running']);
     // only the services see this mount
     await disk.run('test ! -e "$1/sensor.json"');
@@ -274,8 +274,8 @@ test('stops and deletes modules on a full disk, reports it, and needs no restart
       'the disk to be well',
       async () => (await device.manager())['Health'] === 'ok',
     );
-    await device.ask('CreateModule', creation(sleeping()));
-    await device.ask('DeleteModule', byName);
+    await device.invoke('CreateModule', creation(sleeping()));
+    await device.invoke('DeleteModule', byName);
   } finally {
     await rig.stop('modules');
     await disk[Symbol.asyncDispose]();
@@ -293,7 +293,7 @@ test('rolls back a creation that fails', async ({ device }) => {
 });
 
 test('rolls back a start that fails', async ({ device }) => {
-  await device.ask('CreateModule', creation({ image, createOptions: { Cmd: ['/absent'] } }));
+  await device.invoke('CreateModule', creation({ image, createOptions: { Cmd: ['/absent'] } }));
   assert.is(await device.errorOf('Start', byName), 'InvalidArgs');
   const failed = await device.untilModule(
     'sensor',
@@ -318,8 +318,8 @@ test('refuses access outside the container, unless the configuration allows it',
   assert.is(await device.errorOf('CreateModule', creation(elevated)), 'AccessDenied');
   await assertGone(device);
   await device.restart({ ...settings, allow_elevated: true });
-  await device.ask('CreateModule', creation(elevated));
-  await device.ask('DeleteModule', byName);
+  await device.invoke('CreateModule', creation(elevated));
+  await device.invoke('DeleteModule', byName);
   await device.restart(settings);
 });
 
@@ -330,7 +330,7 @@ test('does not start a module whose image is being pulled, and rolls back a canc
   const making = createBeside(device, { image: '127.0.0.1:5001/slow:1' });
   await device.untilState('sensor', 'pulling');
   assert.is(await device.errorOf('Start', byName), 'Unavailable');
-  await device.ask('Cancel', byName);
+  await device.invoke('Cancel', byName);
   assert.match((await making).stderr, 'cancelled');
   await assertGone(device);
 });
@@ -341,7 +341,7 @@ test('creates a module without an identity on the next request, once identities 
   device.cloud.interfere = ({ path }) =>
     path.includes('late') ? { status: 503, body: {} } : undefined;
   const atOnce = { wait: new Variant('b', false) };
-  await device.ask('CreateModule', creation(sleeping(), 'late', atOnce));
+  await device.invoke('CreateModule', creation(sleeping(), 'late', atOnce));
   const { LastError } = await device.untilState('late', 'failed');
   assert.match(String(LastError), 'HTTP 503');
   const other = creation(sleeping(1), 'late', atOnce);
@@ -349,9 +349,9 @@ test('creates a module without an identity on the next request, once identities 
   assert.is(await device.errorOf('CreateModule', creation(sleeping(), 'late')), 'Unavailable');
   assert.is((await device.module('late'))['State'], 'failed');
   device.cloud.interfere = undefined;
-  await device.ask('CreateModule', creation(sleeping(), 'late', atOnce));
+  await device.invoke('CreateModule', creation(sleeping(), 'late', atOnce));
   assert.not.match(String((await device.untilState('late', 'created'))['LastError']), '503');
-  await device.ask('DeleteModule', named('late'));
+  await device.invoke('DeleteModule', named('late'));
 });
 
 test.run();

@@ -29,18 +29,18 @@ test.after(async ({ device }) => {
 });
 
 test('leaves running modules alone when it is killed, and restores them', async ({ device }) => {
-  await device.works('CreateModule', creation('sensor', sleeping));
-  await device.works('Start', ['sa{sv}', 'sensor', '0']);
+  await device.succeed('CreateModule', creation('sensor', sleeping));
+  await device.succeed('Start', ['sa{sv}', 'sensor', '0']);
   const before = await device.machine.docker('inspect', '--format', '{{.Id}}', 'sensor');
   await device.rig.stop('modules', 'SIGKILL');
   assert.is(
     await device.machine.docker('inspect', '--format', '{{.State.Status}}', 'sensor'),
     'running',
   );
-  await device.works('Describe', describe);
+  await device.succeed('Describe', describe);
   await device.untilState('sensor', 'running');
   assert.is(await device.machine.docker('inspect', '--format', '{{.Id}}', 'sensor'), before);
-  await device.works('DeleteModule', ['sa{sv}', 'sensor', '0']);
+  await device.succeed('DeleteModule', ['sa{sv}', 'sensor', '0']);
 });
 
 test('finishes a creation in which it was killed, whenever that was, with one container', async ({
@@ -59,7 +59,7 @@ test('finishes a creation in which it was killed, whenever that was, with one co
     if (again.code !== 0) assert.match(again.stderr, /exists/);
     await device.untilState('sensor', 'created');
     assert.equal(await device.containers(), ['edgeAgent running', 'sensor created']);
-    await device.works('DeleteModule', ['sa{sv}', 'sensor', '0']);
+    await device.succeed('DeleteModule', ['sa{sv}', 'sensor', '0']);
     await device.untilModule('sensor', ({ error }) => String(error).includes('no object'));
     assert.equal(await device.containers(), ['edgeAgent running']);
   }
@@ -67,13 +67,13 @@ test('finishes a creation in which it was killed, whenever that was, with one co
 
 test('finishes a deletion in which it was killed, and leaves nothing', async ({ device }) => {
   for (const delayMs of [0, 50, 100, 200]) {
-    await device.works('CreateModule', creation('sensor', sleeping));
-    await device.works('Start', ['sa{sv}', 'sensor', '0']);
+    await device.succeed('CreateModule', creation('sensor', sleeping));
+    await device.succeed('Start', ['sa{sv}', 'sensor', '0']);
     const deleting = device.call('DeleteModule', ['sa{sv}', 'sensor', '0'], 'operator');
     await sleep(delayMs);
     await device.rig.stop('modules', 'SIGKILL');
     const { code } = await deleting;
-    await device.works('Describe', describe);
+    await device.succeed('Describe', describe);
     // killed before the call was accepted, nothing may have been deleted yet
     if (code !== 0) await device.call('DeleteModule', ['sa{sv}', 'sensor', '0'], 'operator');
     await device.untilModule('sensor', ({ error }) => String(error).includes('no object'));
@@ -88,12 +88,12 @@ test('finishes a deletion in which it was killed, and leaves nothing', async ({ 
 test('creates a module as soon as the previous one of its name is deleted', async ({ device }) => {
   await device.agentRuns();
   for (let left = 5; left > 0; left--) {
-    await device.works('CreateModule', creation('sensor', sleeping));
-    await device.works('DeleteModule', ['sa{sv}', 'sensor', '0']);
+    await device.succeed('CreateModule', creation('sensor', sleeping));
+    await device.succeed('DeleteModule', ['sa{sv}', 'sensor', '0']);
   }
-  await device.works('CreateModule', creation('sensor', sleeping));
+  await device.succeed('CreateModule', creation('sensor', sleeping));
   assert.equal(await device.containers(), ['edgeAgent running', 'sensor created']);
-  await device.works('DeleteModule', ['sa{sv}', 'sensor', '0']);
+  await device.succeed('DeleteModule', ['sa{sv}', 'sensor', '0']);
 });
 
 test('fails a call during which it is killed, and restores the module', async ({ device }) => {
@@ -103,7 +103,7 @@ test('fails a call during which it is killed, and restores the module', async ({
   await device.untilState('slow', 'pulling');
   await device.rig.stop('modules', 'SIGKILL');
   assert.is.not((await making).code, 0);
-  await device.works('Describe', describe);
+  await device.succeed('Describe', describe);
   assert.is((await device.untilState('slow', 'pulling'))['Operation'], 'CreateModule');
   const joining = device.call('CreateModule', slow, 'operator');
   let hasEnded = false;
@@ -123,7 +123,7 @@ test('reports why a module could not be created, also after a restart, until it 
   device,
 }) => {
   const absent = creation('imageless', { image: '127.0.0.1:9/absent:1' }, 'wait', 'b', 'false');
-  await device.works('CreateModule', absent);
+  await device.succeed('CreateModule', absent);
   const failed = await device.untilState('imageless', 'failed');
   assert.match(String(failed['LastError']), '127.0.0.1:9/absent:1');
   assert.is(failed['Operation'], '');
@@ -134,7 +134,7 @@ test('reports why a module could not be created, also after a restart, until it 
     (await device.call('Start', ['sa{sv}', 'imageless', '0'], 'operator')).stderr,
     'not created',
   );
-  await device.works('DeleteModule', ['sa{sv}', 'imageless', '0']);
+  await device.succeed('DeleteModule', ['sa{sv}', 'imageless', '0']);
   await device.untilModule('imageless', ({ error }) => String(error).includes('no object'));
 });
 

@@ -45,7 +45,7 @@ function jsonOf(printed: string): Record<string, unknown> {
 }
 
 test('starts the agent when it is started', async ({ device }) => {
-  await device.works('Describe', none);
+  await device.succeed('Describe', none);
   await device.untilState('edgeAgent', 'running');
   const get = ['get-property', ...manager, 'Engine', 'Agent', 'Health', 'LastError'];
   const { stdout } = await device.rig.busctl(get, 'alice');
@@ -56,7 +56,7 @@ test('starts the agent when it is started', async ({ device }) => {
 test('creates, starts, restarts, stops and deletes a module, and reads its log', async ({
   device,
 }) => {
-  const created = await device.works('CreateModule', [
+  const created = await device.succeed('CreateModule', [
     'sssa{ss}a{sv}',
     'sensor',
     'docker',
@@ -68,18 +68,18 @@ test('creates, starts, restarts, stops and deletes a module, and reads its log',
   ]);
   assert.is(created.trim(), 'o "/org/iotedge/Modules1/module/sensor"');
   await device.untilState('sensor', 'created');
-  assert.is(await device.works('Start', ['sa{sv}', 'sensor', '0']), '');
+  assert.is(await device.succeed('Start', ['sa{sv}', 'sensor', '0']), '');
   await device.untilState('sensor', 'running');
   const restart = ['sa{sv}', 'sensor', '1', 'timeout_s', 'u', '1'];
-  assert.is(await device.works('Restart', restart), '');
+  assert.is(await device.succeed('Restart', restart), '');
   await device.untilState('sensor', 'running');
   const lastLine = (): Promise<string> =>
-    device.works('GetLogs', ['sa{sv}', 'sensor', '1', 'tail', 'i', '1']);
+    device.succeed('GetLogs', ['sa{sv}', 'sensor', '1', 'tail', 'i', '1']);
   const hello = 'ay 6 104 101 108 108 111 10';
   await until(30_000, 'what it prints', async () => (await lastLine()).trim() === hello);
-  const shown = await device.works('GetConfig', ['sa{sv}', 'sensor', '0']);
+  const shown = await device.succeed('GetConfig', ['sa{sv}', 'sensor', '0']);
   assert.equal(jsonOf(shown), { ...plain, auth: { username: 'user' } });
-  const described = await device.works('Describe', none);
+  const described = await device.succeed('Describe', none);
   assert.is(jsonOf(described)['service'], 'modules');
   assert.match(described, 'sensor');
   const journal = await device.rig.log('modules');
@@ -88,9 +88,9 @@ test('creates, starts, restarts, stops and deletes a module, and reads its log',
     assert.not.match(shown + described, secret);
     assert.not.match(journal, secret);
   }
-  assert.is(await device.works('Stop', ['sa{sv}', 'sensor', '0']), '');
+  assert.is(await device.succeed('Stop', ['sa{sv}', 'sensor', '0']), '');
   await device.untilState('sensor', 'stopped');
-  assert.is(await device.works('DeleteModule', ['sa{sv}', 'sensor', '0']), '');
+  assert.is(await device.succeed('DeleteModule', ['sa{sv}', 'sensor', '0']), '');
   assert.is(await device.errorOf('Start', byName('sensor')), 'NotFound');
 });
 
@@ -128,7 +128,7 @@ test('cancels a pull', async ({ device }) => {
     'operator',
   );
   await device.untilState('slow', 'pulling');
-  assert.is(await device.works('Cancel', ['sa{sv}', 'slow', '0']), '');
+  assert.is(await device.succeed('Cancel', ['sa{sv}', 'slow', '0']), '');
   assert.match((await creating).stderr, /cancelled/);
 });
 
@@ -139,7 +139,7 @@ test('survives a configuration that is too deep from an unauthorized caller', as
   const deep = `{"image":"a","createOptions":{"HostConfig":${'['.repeat(depth)}${']'.repeat(depth)}}}`;
   assert.is(await device.errorOf('CreateModule', creation('sensor', deep), 'alice'), 'InvalidArgs');
   const pid = await device.rig.processOf('modules');
-  await device.works('Describe', none);
+  await device.succeed('Describe', none);
   assert.is(await device.rig.processOf('modules'), pid);
 });
 

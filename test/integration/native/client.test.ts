@@ -152,7 +152,7 @@ test('accepts no descriptors from other clients while it waits', async (context)
   const { stdout, stderr } = await runCommand(stranger, [keys.bus.address, waiting.sender, '1']);
   assert.is(stdout.toString(), '0\n');
   assert.match(stderr, 'org.freedesktop.DBus.Error.NotSupported');
-  keys.answer(waiting, { signature: 'ay', body: [Buffer.of(1)] });
+  keys.respond(waiting, { signature: 'ay', body: [Buffer.of(1)] });
   assert.is(await outcome, 'returned 1');
 });
 

@@ -15,7 +15,7 @@ import { deadline, until } from '../../support/deadline.ts';
 import { ServedKeys } from '../../support/keys/served-keys.ts';
 import { compileWithKeysClient } from '../../support/provider/keys-client.ts';
 import { OpensslRig } from '../../support/provider/openssl-rig.ts';
-import type { ProviderAnswer, ProviderTask } from '../../support/provider/provider-process.ts';
+import type { ProviderReply, ProviderTask } from '../../support/provider/provider-process.ts';
 import { RawConnection } from '../../support/wire/raw-connection.ts';
 
 const test = suite<{ keys?: ServedKeys }>('provider in a process');
@@ -51,8 +51,8 @@ class Signer implements AsyncDisposable {
     return signer;
   }
 
-  async #nextReply(): Promise<ProviderAnswer> {
-    const pending = new Promise<ProviderAnswer>((resolve) => {
+  async #nextReply(): Promise<ProviderReply> {
+    const pending = new Promise<ProviderReply>((resolve) => {
       this.#child.once('message', resolve);
     });
     return deadline(10_000, pending, 'a reply');

@@ -18,7 +18,7 @@ import { Cleanup } from '../../../src/service/cleanup.ts';
 import type { AclRule, CommonConfig } from '../../../src/service/config/common-config.ts';
 import { connectAs } from '../../support/clients/connect-as.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { ask, callBy } from '../../support/polkit/authorization-contract.ts';
+import { callBy, verdictOf } from '../../support/polkit/authorization-contract.ts';
 import { polkitName, ScriptedPolkit } from '../../support/polkit/scripted-polkit.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
 
@@ -92,7 +92,7 @@ test('interprets yes, no, a challenge and a temporary yes', async (context) => {
     ['yes-once', [true, false, { 'polkit.temporary_authorization_id': 'tmpauthz1' }]],
   ];
   for (const [expected, result] of answers) {
-    context.polkit.onCall = ({ answer }) => answer('(bba{ss})', result);
+    context.polkit.onCall = ({ reply }) => reply('(bba{ss})', result);
     assert.is(await check(context), expected, JSON.stringify(result));
   }
 });
@@ -107,7 +107,7 @@ test('refuses every other reply', async (context) => {
     [''],
   ];
   for (const [signature, ...body] of odd) {
-    context.polkit.onCall = ({ answer }) => answer(signature, ...body);
+    context.polkit.onCall = ({ reply }) => reply(signature, ...body);
     assert.match(await failure(check(context)), 'the result of polkit', signature);
   }
 });
@@ -261,7 +261,7 @@ test('caches a positive verdict for the configured time, a negative one for a se
   const { caller, renew } = await asking(context);
   const count = async (authorization: Authorization): Promise<number> => {
     const before = polkit.questions.length;
-    await deadline(10_000, ask(authorization, sign, callBy(caller)), 'a decision');
+    await deadline(10_000, verdictOf(authorization, sign, callBy(caller)), 'a decision');
     return polkit.questions.length - before;
   };
   let authorization = await renew(configOf(10));
@@ -272,7 +272,7 @@ test('caches a positive verdict for the configured time, a negative one for a se
   assert.is(await count(authorization), 1, 'after a reload');
   authorization = await renew(configOf(0));
   assert.equal([await count(authorization), await count(authorization)], [1, 1]);
-  polkit.onCall = ({ answer }) => answer('(bba{ss})', [false, false, {}]);
+  polkit.onCall = ({ reply }) => reply('(bba{ss})', [false, false, {}]);
   assert.equal([await count(authorization), await count(authorization)], [1, 1]);
   authorization = await renew(configOf(300));
   assert.equal([await count(authorization), await count(authorization)], [1, 0]);
@@ -283,7 +283,7 @@ test('caches a positive verdict for the configured time, a negative one for a se
 test('evicts the verdicts of a connection that has disconnected', async (context) => {
   const { caller, client, renew } = await asking(context);
   const authorization = await renew(configOf(300));
-  assert.is(await ask(authorization, sign, callBy(caller)), 'allowed');
+  assert.is(await verdictOf(authorization, sign, callBy(caller)), 'allowed');
   assert.is(authorization.authorize(sign, callBy(caller)), undefined);
   await client.close();
   await until(10_000, 'the verdict to go', async () => {
@@ -300,11 +300,11 @@ test('sends no request for what a service is granted, by the table and by the co
     const keys = ['device-id', 'granted', 'other'];
     return Promise.all(
       keys.map((key_id) =>
-        ask(authorization, { ...sign, details: { ...sign.details, key_id } }, callBy(caller)),
+        verdictOf(authorization, { ...sign, details: { ...sign.details, key_id } }, callBy(caller)),
       ),
     );
   };
-  polkit.onCall = ({ answer }) => answer('(bba{ss})', [false, false, {}]);
+  polkit.onCall = ({ reply }) => reply('(bba{ss})', [false, false, {}]);
   const local = accountsOf('iotedge-identity');
   assert.equal(await verdicts(await renew(configOf(0), local)), [
     'allowed',
@@ -327,7 +327,7 @@ test('decides by the rules of the configuration, with the accounts of all source
   const ann = await renew(configOf(10, 'acl', [{ user: 'ann', ...rule }]));
   assert.is(ann.authorize(sign, callBy(caller)), undefined);
   const bob = await renew(configOf(10, 'acl', [{ user: 'bob', ...rule }]), accountsOf('bob'));
-  assert.is(await ask(bob, sign, callBy(caller)), 'AccessDenied');
+  assert.is(await verdictOf(bob, sign, callBy(caller)), 'AccessDenied');
   assert.is(polkit.calls.length, 0);
 });
 

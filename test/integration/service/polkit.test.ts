@@ -15,7 +15,7 @@ import { Authorization, RuleSet } from '../../../src/service/authorization/rules
 import { Cleanup } from '../../../src/service/cleanup.ts';
 import { connectAs } from '../../support/clients/connect-as.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { ask, callBy } from '../../support/polkit/authorization-contract.ts';
+import { callBy, verdictOf } from '../../support/polkit/authorization-contract.ts';
 import { PrivatePolkit } from '../../support/polkit/polkit.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
 
@@ -78,7 +78,7 @@ async function decide(
   options: Parameters<typeof callBy>[1] = {},
 ): Promise<string> {
   const caller = await callers.get(sender);
-  return deadline(30_000, ask(authorizer, sign, callBy(caller, options)), 'a decision');
+  return deadline(30_000, verdictOf(authorizer, sign, callBy(caller, options)), 'a decision');
 }
 
 test('decides from the cache the second time, and asks polkit again when the rules change', async (context) => {
@@ -141,7 +141,7 @@ test('denies a caller that has disconnected', async (context) => {
   const { callers, client, authorizer } = context;
   const caller = await callers.get(client.uniqueName);
   await client.close();
-  assert.is(await ask(authorizer, sign, callBy(caller)), 'AccessDenied');
+  assert.is(await verdictOf(authorizer, sign, callBy(caller)), 'AccessDenied');
 });
 
 test('fails with InteractiveAuthorizationRequired for a challenge, and AccessDenied without an agent', async (context) => {
@@ -228,7 +228,7 @@ test('replies to a hundred callers with many requests within the deadline', asyn
     const caller = await callers.get(client.uniqueName);
     for (let key = 0; key < 25; key++) {
       const request = { ...sign, details: { ...sign.details, key_id: `k${key}` } };
-      decisions.push(ask(authorizer, request, callBy(caller)));
+      decisions.push(verdictOf(authorizer, request, callBy(caller)));
     }
   }
   const verdicts = await deadline(60_000, Promise.all(decisions), 'a hundred decisions');

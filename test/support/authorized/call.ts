@@ -19,11 +19,11 @@ export interface AuthorizedCall {
   readonly method: string;
   readonly what?: string;
   readonly use: Use;
-  readonly asks: readonly AuthorizationRequest[];
+  readonly requests: readonly AuthorizationRequest[];
   /** Every detail that depends on the call. */
   readonly others: readonly OtherDetail[];
   /** The outcome of the allowed call on a device without cloud and engine; absent where the call is impossible there. */
-  readonly answer?: 'a result' | ErrorCode;
+  readonly outcome?: 'a result' | ErrorCode;
 }
 
 /** A use with changes. */

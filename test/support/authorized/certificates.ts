@@ -16,13 +16,13 @@ function issue(
       options: { issuer: 'my-ca', profile },
       resolved: { issuer: 'my-ca', profile },
     },
-    asks: [{ action: `org.iotedge.certificates1.${verb}`, details }],
+    requests: [{ action: `org.iotedge.certificates1.${verb}`, details }],
     others: [
       argument('certificate_id', `${certificate_id}2`),
       ['issuer', 'my-ca2', { options: { issuer: 'my-ca2' }, resolved: { issuer: 'my-ca2' } }],
       ...(other === undefined ? [] : [profileOf(other)]),
     ],
-    answer: 'InvalidArgs',
+    outcome: 'InvalidArgs',
   };
 }
 
@@ -42,29 +42,33 @@ export const certificateCalls: readonly AuthorizedCall[] = [
     service: 'certificates',
     method: 'ImportCertificate',
     use: { args: { certificate_id: 'imported', data: bytes('none'), format: 'der' } },
-    asks: [{ action: 'org.iotedge.certificates1.import', details: { certificate_id: 'imported' } }],
+    requests: [
+      { action: 'org.iotedge.certificates1.import', details: { certificate_id: 'imported' } },
+    ],
     others: [argument('certificate_id', 'imported2')],
-    answer: 'InvalidArgs',
+    outcome: 'InvalidArgs',
   },
   {
     service: 'certificates',
     method: 'ExportCertificate',
     use: { args: { certificate_id: 'exported', format: 'der' } },
-    asks: [
+    requests: [
       {
         action: 'org.iotedge.certificates1.export',
         details: { certificate_id: 'exported', format: 'der' },
       },
     ],
     others: [argument('certificate_id', 'exported2'), argument('format', 'pem')],
-    answer: 'NotFound',
+    outcome: 'NotFound',
   },
   {
     service: 'certificates',
     method: 'DeleteCertificate',
     use: { args: { certificate_id: 'deleted' } },
-    asks: [{ action: 'org.iotedge.certificates1.delete', details: { certificate_id: 'deleted' } }],
+    requests: [
+      { action: 'org.iotedge.certificates1.delete', details: { certificate_id: 'deleted' } },
+    ],
     others: [argument('certificate_id', 'deleted2')],
-    answer: 'NotFound',
+    outcome: 'NotFound',
   },
 ];

@@ -3,19 +3,19 @@ import { type AuthorizedCall, argument } from './call.ts';
 function manage(
   method: string,
   module_id: string,
-  answer: NonNullable<AuthorizedCall['answer']>,
+  outcome: NonNullable<AuthorizedCall['outcome']>,
 ): AuthorizedCall {
   return {
     service: 'identity',
     method,
     use: { args: { module_id }, options: { adopt: true } },
-    asks: [{ action: 'org.iotedge.identity1.manage', details: { module_id, adopt: 'true' } }],
+    requests: [{ action: 'org.iotedge.identity1.manage', details: { module_id, adopt: 'true' } }],
     others: [
       argument('module_id', `${module_id}2`),
       ['adopt', 'false', { options: { adopt: false } }],
       ['adopt', 'false', { options: { adopt: undefined } }],
     ],
-    answer,
+    outcome,
   };
 }
 
@@ -30,37 +30,37 @@ export const identityCalls: readonly AuthorizedCall[] = [
     method: 'CreateSasToken',
     what: 'of a module',
     use: { args: { module_id: 'signing', audience: 'hub/devices/x', lifetime_s: 60 } },
-    asks: [
+    requests: [
       {
         action: 'org.iotedge.identity1.sign',
         details: { module_id: 'signing', audience: 'hub/devices/x' },
       },
     ],
     others: [argument('module_id', 'signing2'), argument('audience', 'hub/devices/y')],
-    answer: 'NotFound',
+    outcome: 'NotFound',
   },
   {
     service: 'identity',
     method: 'CreateSasToken',
     what: 'of the device',
     use: { args: { module_id: '', audience: 'hub/devices/x', lifetime_s: 60 } },
-    asks: [
+    requests: [
       {
         action: 'org.iotedge.identity1.sign-device',
         details: { module_id: '', audience: 'hub/devices/x' },
       },
     ],
     others: [argument('audience', '')],
-    answer: 'NotProvisioned',
+    outcome: 'NotProvisioned',
   },
   {
     service: 'identity',
     method: 'Cancel',
     what: 'of nothing',
     use: { args: { id: 'idle' }, resolved: { operation: '', adopt: 'false' } },
-    asks: [provision],
+    requests: [provision],
     others: [],
-    answer: 'NotFound',
+    outcome: 'NotFound',
   },
   ...['Provision', 'Reprovision'].flatMap((operation): readonly AuthorizedCall[] => [
     {
@@ -68,16 +68,16 @@ export const identityCalls: readonly AuthorizedCall[] = [
       method: 'Cancel',
       what: `of ${operation}`,
       use: { args: { id: '' }, resolved: { operation, adopt: 'false' } },
-      asks: [provision],
+      requests: [provision],
       others: [],
     },
     {
       service: 'identity',
       method: operation,
       use: {},
-      asks: [provision],
+      requests: [provision],
       others: [],
-      answer: 'Unavailable',
+      outcome: 'Unavailable',
     },
   ]),
   ...['CreateModuleIdentity', 'DeleteModuleIdentity'].map(
@@ -89,7 +89,7 @@ export const identityCalls: readonly AuthorizedCall[] = [
         args: { id: `cancelled-${operation}` },
         resolved: { operation, adopt: 'true' },
       },
-      asks: [
+      requests: [
         {
           action: 'org.iotedge.identity1.manage',
           details: { module_id: `cancelled-${operation}`, adopt: 'true' },

@@ -11,7 +11,7 @@ function keyUse(
     service: 'keys',
     method,
     use: { args: { key_id, mechanism, ...args }, options: { derivation: bytes('web 1') } },
-    asks: [
+    requests: [
       {
         action: `org.iotedge.keys1.${verb}`,
         details: { key_id, mechanism, derivation: 'web%201' },
@@ -23,7 +23,7 @@ function keyUse(
       ['derivation', 'web%202', { options: { derivation: bytes('web 2') } }],
       ['derivation', '', { options: { derivation: undefined } }],
     ],
-    answer: 'NotFound',
+    outcome: 'NotFound',
   };
 }
 
@@ -35,7 +35,7 @@ export const keyCalls: readonly AuthorizedCall[] = [
       args: { key_id: 'pair', algorithms: ['ec-p384', 'rsa-2048'], usages: ['sign', 'decrypt'] },
       options: { exportable: true, store: 'file', if_exists: 'keep' },
     },
-    asks: [
+    requests: [
       {
         action: 'org.iotedge.keys1.create',
         details: {
@@ -55,7 +55,7 @@ export const keyCalls: readonly AuthorizedCall[] = [
       ['exportable', 'false', { options: { exportable: false } }],
       ['exportable', 'false', { options: { exportable: undefined } }],
     ],
-    answer: 'a result',
+    outcome: 'a result',
   },
   {
     service: 'keys',
@@ -64,7 +64,7 @@ export const keyCalls: readonly AuthorizedCall[] = [
       args: { key_id: 'symmetric', algorithm: 'hmac-sha256', usages: ['sign', 'derive'] },
       options: { exportable: true, store: 'file' },
     },
-    asks: [
+    requests: [
       {
         action: 'org.iotedge.keys1.create',
         details: {
@@ -82,7 +82,7 @@ export const keyCalls: readonly AuthorizedCall[] = [
       ['usages', 'sign', { args: { usages: [] } }],
       ['exportable', 'false', { options: { exportable: false } }],
     ],
-    answer: 'a result',
+    outcome: 'a result',
   },
   {
     service: 'keys',
@@ -92,7 +92,7 @@ export const keyCalls: readonly AuthorizedCall[] = [
       args: { key_id: 'base', algorithm: 'hmac-sha256', usages: ['sign', 'derive'] },
       options: { export_derived: true, store: 'file' },
     },
-    asks: [
+    requests: [
       {
         action: 'org.iotedge.keys1.create',
         details: {
@@ -107,14 +107,14 @@ export const keyCalls: readonly AuthorizedCall[] = [
       argument('key_id', 'base2'),
       ['exportable', 'false', { options: { export_derived: false } }],
     ],
-    answer: 'a result',
+    outcome: 'a result',
   },
   {
     service: 'keys',
     method: 'CreateKey',
     what: 'without usages',
     use: { args: { key_id: 'plain', algorithm: 'aes-256', usages: [] } },
-    asks: [
+    requests: [
       {
         action: 'org.iotedge.keys1.create',
         details: { key_id: 'plain', algorithm: 'aes-256', usages: 'encrypt', exportable: 'false' },
@@ -125,7 +125,7 @@ export const keyCalls: readonly AuthorizedCall[] = [
       ['usages', 'encrypt,derive', { args: { usages: ['encrypt', 'derive'] } }],
       ['exportable', 'true', { options: { exportable: true } }],
     ],
-    answer: 'a result',
+    outcome: 'a result',
   },
   {
     service: 'keys',
@@ -140,7 +140,7 @@ export const keyCalls: readonly AuthorizedCall[] = [
       },
       options: { exportable: true, store: 'file' },
     },
-    asks: [
+    requests: [
       {
         action: 'org.iotedge.keys1.import',
         details: {
@@ -157,7 +157,7 @@ export const keyCalls: readonly AuthorizedCall[] = [
       ['usages', 'encrypt', { args: { usages: [] } }],
       ['exportable', 'false', { options: { exportable: false } }],
     ],
-    answer: 'a result',
+    outcome: 'a result',
   },
   {
     service: 'keys',
@@ -173,7 +173,7 @@ export const keyCalls: readonly AuthorizedCall[] = [
       },
       options: { export_derived: true, if_exists: 'replace', store: 'file' },
     },
-    asks: [
+    requests: [
       {
         action: 'org.iotedge.keys1.import',
         details: {
@@ -189,15 +189,15 @@ export const keyCalls: readonly AuthorizedCall[] = [
       argument('key_id', 'replaced2'),
       ['exportable', 'false', { options: { export_derived: false } }],
     ],
-    answer: 'a result',
+    outcome: 'a result',
   },
   {
     service: 'keys',
     method: 'DeleteKey',
     use: { args: { key_id: 'deleted' } },
-    asks: [{ action: 'org.iotedge.keys1.delete', details: { key_id: 'deleted' } }],
+    requests: [{ action: 'org.iotedge.keys1.delete', details: { key_id: 'deleted' } }],
     others: [argument('key_id', 'deleted2')],
-    answer: 'NotFound',
+    outcome: 'NotFound',
   },
   keyUse('Sign', {
     mechanism: 'rsa-pss-sha256',
@@ -226,7 +226,7 @@ export const keyCalls: readonly AuthorizedCall[] = [
       args: { key_id: 'exported', format: 'raw' },
       options: { derivation: bytes('web') },
     },
-    asks: [
+    requests: [
       {
         action: 'org.iotedge.keys1.export',
         details: { key_id: 'exported', format: 'raw', derivation: 'web' },
@@ -237,6 +237,6 @@ export const keyCalls: readonly AuthorizedCall[] = [
       argument('format', 'pkcs8'),
       ['derivation', '', { options: { derivation: undefined } }],
     ],
-    answer: 'NotFound',
+    outcome: 'NotFound',
   },
 ];

@@ -19,7 +19,7 @@ export const moduleCalls: readonly AuthorizedCall[] = [
       },
       resolved: { image: 'localhost/web:1', elevated: 'true' },
     },
-    asks: [
+    requests: [
       {
         action: 'org.iotedge.modules1.run',
         details: {
@@ -46,16 +46,16 @@ export const moduleCalls: readonly AuthorizedCall[] = [
         { args: { config_json: config('localhost/web:1') }, resolved: { elevated: 'false' } },
       ],
     ],
-    answer: 'Unavailable',
+    outcome: 'Unavailable',
   },
   ...['Start', 'Stop', 'Restart'].flatMap((method): readonly AuthorizedCall[] => [
     {
       service: 'modules',
       method,
       use: { args: { name: `to-${method}` } },
-      asks: [{ action: 'org.iotedge.modules1.control', details: { module: `to-${method}` } }],
+      requests: [{ action: 'org.iotedge.modules1.control', details: { module: `to-${method}` } }],
       others: [argument('module', 'other', 'name')],
-      answer: 'NotFound',
+      outcome: 'NotFound',
     },
     {
       service: 'modules',
@@ -65,7 +65,7 @@ export const moduleCalls: readonly AuthorizedCall[] = [
         args: { id: `cancelled-${method}` },
         resolved: { operation: method, type: '', image: '', elevated: '' },
       },
-      asks: [
+      requests: [
         { action: 'org.iotedge.modules1.control', details: { module: `cancelled-${method}` } },
       ],
       others: [argument('module', 'other', 'id')],
@@ -76,18 +76,18 @@ export const moduleCalls: readonly AuthorizedCall[] = [
       service: 'modules',
       method,
       use: { args: { name: `for-${method}` } },
-      asks: [{ action: 'org.iotedge.modules1.run', details: runDetails(`for-${method}`) }],
+      requests: [{ action: 'org.iotedge.modules1.run', details: runDetails(`for-${method}`) }],
       others: [argument('module', 'other', 'name')],
-      answer: 'NotFound',
+      outcome: 'NotFound',
     }),
   ),
   {
     service: 'modules',
     method: 'GetLogs',
     use: { args: { name: 'logged' } },
-    asks: [{ action: 'org.iotedge.modules1.read-logs', details: { module: 'logged' } }],
+    requests: [{ action: 'org.iotedge.modules1.read-logs', details: { module: 'logged' } }],
     others: [argument('module', 'logged2', 'name')],
-    answer: 'NotFound',
+    outcome: 'NotFound',
   },
   {
     service: 'modules',
@@ -97,9 +97,9 @@ export const moduleCalls: readonly AuthorizedCall[] = [
       args: { id: 'idle' },
       resolved: { operation: '', type: '', image: '', elevated: '' },
     },
-    asks: [{ action: 'org.iotedge.modules1.control', details: { module: 'idle' } }],
+    requests: [{ action: 'org.iotedge.modules1.control', details: { module: 'idle' } }],
     others: [argument('module', 'idle2', 'id')],
-    answer: 'NotFound',
+    outcome: 'NotFound',
   },
   {
     service: 'modules',
@@ -114,7 +114,7 @@ export const moduleCalls: readonly AuthorizedCall[] = [
         elevated: 'true',
       },
     },
-    asks: [
+    requests: [
       {
         action: 'org.iotedge.modules1.run',
         details: {
@@ -140,7 +140,7 @@ export const moduleCalls: readonly AuthorizedCall[] = [
       args: { id: 'removed' },
       resolved: { operation: 'DeleteModule', type: '', image: '', elevated: '' },
     },
-    asks: [{ action: 'org.iotedge.modules1.run', details: runDetails('removed') }],
+    requests: [{ action: 'org.iotedge.modules1.run', details: runDetails('removed') }],
     others: [argument('module', 'removed2', 'id')],
   },
 ];

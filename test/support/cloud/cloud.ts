@@ -128,7 +128,7 @@ export class Cloud implements AsyncDisposable {
   }
 
   async #serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    const response = await this.#answer(incoming);
+    const response = await this.#respond(incoming);
     const protocol = incoming.socket instanceof TLSSocket ? incoming.socket.getProtocol() : '';
     this.requests.push({
       method: incoming.method ?? '',
@@ -146,14 +146,14 @@ export class Cloud implements AsyncDisposable {
     outgoing.end(response.body === undefined ? undefined : JSON.stringify(response.body));
   }
 
-  async #answer(incoming: IncomingMessage): Promise<CloudResponse> {
+  async #respond(incoming: IncomingMessage): Promise<CloudResponse> {
     try {
       const request = await requestOf(incoming);
       const other = this.interfere?.(request);
       if (other !== undefined) return other;
-      if (Provisioning.serves(request.path)) return this.provisioning.answer(request);
+      if (Provisioning.serves(request.path)) return this.provisioning.respond(request);
       if (Registry.serves(request.path)) {
-        return this.#throttle.refusal() ?? this.registry.answer(request);
+        return this.#throttle.refusal() ?? this.registry.respond(request);
       }
       throw new CloudRefusal(404, 'no such resource');
     } catch (error) {

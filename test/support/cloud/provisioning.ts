@@ -70,7 +70,7 @@ export class Provisioning {
     return path[1] === 'registrations';
   }
 
-  answer(request: CloudRequest): CloudResponse {
+  respond(request: CloudRequest): CloudResponse {
     requireApiVersion(request, versions, (message) => new CloudRefusal(400, message, 400002));
     const [scopeId, , registrationId = '', verb, operationId = ''] = request.path;
     if (scopeId !== this.#options.scopeId) throw new CloudRefusal(401, 'unknown id scope', 401002);

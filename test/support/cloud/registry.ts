@@ -94,21 +94,21 @@ export class Registry {
     this.#modulesOf(deviceId).set(moduleId, { ...newModule(moduleId, managedBy), ...module });
   }
 
-  answer(request: CloudRequest): CloudResponse {
+  respond(request: CloudRequest): CloudResponse {
     requireApiVersion(request, versions, (m) => new HubRefusal(400, 'InvalidProtocolVersion', m));
     const [, deviceId = '', kind, moduleId] = request.path;
     const caller = callerOf(request, deviceId, this.#known);
-    if (kind === undefined) return this.#answerDevice(request, deviceId, caller);
+    if (kind === undefined) return this.#respondForDevice(request, deviceId, caller);
     if (kind !== 'modules') throw new HubRefusal(404, 'NotFound', 'no such resource');
     if (!this.devices.has(deviceId)) throw deviceMissing(deviceId);
     if (moduleId === undefined) return this.#list(request, deviceId);
     if (caller === 'module' && request.method !== 'GET') {
       throw new HubRefusal(401, 'IotHubUnauthorizedAccess', 'a module may only read', 401002);
     }
-    return this.#answerModule(request, { deviceId, moduleId });
+    return this.#respondForModule(request, { deviceId, moduleId });
   }
 
-  #answerDevice(request: CloudRequest, deviceId: string, caller: HubCaller): CloudResponse {
+  #respondForDevice(request: CloudRequest, deviceId: string, caller: HubCaller): CloudResponse {
     const device = this.devices.get(deviceId);
     if (request.method === 'PUT' && caller === 'service') return this.#putDevice(request, deviceId);
     if (device === undefined) throw deviceMissing(deviceId);
@@ -163,7 +163,7 @@ export class Registry {
     return { status: 200, body };
   }
 
-  #answerModule(request: CloudRequest, ids: ModuleIds): CloudResponse {
+  #respondForModule(request: CloudRequest, ids: ModuleIds): CloudResponse {
     const { deviceId, moduleId } = ids;
     const modules = this.#modulesOf(deviceId);
     if (request.method === 'PUT') return this.#putModule(request, ids);

@@ -54,26 +54,26 @@ export class CuttingPeer implements AsyncDisposable {
       if (this.cuts || this.stage === 'everything') client.end();
     });
     client.pipe(engine);
-    let answer = Buffer.alloc(0);
+    let response = Buffer.alloc(0);
     let passed = 0;
     engine.on('data', (chunk: Buffer) => {
-      answer = Buffer.concat([answer, chunk]);
-      const limit = limitOf(this.stage, answer);
+      response = Buffer.concat([response, chunk]);
+      const limit = limitOf(this.stage, response);
       if (limit === undefined) return;
-      client.write(answer.subarray(passed, limit));
-      passed = Math.min(limit, answer.length);
+      client.write(response.subarray(passed, limit));
+      passed = Math.min(limit, response.length);
       if (this.cuts && limit !== Number.POSITIVE_INFINITY) client.end(() => client.destroy());
     });
   }
 }
 
 /** How many bytes of a response are forwarded, undefined until enough of it has arrived. */
-function limitOf(stage: Stage, answer: Buffer): number | undefined {
-  const header = answer.indexOf('\r\n\r\n') + 4;
+function limitOf(stage: Stage, response: Buffer): number | undefined {
+  const header = response.indexOf('\r\n\r\n') + 4;
   if (stage === 'everything') return Number.POSITIVE_INFINITY;
   if (stage === 'nothing') return 0;
   if (header < 4) return undefined;
   if (stage === 'half the header') return header >> 1;
   if (stage === 'the header') return header;
-  return answer.length > header + 8 ? header + 8 : undefined;
+  return response.length > header + 8 ? header + 8 : undefined;
 }

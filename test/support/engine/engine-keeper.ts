@@ -25,8 +25,8 @@ cut -d ' ' -f 2 /proc/self/mounts | grep -F "$directory/" | sort -r | xargs -r -
 rm -rf --one-file-system "$directory"
 `;
 
-/** What the keeper cleans up. */
-export interface Kept {
+/** The parts that the keeper cleans up. */
+export interface EngineParts {
   readonly directory: string;
   readonly host: string;
 }
@@ -35,7 +35,7 @@ export interface Kept {
 export class EngineKeeper implements AsyncDisposable {
   readonly #process: ChildProcess;
 
-  constructor({ directory, host }: Kept) {
+  constructor({ directory, host }: EngineParts) {
     this.#process = spawn('sh', ['-c', keeper, 'keeper', directory, host], {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,

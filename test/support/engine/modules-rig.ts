@@ -46,7 +46,7 @@ export class ModulesRig implements AsyncDisposable {
 
   /** Starts the service if it does not run, and waits for its agent. */
   async agentRuns(): Promise<void> {
-    await this.works('Describe', ['a{sv}', '0']);
+    await this.succeed('Describe', ['a{sv}', '0']);
     await this.untilState('edgeAgent', 'running');
   }
 
@@ -54,7 +54,7 @@ export class ModulesRig implements AsyncDisposable {
   async restart(settings: object): Promise<void> {
     await this.rig.configure('modules', settings);
     await this.rig.stop('modules');
-    await this.works('Describe', ['a{sv}', '0']);
+    await this.succeed('Describe', ['a{sv}', '0']);
   }
 
   /** The names and states of all containers of the runtime. */
@@ -72,14 +72,14 @@ export class ModulesRig implements AsyncDisposable {
   }
 
   /** The output of an operator's call; throws when it fails. */
-  async works(method: string, args: readonly string[]): Promise<string> {
+  async succeed(method: string, args: readonly string[]): Promise<string> {
     const { code, stdout, stderr } = await this.call(method, args, 'operator');
     if (code !== 0) throw new Error(`${method}: ${stderr}`);
     return stdout;
   }
 
   /** The reply of a call; one at a time. */
-  async ask(
+  async invoke(
     member: string,
     { signature, body }: RawCall,
     user: 'alice' | 'operator' = 'operator',
@@ -90,8 +90,8 @@ export class ModulesRig implements AsyncDisposable {
   }
 
   /** The code of the error of a call, `no failure` when it succeeds; one at a time. */
-  async errorOf(...call: Parameters<ModulesRig['ask']>): Promise<string> {
-    return failureOf(this.ask(...call));
+  async errorOf(...call: Parameters<ModulesRig['invoke']>): Promise<string> {
+    return failureOf(this.invoke(...call));
   }
 
   /** As `errorOf`, for calls by root that reach the service together, in this order: none waits for polkit. */

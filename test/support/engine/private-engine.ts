@@ -72,7 +72,7 @@ export class PrivateEngine implements AsyncDisposable {
     );
     logOutput(daemon, join(this.directory, 'dockerd.log'));
     this.#daemon = daemon;
-    await this.#untilItAnswers(daemon);
+    await this.#untilReady(daemon);
   }
 
   get #network(): string {
@@ -89,10 +89,10 @@ export class PrivateEngine implements AsyncDisposable {
     ].flat();
   }
 
-  async #untilItAnswers(daemon: ChildProcess): Promise<void> {
+  async #untilReady(daemon: ChildProcess): Promise<void> {
     const replies = async (): Promise<boolean> => {
       if (daemon.exitCode !== null) throw new Error(`dockerd ended: ${await this.#logTail()}`);
-      return answers(this.socketPath);
+      return isReady(this.socketPath);
     };
     try {
       await until(startMs, 'dockerd to reply', replies);
@@ -137,11 +137,11 @@ export class PrivateEngine implements AsyncDisposable {
   }
 }
 
-function answers(socketPath: string): Promise<boolean> {
+function isReady(socketPath: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const ping = request({ socketPath, path: '/_ping', timeout: 5_000 }, (answer) => {
-      answer.resume();
-      resolve(answer.statusCode === 200);
+    const ping = request({ socketPath, path: '/_ping', timeout: 5_000 }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
     });
     ping.on('timeout', () => ping.destroy());
     ping.on('error', () => resolve(false));

@@ -7,7 +7,7 @@ const socketPath = new URL(env.IOTEDGE_WORKLOADURI).pathname;
 const module = encodeURIComponent(env.IOTEDGE_MODULEID);
 const generation = encodeURIComponent(env.IOTEDGE_MODULEGENERATIONID);
 
-function ask(method, path, body) {
+function send(method, path, body) {
   return new Promise((resolve, reject) => {
     const options = {
       socketPath,
@@ -37,16 +37,16 @@ const initializationVector = Buffer.from('vector').toString('base64');
 const plaintext = Buffer.from('plaintext').toString('base64');
 
 async function report() {
-  const signed = await ask('POST', `${own}/sign`, { keyId: 'primary', algo: 'HMACSHA256', data });
-  const bundle = await ask('GET', '/trust-bundle');
-  const serverOf = (commonName) => ask('POST', `${own}/certificate/server`, { commonName });
+  const signed = await send('POST', `${own}/sign`, { keyId: 'primary', algo: 'HMACSHA256', data });
+  const bundle = await send('GET', '/trust-bundle');
+  const serverOf = (commonName) => send('POST', `${own}/certificate/server`, { commonName });
   const server = await serverOf(env.IOTEDGE_MODULEID.replace('$', ''));
   const refusals = [];
   for (const name of otherNames) refusals.push((await serverOf(name)).status);
-  const other = await ask('POST', '/modules/other/certificate/identity');
-  const sealed = await ask('POST', `${own}/encrypt`, { plaintext, initializationVector });
+  const other = await send('POST', '/modules/other/certificate/identity');
+  const sealed = await send('POST', `${own}/encrypt`, { plaintext, initializationVector });
   const { ciphertext } = sealed.json;
-  const opened = await ask('POST', `${own}/decrypt`, { ciphertext, initializationVector });
+  const opened = await send('POST', `${own}/decrypt`, { ciphertext, initializationVector });
   const certificate =
     server.status === 201 ? new X509Certificate(server.json.certificate) : undefined;
   return {

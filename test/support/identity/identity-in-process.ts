@@ -84,7 +84,7 @@ export class PlainCloud {
       status,
       headers = {},
       body,
-    } = (await unlessAborted(signal, this.interfere?.(request))) ?? this.#answer(request);
+    } = (await unlessAborted(signal, this.interfere?.(request))) ?? this.#respond(request);
     const text = body === undefined ? '' : JSON.stringify(body);
     const date = this.date === undefined ? {} : { date: this.date.toUTCString() };
     return { status, headers: { ...date, ...headers }, body: Buffer.from(text) };
@@ -94,7 +94,7 @@ export class PlainCloud {
     return this.requests.filter(({ url }) => url.includes('/register?')).length;
   }
 
-  #answer(request: HttpsRequest): CloudResponse {
+  #respond(request: HttpsRequest): CloudResponse {
     const url = new URL(request.url);
     const asked: CloudRequest = {
       method: request.method,
@@ -112,11 +112,11 @@ export class PlainCloud {
       now: new Date(),
     };
     try {
-      if (!Provisioning.serves(asked.path)) return this.registry.answer(asked);
-      const accepted = this.#provisioning.answer(asked);
+      if (!Provisioning.serves(asked.path)) return this.registry.respond(asked);
+      const accepted = this.#provisioning.respond(asked);
       const { operationId } = accepted.body as { readonly operationId: string };
       const path = [...asked.path.slice(0, 3), 'operations', operationId];
-      return this.#provisioning.answer({ ...asked, method: 'GET', path });
+      return this.#provisioning.respond({ ...asked, method: 'GET', path });
     } catch (error) {
       if (error instanceof CloudRefusal) return error.response;
       throw error;
@@ -135,7 +135,7 @@ function unlessAborted<T>(signal: AbortSignal, value: T | Promise<T>): Promise<T
 }
 
 /** The Keys service in the same process, on keys in files, and the calls that it received. */
-class NotedKeys implements AsyncDisposable {
+class RecordingKeys implements AsyncDisposable {
   readonly calls: OutgoingCall[] = [];
   readonly #keys: FileKeys;
 
@@ -182,7 +182,7 @@ export interface IdentityInProcessOptions {
 export class IdentityInProcess implements AsyncDisposable {
   readonly directory: string;
   readonly cloud = new PlainCloud();
-  readonly keys: NotedKeys;
+  readonly keys: RecordingKeys;
   readonly log: LogLine[] = [];
   shown = new ShownObjects(identityService);
   /** The device's clock. */
@@ -190,11 +190,11 @@ export class IdentityInProcess implements AsyncDisposable {
   /** The random numbers of its back-off. */
   random: () => number = Math.random;
   #running: Identity | undefined;
-  #answers: Pick<Identity, 'handlers'> | undefined;
+  #current: Pick<Identity, 'handlers'> | undefined;
   #cleanup = new Cleanup();
   #working = new AbortController();
 
-  private constructor(directory: string, keys: NotedKeys) {
+  private constructor(directory: string, keys: RecordingKeys) {
     this.directory = directory;
     this.keys = keys;
   }
@@ -202,7 +202,7 @@ export class IdentityInProcess implements AsyncDisposable {
   /** A device whose service has not started yet, with a certificate in a file. */
   static async create(): Promise<IdentityInProcess> {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-identity-'));
-    const device = new IdentityInProcess(directory, new NotedKeys(await FileKeys.start()));
+    const device = new IdentityInProcess(directory, new RecordingKeys(await FileKeys.start()));
     await writeFile(device.rootFile, await certificateOf('root'));
     await device.certify(registrationId);
     return device;
@@ -274,7 +274,7 @@ ${yaml}
       () => this.random(),
     );
     this.#running = running;
-    this.#answers = running;
+    this.#current = running;
     if (options.live !== false) running.onNameAcquired?.();
     return running;
   }
@@ -287,7 +287,7 @@ ${yaml}
   /** Applies another configuration, as on SIGHUP; returns the disposal due after the last earlier call. */
   async reload(options: IdentityInProcessOptions): Promise<() => Promise<void> | void> {
     const { retire, ...changed } = (await this.running.reload?.(await this.config(options))) ?? {};
-    this.#answers = { ...this.running, ...changed };
+    this.#current = { ...this.running, ...changed };
     return retire ?? (() => undefined);
   }
 
@@ -307,7 +307,7 @@ ${yaml}
     const call = this.#context(context);
     // the dispatcher parses the ids that the table checks
     if (name !== 'CreateSasToken' && 'module_id' in args) parseModuleId(String(args.module_id));
-    const handler = (this.#answers ?? this.running).handlers[name] as (
+    const handler = (this.#current ?? this.running).handlers[name] as (
       args: object,
       call: object,
     ) => Promise<Awaited<ReturnType<Handlers[Name]>>>;
@@ -329,7 +329,7 @@ ${yaml}
     const call = this.#context();
     const { resolvers } = this.running;
     await resolvers.Cancel({ id, options: {} }, call);
-    await this.#answers?.handlers.Cancel({ id, options: {} }, call);
+    await this.#current?.handlers.Cancel({ id, options: {} }, call);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -44,14 +44,14 @@ export class OddKeys implements AsyncDisposable {
         const body = message.decode(1 << 20);
         const call = { path, member, signature, sender, serial, body };
         keys.calls.push(call);
-        if (keys.reply !== undefined) keys.answer(call, keys.reply);
+        if (keys.reply !== undefined) keys.respond(call, keys.reply);
       },
     });
     await connection.requestName(keysService.busName);
     return keys;
   }
 
-  answer({ sender, serial }: OddCall, { error, ...content }: OddReply): void {
+  respond({ sender, serial }: OddCall, { error, ...content }: OddReply): void {
     const address = { destination: sender, replySerial: serial };
     const type = error === undefined ? messageType.reply : messageType.error;
     const named = error === undefined ? {} : { errorName: error };

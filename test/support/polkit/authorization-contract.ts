@@ -46,8 +46,8 @@ export const contractRules: readonly AclRule[] = [
 
 /** Rules that allow a user every call of `authorizedCalls`, with exactly these details. */
 export function rulesForCalls(user: string): readonly AclRule[] {
-  return authorizedCalls.flatMap(({ asks }) =>
-    asks.map(({ action, details }) => ({ user, actions: [action], match: details })),
+  return authorizedCalls.flatMap(({ requests }) =>
+    requests.map(({ action, details }) => ({ user, actions: [action], match: details })),
   );
 }
 
@@ -146,9 +146,9 @@ export function authorizationContract(name: string, open: () => Promise<Authoriz
   for (const [what, identity, question, allowed] of matrix) {
     test(`${allowed ? 'allows' : 'denies'} ${what}`, async ({ rig }) => {
       const caller = await rig.caller(identity);
-      const verdict = await ask(rig.authorizer, question, callBy(caller));
+      const verdict = await verdictOf(rig.authorizer, question, callBy(caller));
       assert.is(verdict, allowed ? 'allowed' : 'AccessDenied');
-      assert.is(await ask(rig.authorizer, question, callBy(caller)), verdict);
+      assert.is(await verdictOf(rig.authorizer, question, callBy(caller)), verdict);
     });
   }
   for (const call of authorizedCalls) {
@@ -157,7 +157,7 @@ export function authorizationContract(name: string, open: () => Promise<Authoriz
     }) => {
       const caller = await rig.caller(man);
       const verdict = (question: AuthorizationRequest): Promise<string> =>
-        ask(rig.authorizer, question, callBy(caller));
+        verdictOf(rig.authorizer, question, callBy(caller));
       const wrong: string[] = [];
       for (const { what, question, allowed } of variantsOf(call)) {
         const found = await verdict(question);
@@ -177,13 +177,19 @@ interface Variant {
 }
 
 /** The requests of the tables for a call, also with each detail changed, and with each removed. */
-function variantsOf({ service, method, use, asks, others }: AuthorizedCall): readonly Variant[] {
+function variantsOf({
+  service,
+  method,
+  use,
+  requests,
+  others,
+}: AuthorizedCall): readonly Variant[] {
   const about = (one: typeof use): readonly AuthorizationRequest[] =>
     questionsAbout(service, method, one);
   const exact = about(use).map((question) => ({ what: 'the call', question, allowed: true }));
   const other = others.flatMap(([detail, value, difference]) =>
     about(differing(use, difference))
-      .filter((_, at) => Object.hasOwn(asks[at]?.details ?? {}, detail))
+      .filter((_, at) => Object.hasOwn(requests[at]?.details ?? {}, detail))
       .map((question) => ({ what: `${detail} "${value}"`, question, allowed: false })),
   );
   const missing = about(use).flatMap(({ action, details }) =>
@@ -200,7 +206,7 @@ function variantsOf({ service, method, use, asks, others }: AuthorizedCall): rea
 }
 
 /** `allowed`, or the code of the refusal. */
-export async function ask(
+export async function verdictOf(
   authorizer: Authorizer,
   question: AuthorizationRequest,
   call: CallContext,

@@ -45,12 +45,12 @@ export class PrivatePolkit implements AsyncDisposable {
 
   /** Replaces the rules; resolves when polkitd has emitted `Changed`. */
   async setRules(rules: string): Promise<void> {
-    let tell: () => void = () => undefined;
+    let notify: () => void = () => undefined;
     const changed = new Promise<void>((resolve) => {
-      tell = resolve;
+      notify = resolve;
     });
     const match = { interface: `${name}.Authority`, member: 'Changed' };
-    await using _ = await this.#bus.subscribe(match, tell);
+    await using _ = await this.#bus.subscribe(match, notify);
     await this.#write(rules);
     await deadline(10_000, changed, 'polkitd to read its rules');
   }

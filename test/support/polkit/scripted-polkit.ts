@@ -10,7 +10,7 @@ export interface PolkitCall {
   readonly flags: number;
   readonly body: readonly unknown[];
   /** Sends the reply. */
-  readonly answer: (signature: string, ...body: readonly unknown[]) => void;
+  readonly reply: (signature: string, ...body: readonly unknown[]) => void;
   /** Sends an error. */
   readonly fail: (name: string) => void;
 }
@@ -19,7 +19,7 @@ export interface PolkitCall {
 export class ScriptedPolkit {
   readonly calls: PolkitCall[] = [];
   /** Handles a call; by default it allows the action. */
-  onCall: (call: PolkitCall) => void = ({ answer }) => answer('(bba{ss})', [true, false, {}]);
+  onCall: (call: PolkitCall) => void = ({ reply }) => reply('(bba{ss})', [true, false, {}]);
   readonly bus: Bus;
 
   constructor(bus: Bus) {
@@ -44,7 +44,7 @@ export class ScriptedPolkit {
       member,
       flags,
       body: message.decode(64),
-      answer: (signature, ...body) =>
+      reply: (signature, ...body) =>
         void this.bus.send(new Message({ type: messageType.reply, ...reply, signature, body })),
       fail: (errorName) =>
         void this.bus.send(new Message({ type: messageType.error, ...reply, errorName })),

@@ -8,7 +8,7 @@ export type ProviderTask =
   | { readonly kind: 'context'; readonly pem: string };
 
 /** The reply: a hexadecimal signature with SHA-256, `ok`, or an error. */
-export type ProviderAnswer = { readonly done: string } | { readonly error: string };
+export type ProviderReply = { readonly done: string } | { readonly error: string };
 
 function perform(task: ProviderTask): string {
   if (task.kind === 'sign') return sign('sha256', Buffer.from(task.text), task.pem).toString('hex');

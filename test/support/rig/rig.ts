@@ -301,11 +301,11 @@ export class Rig implements AsyncDisposable {
     }
   }
 
-  async #untilPolkit(what: string, so: (owner: string | undefined) => boolean): Promise<void> {
+  async #untilPolkit(what: string, fits: (owner: string | undefined) => boolean): Promise<void> {
     await using bus = await this.connect();
-    const look = async (): Promise<boolean> =>
-      so(await bus.nameOwner('org.freedesktop.PolicyKit1'));
-    await until(10_000, `polkitd ${what}`, look);
+    const isReached = async (): Promise<boolean> =>
+      fits(await bus.nameOwner('org.freedesktop.PolicyKit1'));
+    await until(10_000, `polkitd ${what}`, isReached);
   }
 
   /** Node and the checkout are mounted because the services' users may not have access to their own paths. */
@@ -339,18 +339,18 @@ export class Rig implements AsyncDisposable {
     const [command, ...args] = busCommand(kind, { socket, file });
     const daemon = (this.#bus = this.#daemon('bus', command, args));
     // its last output may not be in the file yet, and arrives after its end
-    const said = tailOf(daemon);
+    const output = tailOf(daemon);
     const closed = once(daemon, 'close');
     const busEnded = (this.#busEnded = endOf(daemon));
     const hasEnded = (): boolean => daemon.exitCode !== null || daemon.signalCode !== null;
     await until(
       30_000,
-      () => `${kind} to start: ${said()}`,
+      () => `${kind} to start: ${output()}`,
       async () => hasEnded() || (await this.#isListening()),
     );
     if (hasEnded()) {
       await deadline(30_000, closed, 'the output of the bus');
-      throw new Error(`${kind} has ended (${await busEnded}): ${said() || 'it said nothing'}`);
+      throw new Error(`${kind} has ended (${await busEnded}): ${output() || 'it output nothing'}`);
     }
     if (kind === 'dbus-daemon') return;
     await chmod(socket, 0o666);

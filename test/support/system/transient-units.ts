@@ -31,11 +31,11 @@ export class TransientUnits {
   /** Serves a bus until the connection `bus` is closed. */
   static async serve(bus: Bus, start: Starter = detached): Promise<void> {
     const units = new TransientUnits(bus, start);
-    bus.serveCalls({ maxBodyBytes: () => 64 << 10, receive: (call) => units.#answer(call) });
+    bus.serveCalls({ maxBodyBytes: () => 64 << 10, receive: (call) => units.#respond(call) });
     await bus.requestName('org.freedesktop.systemd1');
   }
 
-  #answer(call: IncomingMessage): void {
+  #respond(call: IncomingMessage): void {
     const { member } = call.header;
     const [unit, , properties] = call.decode(4096);
     if (member === 'LoadUnit') return this.#reply(call, 'o', [pathOf(unit)]);

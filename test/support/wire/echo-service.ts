@@ -105,7 +105,7 @@ export interface EchoFixture {
   readonly undeclared: unknown[];
   readonly contexts: CallContext[];
   /** The buffers in replies, with their bytes at that time. */
-  readonly answered: { readonly buffer: Buffer; readonly bytes: string }[];
+  readonly replies: { readonly buffer: Buffer; readonly bytes: string }[];
 }
 
 /** The authorization and the limits of an echo service. */
@@ -141,7 +141,7 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
   const failures: unknown[] = [];
   const undeclared: unknown[] = [];
   const contexts: CallContext[] = [];
-  const answered: { buffer: Buffer; bytes: string }[] = [];
+  const replies: { buffer: Buffer; bytes: string }[] = [];
   const untilAborted = (call: CallContext): Promise<never> => {
     contexts.push(call);
     return new Promise((_resolve, reject) => {
@@ -158,7 +158,7 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
       Echo({ data, options: { reverse = false } }, call) {
         contexts.push(call);
         const answer = reverse ? Buffer.from(data.toReversed()) : data;
-        answered.push({ buffer: answer, bytes: answer.toString('hex') });
+        replies.push({ buffer: answer, bytes: answer.toString('hex') });
         return { answer };
       },
       Guarded: () => ({}),
@@ -174,7 +174,7 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
       Wait: (_, call) => untilAborted(call),
       async Secret() {
         const secret = randomBytes(32);
-        answered.push({ buffer: secret, bytes: secret.toString('hex') });
+        replies.push({ buffer: secret, bytes: secret.toString('hex') });
         return { secret };
       },
       Record: () => ({ record: { name: 'r', size: 5n }, records: [{ name: 'a' }, { name: 'b' }] }),
@@ -200,7 +200,7 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
   });
   objects.goLive();
   await bus.requestName(echoService.busName);
-  return { objects, server, logControl, questions, failures, undeclared, contexts, answered };
+  return { objects, server, logControl, questions, failures, undeclared, contexts, replies };
 }
 
 /** The address of the echo service on the bus. */

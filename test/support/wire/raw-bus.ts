@@ -8,7 +8,7 @@ import { messageType } from '../../../src/dbus/wire/message.ts';
 import { variant } from '../../../src/dbus/wire/variant.ts';
 import { bytesOfMessage } from './messages.ts';
 
-const answers: Readonly<Record<string, { signature: string; body: readonly unknown[] }>> = {
+const replies: Readonly<Record<string, { signature: string; body: readonly unknown[] }>> = {
   Hello: { signature: 's', body: [':1.1'] },
   RequestName: { signature: 'u', body: [1] },
   GetConnectionCredentials: {
@@ -85,8 +85,8 @@ export class RawBus implements AsyncDisposable {
       this.received.push(message);
       return;
     }
-    const answer = answers[member] ?? { signature: '', body: [] };
-    this.send(bytesOfMessage({ type: messageType.reply, replySerial: serial, ...answer }));
+    const reply = replies[member] ?? { signature: '', body: [] };
+    this.send(bytesOfMessage({ type: messageType.reply, replySerial: serial, ...reply }));
   }
 }
 

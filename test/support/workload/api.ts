@@ -55,7 +55,7 @@ export const plainBackend: WorkloadBackend = {
 };
 
 /** A response with a JSON body. */
-export interface Answer {
+export interface WorkloadResponse {
   readonly status: number;
   readonly reason: string;
   readonly type: string;
@@ -100,8 +100,8 @@ export class WorkloadApi implements AsyncDisposable {
     return new WorkloadApi(root, await serveSocket(place, server, connections), records);
   }
 
-  ask(method: string, path: string, body?: unknown): Promise<Answer> {
-    return askOn(this.socketPath, method, path, body);
+  request(method: string, path: string, body?: unknown): Promise<WorkloadResponse> {
+    return requestOn(this.socketPath, method, path, body);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -111,12 +111,12 @@ export class WorkloadApi implements AsyncDisposable {
 }
 
 /** The response to a request on a socket; text bodies are sent unchanged, others as JSON. */
-export function askOn(
+export function requestOn(
   socketPath: string,
   method: string,
   path: string,
   body?: unknown,
-): Promise<Answer> {
+): Promise<WorkloadResponse> {
   const text = typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body);
   return new Promise((resolve, reject) => {
     const call = request({ socketPath, method, path, agent: false }, (response) => {
@@ -128,7 +128,7 @@ export function askOn(
           status: response.statusCode ?? 0,
           reason: response.statusMessage ?? '',
           type: response.headers['content-type'] ?? '',
-          json: JSON.parse(Buffer.concat(chunks).toString()) as Answer['json'], // checked by each test
+          json: JSON.parse(Buffer.concat(chunks).toString()) as WorkloadResponse['json'], // checked by each test
         }),
       );
     });

@@ -135,7 +135,7 @@ function isAllowed(user: string, { action, details }: AuthorizationRequest): boo
 /** Every action with each combination of the values. */
 const requests: readonly AuthorizationRequest[] = [
   ...new Map(
-    authorizedCalls.flatMap(({ asks }) => asks.map((one) => [one.action, one] as const)),
+    authorizedCalls.flatMap(({ requests }) => requests.map((one) => [one.action, one] as const)),
   ).values(),
 ].flatMap(({ action, details }) =>
   Object.keys(details)

@@ -10,7 +10,7 @@ import { serveWorkload } from '../../../../src/modules/api/workload-socket.ts';
 import { Repeats } from '../../../../src/service/log/repeats.ts';
 import { until } from '../../../support/deadline.ts';
 import { type LogLine, recordingLog } from '../../../support/log.ts';
-import { askOn, plainBackend, version } from '../../../support/workload/api.ts';
+import { plainBackend, requestOn, version } from '../../../support/workload/api.ts';
 import { RawClient, rawRequest } from '../../../support/workload/raw-client.ts';
 
 interface Context {
@@ -56,7 +56,7 @@ test('are logged for debugging when they are served, each with its own id', asyn
   lines,
 }) => {
   for (let times = 0; times < 3; times++) {
-    await askOn(socketIn(directory), 'POST', `${genid}/sign?${version}`, { data: 'c2VjcmV0' });
+    await requestOn(socketIn(directory), 'POST', `${genid}/sign?${version}`, { data: 'c2VjcmV0' });
   }
   assert.equal(
     lines.map(({ level, message }) => `${level} ${message}`),
@@ -76,12 +76,14 @@ test('are logged as refused or as failed, once for many of a kind', async ({
   lines,
 }) => {
   const certificate = (commonName: string) =>
-    askOn(socketIn(directory), 'POST', `${genid}/certificate/server?${version}`, { commonName });
+    requestOn(socketIn(directory), 'POST', `${genid}/certificate/server?${version}`, {
+      commonName,
+    });
   for (let times = 0; times < 5; times++) await certificate('other');
   await certificate('broken');
   await certificate('later');
-  await askOn(socketIn(directory), 'GET', `/absent?${version}`);
-  await askOn(socketIn(directory), 'GET', '/trust-bundle');
+  await requestOn(socketIn(directory), 'GET', `/absent?${version}`);
+  await requestOn(socketIn(directory), 'GET', '/trust-bundle');
   assert.equal(
     lines.map(({ level, message, fields }) => `${level} ${message} ${String(fields['status'])}`),
     [
@@ -96,7 +98,7 @@ test('are logged as refused or as failed, once for many of a kind', async ({
 
 test('quote at most 1024 characters of the failure', async ({ directory, lines }) => {
   const path = `/modules/${'x'.repeat(5000)}/certificate/identity?${version}`;
-  await askOn(socketIn(directory), 'POST', path);
+  await requestOn(socketIn(directory), 'POST', path);
   assert.ok(String(lines[0]?.fields['error']).length <= 1024);
 });
 
@@ -109,7 +111,7 @@ test('are logged as abandoned when the client disconnects, not as failed', async
   );
   await until(10_000, 'the connection', () => client.socket.bytesWritten > 0);
   await until(10_000, 'a request that is served meanwhile', async () => {
-    return (await askOn(socketIn(directory), 'GET', `/modules?${version}`)).status === 200;
+    return (await requestOn(socketIn(directory), 'GET', `/modules?${version}`)).status === 200;
   });
   client[Symbol.dispose]();
   const abandoned = () => lines.filter(({ message }) => message === 'workload request abandoned');

@@ -7,7 +7,13 @@ import { parseModuleName } from '../../../../src/ids.ts';
 import { apiServer, type RequestRecord } from '../../../../src/modules/api/http/http.ts';
 import { createSocketDirectory, serveSocket } from '../../../../src/modules/api/http/socket.ts';
 import { workloadRoutes } from '../../../../src/modules/api/workload.ts';
-import { askOn, genid, notAfter, plainBackend, version } from '../../../support/workload/api.ts';
+import {
+  genid,
+  notAfter,
+  plainBackend,
+  requestOn,
+  version,
+} from '../../../support/workload/api.ts';
 
 interface Context {
   root: string;
@@ -41,7 +47,8 @@ test.after(async ({ server, root }) => {
 // The path of the socket is longer than an address may be, as for a module with a long name.
 let shortPath = '';
 
-const ask = (method: string, path: string, body?: unknown) => askOn(shortPath, method, path, body);
+const ask = (method: string, path: string, body?: unknown) =>
+  requestOn(shortPath, method, path, body);
 
 const vector = Buffer.from('iv').toString('base64');
 const aad = Buffer.concat([
@@ -205,7 +212,7 @@ test('wipes plaintexts, also those of its responses', async () => {
   const body = { plaintext: vector, ciphertext: vector, initializationVector: '' };
   for (const verb of ['encrypt', 'decrypt']) {
     const path = `${genid}/${verb}?${version}`;
-    assert.is((await askOn(join(directory, 'kept.sock'), 'POST', path, body)).status, 200);
+    assert.is((await requestOn(join(directory, 'kept.sock'), 'POST', path, body)).status, 200);
   }
   await listening[Symbol.asyncDispose]();
   assert.is(secrets.length, 3);

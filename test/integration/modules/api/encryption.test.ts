@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ModulesRig } from '../../../support/engine/modules-rig.ts';
-import { type Answer, askOn } from '../../../support/workload/api.ts';
+import { requestOn, type WorkloadResponse } from '../../../support/workload/api.ts';
 
 interface Context {
   device: ModulesRig;
@@ -19,8 +19,8 @@ test.before(async (context) => {
   context.device = device;
   await device.agentRuns();
   const config = JSON.stringify({ image, createOptions });
-  await device.works('CreateModule', ['sssa{ss}a{sv}', 'sensor', 'docker', config, '0', '0']);
-  await device.works('Start', ['sa{sv}', 'sensor', '0']);
+  await device.succeed('CreateModule', ['sssa{ss}a{sv}', 'sensor', 'docker', config, '0', '0']);
+  await device.succeed('Start', ['sa{sv}', 'sensor', '0']);
   await device.untilState('sensor', 'running');
 });
 
@@ -33,13 +33,13 @@ function ask(
   module: string,
   verb: 'encrypt' | 'decrypt',
   body: object,
-): Promise<Answer> {
+): Promise<WorkloadResponse> {
   const id = module === 'edgeAgent' ? '$edgeAgent' : module;
   const all = [...device.cloud.registry.modules.values()].flatMap((modules) => [...modules]);
   const generation = all.find(([one]) => one === id)?.[1].generationId ?? '';
   const path = `/modules/${encodeURIComponent(id)}/genid/${generation}/${verb}`;
   const socket = join(device.rig.stateDirectory('modules'), 'mnt', module, 'workload.sock');
-  return askOn(socket, 'POST', `${path}?api-version=2019-01-30`, body);
+  return requestOn(socket, 'POST', `${path}?api-version=2019-01-30`, body);
 }
 
 function base64(bytes: number): string {

@@ -9,7 +9,7 @@ import * as assert from 'uvu/assert';
 import { deadline, until } from '../../../support/deadline.ts';
 import { ModulesRig } from '../../../support/engine/modules-rig.ts';
 import type { ServiceName } from '../../../support/rig/rig-services.ts';
-import { askOn } from '../../../support/workload/api.ts';
+import { requestOn } from '../../../support/workload/api.ts';
 
 interface Context {
   device: ModulesRig;
@@ -90,7 +90,7 @@ test('holds requests while Identity or Certificates cannot be started', async ({
     if (service === 'identity') await device.rig.stop('modules');
     const { repair } = await breakService(device, service);
     if (service === 'identity') await device.call('Describe', ['a{sv}', '0'], 'operator');
-    const response = askOn(socketOf(device), 'POST', pathOf(device, verb), bodies[verb]);
+    const response = requestOn(socketOf(device), 'POST', pathOf(device, verb), bodies[verb]);
     const early = await Promise.race([response, sleep(1_500, undefined)]);
     assert.is(early, undefined, `${verb} was served without ${service}`);
     await repair();
@@ -102,9 +102,9 @@ test('holds requests while Identity or Certificates cannot be started', async ({
 test('holds all concurrent requests, and serves others meanwhile', async ({ device }) => {
   const { repair } = await breakService(device, 'keys');
   const [socket, path] = [socketOf(device), pathOf(device, 'sign')];
-  const held = Array.from({ length: 60 }, () => askOn(socket, 'POST', path, bodies['sign']));
+  const held = Array.from({ length: 60 }, () => requestOn(socket, 'POST', path, bodies['sign']));
   await sleep(1_500);
-  const list = await deadline(5_000, askOn(socket, 'GET', `/modules?${version}`), 'the list');
+  const list = await deadline(5_000, requestOn(socket, 'GET', `/modules?${version}`), 'the list');
   assert.is(list.status, 200);
   await repair();
   const responses = await Promise.all(held);
@@ -116,7 +116,7 @@ test('responds with 503 after half a minute, naming what is unavailable; the jou
 }) => {
   const { repair } = await breakService(device, 'keys');
   const before = performance.now();
-  const { status, reason, json } = await askOn(
+  const { status, reason, json } = await requestOn(
     socketOf(device),
     'POST',
     pathOf(device, 'sign'),
@@ -133,7 +133,7 @@ test('responds with 503 after half a minute, naming what is unavailable; the jou
 
 test('responds at once to requests that cannot succeed later', async ({ device }) => {
   const statusOf = async (verb: string, body: object) => {
-    const response = askOn(socketOf(device), 'POST', pathOf(device, verb), body);
+    const response = requestOn(socketOf(device), 'POST', pathOf(device, verb), body);
     return (await deadline(20_000, response, `the response to ${verb}`)).status;
   };
   assert.is(await statusOf('certificate/server', { commonName: 'other' }), 403);

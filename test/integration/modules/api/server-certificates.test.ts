@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ModulesRig } from '../../../support/engine/modules-rig.ts';
-import { type Answer, askOn } from '../../../support/workload/api.ts';
+import { requestOn, type WorkloadResponse } from '../../../support/workload/api.ts';
 
 interface Context {
   device: ModulesRig;
@@ -27,8 +27,8 @@ const expiration = '2031-01-01T00:00:00.1234567Z';
 async function runs(device: ModulesRig, name: string, options: object = {}): Promise<void> {
   const config = { image, createOptions: { ...createOptions, ...options } };
   const create = ['sssa{ss}a{sv}', name, 'docker', JSON.stringify(config), '0', '0'];
-  await device.works('CreateModule', create);
-  await device.works('Start', ['sa{sv}', name, '0']);
+  await device.succeed('CreateModule', create);
+  await device.succeed('Start', ['sa{sv}', name, '0']);
   await device.untilState(name, 'running');
 }
 
@@ -46,13 +46,13 @@ test.after(async ({ device }) => {
   await device[Symbol.asyncDispose]();
 });
 
-function ask(device: ModulesRig, module: string, commonName: string): Promise<Answer> {
+function ask(device: ModulesRig, module: string, commonName: string): Promise<WorkloadResponse> {
   const all = [...device.cloud.registry.modules.values()].flatMap((modules) => [...modules]);
   const id = module.startsWith('edge') ? `$${module}` : module;
   const generation = all.find(([one]) => one === id)?.[1].generationId ?? '';
   const path = `/modules/${encodeURIComponent(id)}/genid/${generation}/certificate/server?${version}`;
   const socket = join(device.rig.stateDirectory('modules'), 'mnt', module, 'workload.sock');
-  return askOn(socket, 'POST', path, { commonName, expiration });
+  return requestOn(socket, 'POST', path, { commonName, expiration });
 }
 
 const hub = 'edgeHub';

@@ -37,7 +37,7 @@ async function mark(device: ModulesRig): Promise<string> {
 }
 
 async function created(device: ModulesRig, config: object): Promise<string> {
-  await device.ask('CreateModule', creation(config));
+  await device.invoke('CreateModule', creation(config));
   return String((await device.untilState('sensor', 'created'))['LastError']);
 }
 
@@ -89,7 +89,7 @@ test('never queries the registry when the policy is never', async ({ device, ref
   await movedBack(device, reference);
   assert.is(await created(device, { image: reference, imagePullPolicy: 'NEVER' }), '');
   assert.is(await mark(device), 'old');
-  await device.ask('DeleteModule', named);
+  await device.invoke('DeleteModule', named);
   const unknown = creation({ image: 'localhost/absent:1', imagePullPolicy: 'never' });
   assert.is(await device.errorOf('CreateModule', unknown), 'NotFound');
 });
@@ -103,7 +103,7 @@ test('creates a module only from the image of its digest', async ({
   await movedBack(device, reference);
   assert.is(await created(device, { image: reference, digest }), '');
   assert.is(await mark(device), 'pinned');
-  await device.ask('DeleteModule', named);
+  await device.invoke('DeleteModule', named);
   const foreign = creation({ image: reference, digest: foreignDigest });
   assert.is(await device.errorOf('CreateModule', foreign), 'InvalidArgs');
   const contradiction = creation({ image: `${reference}@${digest}`, digest: foreignDigest });
@@ -143,12 +143,12 @@ test('uses the image in the engine when the registry does not respond, and repor
   await device.machine.docker('pull', `${reference.replace(/:1$/, '')}@${digest}`);
   await registry[Symbol.asyncDispose]();
   assert.match(await created(device, { image: reference }), /refused.*the image.*is used/);
-  await device.ask('DeleteModule', named);
+  await device.invoke('DeleteModule', named);
   const pinned = { image: `${reference.replace(/:1$/, '')}@${digest}` };
   assert.is(await created(device, pinned), '');
-  await device.ask('DeleteModule', named);
+  await device.invoke('DeleteModule', named);
   assert.is(await created(device, { image: reference, digest }), '');
-  await device.ask('DeleteModule', named);
+  await device.invoke('DeleteModule', named);
   const absent = creation({ image: `${registry.address}/absent:1` });
   assert.is(await device.errorOf('CreateModule', absent), 'Unavailable');
 });

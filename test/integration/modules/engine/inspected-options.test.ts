@@ -52,7 +52,7 @@ for (const [title, args] of [
   test(`creates and starts a module from the inspection of ${title}`, async ({ device }) => {
     const options = await inspected(device, args.split(/\s+/).filter(Boolean));
     assert.is(await create(device, options), 'no failure');
-    await device.ask('Start', byName);
+    await device.invoke('Start', byName);
     await device.untilState('sensor', 'running');
   });
 }

@@ -11,14 +11,14 @@ const byName = (name: string) => ({ signature: 'sa{sv}', body: [name, {}] });
 
 async function createModule(device: ModulesRig, name: string): Promise<string> {
   const body = [name, 'docker', JSON.stringify(config), {}, {}];
-  await device.ask('CreateModule', { signature: 'sssa{ss}a{sv}', body });
-  await device.ask('Start', byName(name));
+  await device.invoke('CreateModule', { signature: 'sssa{ss}a{sv}', body });
+  await device.invoke('Start', byName(name));
   return device.machine.docker('inspect', '--format', '{{.Id}}', name);
 }
 
 test.before(async (context) => {
   context.device = await ModulesRig.start({});
-  await context.device.works('Describe', ['a{sv}', '0']);
+  await context.device.succeed('Describe', ['a{sv}', '0']);
 });
 
 test.after(async ({ device }) => {
@@ -33,12 +33,12 @@ for (const [when, stopped] of [
     const id = await createModule(device, 'sensor');
     if (stopped) await device.rig.stop('modules');
     await device.machine.docker('rename', 'sensor', 'other');
-    if (stopped) await device.works('Describe', ['a{sv}', '0']);
+    if (stopped) await device.succeed('Describe', ['a{sv}', '0']);
     const found = () => device.machine.docker('inspect', '--format', '{{.Name}}', id);
     await until(30_000, 'its name', async () => (await found()) === '/sensor');
     assert.equal(await device.containers(), ['sensor running']);
     assert.not.match(String((await device.untilState('sensor', 'running'))['LastError']), 'name');
-    await device.ask('DeleteModule', byName('sensor'));
+    await device.invoke('DeleteModule', byName('sensor'));
     assert.equal(await device.containers(), []);
   });
 }
@@ -50,7 +50,7 @@ test('are reported while another one has their name, and adopted once that is re
   await device.rig.stop('modules');
   await device.machine.docker('rename', 'sensor', 'other');
   await device.machine.docker('create', '--name', 'sensor', ModulesRig.image);
-  await device.works('Describe', ['a{sv}', '0']);
+  await device.succeed('Describe', ['a{sv}', '0']);
   const { LastError, State } = await device.untilModule('sensor', (now) => now['LastError'] !== '');
   assert.match(String(LastError), /container "other" is that of module "sensor"/);
   assert.is(State, 'unknown');
@@ -58,7 +58,7 @@ test('are reported while another one has their name, and adopted once that is re
   await device.machine.docker('rm', 'sensor');
   await device.untilState('sensor', 'running');
   assert.is(await device.machine.docker('inspect', '--format', '{{.Id}}', 'sensor'), id);
-  await device.ask('DeleteModule', byName('sensor'));
+  await device.invoke('DeleteModule', byName('sensor'));
 });
 
 test('with the name of another module are not mistaken for it', async ({ device }) => {
@@ -70,7 +70,7 @@ test('with the name of another module are not mistaken for it', async ({ device 
     (await device.containers()).join() === 'filter running,sensor running';
   await until(120_000, 'both', running);
   assert.is(await device.machine.docker('inspect', '--format', '{{.Id}}', 'sensor'), id);
-  for (const name of ['sensor', 'filter']) await device.ask('DeleteModule', byName(name));
+  for (const name of ['sensor', 'filter']) await device.invoke('DeleteModule', byName(name));
 });
 
 test.run();

@@ -38,7 +38,7 @@ test('serves many clients that connect at once', async () => {
   const body = { keyId: 'primary', algo: 'HMACSHA256', data: 'AAAA' };
   for (const clients of [60, 1000]) {
     const responses = await Promise.all(
-      Array.from({ length: clients }, () => api.ask('POST', `${genid}/sign?${version}`, body)),
+      Array.from({ length: clients }, () => api.request('POST', `${genid}/sign?${version}`, body)),
     );
     assert.is(responses.filter(({ status }) => status === 200).length, clients);
   }
@@ -89,7 +89,7 @@ test('serves other requests while the signing service does not reply', async () 
   };
   await using api = await WorkloadApi.open({ backend: { sign } });
   const signatures = Array.from({ length: 8 }, () =>
-    api.ask('POST', `${genid}/sign?${version}`, { data: 'AAAA' }),
+    api.request('POST', `${genid}/sign?${version}`, { data: 'AAAA' }),
   );
   await sleep(200);
   for (const [method, path, body] of [
@@ -97,7 +97,11 @@ test('serves other requests while the signing service does not reply', async () 
     ['GET', '/modules', undefined],
     ['POST', '/modules/edgeAgent/certificate/identity', {}],
   ] as const) {
-    const { status } = await deadline(20_000, api.ask(method, `${path}?${version}`, body), path);
+    const { status } = await deadline(
+      20_000,
+      api.request(method, `${path}?${version}`, body),
+      path,
+    );
     assert.ok(status < 300, `${path}: ${status}`);
   }
   open();

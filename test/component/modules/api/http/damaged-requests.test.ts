@@ -66,7 +66,7 @@ test('get a JSON response with a one-word reason phrase, or are closed, and the 
   for (const [, line = ''] of lines) {
     assert.match(line, /^(100 Continue|200 OK|(400|404|413|417|422) [A-Z][a-z]+)$/);
   }
-  assert.is((await api.ask('GET', `/trust-bundle?${version}`)).status, 200);
+  assert.is((await api.request('GET', `/trust-bundle?${version}`)).status, 200);
 });
 
 test.run();

@@ -12,7 +12,7 @@ import { serveSocket } from '../../../../../src/modules/api/http/socket.ts';
 import { parseTarget } from '../../../../../src/modules/api/http/target.ts';
 import { workloadRoutes } from '../../../../../src/modules/api/workload.ts';
 import { holds, holdsAsync } from '../../../../support/property.ts';
-import { askOn, plainBackend, version, WorkloadApi } from '../../../../support/workload/api.ts';
+import { plainBackend, requestOn, version, WorkloadApi } from '../../../../support/workload/api.ts';
 import { RawClient } from '../../../../support/workload/raw-client.ts';
 
 interface Context {
@@ -188,11 +188,11 @@ test('lead to their route with the parameters that they were built from', async 
   await withRoutes(directory, routes, async (socketPath) => {
     const leads = async (first: string, second: string): Promise<void> => {
       const [one, two] = [first, second].map(encodeURIComponent);
-      const both = await askOn(socketPath, 'POST', `/a/${one}/b/${two}?${version}`);
+      const both = await requestOn(socketPath, 'POST', `/a/${one}/b/${two}?${version}`);
       assert.equal([both.status, both.json], [200, { first, second }]);
-      const single = await askOn(socketPath, 'POST', `/a/${one}?${version}`);
+      const single = await requestOn(socketPath, 'POST', `/a/${one}?${version}`);
       assert.equal([single.status, single.json], [200, { first }]);
-      const longer = await askOn(socketPath, 'POST', `/a/${one}/b/${two}/${one}?${version}`);
+      const longer = await requestOn(socketPath, 'POST', `/a/${one}/b/${two}/${one}?${version}`);
       assert.is(longer.status, 404);
     };
     await holdsAsync(fc.asyncProperty(text, text, leads), 50);
@@ -210,14 +210,14 @@ test('lead only to the module of the socket, and only to its generation', async 
     await withRoutes(directory, routes, async (socketPath) => {
       const statusOf = async (named: string, generation: string) => {
         const path = `/modules/${[named, 'genid', generation, 'sign'].map(encodeURIComponent).join('/')}`;
-        return (await askOn(socketPath, 'POST', `${path}?${version}`, { data: '' })).status;
+        return (await requestOn(socketPath, 'POST', `${path}?${version}`, { data: '' })).status;
       };
       assert.is(await statusOf(own, generationId), 200, 'its id');
       assert.is(await statusOf(name, generationId), 200, 'its name');
       assert.is(await statusOf(own, later), 403, 'another generation');
       assert.is(await statusOf(other, generationId), 403, 'another module');
       const path = `/modules/${encodeURIComponent(other)}/certificate/identity?${version}`;
-      assert.is((await askOn(socketPath, 'POST', path)).status, 403, 'of another module');
+      assert.is((await requestOn(socketPath, 'POST', path)).status, 403, 'of another module');
     });
   };
   const names = fc.oneof(fc.constantFrom('edgeAgent', 'edgeHub'), moduleName);
