@@ -33,6 +33,10 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
     ],
   ],
   ['modules/supervisor/', ['dbus/client/', 'interfaces/', 'service/', ...judgement]],
+  [
+    'keys/pkcs11/library/',
+    ['keys/config/pkcs11-uri.ts', 'service/mutex.ts', 'service/state/', 'errors.ts'],
+  ],
   ...domains.map(
     (name) => [`${name}/config/`, ['service/config/', 'x509/', ...judgement]] as const,
   ),

@@ -17,7 +17,7 @@ export class Changes {
   }
 
   /** Runs a change after the earlier ones of its id, then calls `done`, even when it failed. */
-  async make(id: KeyId, change: () => Promise<void>, done: () => void): Promise<void> {
+  async run(id: KeyId, change: () => Promise<void>, done: () => void): Promise<void> {
     while (this.#held !== undefined) await this.#held;
     await this.#byId.run(id, async () => {
       try {
@@ -44,7 +44,7 @@ export class Changes {
 }
 
 /** Waits until `isRunning` is false; Unavailable when that takes too long. */
-export async function endsBefore(end: number, isRunning: () => boolean): Promise<void> {
+export async function waitWhile(isRunning: () => boolean, end: number): Promise<void> {
   while (isRunning()) {
     if (performance.now() > end) {
       const text = 'keys are being created, deleted or listed: try again';

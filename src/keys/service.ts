@@ -9,7 +9,7 @@ import {
   sameUsages,
 } from './algorithm.ts';
 import type { KeyCatalog } from './catalog.ts';
-import { Changes, endsBefore } from './changes.ts';
+import { Changes, waitWhile } from './changes.ts';
 import { notFound, notSupported, unusable } from './errors.ts';
 import type {
   Ignored,
@@ -84,7 +84,7 @@ export class KeyService {
   ): Promise<Stores> {
     return this.#changes.hold(async () => {
       const end = performance.now() + replaceTimeoutMs;
-      await endsBefore(end, () => this.isChanging);
+      await waitWhile(() => this.isChanging, end);
       const stores = await open();
       await this.#refreshedBefore(end, () => close(stores));
       this.#stores = stores;
@@ -94,11 +94,11 @@ export class KeyService {
     });
   }
 
-  async #refreshedBefore(end: number, giveUp: () => Promise<void>): Promise<void> {
+  async #refreshedBefore(end: number, rollback: () => Promise<void>): Promise<void> {
     try {
-      await endsBefore(end, () => this.#refreshing !== undefined);
+      await waitWhile(() => this.#refreshing !== undefined, end);
     } catch (error) {
-      await giveUp();
+      await rollback();
       throw error;
     }
   }
@@ -144,9 +144,9 @@ export class KeyService {
     wanted: NewKey,
     signal: AbortSignal,
   ): Promise<void> {
-    await this.#alone(id, async () => {
+    await this.#change(id, async () => {
       const found = (await this.#find(id, signal))?.info;
-      if (this.#keeps(found, { id, algorithms, origin: 'generated' }, wanted)) return;
+      if (this.#shouldKeep(found, { id, algorithms, origin: 'generated' }, wanted)) return;
       const store = this.#store(wanted.store ?? this.#stores.defaults.pair);
       this.#added(await store.createPair(id, algorithms, wanted, signal));
     });
@@ -158,9 +158,10 @@ export class KeyService {
     wanted: NewKey,
     signal: AbortSignal,
   ): Promise<void> {
-    await this.#alone(id, async () => {
+    await this.#change(id, async () => {
       const found = (await this.#find(id, signal))?.info;
-      if (this.#keeps(found, { id, algorithms: [algorithm], origin: 'generated' }, wanted)) return;
+      if (this.#shouldKeep(found, { id, algorithms: [algorithm], origin: 'generated' }, wanted))
+        return;
       const store = this.#store(wanted.store ?? this.#stores.defaults.symmetric);
       this.#added(await store.createSymmetric(id, algorithm, wanted, signal));
     });
@@ -173,10 +174,11 @@ export class KeyService {
     wanted: NewKey,
     signal: AbortSignal,
   ): Promise<void> {
-    await this.#alone(id, async () => {
+    await this.#change(id, async () => {
       const { algorithm } = material;
       const found = (await this.#find(id, signal))?.info;
-      if (this.#keeps(found, { id, algorithms: [algorithm], origin: 'imported' }, wanted)) return;
+      if (this.#shouldKeep(found, { id, algorithms: [algorithm], origin: 'imported' }, wanted))
+        return;
       const { defaults } = this.#stores;
       const usual = isPairAlgorithm(algorithm) ? defaults.pair : defaults.symmetric;
       const kind = wanted.store ?? found?.store ?? usual;
@@ -190,7 +192,7 @@ export class KeyService {
   }
 
   async deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
-    await this.#alone(id, async () => {
+    await this.#change(id, async () => {
       const key = await this.require(id, signal);
       if (key.info.origin === 'preloaded') throw preloaded(id);
       await key.delete(signal);
@@ -253,7 +255,7 @@ export class KeyService {
   }
 
   /** Whether to keep the existing key, because it is as requested; AlreadyExists when it prevents creation. */
-  #keeps(
+  #shouldKeep(
     info: KeyInfo | undefined,
     made: {
       readonly id: KeyId;
@@ -287,8 +289,8 @@ export class KeyService {
     this.#catalog.put(info);
   }
 
-  async #alone(id: KeyId, change: () => Promise<void>): Promise<void> {
-    await this.#changes.make(id, change, () => {
+  async #change(id: KeyId, change: () => Promise<void>): Promise<void> {
+    await this.#changes.run(id, change, () => {
       this.#revision++;
       this.#publicReads.evict(id);
     });

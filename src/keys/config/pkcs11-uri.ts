@@ -80,7 +80,7 @@ const queryPart: Part = {
  * both kinds of PIN together. Messages quote only known names of attributes: by mistake, a PIN may be anywhere.
  */
 export function parseUri(text: string): Pkcs11Uri {
-  if (!text.startsWith('pkcs11:')) refuse('it does not begin with "pkcs11:"');
+  if (!text.startsWith('pkcs11:')) reject('it does not begin with "pkcs11:"');
   const rest = text.slice('pkcs11:'.length);
   const mark = rest.indexOf('?');
   const path = split(mark < 0 ? rest : rest.slice(0, mark), pathPart);
@@ -120,11 +120,11 @@ function split(
   if (text === '') return attributes;
   for (const pair of text.split(separator)) {
     const equals = pair.indexOf('=');
-    if (equals < 0) refuse('an attribute has no "="');
+    if (equals < 0) reject('an attribute has no "="');
     const name = pair.slice(0, equals);
-    if (!known.has(name)) refuse(`an attribute of its ${part} is not known`);
-    if (attributes.has(name)) refuse(`${name} stands twice`);
-    if (unsupportedAttributes.test(name)) refuse(`${name} is not supported`);
+    if (!known.has(name)) reject(`an attribute of its ${part} is not known`);
+    if (attributes.has(name)) reject(`${name} stands twice`);
+    if (unsupportedAttributes.test(name)) reject(`${name} is not supported`);
     attributes.set(name, unescape(name, pair.slice(equals + 1), characters));
   }
   return attributes;
@@ -132,9 +132,9 @@ function split(
 
 function unescape(name: string, value: string, characters: RegExp): Buffer {
   const plain = value.replace(/%[0-9A-Fa-f]{2}/g, '');
-  if (plain.includes('%')) refuse(`${name} has a bad escape`);
+  if (plain.includes('%')) reject(`${name} has a bad escape`);
   if (!characters.test(plain)) {
-    refuse(`${name} has a character that must be escaped`);
+    reject(`${name} has a character that must be escaped`);
   }
   const bytes = value.replace(/%([0-9A-Fa-f]{2})/g, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 16)),
@@ -146,14 +146,14 @@ function textOf(attributes: ReadonlyMap<string, Buffer>, name: string): string |
   const bytes = attributes.get(name);
   if (bytes === undefined) return undefined;
   const text = bytes.toString('utf8');
-  if (!Buffer.from(text, 'utf8').equals(bytes)) refuse(`${name} is not UTF-8`);
-  if (text.includes('\0')) refuse(`${name} contains a null character`);
+  if (!Buffer.from(text, 'utf8').equals(bytes)) reject(`${name} is not UTF-8`);
+  if (text.includes('\0')) reject(`${name} contains a null character`);
   return text;
 }
 
 function tokenSelector(path: ReadonlyMap<string, Buffer>): TokenSelector {
   const slot = textOf(path, 'slot-id');
-  if (slot !== undefined && !/^[0-9]{1,15}$/.test(slot)) refuse('slot-id is not decimal');
+  if (slot !== undefined && !/^[0-9]{1,15}$/.test(slot)) reject('slot-id is not decimal');
   return {
     ...optional('token', textOf(path, 'token')),
     ...optional('manufacturer', textOf(path, 'manufacturer')),
@@ -166,7 +166,7 @@ function tokenSelector(path: ReadonlyMap<string, Buffer>): TokenSelector {
 function objectSelector(path: ReadonlyMap<string, Buffer>): ObjectSelector {
   const text = textOf(path, 'type');
   const type = objectTypes.find((candidate) => candidate === text);
-  if (text !== undefined && type === undefined) refuse('type is not known');
+  if (text !== undefined && type === undefined) reject('type is not known');
   return {
     ...optional('object', textOf(path, 'object')),
     ...optional('id', path.get('id')),
@@ -177,17 +177,17 @@ function objectSelector(path: ReadonlyMap<string, Buffer>): ObjectSelector {
 function pinSource(query: ReadonlyMap<string, Buffer>): PinSource | undefined {
   const value = textOf(query, 'pin-value');
   const source = textOf(query, 'pin-source');
-  if (value !== undefined && source !== undefined) refuse('it has both pin-value and pin-source');
+  if (value !== undefined && source !== undefined) reject('it has both pin-value and pin-source');
   if (value !== undefined) return { kind: 'value', value };
   if (source === undefined) return undefined;
   const path = source.replace(/^file:(\/\/(localhost)?(?=\/))?/, '');
-  if (!isAbsolute(path)) refuse('pin-source is not the absolute path of a file');
+  if (!isAbsolute(path)) reject('pin-source is not the absolute path of a file');
   return { kind: 'file', path };
 }
 
 function modulePath(query: ReadonlyMap<string, Buffer>): string | undefined {
   const path = textOf(query, 'module-path');
-  if (path !== undefined && !isAbsolute(path)) refuse('module-path is not absolute');
+  if (path !== undefined && !isAbsolute(path)) reject('module-path is not absolute');
   return path;
 }
 
@@ -200,6 +200,6 @@ function hex(byte: number): string {
   return byte.toString(16).padStart(2, '0');
 }
 
-function refuse(reason: string): never {
+function reject(reason: string): never {
   throw new TypeError(`not a usable PKCS#11 URI: ${reason}`);
 }

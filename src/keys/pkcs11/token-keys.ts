@@ -120,7 +120,7 @@ export function listAll(
 }
 
 function choose(id: KeyId, objects: readonly KeyObject[], metadata: KeyMetadata): Labelled {
-  const refuse = (reason: string | undefined): Labelled => ({ key: undefined, reason, objects });
+  const none = (reason: string | undefined): Labelled => ({ key: undefined, reason, objects });
   const record = metadata.records.get(id);
   const own = record && objects.find(({ ckaId }) => ckaId.toString('hex') === record.ckaId);
   // both exist while one key replaces another: the new one counts as soon as it exists
@@ -129,12 +129,12 @@ function choose(id: KeyId, objects: readonly KeyObject[], metadata: KeyMetadata)
     (object) => object === own || object.ckaId.toString('hex') !== replaced,
   );
   const [object, ...others] = candidates;
-  if (object === undefined) return refuse(undefined);
-  if (others.length > 0) return refuse(`${candidates.length} keys have this label`);
+  if (object === undefined) return none(undefined);
+  if (others.length > 0) return none(`${candidates.length} keys have this label`);
   const reserved = metadata.reserved(object);
-  if (reserved !== undefined) return refuse(reserved);
+  if (reserved !== undefined) return none(reserved);
   const problem = object.problem ?? (object.algorithm === undefined ? notOffered : undefined);
-  if (problem === notOffered) return refuse(problem);
+  if (problem === notOffered) return none(problem);
   const known = own === undefined ? record?.pending?.previous : record;
   const made = known?.ckaId === object.ckaId.toString('hex') ? known : undefined;
   const key = keyOf(id, object, {

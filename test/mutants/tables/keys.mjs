@@ -219,7 +219,7 @@ export default [
   },
   {
     breaks: 'an attribute of a PKCS#11 URI may occur twice',
-    text: 'if (attributes.has(name)) refuse(`${name} stands twice`);',
+    text: 'if (attributes.has(name)) reject(`${name} stands twice`);',
     becomes: '',
     suite: 'unit/keys/config/pkcs11-uri-properties',
   },

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseKeyId } from '../../../src/ids.ts';
-import { Changes, endsBefore } from '../../../src/keys/changes.ts';
+import { Changes, waitWhile } from '../../../src/keys/changes.ts';
 import { deadline } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 
@@ -34,9 +34,9 @@ test('of one id run one after the other, those of different ids concurrently', a
   const [first, second, apart] = ['first', 'second', 'apart'].map((name) => work(notes, name));
   assert.ok(first && second && apart);
   const all = [
-    changes.make(id, first.run, () => notes.push('done')),
-    changes.make(id, second.run, nothing),
-    changes.make(other, apart.run, nothing),
+    changes.run(id, first.run, () => notes.push('done')),
+    changes.run(id, second.run, nothing),
+    changes.run(other, apart.run, nothing),
   ];
   await settled();
   assert.equal(notes, ['first', 'apart']);
@@ -54,8 +54,8 @@ test('run after one that failed, whose error only its caller receives', async ()
   const changes = new Changes();
   const notes: string[] = [];
   const first = work(notes, 'first');
-  const failing = failureOf(changes.make(id, first.run, () => notes.push('done')));
-  const next = changes.make(id, async () => void notes.push('next'), nothing);
+  const failing = failureOf(changes.run(id, first.run, () => notes.push('done')));
+  const next = changes.run(id, async () => void notes.push('next'), nothing);
   await settled();
   first.fail(new Error('broken'));
   assert.match(await failing, 'broken');
@@ -70,7 +70,7 @@ test('wait while they are held, even when the holder fails', async () => {
     const notes: string[] = [];
     const reload = work(notes, 'reload');
     const holding = failureOf(changes.hold(reload.run));
-    const change = changes.make(id, async () => void notes.push('change'), nothing);
+    const change = changes.run(id, async () => void notes.push('change'), nothing);
     await settled();
     assert.equal(notes, ['reload']);
     assert.is(changes.size, 0);
@@ -83,13 +83,13 @@ test('wait while they are held, even when the holder fails', async () => {
 });
 
 test('are awaited until the timeout', async () => {
-  let isGoingOn = true;
+  let isRunning = true;
   setTimeout(() => {
-    isGoingOn = false;
+    isRunning = false;
   }, 30);
-  await endsBefore(Number.POSITIVE_INFINITY, () => isGoingOn);
-  assert.not(isGoingOn);
-  const late = endsBefore(performance.now() - 1, () => true);
+  await waitWhile(() => isRunning, Number.POSITIVE_INFINITY);
+  assert.not(isRunning);
+  const late = waitWhile(() => true, performance.now() - 1);
   assert.is(await failureOf(deadline(10_000, late, 'the end')), 'Unavailable');
 });
 

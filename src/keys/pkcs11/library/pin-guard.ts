@@ -133,14 +133,14 @@ function isCountLowNow(tokenInfo: () => TokenInfo): boolean {
 }
 
 function assertUnlocked(info: TokenInfo): void {
-  const refuse = (reason: string) => {
+  const reject = (reason: string) => {
     throw new ServiceError('Unavailable', `${nameOf(info)} takes no PIN: ${reason}`);
   };
-  if ((info.flags & CKF.USER_PIN_LOCKED) !== 0) refuse('CKR_PIN_LOCKED');
+  if ((info.flags & CKF.USER_PIN_LOCKED) !== 0) reject('CKR_PIN_LOCKED');
   if ((info.flags & CKF.USER_PIN_FINAL_TRY) !== 0) {
-    refuse('CKF_USER_PIN_FINAL_TRY, one more wrong PIN locks it: log in by hand first');
+    reject('CKF_USER_PIN_FINAL_TRY, one more wrong PIN locks it: log in by hand first');
   }
-  if ((info.flags & CKF.USER_PIN_INITIALIZED) === 0) refuse('CKR_USER_PIN_NOT_INITIALIZED');
+  if ((info.flags & CKF.USER_PIN_INITIALIZED) === 0) reject('CKR_USER_PIN_NOT_INITIALIZED');
 }
 
 function refusedAs(info: TokenInfo, reason: string, path: string): ServiceError {
