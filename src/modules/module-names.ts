@@ -47,7 +47,7 @@ export function grantedNames(
 /** InvalidArgs for a name that no container, or no certificate of a module, can have. */
 export function refuseUnusable(name: ModuleName): void {
   if (containerPattern.test(name) && isId(certificateIdOf(name, 'identity'))) return;
-  throw new ServiceError('InvalidArgs', `${JSON.stringify(name)} is no name for a container`);
+  throw new ServiceError('InvalidArgs', `${JSON.stringify(name)} is not a valid container name`);
 }
 
 /** AlreadyExists for a module that would have a name of another one. */

@@ -14,7 +14,7 @@ export interface PathStatus {
 }
 
 /** The status of a path itself: a link is not followed. */
-export type Look = (path: string) => Promise<PathStatus>;
+export type ReadStatus = (path: string) => Promise<PathStatus>;
 
 /** The canonical spelling of a path, in which it is compared: as the engine cleans it. */
 export function normalHostPath(path: string): string {
@@ -34,24 +34,24 @@ export function isBelow(path: string, directory: string): boolean {
 export async function hostPathReason(
   path: string,
   writable: readonly string[],
-  look: Look = lstat,
+  readStatus: ReadStatus = lstat,
 ): Promise<string | undefined> {
   const shown = `host path ${JSON.stringify(path)}`;
   const over = writable.find((one) => isBelow(path, one));
   if (over !== undefined) return `${shown} lies below ${over}, which modules write to`;
   try {
-    const places = await placesOf(writable, look);
+    const places = await placesOf(writable, readStatus);
     for (const directory of directoriesAbove(path)) {
-      const reason = directoryReason(await look(directory), places);
+      const reason = directoryReason(await readStatus(directory), places);
       if (reason !== undefined) return `${shown}: ${directory} ${reason}`;
     }
-    const status = await look(path);
+    const status = await readStatus(path);
     if (status.isDirectory() || status.isFile() || status.isSocket()) return undefined;
     const what = status.isSymbolicLink() ? 'is a symbolic link' : 'is a special file';
     return `${shown} ${what}, not a directory, socket or regular file`;
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    return `${shown} cannot be looked at: ${code}`;
+    return `${shown} cannot be inspected: ${code}`;
   }
 }
 
@@ -75,9 +75,12 @@ function directoriesAbove(path: string): readonly string[] {
 }
 
 /** The same directory may be mounted under a second name, so comparing names is not enough. */
-async function placesOf(paths: readonly string[], look: Look): Promise<ReadonlySet<string>> {
-  const looks = paths.map((path) => look(path).then(placeOf, () => undefined));
-  return new Set((await Promise.all(looks)).filter((place) => place !== undefined));
+async function placesOf(
+  paths: readonly string[],
+  readStatus: ReadStatus,
+): Promise<ReadonlySet<string>> {
+  const places = paths.map((path) => readStatus(path).then(placeOf, () => undefined));
+  return new Set((await Promise.all(places)).filter((place) => place !== undefined));
 }
 
 function placeOf({ dev, ino }: PathStatus): string {

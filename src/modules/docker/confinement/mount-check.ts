@@ -2,7 +2,7 @@
 import { ServiceError } from '../../../errors.ts';
 import type { ContainerEngine, JsonObject, Volume } from '../engine/container-engine.ts';
 import { moduleLabel } from '../labels.ts';
-import { hostPathReason, type Look, normalHostPath } from './host-path.ts';
+import { hostPathReason, normalHostPath, type ReadStatus } from './host-path.ts';
 import { mountsOf, type VolumeRequest } from './mounts.ts';
 
 /** The settings that allow a mount. */
@@ -23,11 +23,14 @@ export interface MountSource {
 export async function refuseHostPaths(
   { name, createOptions }: MountSource,
   { allowedBinds }: MountConfig,
-  { writable = [], look }: { readonly writable?: readonly string[]; readonly look?: Look } = {},
+  {
+    writable = [],
+    readStatus,
+  }: { readonly writable?: readonly string[]; readonly readStatus?: ReadStatus } = {},
 ): Promise<void> {
   for (const path of mountsOf(createOptions).hostPaths) {
     const others = allowedBinds.filter((one) => one !== path);
-    const reason = await hostPathReason(path, [...others, ...writable], look);
+    const reason = await hostPathReason(path, [...others, ...writable], readStatus);
     if (reason !== undefined) throw denied(name, reason);
   }
 }

@@ -90,7 +90,7 @@ function explain(violation: Violation, createOptions: unknown): string {
   const place = placeOf(violation, createOptions);
   switch (violation.keyword) {
     case 'additionalProperties':
-      return `${place} is no member that an engine knows`;
+      return `${place} is not a member that an engine knows`;
     case 'propertyNames':
       return `${place} is not a name of the right form`;
     case 'type': {

@@ -94,7 +94,7 @@ function parseCreateOptions(value: unknown): JsonObject {
   );
   if (lines.some((line) => typeof line === 'string' && !isVariable(line))) {
     // the engine would quote the line when it refuses it
-    refuse('createOptions.Env holds a line that is no variable');
+    refuse('createOptions.Env holds a line that is not a variable');
   }
   engineRestartPolicy(options); // throws for an unknown one
   return options;

@@ -94,17 +94,17 @@ test('refuses a host path below a directory that containers write to', async () 
     await refusal('/root', device('/var/lib/engine/volumes')),
     below('/var/lib/engine/volumes'),
   );
-  assert.match(await refusal('/root', device('tmpfs')), 'cannot be looked at');
+  assert.match(await refusal('/root', device('tmpfs')), 'cannot be inspected');
 });
 
 test('refuses a host path below another allowed one', async () => {
   const source = { name: 'sensor', createOptions: { HostConfig: { Binds: ['/srv/a/b:/d'] } } };
-  const look = () => Promise.reject(new Error('unreadable'));
+  const readStatus = () => Promise.reject(new Error('unreadable'));
   const refusal = async (...allowedBinds: readonly string[]): Promise<string> => {
-    return messageOf(refuseHostPaths(source, { ...config, allowedBinds }, { look }));
+    return messageOf(refuseHostPaths(source, { ...config, allowedBinds }, { readStatus }));
   };
   assert.match(await refusal('/srv/a/b', '/srv/a'), 'lies below /srv/a');
-  assert.match(await refusal('/srv/a/b'), 'cannot be looked at');
+  assert.match(await refusal('/srv/a/b'), 'cannot be inspected');
 });
 
 test('reports the first of several volumes that a module may not use', async () => {
