@@ -162,7 +162,7 @@ function circlesIn(
 const sourceImports = filesBelow('src', /\.ts$/).flatMap(importsOf);
 const show = ({ from, what }: Import) => `${from} imports ${what}`;
 
-test('sees the imports it judges', () => {
+test('finds the imports that it checks', () => {
   assert.ok(sourceImports.some(({ what }) => what.startsWith('dbus-next/')));
   assert.ok(sourceImports.some(({ what }) => what.endsWith('/dbus/definition.ts')));
 });
@@ -177,7 +177,7 @@ test('keeps every package in the folder that owns it', () => {
   assert.equal(foreign.filter((one) => !allowsPackage(one)).map(show), []);
 });
 
-test('finds no import that leads back to where it began, types included', () => {
+test('finds no import cycles, including imports of types', () => {
   const local = sourceImports.filter(({ what }) => what.startsWith('.'));
   const next = groupBy(local, ({ from }) => from);
   const targetsOf = (file: string): readonly string[] =>
@@ -185,7 +185,7 @@ test('finds no import that leads back to where it began, types included', () => 
   assert.equal(circlesIn(targetsOf, [...next.keys()]), []);
 });
 
-test('has rooms: at most 15 files side by side in a folder', () => {
+test('has at most 15 files side by side in a folder', () => {
   const code = /\.(ts|mjs|c|h|py)$/;
   const files = [...filesBelow('src', code), ...filesBelow('test', code)];
   const counts = [...groupBy(files, dirname)].map(([folder, { length }]) => ({ folder, length }));
@@ -205,7 +205,7 @@ test('has the same skeleton in every service', () => {
   assert.equal(long, []);
 });
 
-test('finds no service that calls another one without saying on whose behalf', () => {
+test('finds no call of another service without the request that it is made for', () => {
   const files = domains.flatMap((name) => filesBelow(`src/${name}`, /\.ts$/));
   const guilty = files.filter((file) =>
     /[^.\w]client\(|\bClient</.test(withoutComments(read(file))),
@@ -246,7 +246,7 @@ test('finds a call of run() in every test file', () => {
   assert.equal(silent, []);
 });
 
-test('finds nothing left for later and nothing untyped', () => {
+test('finds no TODO and no any', () => {
   const words = /\bTODO\b|\bFIXME\b|\bXXX\b|@ts-(?:ignore|expect-error|nocheck)/;
   const types = /:\s*any\b|\bas any\b|<any>/;
   const files = [...filesBelow('src', /\.(ts|mjs|c|h)$/), ...filesBelow('test', /\.(ts|mjs|c)$/)];
@@ -256,7 +256,7 @@ test('finds nothing left for later and nothing untyped', () => {
   assert.equal(guilty, []);
 });
 
-test('finds no test that is skipped or singled out', () => {
+test('finds no skipped test and no test.only', () => {
   const files = filesBelow('test', /\.test\.ts$/);
   assert.equal(
     files.filter((file) => /\.(?:skip|only)\(['"`]/.test(read(file))),
@@ -264,7 +264,7 @@ test('finds no test that is skipped or singled out', () => {
   );
 });
 
-test('has no barrels and no folders for everything', () => {
+test('has no barrels and no catch-all folders', () => {
   const names = [...filesBelow('src', /\.ts$/), ...filesBelow('test', /\.ts$/)];
   const vague = names.filter((name) =>
     /\/(index|types|utils?|helpers?|common)(\/|\.ts$)/.test(name),

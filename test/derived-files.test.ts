@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 const test = suite('derived files');
 const root = join(import.meta.dirname, '../..');
 
-test('are what npm run generate writes', () => {
+test('are up to date with npm run generate', () => {
   const { status, stderr } = spawnSync(
     process.execPath,
     [join(root, 'src/build/generate.mjs'), '--check'],

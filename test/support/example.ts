@@ -120,7 +120,7 @@ export function exampleContract(name: string, examples: readonly ExampleOptions[
   for (const [index, options] of examples.entries()) {
     const define = options.needs === undefined ? test : runnable(options.needs, test);
     const title = [options.file, options.variant].filter(Boolean).join(', ');
-    define(`${title}: makes a key, signs, and reads every byte of a signature`, async () => {
+    define(`${title}: creates a key, signs, and reads every byte of a signature`, async () => {
       await using example = await Example.build(options);
       await using bus = await rig.connect();
       const keys = client(bus, keysService, keysInterface);

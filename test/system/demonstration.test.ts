@@ -82,7 +82,7 @@ engineTest('goes through all seven steps and leaves nothing behind', async () =>
   assert.not.ok(existsSync(directoryIn(output)));
 });
 
-test('cleans up when it is interrupted on the way', async () => {
+test('cleans up when it is interrupted', async () => {
   const interruption: Interruption = { at: '\n3  ', signal: 'SIGINT' };
   const { code, output } = await demonstrate([process.execPath, start], interruption);
   assert.is(code, 0, output);
@@ -96,7 +96,7 @@ test('cleans up when the npm that runs it is killed', async () => {
   assert.not.ok(existsSync(directoryIn(output)));
 });
 
-test('takes no option that it does not have, before it does anything', async () => {
+test('refuses unknown options before it does anything', async () => {
   const { code, output } = await demonstrate([process.execPath, start, '--onse']);
   assert.is(code, 2);
   assert.match(output, 'unknown: --onse');
@@ -104,7 +104,7 @@ test('takes no option that it does not have, before it does anything', async () 
   assert.not.match(output, 'Set-up');
 });
 
-test('says why when there can be no bus', async () => {
+test('reports why no bus can run', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'iotedge-no-bus-'));
   try {
     const bus = join(folder, 'dbus-daemon');
@@ -125,7 +125,7 @@ test('says why when there can be no bus', async () => {
   }
 });
 
-test('ends as a failure when its bus dies', async () => {
+test('fails when its bus dies', async () => {
   const { code, output } = await demonstrate([process.execPath, start], {
     at: 'until you press Ctrl-C',
     signal: 'bus',
@@ -135,7 +135,7 @@ test('ends as a failure when its bus dies', async () => {
   assert.not.ok(existsSync(directoryIn(output)));
 });
 
-test('says how to start it when it is not started as root', async () => {
+test('explains how to start it when it is not started as root', async () => {
   // its path may not be readable by other users: root pretends to be another user
   const program = `process.getuid = () => 65534; await import(${JSON.stringify(start)})`;
   const args = ['--input-type=module', '--eval', program];

@@ -69,7 +69,7 @@ class Setting extends PkiCloud {
 
 const secret = Buffer.alloc(32, 5);
 
-test('registers by certificate, and not by one of another name or root', async () => {
+test('registers by certificate, but not by one with another name or root', async () => {
   await using setting = await Setting.start(secret);
   const registrationId = 'by-certificate';
   const own = await setting.certificate(registrationId);
@@ -85,7 +85,7 @@ test('registers by certificate, and not by one of another name or root', async (
   }
 });
 
-test('registers by symmetric key, and not by another one or as another device', async () => {
+test('registers by symmetric key, but not by another one or as another device', async () => {
   await using setting = await Setting.start(secret);
   const key = secret.toString('base64');
   const registered = await setting.register({ registrationId: 'by-key', key });

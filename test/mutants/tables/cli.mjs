@@ -1,12 +1,10 @@
 export default [
-  // src/cli/certificates-list.ts
   {
     breaks: 'the list of certificates shows the wrong date',
     text: "formatTime(timeOf(certificate['NotAfter'])),",
     becomes: "formatTime(timeOf(certificate['NotBefore'])),",
     suite: 'integration/cli/verbs',
   },
-  // src/cli/config-check.ts
   {
     breaks: 'config check exits with 0 for an invalid configuration',
     text: 'if (problems.length > 0) return exitCodes.configuration;',
@@ -25,7 +23,6 @@ export default [
     becomes: '...each.flatMap(({ problems }) => problems)]',
     suite: 'component/cli/cross-check',
   },
-  // src/cli/cross-check.ts
   {
     breaks: 'a grant for another mechanism counts, a rule for another user too',
     text: 'if (user === undefined || user === name) return true;',
@@ -38,28 +35,24 @@ export default [
     becomes: '((kind',
     suite: 'component/cli/cross-check',
   },
-  // src/modules/config/config.ts
   {
     breaks: 'mismatched sockets are not reported',
     text: 'if (connect[api] === listen[api]) continue;',
     becomes: 'if (connect[api] !== undefined) continue;',
     suite: 'component/cli/cross-check',
   },
-  // src/cli/description.ts
   {
     breaks: 'a command exits with 1 when the service is not installed',
     text: 'throw isUnknownService(error) ? notInstalled(service) : error;',
     becomes: 'throw new Error(String(error));',
     suite: 'integration/cli/verbs',
   },
-  // src/cli/identity-show.ts
   {
     breaks: 'identity show prints the hub as the name of the device',
     text: "device: textOf(properties['DeviceId']),",
     becomes: "device: textOf(properties['HubHostname']),",
     suite: 'integration/cli/verbs',
   },
-  // src/cli/iotedgectl.ts
   {
     breaks: 'a denied call exits with 1',
     text: "if (isServiceError(error, 'AccessDenied')) return exitCodes.notAuthorized;",
@@ -84,7 +77,6 @@ export default [
     becomes: 'err(`iotedgectl: ${describeError(error)}`);',
     suite: 'component/cli/iotedgectl',
   },
-  // src/cli/keys-list.ts
   {
     breaks: 'keys list exits with 0 when a token hides its keys',
     text: "const code = health === 'degraded' ? exitCodes.degraded : exitCodes.ok;",
@@ -97,28 +89,24 @@ export default [
     becomes: "      textOf(key['Origin']),\n      textOf(key['Store']),",
     suite: 'integration/cli/verbs',
   },
-  // src/cli/main.ts
   {
     breaks: 'the exit code is 0 when the output cannot be written',
     text: '(failure !== undefined || isSilent) ? exitCodes.failed : code',
     becomes: 'isSilent ? exitCodes.failed : code',
     suite: 'integration/cli/status',
   },
-  // src/cli/modules-list.ts
   {
     breaks: 'modules list hides the error of a module',
     text: "textOf(module['LastError']),",
     becomes: '',
     suite: 'integration/cli/verbs',
   },
-  // src/cli/output.ts
   {
     breaks: 'control characters in JSON reach the terminal',
     text: "return json.replace(controls, (one) => (one === '\\n' ? one : escape(one)));",
     becomes: 'return json;',
     suite: 'component/cli/iotedgectl',
   },
-  // src/cli/file-access.ts
   {
     breaks: 'a file that is readable only by its owner counts as readable by the group',
     text: 'bit << 3 : bit)) !== 0;',
@@ -131,7 +119,6 @@ export default [
     becomes: '',
     suite: 'component/cli/file-access',
   },
-  // src/cli/status.ts
   {
     breaks: 'status exits with 0 when a service is degraded',
     text: "if (found.some(({ health }) => health === 'degraded')) return exitCodes.degraded;",
@@ -150,14 +137,12 @@ export default [
     becomes: 'if (unit !== undefined && start) return',
     suite: 'integration/cli/status',
   },
-  // src/cli/unit-state.ts
   {
     breaks: 'a unit in a restart loop counts as idle',
     text: "const isOver = active === 'failed' || sub === 'auto-restart';",
     becomes: "const isOver = active === 'failed';",
     suite: 'integration/cli/status',
   },
-  // src/cli/line-writer.ts
   {
     breaks: 'a command fails when its output is closed',
     text: "return systemCode(this.#failure) === 'EPIPE' ? undefined : this.#failure;",

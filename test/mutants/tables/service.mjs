@@ -1,5 +1,4 @@
 export default [
-  // src/ids.ts
   {
     breaks: 'an id may have empty, "." and ".." segments',
     text: "return text.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');",
@@ -12,7 +11,6 @@ export default [
     becomes: "const isFile = text.startsWith('/');",
     suite: 'unit/ids',
   },
-  // src/glob.ts
   {
     breaks: 'any glob covers the reserved ids of the services',
     text: 'if (id.startsWith(reservedPrefix) && !glob.startsWith(reservedPrefix)) return false;',
@@ -25,7 +23,6 @@ export default [
     becomes: '',
     suite: 'unit/glob',
   },
-  // src/quoted.ts
   {
     breaks: 'a secret that was escaped twice is shown',
     text: 'const maxEscapes = 3;',
@@ -38,7 +35,6 @@ export default [
     becomes: 'const text = message.length > 16 * maxMessage ?',
     suite: 'unit/quoted',
   },
-  // src/service/cleanup.ts
   {
     breaks: 'resources are closed in the order in which they were opened',
     text: 'for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {',
@@ -46,14 +42,12 @@ export default [
       'for (let step = this.#steps.shift(); step !== undefined; step = this.#steps.shift()) {',
     suite: 'unit/service/cleanup',
   },
-  // src/service/command-line.ts
   {
     breaks: 'the configuration overrides the command line for the state directory',
     text: 'return commandLine ?? configured ?? (fromSystemd || undefined)',
     becomes: 'return configured ?? commandLine ?? (fromSystemd || undefined)',
     suite: 'unit/service/command-line',
   },
-  // src/service/common-config.ts
   {
     breaks: 'polkit verdicts can be configured to be reused for longer than 300 s',
     text: 'maximum: 300,',
@@ -66,7 +60,6 @@ export default [
     becomes: '',
     suite: 'component/service/config/config',
   },
-  // src/service/config-files.ts
   {
     breaks: 'the first drop-in wins instead of the last',
     text: 'return shown.sort().map((name) => join(dir, name));',
@@ -91,7 +84,6 @@ export default [
     becomes: 'if (size > 2 * maxFileBytes)',
     suite: 'component/service/config/config',
   },
-  // src/service/config.ts
   {
     breaks: 'a map of a drop-in replaces the one before it',
     text: 'before ? { ...entry, node: mergeNodes(before.node, entry.node) } : entry',
@@ -110,7 +102,6 @@ export default [
     becomes: '    return parsed;',
     suite: 'component/service/config/config',
   },
-  // src/service/shutdown.ts
   {
     breaks: 'a service exits idle while a call is in flight',
     text: 'isBusy: () => server.pendingCalls > 0 || running.isBusy?.() === true || isBusy(),',
@@ -141,7 +132,6 @@ export default [
     becomes: '  await waitForEnd(isCalled',
     suite: 'unit/service/shutdown',
   },
-  // src/service/idle.ts
   {
     breaks: 'activity does not postpone the idle exit',
     text: 'const left = Math.max(this.#busyUntil, lastActivityAt()) + idleMs - performance.now();',
@@ -154,14 +144,12 @@ export default [
     becomes: 'const soonMs = 1_000;',
     suite: 'unit/service/idle',
   },
-  // src/service/journal.ts
   {
     breaks: 'a record that the journal does not accept is lost',
     text: 'if (!send(toJournalFields(record, identifier))) consoleSink(record);',
     becomes: 'send(toJournalFields(record, identifier));',
     suite: 'component/service/log/log',
   },
-  // src/service/lifetime.ts
   {
     breaks: 'a reload that changes the state directory is accepted',
     text: 'homedir_path: config.homedir_path ?? config.homedir,',
@@ -186,7 +174,6 @@ export default [
     becomes: '',
     suite: 'integration/service/log-settings',
   },
-  // src/service/log-record.ts
   {
     breaks: 'a field of a record shows a secret',
     text: 'const text = items.map((item) => withoutSecrets(item)).join',
@@ -199,14 +186,12 @@ export default [
     becomes: '',
     suite: 'component/service/log/log',
   },
-  // src/service/log-settings.ts
   {
     breaks: 'the log level of a previous boot stays in effect',
     text: 'if (saved.bus !== (await this.#busId())) return;',
     becomes: '',
     suite: 'integration/service/log-settings',
   },
-  // src/service/log.ts
   {
     breaks: 'a log drops records of exactly its level',
     text: 'if (priorities.indexOf(priority) > this.#threshold) return;',
@@ -219,14 +204,12 @@ export default [
     becomes: '',
     suite: 'component/service/log/log',
   },
-  // src/service/problem.ts
   {
     breaks: 'a configuration error shows a secret',
     text: 'message: withoutSecrets(problem.message),',
     becomes: 'message: problem.message,',
     suite: 'unit/service/config/config-problem',
   },
-  // src/service/reload-queue.ts
   {
     breaks: 'a refused reload does not set LastError',
     text: 'setProblem(`configuration not reloaded: ${why}`.slice(0, maxProblemLength));',
@@ -251,7 +234,6 @@ export default [
     becomes: "      return;\n    }\n    notify('READY=1');",
     suite: 'unit/service/reload-queue',
   },
-  // src/service/run.ts
   {
     breaks: 'an invalid configuration exits with 1, and systemd restarts the service',
     text: 'usage: 2, configuration: 78 }',
@@ -270,7 +252,6 @@ export default [
     becomes: 'if (stop.signal.aborted) return;',
     suite: 'integration/service/run',
   },
-  // src/service/digest-file.ts
   {
     breaks: 'digests saved by another version of the program are used',
     text: "|| fields.get('program') !== version) return null;",
@@ -283,7 +264,6 @@ export default [
     becomes: '    if (this.#exists) return;\n    this.#exists = false;',
     suite: 'integration/service/digest-file',
   },
-  // src/service/state/record-directory.ts
   {
     breaks: 'a repaired record is not reloaded',
     text: 'if (this.#entries.get(id)?.damage instanceof UnusableFile) await this.#read(id);',
@@ -364,14 +344,12 @@ export default [
     becomes: 'throw new Error(name);',
     suite: 'component/service/state/record-directory',
   },
-  // src/service/state/state-disk.ts
   {
     breaks: 'a file of another user counts as reserved space',
     text: 'file.isFile() && file.uid === process.geteuid?.() ? file.size : undefined',
     becomes: 'file.isFile() ? file.size : undefined',
     suite: 'integration/service/state-file',
   },
-  // src/service/state/state-file.ts
   {
     breaks: 'a state file is renamed before it is flushed',
     text: '  await file.writeFile(content);\n  await file.sync();',
@@ -450,7 +428,6 @@ export default [
     becomes: '',
     suite: 'component/service/state/state-file',
   },
-  // src/service/turns.ts
   {
     breaks: 'a uid with many requests is always served first',
     text: '      this.#uids.delete(uid);\n      this.#uids.set(uid, usage);',
@@ -463,7 +440,6 @@ export default [
     becomes: 'usage.slow < this.#limits.slowPerUid',
     suite: 'unit/service/authorization/fair-limiter',
   },
-  // src/service/violation.ts
   {
     breaks: 'no message suggests quotes for a number where a text is expected',
     text: "const hint = isBare && types.includes('string') ? ': write it in quotes' : '';",
@@ -476,7 +452,6 @@ export default [
     becomes: 'return true;',
     suite: 'unit/service/config/schema-errors',
   },
-  // src/service/yaml.ts
   {
     breaks: 'of a duplicate key the last one silently wins',
     text: 'if (entries.has(key.text)) {',

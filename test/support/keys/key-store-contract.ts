@@ -80,7 +80,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     return await store.createPair(newId(), [algorithm], attributes, soon());
   }
 
-  test('says NotFound for a key it never created', async () => {
+  test('throws NotFound for a missing key', async () => {
     const request = parseSignRequest(parseSignMechanism('hmac-sha256'), Buffer.from('x'), false);
     assert.is(
       await failureOf(withKey(store, parseKeyId('absent'), (key) => key.sign(request, soon()))),
@@ -94,7 +94,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
   });
 
   for (const algorithm of pairs) {
-    test(`makes an ${algorithm} pair whose signatures verify by every mechanism`, async () => {
+    test(`creates an ${algorithm} pair whose signatures verify by every mechanism`, async () => {
       const { id, spki } = await pair(algorithm);
       assert.ok(spki);
       for (const text of [...mechanisms, 'ed25519']) {
@@ -124,7 +124,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     });
   }
 
-  test('signs nothing', async () => {
+  test('signs an empty message', async () => {
     const { id, spki } = await pair('ec-p256');
     const empty = parseSignRequest(parseSignMechanism('ecdsa-sha256'), Buffer.alloc(0), false);
     const signature = await withKey(store, id, (key) => key.sign(empty, soon()));
@@ -133,7 +133,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     );
   });
 
-  test('makes the first pair of the list that can have the usages', async () => {
+  test('creates the first pair of the list that supports the usages', async () => {
     const attributes: KeyAttributes = { ...forSigning, usages: ['sign', 'decrypt'] };
     const made = await store.createPair(newId(), ['ec-p256', 'rsa-2048'], attributes, soon());
     assert.is(made.algorithm, 'rsa-2048');
@@ -142,7 +142,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     assert.is(await failureOf(refused), 'NotSupported');
   });
 
-  test('opens OAEP of any length up to the largest, and nothing else', async () => {
+  test('decrypts OAEP of any length up to the maximum, and nothing else', async () => {
     const { id, spki } = await pair('rsa-2048', { ...forSigning, usages: ['decrypt'] });
     const key = createPublicKey({ key: spki ?? Buffer.alloc(0), format: 'der', type: 'spki' });
     const padding = constants.RSA_PKCS1_OAEP_PADDING;
@@ -163,7 +163,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     );
   });
 
-  test('makes and imports symmetric keys that MAC', async () => {
+  test('creates and imports symmetric keys for MACs', async () => {
     const attributes: KeyAttributes = { ...forSigning, usages: ['sign', 'derive'] };
     const made = await store.createSymmetric(newId(), 'hmac-sha256', attributes, soon());
     assert.equal(
@@ -182,7 +182,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     }
   });
 
-  test('makes symmetric keys that are random', async () => {
+  test('creates random symmetric keys', async () => {
     const request = parseSignRequest(parseSignMechanism('hmac-sha256'), Buffer.from('x'), false);
     const macs = new Set<string>();
     for (let count = 0; count < 3; count++) {
@@ -193,7 +193,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     assert.not(macs.has(createHmac('sha256', Buffer.alloc(32)).update('x').digest('hex')));
   });
 
-  test('seals and unseals by AES-GCM, and notices every change', async () => {
+  test('encrypts and decrypts by AES-GCM, and detects every change', async () => {
     const attributes: KeyAttributes = { ...forSigning, usages: ['encrypt'] };
     const { id } = await store.createSymmetric(newId(), 'aes-256', attributes, soon());
     const request = { nonce: randomBytes(12), aad: Buffer.from('context') };
@@ -220,7 +220,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     );
   });
 
-  test('MACs with a base key of aes-256', async () => {
+  test('computes a MAC with a base key of aes-256', async () => {
     const bytes = randomBytes(32);
     const attributes: KeyAttributes = { ...forSigning, usages: ['encrypt', 'derive'] };
     const material = parseMaterial('raw', bytes, 'aes-256');
@@ -251,7 +251,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     });
   }
 
-  test('replaces a key by an import in one step', async () => {
+  test('replaces a key atomically by an import', async () => {
     const { id } = await pair('ec-p256');
     const bytes = randomBytes(32);
     const material = parseMaterial('raw', bytes, 'hmac-sha256');
@@ -262,7 +262,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     assert.equal(ignored, []);
   });
 
-  test('never makes a key over one that exists', async () => {
+  test('never overwrites an existing key by a creation', async () => {
     const { id, spki } = await pair('ec-p256');
     const again = store.createPair(id, ['ec-p256'], forSigning, soon());
     assert.is(await failureOf(again), 'AlreadyExists');
@@ -271,7 +271,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     assert.equal((await infoIn(store, id))?.spki, spki);
   });
 
-  test('deletes for good', async () => {
+  test('deletes permanently', async () => {
     const { id } = await pair('ec-p256');
     await withKey(store, id, (key) => key.delete(soon()));
     assert.is(await infoIn(store, id), undefined);
@@ -283,7 +283,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     assert.is(again.id, id);
   });
 
-  test('holds the same keys when it is opened again', async () => {
+  test('has the same keys after it is reopened', async () => {
     const attributes: KeyAttributes = {
       usages: ['sign', 'derive'],
       exportable: false,
@@ -299,7 +299,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     assert.ok(after.length > 3);
   });
 
-  test('serves many callers at once', async () => {
+  test('serves many callers concurrently', async () => {
     const { id, spki } = await pair('ec-p256');
     const requests = Array.from({ length: 200 }, () =>
       parseSignRequest(parseSignMechanism('ecdsa-sha256'), randomBytes(32), true),

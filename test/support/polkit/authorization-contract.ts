@@ -104,12 +104,12 @@ const matrix: readonly (readonly [string, Identity, AuthorizationRequest, boolea
   ['a key of the services by a glob that names them', bin, key('create', 'iotedge/mine/a@3'), true],
   ['another key of the services by that glob', bin, key('create', 'iotedge/other'), false],
   ['a key of the services by a glob for all', bin, key('delete', 'iotedge/x'), false],
-  ['a key whose id only looks like one of the services', bin, key('delete', 'iotedge-x'), true],
+  ['a key whose id only resembles a reserved one', bin, key('delete', 'iotedge-x'), true],
   ['a certificate by a rule without match', bin, issue('web'), true],
   ['a certificate of the services by such a rule', bin, issue('iotedge/workload-ca'), false],
   ['a CA by such a rule', bin, issue('web', 'workload-ca'), false],
   [
-    'an image whose name begins like the ids of the services',
+    'an image whose name has the prefix of the reserved ids',
     bin,
     {
       action: 'org.iotedge.modules1.control',
@@ -117,8 +117,8 @@ const matrix: readonly (readonly [string, Identity, AuthorizationRequest, boolea
     },
     true,
   ],
-  ['an identity that is ours', bin, manage('false'), true],
-  ['an identity that is not ours, to a rule that does not say so', bin, manage('true'), false],
+  ['an own identity', bin, manage('false'), true],
+  ['an adopted identity by a rule that does not name adopt', bin, manage('true'), false],
   ['a key by group', games, sign('shared'), true],
   [
     'a key by group with another action',
@@ -152,7 +152,7 @@ export function authorizationContract(name: string, open: () => Promise<Authoriz
     });
   }
   for (const call of authorizedCalls) {
-    test(`allows ${nameOf(call)} by a rule with all of its details, and with no other`, async ({
+    test(`allows ${nameOf(call)} by a rule with all of its details, and only by that`, async ({
       rig,
     }) => {
       const caller = await rig.caller(man);
