@@ -52,7 +52,7 @@ function verify(chain, trusted) {
     const issuer = [...rest, ...trusted].find(
       (other) => current.checkIssued(other) && current.verify(other.publicKey),
     );
-    if (issuer === undefined) throw new Error(`nobody trusted has issued ${current.subject}`);
+    if (issuer === undefined) throw new Error(`no trusted issuer of ${current.subject}`);
     if (trusted.some((root) => root.fingerprint256 === issuer.fingerprint256)) {
       return [...subjects, issuer.subject];
     }

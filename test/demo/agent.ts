@@ -52,7 +52,7 @@ export async function agentLog(
     if (error !== '' && Date.now() - since > hopelessMs) return [`does not run: ${error}`];
     await sleep(200, undefined, { signal });
   }
-  return [`silent for ${agentMs / 1000} s; the runtime says: ${before}`];
+  return [`silent for ${agentMs / 1000} s; state of the runtime: ${before}`];
 }
 
 async function agentShown(

@@ -8,7 +8,7 @@ export async function introspected(rig: Rig, service: ServiceName): Promise<stri
   const { busName, path, manager } = services[service];
   const xml = (await rig.busctl(['--xml-interface', 'introspect', busName, path], 'alice')).stdout;
   const table = (await rig.busctl(['introspect', busName, path], 'alice')).stdout;
-  assert.not.match(xml, 'DocString', 'what is answered stays small');
+  assert.not.match(xml, 'DocString', 'the reply stays small');
   const [, ours = ''] = xml.split(`<interface name="${manager.name}">`);
   const methods: Readonly<Record<string, MethodDefinition>> = manager.methods ?? {};
   for (const [member, { in: fields = {}, out = {} }] of Object.entries(methods)) {

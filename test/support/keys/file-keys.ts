@@ -63,11 +63,11 @@ export class FileKeys implements AsyncDisposable {
       usages,
       options,
     };
-    return await this.#methods.CreateKeyPair(made, call());
+    return this.#methods.CreateKeyPair(made, call());
   }
 
   async createKey(key_id: string, algorithm: string, usages: string[], options = {}) {
-    return await this.#methods.CreateKey(
+    return this.#methods.CreateKey(
       { key_id: parseKeyId(key_id), algorithm, usages, options },
       call(),
     );
@@ -90,7 +90,7 @@ export class FileKeys implements AsyncDisposable {
       usages,
       options,
     };
-    return await this.#methods.ImportKey(given, call());
+    return this.#methods.ImportKey(given, call());
   }
 
   async delete(key_id: string): Promise<void> {

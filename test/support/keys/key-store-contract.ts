@@ -77,7 +77,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
   });
 
   async function pair(algorithm: PairAlgorithm, attributes = forSigning): Promise<KeyInfo> {
-    return await store.createPair(newId(), [algorithm], attributes, soon());
+    return store.createPair(newId(), [algorithm], attributes, soon());
   }
 
   test('throws NotFound for a missing key', async () => {

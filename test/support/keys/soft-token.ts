@@ -43,12 +43,12 @@ export class SoftToken implements AsyncDisposable {
   /** Runs pkcs11-tool with this token, in another process. */
   async tool(...args: readonly string[]): Promise<string> {
     const slot = ['--module', softhsmPath, '--slot', '0'];
-    return await this.#run('pkcs11-tool', [...slot, ...args]);
+    return this.#run('pkcs11-tool', [...slot, ...args]);
   }
 
   /** As `tool`, logged in. */
   async login(...args: readonly string[]): Promise<string> {
-    return await this.tool('--login', '--pin', userPin, ...args);
+    return this.tool('--login', '--pin', userPin, ...args);
   }
 
   /** Removes the token, as if it were unplugged. */

@@ -15,14 +15,14 @@ import { nameParsers } from '../../../src/ids.ts';
 /** A service with a method of every kind that the dispatcher supports. */
 export const echoService = defineService({
   name: 'echo',
-  doc: 'Answers what it is told.',
+  doc: 'Echoes its arguments.',
   busName: 'org.iotedge.Echo1',
   path: '/org/iotedge/Echo1',
   user: 'root',
   actions: {},
   manager: defineInterface({
     name: 'org.iotedge.Echo1',
-    doc: 'Answers what it is told.',
+    doc: 'Echoes its arguments.',
     methods: {
       Echo: {
         doc: 'The same bytes.',
