@@ -73,7 +73,7 @@ export class RecordDirectory<Id extends string, T> implements Disposable {
   readonly #entries = new Map<Id, RecordEntry<T>>();
   /** All files as last read. */
   readonly entries: ReadonlyMap<Id, RecordEntry<T>> = this.#entries;
-  /** Why the directory is unusable, undefined when it is usable; its records are then unknown. Set only by this class. */
+  /** Why the directory is unusable, undefined when it is usable; its records are then unknown. Set by this class. */
   failure: UnusableFile | undefined;
 
   private constructor(path: string, form: RecordForm<Id, T>) {
