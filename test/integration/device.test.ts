@@ -20,7 +20,7 @@ import { deviceName } from '../support/rig/rig-config.ts';
 import { useEngine } from '../support/rig/rig-engine.ts';
 import { type ServiceName, services } from '../support/rig/rig-services.ts';
 import { identityOf as userOf } from '../support/rig/rig-users.ts';
-import { standStill } from '../support/stand-still.ts';
+import { suspendProcess } from '../support/suspend-process.ts';
 
 const test = suite('device');
 const engineTest = runnable('container-engine', test);
@@ -112,7 +112,7 @@ for (const service of Object.keys(services) as ServiceName[]) {
     await bus.call(describe);
     const pid = await rig.processOf(service);
     if (pid === undefined) throw new Error(`${service} does not run`);
-    await standStill(pid); // so that the call is certainly pending
+    await suspendProcess(pid); // so that the call is certainly pending
     const outcome = bus.call(describe, { timeoutMs: 20_000 }).then(
       () => 'answered',
       (error: unknown) => (error instanceof Error ? 'failed' : error),

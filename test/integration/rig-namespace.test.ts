@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runCommand } from '../support/command.ts';
-import { privateEtc } from '../support/rig/private-places.ts';
+import { privateEtc } from '../support/rig/private-directories.ts';
 import { keepMounts, newMountNamespace } from '../support/system/mount-namespace.ts';
 
 const test = suite('rig in other namespaces');

@@ -7,7 +7,10 @@ import {
   authorizedCalls,
   publicMethods,
 } from '../../support/authorized/calls.ts';
-import { definitionOf, questionsAbout } from '../../support/polkit/asked.ts';
+import {
+  authorizationRequests,
+  definitionOf,
+} from '../../support/polkit/authorization-requests.ts';
 import { type ServiceName, services } from '../../support/rig/rig-services.ts';
 
 const test = suite('authorization in the interface tables');
@@ -52,7 +55,7 @@ for (const call of authorizedCalls) {
   const { service, method, use, requests, others } = call;
 
   test(`requests this for ${nameOf(call)}`, () => {
-    assert.equal(questionsAbout(service, method, use), requests);
+    assert.equal(authorizationRequests(service, method, use), requests);
   });
 
   for (const [detail, value, difference] of others) {
@@ -61,7 +64,7 @@ for (const call of authorizedCalls) {
         action,
         details: Object.hasOwn(details, detail) ? { ...details, [detail]: value } : details,
       }));
-      assert.equal(questionsAbout(service, method, differing(use, difference)), expected);
+      assert.equal(authorizationRequests(service, method, differing(use, difference)), expected);
     });
   }
 }

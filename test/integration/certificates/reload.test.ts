@@ -11,7 +11,7 @@ import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { Rig } from '../../support/rig/rig.ts';
-import { standStill } from '../../support/stand-still.ts';
+import { suspendProcess } from '../../support/suspend-process.ts';
 import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 
 const test = suite('reload of the certificates service');
@@ -93,7 +93,7 @@ test('publishes the state of the new configuration over that of an older concurr
   await certificates.Describe({});
   const keys = await rig.processOf('keys');
   assert.ok(keys);
-  await standStill(keys);
+  await suspendProcess(keys);
   const data = Buffer.from(await make('CN=handed-in'));
   // waits for the public half of the key
   const request = { certificate_id: 'site', data, format: 'pem', options: { key_id: 'absent' } };

@@ -22,7 +22,7 @@ import { identityStatus } from '../../support/identity/identity-status.ts';
 import type { Rig } from '../../support/rig/rig.ts';
 import { deviceName } from '../../support/rig/rig-config.ts';
 import type { ServiceName } from '../../support/rig/rig-services.ts';
-import { standStill } from '../../support/stand-still.ts';
+import { suspendProcess } from '../../support/suspend-process.ts';
 import { makeKey } from '../../support/x509/openssl.ts';
 
 const patient = { timeoutMs: 60_000 };
@@ -84,7 +84,7 @@ for (const victim of ['keys', 'certificates'] as const) {
     await issue(bus); // both run, and are connected
     using watch = await Watch.start(rig, 'Sign');
     const keys = await pidOf(rig, 'keys');
-    await standStill(keys);
+    await suspendProcess(keys);
     const outcome = failureOf(issue(bus));
     await watch.called('Sign');
     process.kill(await pidOf(rig, victim), 'SIGKILL');
@@ -105,7 +105,7 @@ test('Provision fails when Keys is killed during the handshake, and works again'
   await rig.stop('identity');
   using watch = await Watch.start(rig, 'Sign');
   const keys = await pidOf(rig, 'keys');
-  await standStill(keys);
+  await suspendProcess(keys);
   const outcome = failureOf(identity.Reprovision({}, patient));
   await watch.called('Sign');
   process.kill(keys, 'SIGKILL');
@@ -125,7 +125,7 @@ test('Provision is cancelled when Identity is stopped while Keys hangs in the ha
   await identityStatus(bus);
   using watch = await Watch.start(rig, 'Sign');
   const [keys, stopped] = [await pidOf(rig, 'keys'), await pidOf(rig, 'identity')];
-  await standStill(keys);
+  await suspendProcess(keys);
   try {
     const outcome = failureOf(identity.Reprovision({}, patient));
     await watch.called('Sign');
@@ -148,7 +148,7 @@ test('Provision fails when Certificates is killed during a call to it, and works
   await identityStatus(bus);
   using watch = await Watch.start(rig, 'GetCertificate');
   const certificates = await pidOf(rig, 'certificates');
-  await standStill(certificates);
+  await suspendProcess(certificates);
   const outcome = failureOf(identity.Reprovision({}, patient));
   await watch.called('GetCertificate');
   process.kill(certificates, 'SIGKILL');

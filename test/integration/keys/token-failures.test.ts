@@ -13,7 +13,7 @@ import { pkcs11Spy, softhsmLibrary, tokenPin } from '../../support/keys/softhsm.
 import { Rig, type RigOptions } from '../../support/rig/rig.ts';
 import type { Settings } from '../../support/rig/rig-config.ts';
 import { rigUsers } from '../../support/rig/rig-users.ts';
-import { standStill } from '../../support/stand-still.ts';
+import { suspendProcess } from '../../support/suspend-process.ts';
 
 const { busName, path } = keysService;
 const wrongPin = 'not-the-pin-of-this-token';
@@ -238,7 +238,7 @@ test('starts without its token, and works when it is inserted, removed and inser
 test('causes an error for the caller when it is killed, and the next call works', async () => {
   await using device = await Device.start();
   const pid = await device.pid();
-  await standStill(pid);
+  await suspendProcess(pid);
   const signing = device.sign();
   await device.reached();
   process.kill(pid, 'SIGKILL');

@@ -1,4 +1,4 @@
-"""Sends a peer a signal with a descriptor and one without, as any user may try to.
+"""Sends a peer a signal with a file descriptor and one without, as any user can.
 
 usage: descriptor-client.py ADDRESS DESTINATION
 """

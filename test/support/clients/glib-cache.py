@@ -1,7 +1,7 @@
-"""One GDBusProxy that shows what it has cached of a property.
+"""A GDBusProxy that prints its cached value of a property.
 
 usage: glib-cache.py ADDRESS NAME PATH INTERFACE PROPERTY
-Prints the cached value, and again on each line on standard input, once the value that was printed before is not cached
+Prints the cached value, and for each line on standard input the next one, once the printed value is not cached
 any more.
 """
 
@@ -28,7 +28,7 @@ def cached():
 
 
 def report():
-    """Whether the value is still the one that was printed, or none is cached."""
+    """Prints a new value; continues while the printed value, or none, is cached."""
     global printed
     value = cached()
     if value is None or value == printed:

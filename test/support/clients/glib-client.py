@@ -1,8 +1,8 @@
-"""Many GDBusProxy of one object, and an object manager, as a desktop program has them.
+"""Many GDBusProxy of one object, and an object manager, as in a desktop program.
 
 usage: glib-client.py ADDRESS NAME PATH INTERFACE COUNT
-Prints `PROXIES OBJECTS`: how many proxies have cached properties, and how many objects the manager has. Each line on
-standard input prints it again, once NAME has another owner and everything was read again.
+Prints `PROXIES OBJECTS`: the number of proxies with cached properties, and the number of objects of the manager. For each
+line on standard input it prints them again, once NAME has another owner and all properties were read again.
 """
 
 import sys
@@ -42,7 +42,7 @@ old = proxies[0].get_name_owner()
 
 
 def settled():
-    """Whether the name has another owner; reading again takes a moment that no signal ends."""
+    """Waits for another owner of the name; no signal reports the end of the new reads, so it allows some time."""
     if proxies[0].get_name_owner() in (None, old):
         return GLib.SOURCE_CONTINUE
     GLib.timeout_add(1500, report)

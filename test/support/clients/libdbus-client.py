@@ -1,6 +1,6 @@
 """Many calls in one write, through libdbus.
 
-usage: libdbus-client.py ADDRESS NAME PATH COUNT    prints how many were answered, and the names of the errors
+usage: libdbus-client.py ADDRESS NAME PATH COUNT    prints the number of replies, and the names of the errors
 """
 
 import sys

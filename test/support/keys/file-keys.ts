@@ -12,7 +12,7 @@ import { keysHandlers } from '../../../src/keys/handlers.ts';
 import { KeyOperations } from '../../../src/keys/key-operations.ts';
 import { KeyService } from '../../../src/keys/service.ts';
 import { soon } from '../deadline.ts';
-import { definitionOf } from '../polkit/asked.ts';
+import { definitionOf } from '../polkit/authorization-requests.ts';
 import { callWith } from '../wire/messages.ts';
 import { ShownObjects } from '../wire/shown-objects.ts';
 

@@ -11,7 +11,7 @@ import { type AuthorizedCall, differing, nameOf } from '../authorized/call.ts';
 import { authorizedCalls } from '../authorized/calls.ts';
 import { codeIn } from '../failure.ts';
 import type { Identity } from '../identity/identity.ts';
-import { questionsAbout } from './asked.ts';
+import { authorizationRequests } from './authorization-requests.ts';
 
 /** A backend that decides by rules, and connections of the callers. */
 export interface AuthorizationRig extends AsyncDisposable {
@@ -185,7 +185,7 @@ function variantsOf({
   others,
 }: AuthorizedCall): readonly Variant[] {
   const about = (one: typeof use): readonly AuthorizationRequest[] =>
-    questionsAbout(service, method, one);
+    authorizationRequests(service, method, one);
   const exact = about(use).map((question) => ({ what: 'the call', question, allowed: true }));
   const other = others.flatMap(([detail, value, difference]) =>
     about(differing(use, difference))

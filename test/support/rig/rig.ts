@@ -14,7 +14,7 @@ import { type CommandOptions, type CommandResult, Namespace } from '../system/na
 import { TransientUnits } from '../system/transient-units.ts';
 import { type BusKind, busCommand, defaultBus } from './bus-kind.ts';
 import { logOutput } from './log-output.ts';
-import { privateEtc, privateRun } from './private-places.ts';
+import { privateEtc, privateRun } from './private-directories.ts';
 import { writeBusConfiguration } from './rig-bus.ts';
 import { deviceName, type Settings, writeConfiguration, writeDropIn } from './rig-config.ts';
 import {

@@ -22,7 +22,7 @@ export function bodyOf({ in: fields = {}, options = {} }: MethodDefinition, use:
 }
 
 /** The authorization requests of the dispatcher for a call, by the interface table of the service. */
-export function questionsAbout(
+export function authorizationRequests(
   service: ServiceName,
   member: string,
   use: Use,
