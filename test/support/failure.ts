@@ -31,12 +31,14 @@ export function codeOf(action: () => unknown): string {
   return noFailure;
 }
 
-/** The code and the message with which a promise is rejected: `NotFound: no key "a"`. */
+/** The code and the message of an error: `NotFound: no key "a"`. */
+export function messageIn(error: unknown): string {
+  return `${codeIn(error)}: ${error instanceof Error ? error.message : ''}`;
+}
+
+/** The code and the message with which a promise is rejected. */
 export async function messageOf(promise: Promise<unknown>): Promise<string> {
-  return promise.then(
-    () => noFailure,
-    (error: unknown) => `${codeIn(error)}: ${error instanceof Error ? error.message : ''}`,
-  );
+  return promise.then(() => noFailure, messageIn);
 }
 
 /** Retries a call until it succeeds: a call that joins an attempt from before the repair still fails. */

@@ -6,9 +6,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
 import { type Client, client } from '../../../src/dbus/client/client.ts';
-import { ServiceError } from '../../../src/errors.ts';
 import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
 import { deadline, until } from '../../support/deadline.ts';
+import { messageIn } from '../../support/failure.ts';
 import { pkcs11Spy, softhsmLibrary, tokenPin } from '../../support/keys/softhsm.ts';
 import { Rig, type RigOptions } from '../../support/rig/rig.ts';
 import type { Settings } from '../../support/rig/rig-config.ts';
@@ -146,14 +146,8 @@ class Notes implements AsyncDisposable {
 }
 
 /** The result of a call, or the code and message of its failure. */
-async function outcomeOf(call: Promise<string>): Promise<string> {
-  try {
-    return await deadline(20_000, call, 'the reply');
-  } catch (error) {
-    if (error instanceof ServiceError) return `${error.code}: ${error.message}`;
-    throw error;
-  }
-}
+const outcomeOf = (call: Promise<string>): Promise<string> =>
+  deadline(20_000, call, 'the reply').catch(messageIn);
 
 const test = suite('keys service with a token that fails');
 

@@ -4,7 +4,6 @@ import { profiles as configuredProfiles } from '../../../src/certificates/config
 import type { MethodDefinition, PropertyDefinition } from '../../../src/dbus/definition.ts';
 import { Method } from '../../../src/dbus/server/method.ts';
 import { variant } from '../../../src/dbus/wire/variant.ts';
-import { ServiceError } from '../../../src/errors.ts';
 import { nameParsers } from '../../../src/ids.ts';
 import {
   certificateInterface,
@@ -14,6 +13,7 @@ import { profiles } from '../../../src/interfaces/enumerations.ts';
 import { identityInterface, moduleIdentityInterface } from '../../../src/interfaces/identity.ts';
 import { keyInterface, keysInterface } from '../../../src/interfaces/keys.ts';
 import { moduleInterface, modulesInterface } from '../../../src/interfaces/modules.ts';
+import { messageIn } from '../../support/failure.ts';
 import { callWith } from '../../support/wire/messages.ts';
 
 const test = suite('enumerations in the interface tables');
@@ -66,7 +66,7 @@ function judge(enumeration: Enumeration, word: string): string {
     prepared.parse(callWith(prepared.signature, [...body, given]), nameParsers);
     return '';
   } catch (error) {
-    return error instanceof ServiceError ? `${error.code}: ${error.message}` : String(error);
+    return messageIn(error);
   }
 }
 
