@@ -7,7 +7,7 @@ const test = suite('architecture');
 const root = join(import.meta.dirname, '../..');
 const domains = ['keys', 'certificates', 'identity', 'modules'];
 
-const judgement = ['errors.ts', 'glob.ts', 'ids.ts', 'quoted.ts'];
+const anywhere = ['errors.ts', 'glob.ts', 'ids.ts', 'quoted.ts'];
 
 /** The files of `src` that a file may import; the first row whose folder or file matches applies. A folder may always import itself. */
 const mayImport: readonly (readonly [string, readonly string[]])[] = [
@@ -18,7 +18,7 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
   ['interfaces/', ['dbus/definition.ts']],
   ['dbus/wire/', ['errors.ts', 'quoted.ts']],
   ['dbus/', ['errors.ts', 'quoted.ts']],
-  ['service/', ['dbus/', 'interfaces/', 'native/', ...judgement]],
+  ['service/', ['dbus/', 'interfaces/', 'native/', ...anywhere]],
   ['https/', ['service/', 'native/', 'errors.ts', 'quoted.ts']],
   ['x509/', ['errors.ts', 'quoted.ts']],
   ['native/', []],
@@ -29,22 +29,20 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
       'x509/',
       'modules/docker/confinement/',
       'modules/docker/create-options/',
-      ...judgement,
+      ...anywhere,
     ],
   ],
-  ['modules/supervisor/', ['dbus/client/', 'interfaces/', 'service/', ...judgement]],
+  ['modules/supervisor/', ['dbus/client/', 'interfaces/', 'service/', ...anywhere]],
   [
     'keys/pkcs11/library/',
     ['keys/config/pkcs11-uri.ts', 'service/mutex.ts', 'service/state/', 'errors.ts'],
   ],
-  ...domains.map(
-    (name) => [`${name}/config/`, ['service/config/', 'x509/', ...judgement]] as const,
-  ),
+  ...domains.map((name) => [`${name}/config/`, ['service/config/', 'x509/', ...anywhere]] as const),
   ...domains.map(
     (name) =>
       [
         `${name}/`,
-        ['dbus/', 'interfaces/', 'service/', 'https/', 'native/', 'x509/', ...judgement],
+        ['dbus/', 'interfaces/', 'service/', 'https/', 'native/', 'x509/', ...anywhere],
       ] as const,
   ),
   [
@@ -57,7 +55,7 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
       'https/',
       ...domains.map((name) => `${name}/config/`),
       'x509/',
-      ...judgement,
+      ...anywhere,
     ],
   ],
   ['build/', ['interfaces/', 'cli/', ...domains.map((name) => `${name}/config/`), 'dbus/xml.ts']],
@@ -207,16 +205,16 @@ test('has the same skeleton in every service', () => {
 
 test('finds no call of another service without the request that it is made for', () => {
   const files = domains.flatMap((name) => filesBelow(`src/${name}`, /\.ts$/));
-  const guilty = files.filter((file) =>
+  const offenders = files.filter((file) =>
     /[^.\w]client\(|\bClient</.test(withoutComments(read(file))),
   );
-  assert.equal(guilty, []);
+  assert.equal(offenders, []);
 });
 
 test('joins signals in the runtime without AbortSignal.any, which leaks on Node 20', () => {
   const files = filesBelow('src/modules', /\.ts$/);
-  const guilty = files.filter((file) => withoutComments(read(file)).includes('AbortSignal.any'));
-  assert.equal(guilty, []);
+  const offenders = files.filter((file) => withoutComments(read(file)).includes('AbortSignal.any'));
+  assert.equal(offenders, []);
 });
 
 test('compiles schemas in one module, which bundles replace', () => {
@@ -250,10 +248,10 @@ test('finds no TODO and no any', () => {
   const words = /\bTODO\b|\bFIXME\b|\bXXX\b|@ts-(?:ignore|expect-error|nocheck)/;
   const types = /:\s*any\b|\bas any\b|<any>/;
   const files = [...filesBelow('src', /\.(ts|mjs|c|h)$/), ...filesBelow('test', /\.(ts|mjs|c)$/)];
-  const guilty = files
+  const offenders = files
     .filter((file) => file !== 'test/architecture.test.ts')
     .filter((file) => words.test(read(file)) || types.test(withoutComments(read(file))));
-  assert.equal(guilty, []);
+  assert.equal(offenders, []);
 });
 
 test('finds no skipped test and no test.only', () => {

@@ -79,7 +79,7 @@ function cpuResult(all: readonly Round[], signer: Signer): Result {
 
 function activationResult(all: readonly Activation[]): Result {
   return {
-    what: 'activation of keys to its first answer',
+    what: 'activation of keys to its first reply',
     measured: `${median(all.map(({ ours }) => ours)).toFixed(0)} ms`,
     floor: `${median(all.map(({ floor }) => floor)).toFixed(0)} ms node -e 0`,
     ratio: median(all.map(({ ours, floor }) => ours / floor)),

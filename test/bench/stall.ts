@@ -25,11 +25,11 @@ async function ping(rig: Rig): Promise<void> {
   const call = { destination: name, path: '/', interface: peer, member: 'Ping' };
   for (;;) {
     await using bus = await rig.connect();
-    const answered = await bus.call(call, { timeoutMs: tryMs }).then(
+    const replied = await bus.call(call, { timeoutMs: tryMs }).then(
       () => true,
       () => false,
     );
-    if (answered) return;
+    if (replied) return;
   }
 }
 

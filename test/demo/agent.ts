@@ -11,7 +11,7 @@ export const agentImage = 'localhost/edge-agent:1';
 
 const agentMs = 120_000;
 /** An agent that fails with the same error for so long is not awaited any more. */
-const hopelessMs = 15_000;
+const giveUpMs = 15_000;
 
 /** Imports the image of the agent. */
 export async function loadAgent(engine: PrivateEngine): Promise<void> {
@@ -49,7 +49,7 @@ export async function agentLog(
       before = text;
       since = Date.now();
     }
-    if (error !== '' && Date.now() - since > hopelessMs) return [`does not run: ${error}`];
+    if (error !== '' && Date.now() - since > giveUpMs) return [`does not run: ${error}`];
     await sleep(200, undefined, { signal });
   }
   return [`silent for ${agentMs / 1000} s; state of the runtime: ${before}`];

@@ -73,7 +73,7 @@ async function performSteps({ account, cleanup, signal }: Omit<Scene, 'rig'>): P
   await showToken(scene);
   signal.throwIfAborted();
 
-  account.step(4, 'A cloud on loopback that asks for client certificates');
+  account.step(4, 'A cloud on loopback that requests client certificates');
   const old = cleanup.use(await startRigCloud(rig, { maxVersion: 'TLSv1.2' }));
   const cloud = cleanup.use(await startRigCloud(rig));
   account.print(`${cloud.endpoint} with TLS 1.3, ${old.endpoint} with TLS 1.2 at most`);

@@ -25,12 +25,12 @@ export async function provision(
   await useCloud(rig, cloud);
   const { device } = await identity.Reprovision({}, options);
   account.print(`${device.device_id} at ${device.hub_hostname}, over ${versionOf(cloud)}`);
-  account.print('The token signed both handshakes, asked by the Identity service over the bus.');
+  account.print('The token signed both handshakes, for the Identity service over the bus.');
 
   await rig.stop('identity');
-  const asked = cloud.requests.length;
+  const before = cloud.requests.length;
   const saved = await identity.GetDeviceIdentity({}, options);
-  const more = cloud.requests.length - asked;
+  const more = cloud.requests.length - before;
   account.print(
     `after a restart it is still ${saved.identity.device_id}: ${more} requests to the cloud`,
   );

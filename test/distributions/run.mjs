@@ -31,10 +31,10 @@ async function network() {
     const { stdout } = await run('npm', ['config', 'get', name], { cwd: '/' });
     return /^(null|undefined)?$/.test(stdout.trim()) ? undefined : stdout.trim();
   };
-  const kept = Object.entries(process.env).filter(([name]) => /^(https?|no)_proxy$/i.test(name));
+  const proxies = Object.entries(process.env).filter(([name]) => /^(https?|no)_proxy$/i.test(name));
   const certificates = process.env.NODE_EXTRA_CA_CERTS ?? (await setting('cafile'));
   return {
-    ...Object.fromEntries(kept),
+    ...Object.fromEntries(proxies),
     npm_config_registry: await setting('registry'),
     npm_config_prefer_offline: 'true',
     ...(certificates !== undefined && { certificates }),

@@ -54,13 +54,13 @@ export class Copy {
   }
 
   /** Runs a suite in the copy. */
-  async judge(suite) {
+  async run(suite) {
     const file = join(this.#directory, 'dist/test', `${suite}.test.js`);
     return outcomeOf(await runTestFile(file, this.#directory, deadlineMs));
   }
 
   /** Applies one mutant, runs its suite and reverts it. */
-  async judgeMutant({ file, text, becomes, suite }) {
+  async runMutant({ file, text, becomes, suite }) {
     const source = join(this.#directory, file);
     const compiled = join(this.#directory, 'dist', file.replace(/\.ts$/, '.js'));
     const changed = file.endsWith('.ts') ? [source, compiled] : [source];
@@ -71,7 +71,7 @@ export class Copy {
       if (file.endsWith('.ts')) await writeFile(compiled, await compileFile(mutated));
       const build = ['src/build/build.mjs', '--compiled'];
       await run(process.execPath, build, { cwd: this.#directory });
-      return await this.judge(suite);
+      return await this.run(suite);
     } catch (error) {
       return { result: 'does not build', output: error.output ?? String(error), seconds: 0 };
     } finally {

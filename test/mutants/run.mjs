@@ -41,7 +41,7 @@ async function withCopies(copies, items, action) {
 async function greenSuites(copies, mutants) {
   const green = new Set();
   await withCopies(copies, new Set(mutants.map(({ suite }) => suite)), async (copy, suite) => {
-    const { result, output, seconds } = await copy.judge(suite);
+    const { result, output, seconds } = await copy.run(suite);
     console.log(`${result.padEnd(5)} ${suite} without a mutant (${seconds.toFixed(1)} s)`);
     if (result === 'green') green.add(suite);
     else console.log(output);
@@ -49,21 +49,21 @@ async function greenSuites(copies, mutants) {
   return green;
 }
 
-async function judgeAll(copies, mutants) {
+async function runAll(copies, mutants) {
   const green = await greenSuites(copies, mutants);
   const survivors = [];
   let killed = 0;
   await withCopies(copies, mutants, async (copy, mutant) => {
     const { table, breaks, suite } = mutant;
-    const judged = green.has(suite)
-      ? await copy.judgeMutant(mutant)
+    const outcome = green.has(suite)
+      ? await copy.runMutant(mutant)
       : { result: 'the suite fails without it', output: '', seconds: 0 };
-    const isKilled = judged.result === 'red';
+    const isKilled = outcome.result === 'red';
     if (isKilled) killed++;
-    else survivors.push(`${table}: ${breaks} (${suite}: ${judged.result})`);
+    else survivors.push(`${table}: ${breaks} (${suite}: ${outcome.result})`);
     const verdict = isKilled ? 'killed  ' : 'SURVIVED';
-    console.log(`${verdict} ${table}: ${breaks} (${suite}, ${judged.seconds.toFixed(1)} s)`);
-    if (!isKilled && judged.result !== 'green') console.log(judged.output.slice(-4000));
+    console.log(`${verdict} ${table}: ${breaks} (${suite}, ${outcome.seconds.toFixed(1)} s)`);
+    if (!isKilled && outcome.result !== 'green') console.log(outcome.output.slice(-4000));
   });
   return { killed, survivors };
 }
@@ -99,7 +99,7 @@ runMain(async () => {
   const started = Date.now();
   const copies = [];
   for (let index = 0; index < atOnce; index++) copies.push(await Copy.create());
-  const { killed, survivors } = await judgeAll(copies, mutants);
+  const { killed, survivors } = await runAll(copies, mutants);
   console.log(`\nin ${Math.round((Date.now() - started) / 1000)} s`);
   for (const survivor of survivors) console.log(`survived: ${survivor}`);
   console.log(`${killed} killed, ${survivors.length} survived`);

@@ -10,7 +10,7 @@
 
 static sd_bus *bus;
 static const char *name, *path, *interface, *key;
-static int sign, sent, answered, total;
+static int sign, sent, replied, total;
 static const unsigned char data[32] = {1};
 
 static void check(int r, const char *what) {
@@ -28,7 +28,7 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *error) 
     fprintf(stderr, "%s\n", sd_bus_message_get_error(reply)->message);
     exit(1);
   }
-  answered++;
+  replied++;
   if (sent < total) send_call();
   return 0;
 }
@@ -55,7 +55,7 @@ static int echo(sd_bus_message *call, void *userdata, sd_bus_error *error) {
   check(sd_bus_message_read_array(call, 'y', &bytes, &size), "read");
   check(sd_bus_message_new_method_return(call, &reply), "reply");
   check(sd_bus_message_append_array(reply, 'y', bytes, size), "append");
-  check(sd_bus_send(NULL, reply, NULL), "answer");
+  check(sd_bus_send(NULL, reply, NULL), "reply");
   sd_bus_message_unref(reply);
   return 1;
 }
@@ -67,7 +67,7 @@ static const sd_bus_vtable vtable[] = {
 };
 
 static void process_until(int done) {
-  while (done == 0 || answered < done) {
+  while (done == 0 || replied < done) {
     int r = sd_bus_process(bus, NULL);
     check(r, "process");
     if (r == 0) check(sd_bus_wait(bus, UINT64_MAX), "wait");

@@ -136,14 +136,14 @@ static void probe(sd_bus *bus, const char *name, double seconds) {
   printf("%.0f %.0f %.0f\n", times[count / 2], times[count * 99 / 100], times[count - 1]);
 }
 
-static int answer(sd_bus_message *call, void *userdata, sd_bus_error *error) {
+static int reply_to(sd_bus_message *call, void *userdata, sd_bus_error *error) {
   (void)userdata;
   (void)error;
   return sd_bus_reply_method_return(call, NULL);
 }
 
 static void serve(sd_bus *bus, const char *name) {
-  check(sd_bus_add_fallback(bus, NULL, "/", answer, NULL), "serve");
+  check(sd_bus_add_fallback(bus, NULL, "/", reply_to, NULL), "serve");
   check(sd_bus_request_name(bus, name, 0), "name");
   for (;;) {
     int r = sd_bus_process(bus, NULL);

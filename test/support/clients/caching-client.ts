@@ -39,7 +39,7 @@ export class CachingClient implements AsyncDisposable {
     const now = await this.#read();
     const wrong = [...this.#cache].flatMap(([path, cached]) => {
       const values = now.get(path);
-      if (values === undefined) return [`${path} is gone`];
+      if (values === undefined) return [`${path} is missing`];
       const differs = ([name, value]: [string, string]) => values.get(name) !== value;
       const names = [...cached].filter(differs).map(([name]) => name);
       return names.map((name) => `${path} ${name}: ${cached.get(name)}, now ${values.get(name)}`);

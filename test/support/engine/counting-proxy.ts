@@ -7,17 +7,17 @@ export class CountingProxy implements AsyncDisposable {
   readonly #server;
 
   private constructor(engineSocket: string) {
-    this.#server = createServer((incoming, answer) => {
+    this.#server = createServer((incoming, response) => {
       const { method, url, headers } = incoming;
       const path = String(url).replace(/^\/v[0-9.]+|\?.*$/g, '');
       this.#counts.set(path, this.count(path) + 1);
       const passed = request({ socketPath: engineSocket, method, path: url, headers }, (reply) => {
-        answer.writeHead(reply.statusCode ?? 500, reply.headers);
-        answer.flushHeaders();
-        reply.pipe(answer);
+        response.writeHead(reply.statusCode ?? 500, reply.headers);
+        response.flushHeaders();
+        reply.pipe(response);
       });
-      passed.on('error', () => answer.destroy());
-      answer.on('close', () => passed.destroy());
+      passed.on('error', () => response.destroy());
+      response.on('close', () => passed.destroy());
       incoming.pipe(passed);
     });
   }

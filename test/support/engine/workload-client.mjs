@@ -16,15 +16,15 @@ function send(method, path, body) {
       headers: body === undefined ? {} : { 'Content-Type': 'application/json' },
       timeout: 30_000,
     };
-    const call = request(options, (answer) => {
+    const call = request(options, (response) => {
       let text = '';
-      answer.setEncoding('utf8');
-      answer.on('data', (chunk) => {
+      response.setEncoding('utf8');
+      response.on('data', (chunk) => {
         text += chunk;
       });
-      answer.on('end', () => resolve({ status: answer.statusCode, json: JSON.parse(text) }));
+      response.on('end', () => resolve({ status: response.statusCode, json: JSON.parse(text) }));
     });
-    call.on('timeout', () => call.destroy(new Error('no answer')));
+    call.on('timeout', () => call.destroy(new Error('no response')));
     call.on('error', reject);
     call.end(body === undefined ? undefined : JSON.stringify(body));
   });

@@ -96,7 +96,7 @@ export class PlainCloud {
 
   #respond(request: HttpsRequest): CloudResponse {
     const url = new URL(request.url);
-    const asked: CloudRequest = {
+    const cloudRequest: CloudRequest = {
       method: request.method,
       path: url.pathname.slice(1).split('/').map(decodeURIComponent),
       query: url.searchParams,
@@ -112,11 +112,11 @@ export class PlainCloud {
       now: new Date(),
     };
     try {
-      if (!Provisioning.serves(asked.path)) return this.registry.respond(asked);
-      const accepted = this.#provisioning.respond(asked);
+      if (!Provisioning.serves(cloudRequest.path)) return this.registry.respond(cloudRequest);
+      const accepted = this.#provisioning.respond(cloudRequest);
       const { operationId } = accepted.body as { readonly operationId: string };
-      const path = [...asked.path.slice(0, 3), 'operations', operationId];
-      return this.#provisioning.respond({ ...asked, method: 'GET', path });
+      const path = [...cloudRequest.path.slice(0, 3), 'operations', operationId];
+      return this.#provisioning.respond({ ...cloudRequest, method: 'GET', path });
     } catch (error) {
       if (error instanceof CloudRefusal) return error.response;
       throw error;

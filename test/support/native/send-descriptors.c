@@ -29,32 +29,32 @@ static bool send_both(sd_bus *bus, const char *destination, int descriptor)
   sd_bus_message *signal = NULL, *call = NULL;
   sd_bus_error error = SD_BUS_ERROR_NULL;
   int r = new_message(bus, destination, descriptor, false, &signal);
-  bool answered;
+  bool replied;
 
   if (r >= 0) r = sd_bus_send(bus, signal, NULL);
   if (r >= 0) r = new_message(bus, destination, descriptor, true, &call);
   if (r >= 0) (void)sd_bus_call(bus, call, 0, &error, NULL);
-  answered = error.name != NULL && strcmp(error.name, "org.freedesktop.DBus.Error.InvalidArgs") == 0;
-  if (!answered) fprintf(stderr, "%s: %s\n", error.name == NULL ? strerror(-r) : error.name, error.message);
+  replied = error.name != NULL && strcmp(error.name, "org.freedesktop.DBus.Error.InvalidArgs") == 0;
+  if (!replied) fprintf(stderr, "%s: %s\n", error.name == NULL ? strerror(-r) : error.name, error.message);
   sd_bus_error_free(&error);
   sd_bus_message_unref(signal);
   sd_bus_message_unref(call);
-  return answered;
+  return replied;
 }
 
 int main(int argc, char **argv)
 {
   sd_bus *bus = NULL;
-  int descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC), answered = 0;
+  int descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC), replied = 0;
 
   if (argc != 4) return 2;
   if (sd_bus_new(&bus) < 0 || sd_bus_set_address(bus, argv[1]) < 0 || sd_bus_set_bus_client(bus, 1) < 0 || sd_bus_start(bus) < 0)
     return 1;
   for (int left = atoi(argv[3]); left > 0; left--) {
     if (!send_both(bus, argv[2], descriptor)) break;
-    answered++;
+    replied++;
   }
-  printf("%d\n", answered);
+  printf("%d\n", replied);
   sd_bus_flush_close_unref(bus);
   return 0;
 }

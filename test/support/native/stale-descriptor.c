@@ -63,19 +63,19 @@ int __wrap_sd_bus_process(sd_bus *bus, sd_bus_message **message)
   return r;
 }
 
-static bool is_answered(void)
+static bool has_reply(void)
 {
   return call_fails_with("ServiceUnknown"); /* by the bus, which has no Keys service */
 }
 
 int main(void)
 {
-  bool answered = is_answered(), inherited;
+  bool replied = has_reply(), inherited;
 
   inherited = is_open_in_child(bus_fd);
   shutdown(bus_fd, SHUT_RDWR); /* what the end of the bus looks like from here */
-  answered = is_answered() && answered;
+  replied = has_reply() && replied;
   keys_client_close();
-  fprintf(stderr, "answered %d, inherited %d, closed %d, harmed %d\n", answered, inherited, was_closed, was_harmed);
-  return answered && !inherited && was_closed && !was_harmed ? 0 : 1;
+  fprintf(stderr, "replied %d, inherited %d, closed %d, harmed %d\n", replied, inherited, was_closed, was_harmed);
+  return replied && !inherited && was_closed && !was_harmed ? 0 : 1;
 }

@@ -55,7 +55,7 @@ export const echoService = defineService({
         doc: 'Fails in a way.',
         in: { way: 's' },
         authorize: 'public',
-        errors: { NotFound: 'it is asked to' },
+        errors: { NotFound: 'on request' },
       },
       Hang: { doc: 'Ends when the caller leaves.', authorize: 'public' },
       GuardedHang: {

@@ -8,11 +8,11 @@ function sign() {
   const data = Buffer.from(`hub\n${Date.now()}`).toString('base64');
   return new Promise((resolve, reject) => {
     const options = { socketPath, method: 'POST', path };
-    const call = request(options, (answer) => {
-      answer.resume();
-      answer.on('end', () => {
-        if (answer.statusCode === 200) resolve();
-        else reject(new Error(`${answer.statusCode} ${answer.statusMessage}`));
+    const call = request(options, (response) => {
+      response.resume();
+      response.on('end', () => {
+        if (response.statusCode === 200) resolve();
+        else reject(new Error(`${response.statusCode} ${response.statusMessage}`));
       });
     });
     call.on('error', reject);
