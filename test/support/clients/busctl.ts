@@ -14,8 +14,8 @@ export interface BusctlCall {
 export async function busctlCall(rig: Rig, call: BusctlCall): Promise<readonly unknown[]> {
   const { service, member, args, user } = call;
   const { busName, path, manager } = services[service];
-  const words = ['--json=short', 'call', busName, path, manager.name, member, ...args];
-  const { code, stdout, stderr } = await rig.busctl(words, user);
+  const argv = ['--json=short', 'call', busName, path, manager.name, member, ...args];
+  const { code, stdout, stderr } = await rig.busctl(argv, user);
   if (code !== 0) throw new Error(`${member}: ${stderr}`);
   const reply: unknown = stdout.trim() === '' ? { data: [] } : JSON.parse(stdout);
   return fieldOf(reply, 'data') as readonly unknown[]; // busctl's reply is an array
@@ -28,8 +28,8 @@ export async function busctlProperty(
   name: string,
 ): Promise<unknown> {
   const { busName, path, manager } = services[service];
-  const words = ['--json=short', 'get-property', busName, path, manager.name, name];
-  const { code, stdout, stderr } = await rig.busctl(words);
+  const argv = ['--json=short', 'get-property', busName, path, manager.name, name];
+  const { code, stdout, stderr } = await rig.busctl(argv);
   if (code !== 0) throw new Error(`${name}: ${stderr}`);
   return fieldOf(JSON.parse(stdout), 'data');
 }

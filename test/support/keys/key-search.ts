@@ -57,16 +57,16 @@ export async function keysBelow(
   directory: string,
   { secrets = [], owners, except = [] }: SearchOptions = {},
 ): Promise<readonly string[]> {
-  const left = except.flatMap((name) => ['-name', name, '-prune', '-o']);
+  const skipped = except.flatMap((name) => ['-name', name, '-prune', '-o']);
   const users = [...(owners ?? [])].flatMap((uid, at) => [
     ...(at > 0 ? ['-o'] : []),
     '-uid',
     `${uid}`,
   ]);
-  const whose = users.length > 0 ? ['(', ...users, ')'] : [];
-  const words = [directory, '-xdev', ...left, '-type', 'f', ...whose, '-print0'];
+  const byOwner = users.length > 0 ? ['(', ...users, ')'] : [];
+  const args = [directory, '-xdev', ...skipped, '-type', 'f', ...byOwner, '-print0'];
   // find fails when a file disappears meanwhile
-  const { stdout } = await runCommand('find', words, { timeout: 60_000 }).catch(outputOf);
+  const { stdout } = await runCommand('find', args, { timeout: 60_000 }).catch(outputOf);
   const found: string[] = [];
   for (const path of stdout.split('\0').filter((one) => one !== '')) {
     const forms = await keysInFile(path, secrets);
@@ -88,7 +88,7 @@ export async function keysOfProcess(
   });
 }
 
-/** A file may disappear meanwhile; short-lived files must not contain keys either. */
+/** The forms of the keys in a file, none when it has disappeared meanwhile. */
 async function keysInFile(path: string, secrets: readonly Secret[]): Promise<readonly string[]> {
   try {
     return keysIn(await readFile(path), secrets);

@@ -66,8 +66,8 @@ export class PrivatePolkit implements AsyncDisposable {
       `${keepMounts} && mount --bind "$1" /usr/share/polkit-1 && ` +
       'mount --bind "$2" /etc/polkit-1/rules.d && exec /usr/lib/polkit-1/polkitd --no-debug';
     const directories = [join(this.#directory, 'share'), join(this.#directory, 'rules.d')];
-    const [program, ...words] = newMountNamespace;
-    this.#daemon = spawn(program, [...words, 'sh', '-c', script, 'sh', ...directories], {
+    const [program, ...prefix] = newMountNamespace;
+    this.#daemon = spawn(program, [...prefix, 'sh', '-c', script, 'sh', ...directories], {
       stdio: 'ignore',
       env: { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: this.#address },
     });

@@ -84,8 +84,8 @@ export class OpensslRig<Keys extends KeysOnBus = ServedKeys> implements AsyncDis
 
   /** Runs any program as another user. */
   runAs(user: RigUser, command: string, args: readonly string[]): Promise<Outcome> {
-    const [program = '', ...words] = setpriv(identityOf(user));
-    return this.run(program, [...words, command, ...args]);
+    const [program = '', ...prefix] = setpriv(identityOf(user));
+    return this.run(program, [...prefix, command, ...args]);
   }
 
   /** Runs any program in the rig's environment. */

@@ -35,11 +35,11 @@ export function launcherText(
     ...(name === 'keys' && { SOFTHSM2_CONF: `${directory}/token/softhsm2.conf` }),
     ...variables,
   };
-  const words = Object.entries(environment).map(([key, value]) => `'${key}=${value}'`);
+  const assignments = Object.entries(environment).map(([key, value]) => `'${key}=${value}'`);
   return `exec </dev/null >>'${directory}/log/${name}.log' 2>&1
 umask 0077
 cd /
-exec env -i ${words.join(' ')} \\
+exec env -i ${assignments.join(' ')} \\
   ${setpriv(identityOf(user)).join(' ')} --inh-caps=-all --no-new-privs \\
   '${directory}/node' '${directory}/${bundles}/iotedge-${name}.cjs' \\
   --config-dir '${directory}/config' --state-dir '${directory}/state/${name}' "$@"

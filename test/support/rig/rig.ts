@@ -222,7 +222,7 @@ export class Rig implements AsyncDisposable {
     await this.startPolkit();
   }
 
-  /** Starts polkitd and waits until it replies. */
+  /** Starts polkitd and waits until it owns its name. */
   async startPolkit(): Promise<void> {
     this.#polkitd = this.#daemon('polkitd', '/usr/lib/polkit-1/polkitd', ['--no-debug']);
     await this.#untilPolkit('to have its name', (owner) => owner !== undefined);
@@ -355,8 +355,8 @@ export class Rig implements AsyncDisposable {
     if (kind === 'dbus-daemon') return;
     await chmod(socket, 0o666);
     this.#units = await this.connect();
-    await TransientUnits.serve(this.#units, (program, words) =>
-      this.#daemon('units', program, words),
+    await TransientUnits.serve(this.#units, (program, args) =>
+      this.#daemon('units', program, args),
     );
   }
 

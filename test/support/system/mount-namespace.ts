@@ -14,13 +14,13 @@ export const keepMounts = 'nsenter --mount=/proc/self/ns/mnt mount --make-rpriva
  * creates a mount namespace with the root bound to /mnt. Empty where `/` already is a mount point.
  */
 export function rootAsMountPoint(): readonly string[] {
-  const [unshare, ...words] = newMountNamespace;
+  const [unshare, ...prefix] = newMountNamespace;
   const asUsual = spawnSync(unshare, ['--mount', '--propagation', 'private', 'true']);
   if (asUsual.status === 0) return [];
   const mounts =
     'mkdir -p /mnt && mount -t tmpfs tmpfs /mnt && mkdir /mnt/root && mount --rbind / /mnt/root';
   const script = `${keepMounts} && ${mounts} && exec chroot /mnt/root "$@"`;
-  return [unshare, ...words, 'sh', '-c', script, 'sh'];
+  return [unshare, ...prefix, 'sh', '-c', script, 'sh'];
 }
 
 /** The command line prefix that runs a program with the root of a process: joining its mount namespace would leave a chroot. */

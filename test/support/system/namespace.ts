@@ -85,14 +85,14 @@ export class Namespace implements AsyncDisposable {
   /** Starts a program inside, without waiting for its end. */
   spawn(command: string, args: readonly string[], options: CommandOptions = {}): ChildProcess {
     const { identity, environment } = options;
-    const [program = '', ...words] = [
+    const [program = '', ...argv] = [
       ...enterMountsOf(this.#inside),
       ...(identity === undefined ? [] : setpriv(identity)),
       command,
       ...args,
     ];
     // the keeper ends it, not a Ctrl-C
-    return spawn(program, words, { env: { ...process.env, ...environment }, detached: true });
+    return spawn(program, argv, { env: { ...process.env, ...environment }, detached: true });
   }
 
   /** Runs a command inside to its end. */

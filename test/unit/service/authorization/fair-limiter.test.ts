@@ -46,7 +46,7 @@ function settled(): Promise<void> {
   });
 }
 
-const soon = <T>(promise: Promise<T>): Promise<T> =>
+const inTime = <T>(promise: Promise<T>): Promise<T> =>
   deadline(5000, promise, 'the end of an action');
 
 test('runs up to the per-uid limit of actions of one uid at once', async () => {
@@ -97,7 +97,7 @@ test('releases the slot of an action that fails', async () => {
   void actions.enqueue(1, 'b', { slow: true });
   await settled();
   await actions.end('a', new Error('no luck'));
-  assert.match(String(await soon(failed)), 'no luck');
+  assert.match(String(await inTime(failed)), 'no luck');
   assert.equal(actions.begun, ['a', 'b']);
 });
 
@@ -110,13 +110,13 @@ test('never runs an action that was cancelled in the queue, and does not touch r
   const other = actions.enqueue(1, 'c');
   await settled();
   leaving.abort();
-  assert.ok(isServiceError(await soon(waiting), 'Cancelled'));
-  const late = await soon(actions.enqueue(1, 'd', { signal }).catch((error: unknown) => error));
+  assert.ok(isServiceError(await inTime(waiting), 'Cancelled'));
+  const late = await inTime(actions.enqueue(1, 'd', { signal }).catch((error: unknown) => error));
   assert.ok(isServiceError(late, 'Cancelled'));
   await actions.end('a');
-  assert.is(await soon(running), 'a');
+  assert.is(await inTime(running), 'a');
   await actions.end('c');
-  assert.is(await soon(other), 'c');
+  assert.is(await inTime(other), 'c');
   assert.equal(actions.begun, ['a', 'c']);
 });
 
