@@ -75,7 +75,7 @@ export class ManagedModule implements AsyncDisposable {
       },
       prepare: async (via) => {
         const spec = await parts.prepare(this.source, via);
-        if (!('refusal' in spec)) this.#digest = parts.shownDigest(spec.digest);
+        if (spec.refusal === undefined) this.#digest = parts.shownDigest(spec.digest);
         return spec;
       },
       save: (state) => parts.save(this.source, state),
@@ -112,7 +112,7 @@ export class ManagedModule implements AsyncDisposable {
     await this.supervisor.observe(via.signal);
     // a failure repeats, and is reported, when the module is reconciled
     const foreseen = await foresee(this.source, via).catch(() => undefined);
-    if (foreseen === undefined || 'refusal' in foreseen || this.#digest !== '') return;
+    if (foreseen === undefined || foreseen.refusal !== undefined || this.#digest !== '') return;
     this.#digest = shownDigest(foreseen.digest);
     onChange(this);
   }
@@ -145,7 +145,7 @@ export class ManagedModule implements AsyncDisposable {
     const labels = Object.entries(memberObject(settings.createOptions, 'Labels'));
     return {
       name,
-      type: 'docker',
+      type: this.#parts.type.name,
       image: settings.image,
       labels: Object.fromEntries(labels.map(([key, value]) => [key, String(value)])),
       status: runtimeStatusOf(this.status),

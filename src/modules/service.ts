@@ -130,7 +130,7 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#publish();
   }
 
-  /** Observes the engine and all modules, and changes nothing. */
+  /** Observes the engine and all modules; only gives renamed containers their names back. */
   async observe(): Promise<void> {
     this.#watch();
     await this.#monitor.known;
@@ -307,7 +307,7 @@ function isRetriedCreation(
   return supervisor.desired.goal === 'failed' && canonicalJson(source) === canonicalJson(requested);
 }
 
-/** Waits for the removal of a module whose creation failed before. */
+/** Waits for the removal of a module that an earlier call has left unfinished. */
 async function untilVanished(module: ManagedModule): Promise<void> {
   const rest = module.supervisor.idle();
   module.supervisor.retry();

@@ -1,4 +1,4 @@
-import type { InstanceSpec, PullProgress } from '../supervisor/module-type.ts';
+import type { InstanceSpec, PullProgress, ResolvedSpec } from '../supervisor/module-type.ts';
 import type { ContainerEngine, JsonObject, Network } from './engine/container-engine.ts';
 import { ModuleImage, type PulledImage } from './module-image.ts';
 
@@ -35,27 +35,27 @@ export class ContainerSpec implements InstanceSpec {
   async resolve(
     { refresh }: { readonly refresh: boolean },
     signal: AbortSignal,
-  ): Promise<ContainerSpec | undefined> {
+  ): Promise<ResolvedSpec | undefined> {
     const image = await this.#image.find(refresh, signal);
     if (image === undefined) return undefined;
     const body = { ...this.#options.body, Image: image };
-    return new ContainerSpec({ ...this.#options, body });
+    return { create: (name, creating) => this.#create(name, body, creating) };
   }
 
   pull(onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<string> {
     return this.#image.pull(onProgress, signal);
   }
 
-  async create(name: string, signal: AbortSignal): Promise<void> {
-    const { engine, body, network, check } = this.#options;
-    await check(signal);
-    await engine.ensureNetwork(network, signal);
-    await engine.create(name, body, signal);
-  }
-
   async start(name: string, signal: AbortSignal): Promise<void> {
     const { engine, check } = this.#options;
     await check(signal);
     await engine.start(name, signal);
+  }
+
+  async #create(name: string, body: JsonObject, signal: AbortSignal): Promise<void> {
+    const { engine, network, check } = this.#options;
+    await check(signal);
+    await engine.ensureNetwork(network, signal);
+    await engine.create(name, body, signal);
   }
 }

@@ -12,6 +12,7 @@ import type { ContainerEngine } from './engine/container-engine.ts';
 
 /** Modules that are containers of an engine. */
 export class DockerModules implements ModuleType {
+  readonly name = 'docker';
   readonly #engine: ContainerEngine;
   readonly #log: Log;
 

@@ -27,13 +27,17 @@ export interface PrepareParts extends ElevationParts {
   readonly volumesSeen: WeakSet<ModuleSource>;
 }
 
-/** The specification of a module's container; registers the module's identity if it has none. */
+/**
+ * The specification of a module's container, with the configuration in force when its preparation begins; registers the
+ * module's identity if it has none.
+ */
 export async function prepare(
-  parts: PrepareParts,
+  live: PrepareParts,
   source: ModuleSource,
   via: Via,
 ): Promise<InstanceSpec | Refused> {
   const { signal } = via;
+  const parts = { ...live };
   const { config, engine, identities } = parts;
   // refuse what may not run before calling services that may be unreachable
   const unlisted = sourceRefusal(parts, source) ?? (await unlistedVolume(parts, source, signal));
@@ -48,7 +52,8 @@ export async function prepare(
     image: source.settings,
     body,
     network: config.network,
-    check: (ending) => checkBefore(parts, source, ending),
+    // with the configuration in force by then
+    check: (ending) => checkBefore(live, source, ending),
   });
 }
 

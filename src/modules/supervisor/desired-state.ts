@@ -1,8 +1,6 @@
 import { describeError, ServiceError } from '../../errors.ts';
 import type { Log } from '../../service/log/log.ts';
 import { Mutex } from '../../service/mutex.ts';
-import type { InstanceSpec } from './module-type.ts';
-import type { Desired } from './plan.ts';
 
 /**
  * Every desired state of a module.
@@ -40,11 +38,9 @@ export function needsInstance(goal: Goal): boolean {
   return !isAbsence(goal) && goal !== 'failed';
 }
 
-/** The desired state as the planner needs it. */
-export function desiredOf(goal: Goal, spec: InstanceSpec | undefined): Desired {
-  if (!needsInstance(goal) || spec === undefined) return { kind: 'absent' };
-  const run = goal === 'stopped' || goal === 'ended' ? goal : 'running';
-  return { kind: 'present', spec, run };
+/** How the instance of a module is to run, of goals that need one. */
+export function desiredRun(goal: Goal): 'stopped' | 'running' | 'ended' {
+  return goal === 'stopped' || goal === 'ended' ? goal : 'running';
 }
 
 /** The operations on modules. */

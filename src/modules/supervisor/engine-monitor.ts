@@ -12,7 +12,7 @@ export interface EngineStatus {
   readonly name: string;
   readonly version: string;
   readonly reachable: boolean;
-  /** Whether the last connection lasted for a minute, so that a reconnection resets the backoffs of modules. */
+  /** Whether the last connection lasted for a minute, or there was none: then this one resets the backoffs of modules. */
   readonly steady: boolean;
   /** When it was reached last: instances that had ended by then may have ended with it. */
   readonly reachedAt: Date | undefined;
@@ -22,7 +22,7 @@ export interface EngineStatus {
 
 /** Dependencies and listeners of a monitor. */
 export interface MonitorOptions {
-  readonly type: Pick<ModuleType, 'version' | 'watch'>;
+  readonly type: Pick<ModuleType, 'name' | 'version' | 'watch'>;
   readonly log: Log;
   readonly now: () => Date;
   /** The engine became reachable or unreachable; events in between are lost. */
@@ -40,20 +40,15 @@ export class EngineMonitor {
   readonly #backoff = new Backoff(backoffOptions, () => 1);
   #isSteady = true;
   #round = new AbortController();
-  #status: EngineStatus = {
-    name: 'docker',
-    version: '',
-    reachable: false,
-    steady: true,
-    reachedAt: undefined,
-    error: '',
-  };
-
+  #status: EngineStatus;
   readonly #known: Promise<void>;
   readonly #settleKnown: () => void;
 
   constructor(options: MonitorOptions) {
     this.#options = options;
+    const { name } = options.type;
+    const unknown = { version: '', reachable: false, reachedAt: undefined, error: '' };
+    this.#status = { name, ...unknown, steady: true };
     let settle = (): void => undefined;
     this.#known = new Promise((resolve) => {
       settle = resolve;

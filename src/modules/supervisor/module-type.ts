@@ -46,6 +46,7 @@ export interface PullProgress {
 
 /** The specification of an instance, prepared by its type. */
 export interface InstanceSpec {
+  readonly refusal?: undefined;
   /** Identifies the specification: an instance with another digest is replaced. */
   readonly digest: string;
   /**
@@ -55,16 +56,20 @@ export interface InstanceSpec {
   resolve(
     options: { readonly refresh: boolean },
     signal: AbortSignal,
-  ): Promise<InstanceSpec | undefined>;
+  ): Promise<ResolvedSpec | undefined>;
   /**
    * Pulls what an instance needs; returns a warning for the user, `` for none. NotFound when a pull is forbidden,
    * InvalidArgs when what was pulled is not what is demanded.
    */
   pull(onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<string>;
-  /** Creates an instance; AlreadyExists when the name is taken, AccessDenied when it may not be created any more. */
-  create(name: string, signal: AbortSignal): Promise<void>;
   /** Starts the instance of that name; AccessDenied when it may not run any more. */
   start(name: string, signal: AbortSignal): Promise<void>;
+}
+
+/** A specification together with what was pulled for it. */
+export interface ResolvedSpec {
+  /** Creates an instance; AlreadyExists when the name is taken, AccessDenied when it may not be created any more. */
+  create(name: string, signal: AbortSignal): Promise<void>;
 }
 
 /** Why a module may not run at present, even if it is running. */
@@ -102,6 +107,8 @@ export interface EngineVersion {
  * instance, starting a running one and removing a missing one succeed.
  */
 export interface ModuleType {
+  /** The `Type` of its modules. */
+  readonly name: string;
   version(signal: AbortSignal): Promise<EngineVersion>;
   /** The names of all instances that this service created. */
   list(signal: AbortSignal): Promise<readonly string[]>;

@@ -46,8 +46,8 @@ export class Observer {
     }
   }
 
-  /** Finds the cause of a failure: the loss of the engine is not a failure of the module. */
-  async findCause(signal: AbortSignal): Promise<Cause> {
+  /** Records a failure and finds its cause: the loss of the engine is not a failure of the module. */
+  async afterFailure(signal: AbortSignal): Promise<Cause> {
     const { engineStatus, status, backoff } = this.#options;
     const { reachedAt } = engineStatus();
     // the monitor may not know yet

@@ -48,7 +48,7 @@ export class PendingOperation {
   }
 }
 
-/** The pending operation of a module, if any. Its outcome is published together with its end. */
+/** The pending operation of a module, if any. */
 export class OperationSlot {
   readonly #status: StatusTracker;
   #current: PendingOperation | undefined;

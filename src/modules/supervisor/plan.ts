@@ -8,16 +8,9 @@
  *
  * A changed specification is pulled while the old instance still runs. Between that pull and `remove` is the place of a
  * step that parks the old instance under another name, for a roll-back: `Step` then has one more kind with an id, and
- * `Observed` the parked instance.
+ * `plan` gets the parked instance.
  */
-import type { Instance, InstanceSpec } from './module-type.ts';
-
-/** Observed state of a module. */
-export interface Observed {
-  readonly instance: Instance | undefined;
-  /** Whether nothing is to be pulled before an instance is created. */
-  readonly isPulled: boolean;
-}
+import type { Instance, InstanceSpec, ResolvedSpec } from './module-type.ts';
 
 /** Desired state of a module. */
 export type Desired =
@@ -25,6 +18,8 @@ export type Desired =
   | {
       readonly kind: 'present';
       readonly spec: InstanceSpec;
+      /** Undefined when something has to be pulled before an instance is created. */
+      readonly resolved: ResolvedSpec | undefined;
       /**
        * `stopped`: is not running. `running`: is started whenever it is not. `ended`: has ended by itself,
        * and its restart policy leaves it so.
@@ -37,39 +32,31 @@ export type Desired =
  * its id: by the time of the step, its name may be that of another instance.
  */
 export type Step =
-  | { readonly kind: 'pull' | 'create' | 'start'; readonly spec: InstanceSpec }
+  | { readonly kind: 'pull' | 'start'; readonly spec: InstanceSpec }
+  | { readonly kind: 'create'; readonly spec: ResolvedSpec }
   | { readonly kind: 'stop' | 'remove'; readonly id: string };
 
-/** The steps from the observed state to the desired one, none when nothing is to be done. */
-export function plan({ instance, isPulled }: Observed, desired: Desired): readonly Step[] {
-  if (desired.kind === 'absent') return instance?.ours === true ? discard(instance) : [];
-  const { spec } = desired;
-  const pull: readonly Step[] = isPulled ? [] : [{ kind: 'pull', spec }];
-  if (instance === undefined) return [...pull, ...create(desired)];
-  // never stop or remove an instance of others: creating ours fails with AlreadyExists
-  if (!instance.ours) return create(desired);
-  if (instance.digest !== spec.digest || isBroken(instance)) {
-    return [...pull, ...discard(instance), ...create(desired)];
+/**
+ * The steps from the observed instance to the desired state, none when nothing is to be done. What follows a pull is
+ * planned when it is complete. An instance of others is never changed: ours cannot be created beside it.
+ */
+export function plan(instance: Instance | undefined, desired: Desired): readonly Step[] {
+  const own = instance?.ours === true ? instance : undefined;
+  if (desired.kind === 'absent') return own === undefined ? [] : discard(own);
+  const { spec, resolved, run } = desired;
+  const start: readonly Step[] = run === 'running' ? [{ kind: 'start', spec }] : [];
+  if (own !== undefined && own.digest === spec.digest && !isBroken(own)) {
+    if (!isLive(own)) return start;
+    return run === 'stopped' ? [{ kind: 'stop', id: own.id }] : [];
   }
-  return run(instance, desired);
-}
-
-type Present = Extract<Desired, { kind: 'present' }>;
-
-function create({ run, spec }: Present): readonly Step[] {
-  const step: Step = { kind: 'create', spec };
-  return run === 'running' ? [step, { kind: 'start', spec }] : [step];
+  if (resolved === undefined) return [{ kind: 'pull', spec }];
+  return [...(own === undefined ? [] : discard(own)), { kind: 'create', spec: resolved }, ...start];
 }
 
 function discard(instance: Instance): readonly Step[] {
   const { id } = instance;
   const remove: Step = { kind: 'remove', id };
   return isLive(instance) ? [{ kind: 'stop', id }, remove] : [remove];
-}
-
-function run(instance: Instance, { run: wanted, spec }: Present): readonly Step[] {
-  if (wanted === 'stopped') return isLive(instance) ? [{ kind: 'stop', id: instance.id }] : [];
-  return isLive(instance) || wanted === 'ended' ? [] : [{ kind: 'start', spec }];
 }
 
 /** Whether its processes may run, now or soon. */

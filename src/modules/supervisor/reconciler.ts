@@ -1,11 +1,12 @@
 import type { Via } from '../../dbus/client/via.ts';
-import type { ServiceError } from '../../errors.ts';
+import { ServiceError } from '../../errors.ts';
+import { quoted } from '../../quoted.ts';
 import type { Log } from '../../service/log/log.ts';
 import { apply } from './apply.ts';
 import { AutoRestart } from './auto-restart.ts';
 import {
   type DesiredState,
-  desiredOf,
+  desiredRun,
   type Goal,
   isAbsence,
   needsInstance,
@@ -60,8 +61,8 @@ export class Reconciler {
     this.#autoRestart = new AutoRestart(options);
   }
 
-  /** For a new operation: a deleted identity may exist again. */
-  expectIdentity(): void {
+  /** Begins a new operation: a deleted identity may exist again. */
+  beginOperation(): void {
     this.#isErased = false;
   }
 
@@ -96,18 +97,18 @@ export class Reconciler {
     goal: Goal,
     signal: AbortSignal,
   ): Promise<Step | undefined> {
+    if (!needsInstance(goal)) return plan(instance, { kind: 'absent' })[0];
+    const { name, prepare } = this.#options;
     const { operation } = this.#state;
-    const { prepare } = this.#options;
-    const spec = needsInstance(goal) ? await prepare(operation.via(signal)) : undefined;
-    this.#isRefused = spec !== undefined && 'refusal' in spec;
-    if (spec !== undefined && 'refusal' in spec) return refusedStep(instance, spec.refusal);
+    const spec = await prepare(operation.via(signal));
+    this.#isRefused = spec.refusal !== undefined;
+    if (spec.refusal !== undefined) return refusedStep(instance, spec.refusal);
+    if (instance?.ours === false) throw nameTaken(name);
     const { current } = operation;
     const refresh = current?.options.isCreation === true && !current.hasPulled;
-    const resolved = await spec?.resolve({ refresh }, signal);
+    const resolved = await spec.resolve({ refresh }, signal);
     signal.throwIfAborted();
-    const isPulled = spec === undefined || resolved !== undefined;
-    const [step] = plan({ instance, isPulled }, desiredOf(goal, resolved ?? spec));
-    return step;
+    return plan(instance, { kind: 'present', spec, resolved, run: desiredRun(goal) })[0];
   }
 
   /** Applies the restart policy to an instance that has just ended, or whose health check fails. */
@@ -178,7 +179,7 @@ export class Reconciler {
     if (isRestart) status.note({ restartCount: restartCount + 1 });
     if (step.kind !== 'start' || goal !== 'start') return;
     await desired.advance('start', 'started');
-    if (operation.current !== undefined) operation.current.hasStarted = true;
+    if (current !== undefined) current.hasStarted = true;
   }
 
   async #settled(goal: Goal): Promise<'again' | 'absent' | undefined> {
@@ -204,4 +205,9 @@ export class Reconciler {
 function refusedStep(instance: Instance | undefined, refusal: ServiceError): Step {
   if (instance?.ours !== true || !isLive(instance)) throw refusal;
   return { kind: 'stop', id: instance.id };
+}
+
+function nameTaken(name: string): ServiceError {
+  const text = `another container has the name of module ${quoted(name)}: remove that one, or rename it`;
+  return new ServiceError('AlreadyExists', text);
 }

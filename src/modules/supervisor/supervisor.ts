@@ -73,7 +73,7 @@ export class Supervisor {
   async reach(options: PendingOperationOptions, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const operation = this.#operation.begin(options);
-    this.#reconciler.expectIdentity();
+    this.#reconciler.beginOperation();
     const abort = (): void => this.#operation.fail(operation, signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     this.interrupt();
@@ -154,7 +154,7 @@ export class Supervisor {
       // it is undone next
       if (operation.options.isUndone()) return undefined;
     }
-    const next = await this.#observer.findCause(signal);
+    const next = await this.#observer.afterFailure(signal);
     // the engine was unreachable, or is
     if (next.cause === 'engine') return next.at;
     this.#status.note({ retryAt: next.at });

@@ -105,14 +105,14 @@ export default [
   },
   {
     breaks: 'a foreign container is removed',
-    text: "if (desired.kind === 'absent') return instance?.ours === true ? discard(instance) : [];",
-    becomes: "if (desired.kind === 'absent') return instance ? discard(instance) : [];",
+    text: 'const own = instance?.ours === true ? instance : undefined;',
+    becomes: 'const own = instance;',
     suite: 'unit/modules/supervisor/plan',
   },
   {
     breaks: 'a container is removed before the image of the next one is present',
-    text: 'return [...pull, ...discard(instance), ...create(desired)];',
-    becomes: 'return [...discard(instance), ...pull, ...create(desired)];',
+    text: "if (resolved === undefined) return [{ kind: 'pull', spec }];",
+    becomes: "if (resolved === undefined) return own ? discard(own) : [{ kind: 'pull', spec }];",
     suite: 'unit/modules/supervisor/plan',
   },
   {
@@ -282,5 +282,41 @@ export default [
     text: 'if (reachable && this.#started) this.#disarmOrphans();',
     becomes: '',
     suite: 'integration/modules/confinement',
+  },
+  {
+    breaks: 'a container is created beside a foreign one that has its name',
+    text: 'if (instance?.ours === false) throw nameTaken(name);',
+    becomes: '',
+    suite: 'unit/modules/supervisor/supervisor-goals',
+  },
+  {
+    breaks: 'a start of a module that ends at once is not complete',
+    text: 'if (current !== undefined) current.hasStarted = true;',
+    becomes: '',
+    suite: 'unit/modules/supervisor/supervisor-goals',
+  },
+  {
+    breaks: 'a module that may not run is shown as starting',
+    text: 'if (!this.#isRefused) status.publish();',
+    becomes: 'status.publish();',
+    suite: 'unit/modules/supervisor/supervisor-goals',
+  },
+  {
+    breaks: 'a step that the restart of the engine cut short backs off',
+    text: "if (isNewEngine) return { cause: 'engine', at: 'again' };",
+    becomes: 'void isNewEngine;',
+    suite: 'unit/modules/supervisor/supervisor-goals',
+  },
+  {
+    breaks: 'the outcome of an operation is published before the operation has ended',
+    text: 'this.#current = undefined;\n    this.#status.hold();',
+    becomes: 'this.#current = undefined;',
+    suite: 'unit/modules/supervisor/supervisor-goals',
+  },
+  {
+    breaks: 'a module gets the network of one configuration and the request of another',
+    text: 'const parts = { ...live };',
+    becomes: 'const parts = live;',
+    suite: 'unit/modules/docker/prepare',
   },
 ];

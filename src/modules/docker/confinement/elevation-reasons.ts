@@ -3,7 +3,7 @@ import { quoted } from '../../../quoted.ts';
 import { memberObject } from '../create-options/create-options.ts';
 import type { JsonObject } from '../engine/container-engine.ts';
 import { mountsOf } from './mounts.ts';
-import { needsElevation, type PolicyViolation, type Validate } from './policy-violation.ts';
+import { elevationViolation, type PolicyViolation, type Validate } from './policy-violation.ts';
 import { portViolations } from './ports.ts';
 
 /** The settings that decide whether create options need elevation. */
@@ -30,7 +30,9 @@ export function elevationReasons(options: JsonObject, rules: ElevationRules): re
     ...rules.validate(options),
     ...networkViolations(options, rules.network),
     ...others,
-    ...unlisted.map((path) => needsElevation(`host path ${quoted(path)} is not in allowed_binds`)),
+    ...unlisted.map((path) =>
+      elevationViolation(`host path ${quoted(path)} is not in allowed_binds`),
+    ),
     ...portViolations(options, rules.allowedPorts),
   ];
   const wrong = violations.find(({ isMistake }) => isMistake);
@@ -42,11 +44,11 @@ function* networkViolations(options: JsonObject, network: string): Generator<Pol
   const mode = memberObject(options, 'HostConfig')['NetworkMode'];
   const modes: readonly unknown[] = [undefined, '', 'default', 'bridge', 'none', network];
   if (!modes.includes(mode)) {
-    yield needsElevation(`HostConfig.NetworkMode ${quoted(String(mode))} is not allowed`);
+    yield elevationViolation(`HostConfig.NetworkMode ${quoted(String(mode))} is not allowed`);
   }
   const endpoints = memberObject(memberObject(options, 'NetworkingConfig'), 'EndpointsConfig');
   for (const name of Object.keys(endpoints)) {
     if (name !== network && name !== 'bridge')
-      yield needsElevation(`network ${quoted(name)} is not allowed`);
+      yield elevationViolation(`network ${quoted(name)} is not allowed`);
   }
 }

@@ -4,7 +4,7 @@ import { quoted } from '../../../quoted.ts';
 import { memberArray, memberObject } from '../create-options/create-options.ts';
 import type { JsonObject } from '../engine/container-engine.ts';
 import { normalHostPath } from './host-path.ts';
-import { mistake, needsElevation, type PolicyViolation } from './policy-violation.ts';
+import { elevationViolation, mistake, type PolicyViolation } from './policy-violation.ts';
 
 /** A volume that create options name. */
 export interface VolumeRequest {
@@ -42,7 +42,7 @@ export function mountsOf(createOptions: JsonObject): MountRequests {
     const bind = parseBind(text);
     if (bind === undefined) others.push(mistake(`bind ${quoted(text)} is not of the right form`));
     else if (!hasAllowedOptions(bind))
-      others.push(needsElevation(`bind ${quoted(text)} has options that are not allowed`));
+      others.push(elevationViolation(`bind ${quoted(text)} has options that are not allowed`));
     else if (isHostBind(bind)) hostPaths.add(normalHostPath(bind.source));
     else volumes.set(bind.source, { name: bind.source, labels: {} });
   }
@@ -68,7 +68,7 @@ function mountViolation(type: unknown, source: string): PolicyViolation {
     case 'tmpfs':
       return mistake(`mount of ${quoted(source)}: a tmpfs has no source`);
     default:
-      return needsElevation(`mount of ${quoted(source)} is not allowed`);
+      return elevationViolation(`mount of ${quoted(source)} is not allowed`);
   }
 }
 

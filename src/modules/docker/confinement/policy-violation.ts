@@ -5,7 +5,7 @@ import { parsePointer, valueAt } from '../../../service/config/schema-keys.ts';
 import { compile } from '../../../service/config/schema-validator.ts';
 import { createOptionsSchema } from '../create-options/create-options-schema.ts';
 
-/** A create option that violates the schema. */
+/** A create option that needs elevation, or that is a mistake. */
 export interface PolicyViolation {
   readonly text: string;
   /** Whether no engine would accept it, so that elevation does not help. */
@@ -16,7 +16,7 @@ export interface PolicyViolation {
 export type Validate = (createOptions: unknown) => readonly PolicyViolation[];
 
 /** An option that reaches outside the container, or may do so. */
-export function needsElevation(text: string): PolicyViolation {
+export function elevationViolation(text: string): PolicyViolation {
   return { text, isMistake: false };
 }
 
@@ -49,7 +49,7 @@ export function createOptionsValidator(): Validate {
       const reported = one.keyword === 'propertyNames' ? inner : one;
       return isMistake(reported)
         ? mistake(explain(one, createOptions))
-        : needsElevation(`${placeOf(one, createOptions)} is not allowed`);
+        : elevationViolation(`${placeOf(one, createOptions)} is not allowed`);
     });
   };
 }

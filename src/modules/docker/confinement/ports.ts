@@ -1,7 +1,7 @@
 import { quoted } from '../../../quoted.ts';
 import { memberArray, memberObject } from '../create-options/create-options.ts';
 import type { JsonObject } from '../engine/container-engine.ts';
-import { mistake, needsElevation, type PolicyViolation } from './policy-violation.ts';
+import { elevationViolation, mistake, type PolicyViolation } from './policy-violation.ts';
 
 /** Ports below this one belong to services that clients trust by their number. */
 const firstFree = 1024;
@@ -32,7 +32,7 @@ function portViolation(port: string, allowed: readonly number[]): PolicyViolatio
   if (first > end || end > last) return mistake(`${what} is not within 0 to ${last}`);
   if (first === 0 && end === 0) return undefined;
   for (let at = first; at <= Math.min(end, firstFree - 1); at++) {
-    if (!allowed.includes(at)) return needsElevation(`${what}: ${at} is not in allowed_ports`);
+    if (!allowed.includes(at)) return elevationViolation(`${what}: ${at} is not in allowed_ports`);
   }
   return undefined;
 }

@@ -29,7 +29,7 @@ function contextOf(engine: DockerEngine): StepContext {
 
 async function firstStep(engine: DockerEngine) {
   const instance = await engine.inspect(name, soon());
-  const [step] = plan({ instance, isPulled: true }, { kind: 'absent' });
+  const [step] = plan(instance, { kind: 'absent' });
   if (step === undefined) throw new Error('nothing to do');
   return step;
 }

@@ -3,11 +3,14 @@ import * as assert from 'uvu/assert';
 import { type ModuleName, parseModuleName } from '../../../../src/ids.ts';
 import {
   createOptionsValidator,
-  needsElevation,
+  elevationViolation,
   type Validate,
 } from '../../../../src/modules/docker/confinement/policy-violation.ts';
-import { parseSettings } from '../../../../src/modules/docker/create-options/create-options.ts';
-import type { Volume } from '../../../../src/modules/docker/engine/container-engine.ts';
+import {
+  memberObject,
+  parseSettings,
+} from '../../../../src/modules/docker/create-options/create-options.ts';
+import type { JsonObject, Volume } from '../../../../src/modules/docker/engine/container-engine.ts';
 import { createRequest, prepare } from '../../../../src/modules/docker/prepare.ts';
 import type { ModuleSource } from '../../../../src/modules/module-source.ts';
 import { via } from '../../../support/via.ts';
@@ -75,7 +78,7 @@ function moduleWith(createOptions: object, setting: Setting) {
     socketsPath: '/state/mnt',
     validate:
       setting.validate ??
-      (() => (setting.reason === undefined ? [] : [needsElevation(setting.reason)])),
+      (() => (setting.reason === undefined ? [] : [elevationViolation(setting.reason)])),
     cgroupVersion: setting.cgroupVersion ?? 2,
     volumesSeen: new WeakSet<ModuleSource>(),
   };
@@ -93,7 +96,7 @@ async function refusalOf(createOptions: object, setting: Setting = {}): Promise<
   const { parts, source } = moduleWith(createOptions, setting);
   if (setting.isAgain === true) await prepare(parts, source, via);
   const prepared = await prepare(parts, source, via);
-  return 'refusal' in prepared ? prepared.refusal.code : 'none';
+  return prepared.refusal?.code ?? 'none';
 }
 
 /** The create request of a module that is not refused. */
@@ -213,6 +216,41 @@ test('refuses a name that the configuration gives to another module', async () =
   assert.is(await refusalOf(aliased('mqtt'), { serverNames }), 'AlreadyExists');
   assert.is(await refusalOf(aliased('broker'), { serverNames }), 'AlreadyExists');
   assert.is(await refusalOf(aliased('kept'), { serverNames }), 'none');
+});
+
+test('uses one configuration, even if another one takes effect meanwhile', async () => {
+  const { parts, source } = moduleWith({}, {});
+  const networks: string[] = [];
+  let { config } = parts;
+  const reloaded = {
+    ...parts,
+    get config() {
+      return config;
+    },
+    engine: {
+      ...parts.engine,
+      findImage: () => Promise.resolve({ id: 'sha256:1', digests: [] }),
+      ensureNetwork: ({ name }: { readonly name: string }) => {
+        networks.push(name);
+        return Promise.resolve();
+      },
+      create: (_name: string, body: JsonObject) => {
+        networks.push(String(memberObject(body, 'HostConfig')['NetworkMode']));
+        return Promise.resolve();
+      },
+    },
+    identities: {
+      ensure: () => {
+        config = { ...config, network: { name: 'other' } };
+        return Promise.resolve(identity);
+      },
+    },
+  };
+  const spec = await prepare(reloaded, source, via);
+  if (spec.refusal !== undefined) throw spec.refusal;
+  const resolved = await spec.resolve({ refresh: false }, via.signal);
+  await resolved?.create('sensor', via.signal);
+  assert.equal(networks, ['edge', 'edge']);
 });
 
 test.run();

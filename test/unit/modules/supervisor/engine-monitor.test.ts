@@ -30,7 +30,7 @@ async function reconnections(attempts: readonly (number | typeof unreachable)[])
       },
     });
   const monitor = new EngineMonitor({
-    type: { version, watch: () => Promise.resolve(events()) },
+    type: { name: 'docker', version, watch: () => Promise.resolve(events()) },
     log: silentLog,
     now: () => new Date(nowMs),
     onStatus: (status) => {

@@ -25,6 +25,8 @@ const longMs = 20_000;
 const startedAt = new Date(0);
 const running: InstanceState = { kind: 'running', startedAt };
 
+const isStart = (call: string): boolean => call.startsWith('start ');
+
 interface Setting {
   readonly goal?: Goal;
   readonly state?: InstanceState | undefined;
@@ -39,6 +41,8 @@ interface Setting {
   readonly held?: { readonly call: string; readonly until: Promise<void> };
   /** The failure of its creation by a previous process. */
   readonly failure?: string;
+  /** The state in which a start leaves it. */
+  readonly started?: InstanceState;
 }
 
 /** A promise that is pending until it is opened. */
@@ -62,12 +66,15 @@ function moduleWith({
   imagePullPolicy = 'never',
   failure,
   held,
+  started = running,
 }: Setting) {
   const trace: string[] = [];
   const states: string[] = [];
+  const publications = { count: 0 };
+  const hooks = { inspect: (): void => undefined };
   const clock = { ms: 1_000 };
   const stop = new AbortController();
-  const status = { error: '' };
+  const status = { error: '', reachedAt: startedAt };
   let images = hasImage;
   let made: Instance | undefined;
   const put = (changed: InstanceState, changes: Partial<Instance> = {}): void => {
@@ -94,7 +101,10 @@ function moduleWith({
     findVolume: none,
     createVolume: none,
     list: none,
-    inspect: () => Promise.resolve(made),
+    inspect: () => {
+      hooks.inspect();
+      return Promise.resolve(made);
+    },
     findRenamed: () => Promise.resolve(undefined),
     rename: none,
     create: (name) =>
@@ -102,7 +112,7 @@ function moduleWith({
         if (made !== undefined) throw new ServiceError('AlreadyExists', 'the name is taken');
         put({ kind: 'created' });
       }),
-    start: (name) => did(`start ${name}`, () => put(running)),
+    start: (name) => did(`start ${name}`, () => put(started)),
     stop: (id, timeoutS) =>
       did(`stop ${id} ${timeoutS}`, () =>
         put({ kind: 'exited', ...end }, { digest: made?.digest ?? '' }),
@@ -130,7 +140,6 @@ function moduleWith({
       version: '',
       reachable: status.error === '',
       steady: true,
-      reachedAt: startedAt,
       ...status,
     }),
     prepare: () => Promise.resolve(refusal === undefined ? spec : { refusal }),
@@ -138,6 +147,7 @@ function moduleWith({
     eraseIdentity: () => did('erase'),
     remove: () => did('forget'),
     onStatus: (status) => {
+      publications.count++;
       if (states.at(-1) !== status.state) states.push(status.state);
     },
     now: () => new Date(clock.ms),
@@ -148,6 +158,8 @@ function moduleWith({
     supervisor,
     trace,
     states,
+    publications,
+    hooks,
     clock,
     status,
     ended,
@@ -496,6 +508,71 @@ test('need the image to create a container, but not to start one', async () => {
   await missing.rested();
   assert.equal(missing.trace, []);
   assert.match(missing.supervisor.status.error, /has no image "a".*never/);
+});
+
+test('never create a container beside a foreign one, whose name is taken', async () => {
+  await using module = moduleWith({
+    goal: 'stopped',
+    state: running,
+    container: { ours: false },
+    hasImage: false,
+  });
+  assert.is(await module.operate('CreateModule', 'stopped'), 'AlreadyExists');
+  assert.equal(module.trace, ['save stopped']);
+});
+
+test('are reached by a start although the container ended at once', async () => {
+  const ended: InstanceState = { kind: 'exited', exitCode: 1, startedAt, finishedAt: new Date(2) };
+  await using module = moduleWith({
+    goal: 'stopped',
+    state: { kind: 'created' },
+    started: ended,
+  });
+  await module.rested();
+  assert.is(await module.operate('Start', 'start'), 'reached');
+  assert.equal(module.supervisor.status.retryAt, new Date(11_000));
+});
+
+test('show no start of a module that was stopped because it may not run', async () => {
+  const refusal = new ServiceError('AccessDenied', 'allow_elevated');
+  await using module = moduleWith({ state: running, refusal });
+  await module.until('stop c1 undefined');
+  await module.rested();
+  const before = module.states.length;
+  await module.rested();
+  assert.not.ok(module.states.includes('starting'), module.states.join(' '));
+  assert.is(module.states.length, before);
+});
+
+test('are retried at once when the engine was reached anew during a step', async () => {
+  await using module = moduleWith({
+    state: { kind: 'created' },
+    failures: { start: ['Unavailable'] },
+  });
+  module.hooks.inspect = () => {
+    if (module.trace.some(isStart)) module.status.reachedAt = new Date(500);
+  };
+  await until(longMs, 'a second start', () => module.trace.filter(isStart).length === 2);
+  assert.is(module.clock.ms, 1_000);
+});
+
+test('that are reached are published when the operation is released', async () => {
+  await using module = moduleWith({ goal: 'stopped', state: { kind: 'created' } });
+  await module.rested();
+  const { supervisor, publications } = module;
+  await supervisor.desired.accept('start', { verb: 'Start' });
+  const options = { isCreation: false, requestId: 'r', isPatient: () => false };
+  await deadline(
+    longMs,
+    supervisor.reach({ ...options, isUndone: () => false }, via.signal),
+    'the start',
+  );
+  const { count } = publications;
+  await module.rested();
+  assert.is(publications.count, count);
+  supervisor.release();
+  assert.is(publications.count, count + 1);
+  assert.is(module.states.at(-1), 'running');
 });
 
 test.run();
