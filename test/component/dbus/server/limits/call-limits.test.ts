@@ -22,7 +22,7 @@ test('are those of their documentation', () => {
     `| ${perUid.queued}, ${mebibytes(perUid.queuedBytes)} | ${trusted.queued}, ${mebibytes(trusted.queuedBytes)} |`,
     `| ${perUid.parked}, ${mebibytes(perUid.parkedBytes)} | ${trusted.parked}, ${mebibytes(trusted.parkedBytes)} |`,
     `${others.active} calls handled at once, ${mebibytes(others.queuedBytes)} waiting for their turn and ${mebibytes(others.parkedBytes)} waiting for something else`,
-    `waited ${limits.queuedMs / 1000} s for its turn`,
+    `queued for ${limits.queuedMs / 1000} s`,
     `${unidentified.calls} more with ${kibibytes(unidentified.bytes)}`,
     `${mebibytes(replies.largeTotalBytes)} in replies above ${kibibytes(replies.largeBytes)}`,
     `and ${mebibytes(replies.totalBytes)} in all, in ${replies.perMs / 1000} s`,
