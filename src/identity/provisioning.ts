@@ -24,7 +24,7 @@ export interface ProvisioningStatus {
   readonly nextAttempt: Date | undefined;
 }
 
-/** Options of Device. */
+/** Dependencies and settings of the provisioning. */
 export interface ProvisioningOptions {
   /** Undefined when the configuration has no provisioning. */
   readonly dps: DpsSettings | undefined;

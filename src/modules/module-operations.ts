@@ -83,7 +83,8 @@ export function refuseAbsent({ name, isVanishing, supervisor }: ManagedModule): 
   const text = `module ${JSON.stringify(name)}`;
   if (isVanishing) throw new ServiceError('Unavailable', `${text} is being removed`);
   const { goal, failure } = supervisor.desired;
-  if (goal === 'failed') throw new ServiceError('Unavailable', `${text} was not made: ${failure}`);
+  if (goal === 'failed')
+    throw new ServiceError('Unavailable', `${text} was not created: ${failure}`);
 }
 
 async function reconcile(

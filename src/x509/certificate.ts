@@ -75,7 +75,7 @@ export function parsePkcs7(bytes: Uint8Array, what: string): readonly Certificat
 
 /** Certificates as PEM, in their order. */
 export function encodeCertificatesPem(certificates: readonly { readonly der: Buffer }[]): string {
-  return certificates.map(({ der }) => encodePem(der, 'CERTIFICATE')).join('');
+  return certificates.map(({ der }) => encodePem(der, pemLabels.certificate[0])).join('');
 }
 
 /**

@@ -18,7 +18,7 @@ interface RawBlock {
 /** Under this label OpenSSL appends trust settings to a certificate. */
 export const trustedCertificateLabel = 'TRUSTED CERTIFICATE';
 
-/** The accepted labels of each kind of block (RFC 7468, and those of older tools); the first one is written. */
+/** The accepted labels of each kind of block: that of RFC 7468 first, then those of older tools. */
 export const pemLabels = {
   certificate: ['CERTIFICATE', 'X509 CERTIFICATE', trustedCertificateLabel],
   certificateRequest: ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'],

@@ -22,12 +22,19 @@ import { type PreloadedFile, readPreloaded } from './preloaded.ts';
 
 const generate = promisify(generateKeyPair);
 
-const form: RecordForm<KeyId, KeyFile> = {
-  extension: '.key',
-  parseId: parseKeyId,
-  parse: (content, { path, id }) => parseKeyFile(path, id, content),
-  isSecret: true,
-};
+/** The files of keys; those with a preloaded id are hidden, and not even read. */
+function formOf(preloaded: ReadonlyMap<KeyId, PreloadedFile>): RecordForm<KeyId, KeyFile> {
+  return {
+    extension: '.key',
+    parseId: (text) => {
+      const id = parseKeyId(text);
+      if (preloaded.has(id)) throw preloadedKey(id);
+      return id;
+    },
+    parse: (content, { path, id }) => parseKeyFile(path, id, content),
+    isSecret: true,
+  };
+}
 
 /** Keys in files of the state directory, and files that the configuration names. */
 export class FileStore implements KeyStore {
@@ -50,7 +57,8 @@ export class FileStore implements KeyStore {
     directory: string,
     preloaded: ReadonlyMap<KeyId, PreloadedFile> = new Map(),
   ): Promise<FileStore> {
-    const store = new FileStore(await RecordDirectory.open(directory, form), preloaded);
+    const files = await RecordDirectory.open(directory, formOf(preloaded));
+    const store = new FileStore(files, preloaded);
     await store.#readPreloaded();
     return store;
   }
@@ -66,14 +74,14 @@ export class FileStore implements KeyStore {
 
   /** Returns a key. An unavailable file is read again: an administrator may have repaired it. */
   async get(id: KeyId): Promise<FileKey | undefined> {
-    const { entries, failure } = this.#files;
-    const entry = entries.get(id);
-    let file = this.#preloadedKeys.get(id) ?? entry?.value;
-    if (file === undefined && (entry ?? failure) !== undefined) {
-      await this.#files.retry([id]);
-      file = this.#find(id);
-    }
+    const known = this.#preloadedKeys.get(id) ?? this.#files.entries.get(id)?.value;
+    const file = known ?? (await this.#retry(id));
     return file && new FileKey(file, () => this.#delete(id));
+  }
+
+  async #retry(id: KeyId): Promise<KeyFile | undefined> {
+    if (this.#files.damage(id) !== undefined) await this.#files.retry([id]);
+    return this.#find(id);
   }
 
   async createPair(

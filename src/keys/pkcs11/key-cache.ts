@@ -35,7 +35,7 @@ export interface CachedKey extends TokenKey {
 
 /** How long a listing proves that a key is missing; keys of other processes may take 30 s to appear. */
 const listingValidMs = 20_000;
-/** No token has this generation: handles of it are always invalid. */
+/** The generation of a token that was never connected: handles of it are always invalid. */
 const neverLive = 0;
 
 /** Caches the keys of all tokens, with their handles as long as these are valid. */

@@ -23,7 +23,7 @@ export class TokenJournal {
     this.#records = records;
   }
 
-  /** Creates the key of a pending record and deletes the replaced one. A failure changes nothing. */
+  /** Creates the key of a pending record and deletes the replaced one. After a failure the change is undone, or stays pending until it can be. */
   async add(
     record: TokenKeyRecord,
     create: (session: Session) => Promise<void>,

@@ -29,7 +29,7 @@ export interface RecordForm<Id extends string, T> {
   readonly parse: (content: Buffer, file: { readonly path: string; readonly id: Id }) => T;
   /** The content for a record; absent where `putSecret` passes it. */
   readonly format?: (value: T) => string;
-  /** Whether the files hold keys: a file that is replaced or deleted is overwritten. */
+  /** Whether the files hold keys: a file that `putSecret` replaces, or that is deleted, is overwritten. */
   readonly isSecret?: boolean;
 }
 
@@ -73,8 +73,7 @@ export class RecordDirectory<Id extends string, T> implements Disposable {
   readonly #entries = new Map<Id, RecordEntry<T>>();
   /** All files as last read. */
   readonly entries: ReadonlyMap<Id, RecordEntry<T>> = this.#entries;
-  /** Why the directory is unusable, undefined when it is usable; its records are then unknown. Set by this class. */
-  failure: UnusableFile | undefined;
+  #failure: UnusableFile | undefined;
 
   private constructor(path: string, form: RecordForm<Id, T>) {
     this.#path = path;
@@ -91,9 +90,14 @@ export class RecordDirectory<Id extends string, T> implements Disposable {
     return directory;
   }
 
+  /** Why the directory is unusable, undefined when it is usable; its records are then unknown. */
+  get failure(): UnusableFile | undefined {
+    return this.#failure;
+  }
+
   /** Throws Unavailable when the directory cannot be used. */
   assertListed(): void {
-    refuseUnusable(this.failure);
+    refuseUnusable(this.#failure);
   }
 
   /** The ids of all files, damaged or not. */
@@ -114,7 +118,7 @@ export class RecordDirectory<Id extends string, T> implements Disposable {
   /** Why the record of an id is unusable, undefined when it is usable or missing. */
   damage(id: Id): DamagedFile | undefined {
     const entry = this.#entries.get(id);
-    return entry === undefined ? this.failure : entry.damage;
+    return entry === undefined ? this.#failure : entry.damage;
   }
 
   /** As `damage`, as text for messages. */
@@ -132,7 +136,7 @@ export class RecordDirectory<Id extends string, T> implements Disposable {
 
   /** Reads again what an administrator may have repaired: the directory, and the unusable files of these ids. */
   async retry(ids: Iterable<Id> = this.ids()): Promise<void> {
-    if (this.failure !== undefined) await this.#readAll();
+    if (this.#failure !== undefined) await this.#readAll();
     for (const id of ids) {
       if (this.#entries.get(id)?.damage instanceof UnusableFile) await this.#read(id);
     }
@@ -141,8 +145,9 @@ export class RecordDirectory<Id extends string, T> implements Disposable {
   /** Persists a record durably, replacing any earlier one. Unavailable when that fails or is refused. */
   async put(id: Id, value: T, change: RecordChange = {}): Promise<void> {
     const { reserve, ...replaced } = change;
-    const content = this.#form.format?.(value);
-    if (content === undefined) throw new TypeError(`no content for "${id}"`);
+    const { format, isSecret } = this.#form;
+    if (format === undefined || isSecret === true) throw new TypeError('use putSecret');
+    const content = format(value);
     if (reserve !== undefined) await reserve.write(this.#fileOf(id), content);
     else await writeStateFile(this.#fileOf(id), content, replaced);
     this.#entries.set(id, { value });
@@ -176,7 +181,7 @@ export class RecordDirectory<Id extends string, T> implements Disposable {
       if (id !== undefined) await this.#read(id);
     }
     // last: until all files are read, a missing id may still exist
-    this.failure = failure;
+    this.#failure = failure;
   }
 
   async #read(id: Id): Promise<void> {

@@ -350,7 +350,9 @@ test('creates a module without an identity on the next request, once identities 
   assert.is((await device.module('late'))['State'], 'failed');
   device.cloud.interfere = undefined;
   await device.invoke('CreateModule', creation(sleeping(), 'late', atOnce));
-  assert.not.match(String((await device.untilState('late', 'created'))['LastError']), '503');
+  const isDone = ({ State, Operation }: Readonly<Record<string, unknown>>): boolean =>
+    State === 'created' && Operation === '';
+  assert.not.match(String((await device.untilModule('late', isDone))['LastError']), '503');
   await device.invoke('DeleteModule', named('late'));
 });
 

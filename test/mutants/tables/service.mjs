@@ -278,13 +278,13 @@ export default [
   },
   {
     breaks: 'a repaired directory is not reloaded',
-    text: 'if (this.failure !== undefined) await this.#readAll();',
+    text: 'if (this.#failure !== undefined) await this.#readAll();',
     becomes: '',
     suite: 'component/service/state/record-directory',
   },
   {
     breaks: 'an unusable directory reports no damaged records',
-    text: 'return entry === undefined ? this.failure : entry.damage;',
+    text: 'return entry === undefined ? this.#failure : entry.damage;',
     becomes: 'return entry?.damage;',
     suite: 'component/service/state/record-directory',
   },

@@ -57,6 +57,33 @@ for (const damage of ['truncate', 'empty', 'flip', 'text'] as const) {
   });
 }
 
+test('hides the file of an id that is preloaded, without reading it', async () => {
+  await using place = await temporary();
+  const path = join(place.path, 'raw');
+  await writeFile(path, randomBytes(32));
+  const directory = join(place.path, 'keys');
+  {
+    await using hidden = await FileStore.open(directory);
+    await hidden.createPair(id, ['ec-p256'], forSigning);
+  }
+  const [name = ''] = await readdir(directory);
+  await truncate(join(directory, name), 1);
+  const preloaded = new Map<KeyId, PreloadedFile>([[id, { path, usages: undefined }]]);
+  await using store = await FileStore.open(directory, preloaded);
+  const { keys } = await store.list();
+  assert.equal(
+    keys.map(({ algorithm, state }) => [algorithm, state]),
+    [['hmac-sha256', 'ok']],
+  );
+  await withKey(store, id, async (key) => {
+    await key.sign(hmac, soon());
+    assert.is(await failureOf(key.delete(soon())), 'NotSupported');
+  });
+  const material = { kind: 'raw', algorithm: 'hmac-sha256', bytes: randomBytes(32) } as const;
+  assert.is(await failureOf(store.importKey(id, material, forSigning)), 'NotSupported');
+  assert.is((await stat(join(directory, name))).size, 1);
+});
+
 test('writes files that only their owner can read', async () => {
   await using place = await temporary();
   await using store = await FileStore.open(join(place.path, 'keys'));
