@@ -70,7 +70,7 @@ export default [
     breaks: 'a stored certificate hides the preloaded one with the same id',
     text: 'if (!this.#preloaded.has(id)) return this.#options.storage.get(id);',
     becomes:
-      'const stored = this.#parts.storage.get(id);\n    if (stored !== undefined || !this.#preloaded.has(id)) return stored;',
+      'const stored = this.#options.storage.get(id);\n    if (stored !== undefined || !this.#preloaded.has(id)) return stored;',
     suite: 'component/certificates/catalog',
   },
   {

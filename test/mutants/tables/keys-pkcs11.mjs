@@ -353,7 +353,7 @@ export default [
   {
     breaks: 'the exponent of an RSA key is read from any public key',
     text: 'const same = [...publicKeyObjects, { type: CKA.MODULUS, value: n }];',
-    becomes: 'const same = PUBLIC;',
+    becomes: 'const same = publicKeyObjects;',
     suite: 'unit/keys/pkcs11/public-halves',
   },
   {

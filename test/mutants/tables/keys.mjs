@@ -345,12 +345,6 @@ export default [
     suite: 'component/keys/stores',
   },
   {
-    breaks: 'the file of a preloaded id is read',
-    text: 'if (preloaded.has(id)) throw preloadedKey(id);',
-    becomes: '',
-    suite: 'component/keys/file/file-store',
-  },
-  {
     breaks: 'a key is imported over a preloaded one',
     text: 'if (this.#preloaded.has(id)) throw preloadedKey(id);\n    const file = this.#findIntact(id);',
     becomes: 'const file = this.#findIntact(id);',
