@@ -112,8 +112,8 @@ export default [
   },
   {
     breaks: "another tool's container counts as ours",
-    text: 'ours: labels.get(ownerLabel) === owner && isNamedFor(labels.get(moduleLabel), answer.Name),',
-    becomes: 'ours: isNamedFor(labels.get(moduleLabel), answer.Name),',
+    text: 'ours: labels.get(ownerLabel) === owner && isNamedFor(labels.get(moduleLabel), info.Name),',
+    becomes: 'ours: isNamedFor(labels.get(moduleLabel), info.Name),',
     suite: 'unit/modules/docker/engine/inspect',
   },
   {

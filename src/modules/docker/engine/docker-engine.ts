@@ -28,7 +28,7 @@ import { followPull, withTag } from './pull.ts';
 import { demultiplexed, jsonLines, lastLines, plain } from './streams.ts';
 import { messageOf, statusOf, translate, translatePull, unreachableEngine } from './translate.ts';
 
-const answerMs = 60_000;
+const responseMs = 60_000;
 const noticeMs = 10_000;
 /** The events that change the state of a container: not those of its health check commands, which may be frequent. */
 const followedEvents =
@@ -51,22 +51,22 @@ export class DockerEngine implements ContainerEngine {
   }
 
   version(signal: AbortSignal): Promise<EngineVersion> {
-    return this.#ask('asking for the version', noticeMs, signal, async (docker) => {
-      const answer = await docker.version();
-      return { name: answer.Platform?.Name || 'docker', version: answer.Version };
+    return this.#request('reading the version', noticeMs, signal, async (docker) => {
+      const info = await docker.version();
+      return { name: info.Platform?.Name || 'docker', version: info.Version };
     });
   }
 
   system(signal: AbortSignal): Promise<EngineSystem> {
-    return this.#ask('asking for the system', noticeMs, signal, async (docker) => {
-      const answer: unknown = await docker.info();
-      return systemOf(answer);
+    return this.#request('reading the system information', noticeMs, signal, async (docker) => {
+      const info: unknown = await docker.info();
+      return systemOf(info);
     });
   }
 
   findImage(reference: string, signal: AbortSignal): Promise<Image | undefined> {
-    const doing = `looking for image ${JSON.stringify(reference)}`;
-    return this.#ask(doing, answerMs, signal, async (docker) => {
+    const action = `inspecting image ${JSON.stringify(reference)}`;
+    return this.#request(action, responseMs, signal, async (docker) => {
       try {
         return imageOf(await docker.getImage(withTag(reference)).inspect());
       } catch (error) {
@@ -87,8 +87,8 @@ export class DockerEngine implements ContainerEngine {
     } catch (error) {
       if (error instanceof ServiceError) throw error;
       if (signal.aborted || statusOf(error) === undefined) {
-        const doing = `pulling ${JSON.stringify(reference)}`;
-        throw translate(error, { doing, socketPath }, signal);
+        const action = `pulling ${JSON.stringify(reference)}`;
+        throw translate(error, { action, socketPath }, signal);
       }
       throw translatePull(messageOf(error), reference, error);
     }
@@ -99,8 +99,8 @@ export class DockerEngine implements ContainerEngine {
   }
 
   #makeNetwork(network: Network, signal: AbortSignal): Promise<void> {
-    const doing = `making network ${JSON.stringify(network.name)}`;
-    return this.#ask(doing, answerMs, signal, async (docker) => {
+    const action = `creating network ${JSON.stringify(network.name)}`;
+    return this.#request(action, responseMs, signal, async (docker) => {
       try {
         await docker.getNetwork(network.name).inspect();
       } catch (error) {
@@ -111,8 +111,8 @@ export class DockerEngine implements ContainerEngine {
   }
 
   findVolume(name: string, signal: AbortSignal): Promise<Volume | undefined> {
-    const doing = `looking at volume ${JSON.stringify(name)}`;
-    return this.#ask(doing, answerMs, signal, async (docker) => {
+    const action = `inspecting volume ${JSON.stringify(name)}`;
+    return this.#request(action, responseMs, signal, async (docker) => {
       try {
         const found = volumeOf(await docker.getVolume(name).inspect());
         return found.name === name ? found : undefined;
@@ -124,14 +124,14 @@ export class DockerEngine implements ContainerEngine {
   }
 
   createVolume({ name, labels }: NewVolume, signal: AbortSignal): Promise<void> {
-    const doing = `making volume ${JSON.stringify(name)}`;
-    return this.#ask(doing, answerMs, signal, async (docker) => {
+    const action = `creating volume ${JSON.stringify(name)}`;
+    return this.#request(action, responseMs, signal, async (docker) => {
       await docker.createVolume({ Name: name, Driver: 'local', Labels: labels });
     });
   }
 
   list(signal: AbortSignal): Promise<readonly string[]> {
-    return this.#ask('listing containers', answerMs, signal, async (docker) => {
+    return this.#request('listing containers', responseMs, signal, async (docker) => {
       const filters = { label: [`${ownerLabel}=${owner}`] };
       const found = await docker.listContainers({ all: true, filters });
       return found.flatMap(({ Names: [name] }) => (name ? [name.replace(/^\//, '')] : []));
@@ -139,74 +139,79 @@ export class DockerEngine implements ContainerEngine {
   }
 
   inspect(name: string, signal: AbortSignal): Promise<Instance | undefined> {
-    return this.#ask(`looking at ${shown(name)}`, answerMs, signal, async (docker) => {
+    return this.#request(`inspecting ${shown(name)}`, responseMs, signal, async (docker) => {
       const found = await findNamed(docker, name);
       return found && containerOf(found);
     });
   }
 
   findRenamed(module: InstanceQuery, signal: AbortSignal): Promise<Renamed | undefined> {
-    return this.#ask('listing containers', answerMs, signal, async (docker) => {
+    return this.#request('listing containers', responseMs, signal, async (docker) => {
       const filters = { label: [`${ownerLabel}=${owner}`] };
       return renamedOf(await docker.listContainers({ all: true, filters }), module);
     });
   }
 
   rename(id: string, name: string, signal: AbortSignal): Promise<void> {
-    return this.#ask(`renaming ${shown(id)}`, answerMs, signal, async (docker) => {
+    return this.#request(`renaming ${shown(id)}`, responseMs, signal, async (docker) => {
       await docker.getContainer(id).rename({ name });
     });
   }
 
   create(name: string, body: JsonObject, signal: AbortSignal): Promise<void> {
-    const doing = `creating ${shown(name)}`;
-    return this.#ask(doing, answerMs, signal, async (docker) => {
+    const action = `creating ${shown(name)}`;
+    return this.#request(action, responseMs, signal, async (docker) => {
       try {
         await docker.createContainer({ ...body, name });
       } catch (error) {
         if (statusOf(error) !== 409) throw error;
-        throw new ServiceError('AlreadyExists', `${doing}: ${messageOf(error)}`, { cause: error });
+        throw new ServiceError('AlreadyExists', `${action}: ${messageOf(error)}`, { cause: error });
       }
     });
   }
 
   start(name: string, signal: AbortSignal): Promise<void> {
-    return this.#ask(`starting ${shown(name)}`, answerMs, signal, (docker) =>
+    return this.#request(`starting ${shown(name)}`, responseMs, signal, (docker) =>
       ignoring([304], docker.getContainer(name).start()),
     );
   }
 
   stop(nameOrId: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void> {
-    const limitMs = answerMs + (timeoutS ?? 0) * 1000;
+    const limitMs = responseMs + (timeoutS ?? 0) * 1000;
     const options = timeoutS === undefined ? {} : { t: timeoutS };
-    return this.#ask(`stopping ${shown(nameOrId)}`, limitMs, signal, (docker) =>
+    return this.#request(`stopping ${shown(nameOrId)}`, limitMs, signal, (docker) =>
       ignoring([304, 404], docker.getContainer(nameOrId).stop(options)),
     );
   }
 
   remove(nameOrId: string, signal: AbortSignal): Promise<void> {
-    return this.#ask(`removing ${shown(nameOrId)}`, answerMs, signal, (docker) =>
+    return this.#request(`removing ${shown(nameOrId)}`, responseMs, signal, (docker) =>
       ignoring([404], docker.getContainer(nameOrId).remove({ force: true, v: true })),
     );
   }
 
   removeRestartPolicy(nameOrId: string, signal: AbortSignal): Promise<void> {
-    const doing = `taking the restart policy of ${shown(nameOrId)}`;
-    return this.#ask(doing, answerMs, signal, async (docker) => {
+    const action = `removing the restart policy of ${shown(nameOrId)}`;
+    return this.#request(action, responseMs, signal, async (docker) => {
       await docker.getContainer(nameOrId).update({ RestartPolicy: { Name: 'no' } });
     });
   }
 
   logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer> {
-    return this.#ask(`reading the log of ${shown(name)}`, answerMs, signal, async (docker) => {
-      const found = await findNamed(docker, name);
-      if (found === undefined) throw new ServiceError('NotFound', `no ${shown(name)}`);
-      const stream = await logStream(docker, found.Id, request);
-      return lastLines(
-        (found.Config.Tty ? plain : demultiplexed)(iterable(stream)),
-        request.maxBytes,
-      );
-    });
+    return this.#request(
+      `reading the log of ${shown(name)}`,
+      responseMs,
+      signal,
+      async (docker) => {
+        const found = await findNamed(docker, name);
+        if (found === undefined) throw new ServiceError('NotFound', `no ${shown(name)}`);
+        const stream = await logStream(docker, found.Id, request);
+        return lastLines(
+          (found.Config.Tty ? plain : demultiplexed)(iterable(stream)),
+          request.maxBytes,
+        );
+      },
+    );
   }
 
   async listen(signal: AbortSignal): Promise<AsyncIterable<string>> {
@@ -226,15 +231,15 @@ export class DockerEngine implements ContainerEngine {
       const events = iterable(await docker.getEvents({ filters }));
       return namesOf(events, socketPath, signal);
     } catch (error) {
-      throw translate(error, { doing: listening, socketPath }, ending);
+      throw translate(error, { action: listening, socketPath }, ending);
     } finally {
       clearTimeout(timer);
     }
   }
 
   /** Requests that share a deadline: the client has none. */
-  async #ask<T>(
-    doing: string,
+  async #request<T>(
+    action: string,
     limitMs: number,
     signal: AbortSignal,
     request: (docker: Docker) => Promise<T>,
@@ -244,7 +249,7 @@ export class DockerEngine implements ContainerEngine {
     try {
       return await request(await openClient(socketPath, limited.signal));
     } catch (error) {
-      throw translate(error, { doing, socketPath }, limited.signal);
+      throw translate(error, { action, socketPath }, limited.signal);
     }
   }
 }
@@ -259,7 +264,7 @@ async function* namesOf(
       yield* eventNames(event);
     }
   } catch (error) {
-    throw translate(error, { doing: listening, socketPath }, signal);
+    throw translate(error, { action: listening, socketPath }, signal);
   }
   throw unreachableEngine(socketPath, 'ECONNRESET');
 }

@@ -9,16 +9,16 @@ import { digestLabel, moduleLabel, owner, ownerLabel } from '../labels.ts';
 import type { EngineSystem, Image, Renamed, Volume } from './container-engine.ts';
 
 /** Converts the engine's description of a container. */
-export function containerOf(answer: Docker.ContainerInspectInfo): Instance {
-  const labels = new Map(Object.entries(answer.Config.Labels ?? {}));
+export function containerOf(info: Docker.ContainerInspectInfo): Instance {
+  const labels = new Map(Object.entries(info.Config.Labels ?? {}));
   return {
-    id: answer.Id,
-    ours: labels.get(ownerLabel) === owner && isNamedFor(labels.get(moduleLabel), answer.Name),
+    id: info.Id,
+    ours: labels.get(ownerLabel) === owner && isNamedFor(labels.get(moduleLabel), info.Name),
     digest: labels.get(digestLabel) ?? '',
-    state: stateOf(answer.State),
-    restartCount: answer.RestartCount,
-    autoRestarts: !['', 'no'].includes(answer.HostConfig.RestartPolicy?.Name ?? ''),
-    unhealthy: answer.State.Status === 'running' && answer.State.Health?.Status === 'unhealthy',
+    state: stateOf(info.State),
+    restartCount: info.RestartCount,
+    autoRestarts: !['', 'no'].includes(info.HostConfig.RestartPolicy?.Name ?? ''),
+    unhealthy: info.State.Status === 'running' && info.State.Health?.Status === 'unhealthy',
   };
 }
 
@@ -54,13 +54,13 @@ export function renamedOf(
 }
 
 /** Converts the engine's description of a volume. */
-export function volumeOf(answer: Docker.VolumeInspectInfo): Volume {
+export function volumeOf(info: Docker.VolumeInspectInfo): Volume {
   return {
-    name: answer.Name,
-    driver: answer.Driver,
-    options: new Map(Object.entries(answer.Options ?? {})),
-    labels: new Map(Object.entries(answer.Labels ?? {})),
-    mountpoint: answer.Mountpoint,
+    name: info.Name,
+    driver: info.Driver,
+    options: new Map(Object.entries(info.Options ?? {})),
+    labels: new Map(Object.entries(info.Labels ?? {})),
+    mountpoint: info.Mountpoint,
   };
 }
 
@@ -111,10 +111,8 @@ function objectIn(value: object, key: string): object {
 }
 
 /** Converts the engine's description of the machine. */
-export function systemOf(answer: unknown): EngineSystem {
-  const members = new Map(
-    typeof answer === 'object' && answer !== null ? Object.entries(answer) : [],
-  );
+export function systemOf(info: unknown): EngineSystem {
+  const members = new Map(typeof info === 'object' && info !== null ? Object.entries(info) : []);
   const text = (key: string): string => String(members.get(key) ?? '');
   const amount = (key: string): number => Number(members.get(key) ?? 0);
   return {

@@ -14,12 +14,12 @@ function failureOf(error: unknown): EngineFailure {
   if (!(error instanceof Error)) return { statusCode: undefined, code: undefined, message: '' };
   const statusCode = 'statusCode' in error ? error.statusCode : undefined;
   const json = 'json' in error ? error.json : undefined;
-  const said =
+  const detail =
     typeof json === 'object' && json !== null && 'message' in json ? json.message : undefined;
   return {
     statusCode: typeof statusCode === 'number' ? statusCode : undefined,
     code: systemCode(error),
-    message: (typeof said === 'string' ? said : error.message).slice(0, longestMessage),
+    message: (typeof detail === 'string' ? detail : error.message).slice(0, longestMessage),
   };
 }
 
@@ -35,20 +35,24 @@ const codeByStatus: Readonly<Record<number, ErrorCode>> = {
 };
 
 /** A request to an engine, for messages. */
-export interface Asked {
+export interface RequestContext {
   /** Such as `starting "hub"`. */
-  readonly doing: string;
+  readonly action: string;
   readonly socketPath: string;
 }
 
 /** Converts a failure of the engine's client to an error of this service. */
-export function translate(error: unknown, asked: Asked, signal?: AbortSignal): ServiceError {
+export function translate(
+  error: unknown,
+  context: RequestContext,
+  signal?: AbortSignal,
+): ServiceError {
   if (error instanceof ServiceError) return error;
-  if (signal?.aborted === true) return aborted(signal, asked);
-  const { doing, socketPath } = asked;
+  if (signal?.aborted === true) return aborted(signal, context);
+  const { action, socketPath } = context;
   const { statusCode, code, message } = failureOf(error);
   if (statusCode === undefined) return unreachableEngine(socketPath, code ?? 'ECONNRESET');
-  return new ServiceError(codeByStatus[statusCode] ?? 'Unavailable', `${doing}: ${message}`, {
+  return new ServiceError(codeByStatus[statusCode] ?? 'Unavailable', `${action}: ${message}`, {
     cause: error,
   });
 }
@@ -68,13 +72,13 @@ const hints: Readonly<Record<string, string>> = {
   EPERM: 'may the user of this service connect to its socket?',
 };
 
-function aborted(signal: AbortSignal, { doing, socketPath }: Asked): ServiceError {
+function aborted(signal: AbortSignal, { action, socketPath }: RequestContext): ServiceError {
   const reason: unknown = signal.reason;
   if (reason instanceof ServiceError) return reason;
   const late = reason instanceof Error && reason.name === 'TimeoutError';
-  if (!late) return new ServiceError('Cancelled', `${doing} was cancelled`);
-  const what = `the container engine at ${socketPath} did not answer in time`;
-  return new ServiceError('Unavailable', `${what}: is it overloaded? (${doing})`);
+  if (!late) return new ServiceError('Cancelled', `${action} was cancelled`);
+  const what = `the container engine at ${socketPath} did not respond in time`;
+  return new ServiceError('Unavailable', `${what}: is it overloaded? (${action})`);
 }
 
 /**

@@ -4,7 +4,7 @@ import { translate } from '../../../../../src/modules/docker/engine/translate.ts
 
 const test = suite('engine failures');
 
-const operation = { doing: 'removing container "a"', socketPath: '/run/docker.sock' };
+const operation = { action: 'removing container "a"', socketPath: '/run/docker.sock' };
 
 /** Error that the engine's client throws for a reply with this status. */
 function refused(statusCode: number, message: string): Error {
