@@ -319,4 +319,16 @@ export default [
     becomes: 'const parts = live;',
     suite: 'unit/modules/docker/prepare',
   },
+  {
+    breaks: 'the user does not learn that the image may be outdated',
+    text: 'onPulled: (note: string) => status.note({ note }),',
+    becomes: 'onPulled: () => {},',
+    suite: 'unit/modules/supervisor/supervisor-goals',
+  },
+  {
+    breaks: 'a failed connection counts as another short one to the engine',
+    text: 'if (reachedAt === undefined || reachedAt === reachedBefore) return this.#backoff.failed(now);',
+    becomes: 'if (reachedAt === undefined) return this.#backoff.failed(now);',
+    suite: 'unit/modules/supervisor/engine-monitor',
+  },
 ];

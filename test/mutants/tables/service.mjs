@@ -566,4 +566,10 @@ export default [
     becomes: '',
     suite: 'unit/service/backoff',
   },
+  {
+    breaks: 'a record with a secret is replaced without overwriting the old content',
+    text: 'if (format === undefined || isSecret === true) throw',
+    becomes: 'if (format === undefined) throw',
+    suite: 'component/service/state/record-directory',
+  },
 ];

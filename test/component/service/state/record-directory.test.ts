@@ -208,6 +208,9 @@ test('that are keys are overwritten when they are replaced, deleted or read', as
   assert.equal(await second.readFile(), Buffer.alloc(5));
   assert.match(await failureOf(records.put('a', 'new')), 'TypeError');
   assert.equal(records.ids(), []);
+  const formatted = { ...keys, format: (value: string) => value };
+  const withFormat = await RecordDirectory.open(dir, formatted);
+  assert.match(await failureOf(withFormat.put('a', 'new')), 'TypeError', 'not overwritten');
 });
 
 test('that are keys are not replaced by unreadable content', async ({ dir }) => {

@@ -575,4 +575,15 @@ test('that are reached are published when the operation is released', async () =
   assert.is(module.states.at(-1), 'running');
 });
 
+test('warn that a registry is unreachable, and use the image of the engine', async () => {
+  await using module = moduleWith({
+    goal: 'failed',
+    imagePullPolicy: 'on-create',
+    failures: { pull: ['Unavailable'] },
+  });
+  await module.rested();
+  assert.is(await module.operate('CreateModule', 'stopped'), 'reached');
+  assert.is(module.supervisor.status.note, 'no pull; the image that the engine has is used');
+});
+
 test.run();
