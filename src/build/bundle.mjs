@@ -9,6 +9,7 @@ import { compiled, importCompiled, schemasOf, services } from './steps/compiled.
 const executables = [
   ...services.map((name) => ({ name: `iotedge-${name}`, entry: `${name}/main`, configs: [name] })),
   { name: 'iotedgectl', entry: 'cli/main', configs: services },
+  { name: 'iotedge-tls-worker', entry: 'https/tls-worker', configs: [] },
 ];
 
 /** Replaces the module that compiles schemas at run time by validators generated now. */

@@ -1,14 +1,13 @@
-import { isMainThread, Worker, workerData } from 'node:worker_threads';
-import { ServiceError, unreachable } from '../errors.ts';
-import { refuseSignatures } from '../native/provider.ts';
+import { describeError, ServiceError, unreachable } from '../errors.ts';
 import { HttpsFailure, type HttpsFailureKind } from './https-failure.ts';
 import type { HttpsRequest, HttpsResponse } from './https-request.ts';
-import { type FromWorker, type ToWorker, tlsWorkerRole } from './worker-messages.ts';
+import { TlsThread, type TlsThreadOptions } from './tls-thread.ts';
+import type { FromWorker } from './worker-messages.ts';
 
-/** Options of the TLS thread. */
-export interface HttpsClientOptions {
-  /** The file that the thread runs, the executable itself when absent; it calls `runAsTlsWorker` first of all. */
-  readonly workerFile?: string | URL;
+/** Options of the HTTPS client. */
+export interface HttpsClientOptions extends Pick<TlsThreadOptions, 'file'> {
+  /** The thread ends after this time without a request; a minute when absent. */
+  readonly idleMs?: number;
 }
 
 interface PendingRequest {
@@ -20,36 +19,25 @@ interface PendingRequest {
 }
 
 /**
- * For the top of a `main.ts`: when this thread was started by an `HttpsClient`, serves it and returns true, and the
- * program must do nothing else.
- */
-export function runAsTlsWorker(): boolean {
-  if (isMainThread || workerData !== tlsWorkerRole) return false;
-  // loaded lazily: a thread without TLS needs none of it
-  void import('./tls-worker.ts').then(({ serveTls }) => serveTls());
-  return true;
-}
-
-/**
  * Speaks HTTPS from a separate thread, because a client certificate's key is in the Keys service and signing with it
- * blocks. The thread starts with the first request, lives on with its connections and TLS sessions, and is replaced
- * when it ends.
+ * blocks. The thread starts with the first request, is replaced when it fails, and ends with its connections and TLS
+ * sessions when it is idle: it takes half of the service's memory.
  */
 export class HttpsClient implements AsyncDisposable {
-  readonly #workerFile: string | URL;
+  readonly #thread: TlsThread;
+  readonly #idleMs: number;
   readonly #pending = new Map<number, PendingRequest>();
-  #worker: Worker | undefined;
+  #idle: NodeJS.Timeout | undefined;
   #nextId = 1;
   #closed = false;
 
-  private constructor(workerFile: string | URL) {
-    this.#workerFile = workerFile;
-  }
-
-  /** A client that has not connected to anything yet. */
-  static start({ workerFile = process.argv[1] }: HttpsClientOptions = {}): HttpsClient {
-    if (workerFile === undefined) throw new TypeError('no file for the TLS thread');
-    return new HttpsClient(workerFile);
+  constructor({ idleMs = 60_000, ...program }: HttpsClientOptions = {}) {
+    this.#idleMs = idleMs;
+    this.#thread = new TlsThread({
+      ...program,
+      onMessage: (message) => this.#receive(message),
+      onLost: (reason) => this.#lose(reason),
+    });
   }
 
   /**
@@ -59,43 +47,35 @@ export class HttpsClient implements AsyncDisposable {
   async request(request: HttpsRequest, signal: AbortSignal): Promise<HttpsResponse> {
     const host = hostOf(request.url);
     if (signal.aborted) throw abandoned(host, signal);
-    if (this.#closed) throw new ServiceError('Unavailable', 'the HTTPS client is closed');
+    if (this.#closed) throw closed();
     const id = this.#nextId++;
     const triedOf = (): string => this.#pending.get(id)?.tried ?? '';
     const onAbort = (): void => this.#abandon(id, abandoned(host, signal, triedOf()));
     const onLate = (): void => this.#abandon(id, late(host, triedOf()));
     const timer = setTimeout(onLate, request.timeoutMs);
+    clearTimeout(this.#idle);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       return await new Promise((resolve, reject) => {
         this.#pending.set(id, { host, tried: '', resolve, reject });
-        this.#send({ kind: 'request', id, request });
+        this.#thread.send({ kind: 'request', id, request });
       });
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
       this.#pending.delete(id);
+      if (this.#pending.size === 0) this.#awaitIdle();
     }
   }
 
-  #send(message: ToWorker): void {
-    this.#worker ??= this.#startWorker();
-    this.#worker.postMessage(message);
+  #awaitIdle(): void {
+    this.#idle = setTimeout(() => this.#thread.end(), this.#idleMs).unref();
   }
 
   /** Does not wait for the worker, which may be blocked in a signature. */
   #abandon(id: number, error: ServiceError): void {
-    this.#worker?.postMessage({ kind: 'abort', id } satisfies ToWorker);
+    this.#thread.sendIfStarted({ kind: 'abort', id });
     this.#pending.get(id)?.reject(error);
-  }
-
-  #startWorker(): Worker {
-    const worker = new Worker(this.#workerFile, { workerData: tlsWorkerRole });
-    worker.on('message', (message: FromWorker) => this.#receive(message));
-    worker.on('error', (error) => this.#lose(worker, error));
-    worker.on('exit', () => this.#lose(worker, undefined));
-    worker.unref(); // the timer of each exchange keeps the process alive
-    return worker;
   }
 
   #receive(message: FromWorker): void {
@@ -117,22 +97,28 @@ export class HttpsClient implements AsyncDisposable {
     exchange.reject(unavailable(exchange, message.failure, message));
   }
 
-  #lose(worker: Worker, error: unknown): void {
-    if (this.#worker !== worker) return;
-    this.#worker = undefined;
+  #lose(reason: unknown): void {
+    const why = `the TLS thread failed: ${firstLine(describeError(reason))}`;
     for (const { host, reject } of this.#pending.values()) {
-      reject(new ServiceError('Unavailable', `${host}: the TLS thread ended`, { cause: error }));
+      reject(new ServiceError('Unavailable', `${host}: ${why}`, { cause: reason }));
     }
   }
 
   /** Ends the thread and its exchanges; pending requests are Unavailable. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    if (this.#worker === undefined) return;
-    // otherwise a thread that is blocked in a signature would be waited for
-    using _refusal = refuseSignatures();
-    await this.#worker.terminate();
+    for (const { reject } of this.#pending.values()) reject(closed());
+    await this.#thread[Symbol.asyncDispose]();
   }
+}
+
+function closed(): ServiceError {
+  return new ServiceError('Unavailable', 'the HTTPS client is closed');
+}
+
+/** Node appends the importing files to the error of a missing one. */
+function firstLine(text: string): string {
+  return text.split('\n', 1).join('');
 }
 
 function hostOf(url: string): string {

@@ -1,6 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { parentPort } from 'node:worker_threads';
+import { type MessagePort, parentPort } from 'node:worker_threads';
 import { loadProvider } from '../native/provider.ts';
 import { AgentPool } from './agent-pool.ts';
 import type { ConnectingRequest } from './happy-eyeballs-agent.ts';
@@ -16,10 +16,11 @@ const defaultMaxBodyBytes = 1 << 20;
 /** Methods that may be repeated when a reused connection turns out to be closed (RFC 9110 9.2.2). */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
 
+if (parentPort === null) throw new TypeError('not a worker thread');
+serve(parentPort);
+
 /** Serves the HttpsClient that started this thread, until that ends the thread. */
-export function serveTls(): void {
-  const port = parentPort;
-  if (port === null) throw new TypeError('not a worker thread');
+function serve(port: MessagePort): void {
   const agents = new AgentPool(loadProvider);
   const aborts = new Map<number, AbortController>();
   const reply = (message: FromWorker): void => port.postMessage(message);

@@ -23,6 +23,3 @@ export type FromWorker =
       readonly body: Uint8Array;
     }
   | ({ readonly kind: 'failure'; readonly id: number } & FailureMessage);
-
-/** Marks a thread as the TLS thread, in its workerData. */
-export const tlsWorkerRole = 'iotedge-tls';

@@ -1,14 +1,12 @@
-import { HttpsClient, runAsTlsWorker } from '../https/https-client.ts';
+import { HttpsClient } from '../https/https-client.ts';
 import { identityService } from '../interfaces/identity.ts';
 import { main } from '../service/run.ts';
 import { identitySchema, parseIdentityConfig } from './config/config.ts';
 import { startIdentity } from './start.ts';
 
-if (!runAsTlsWorker()) {
-  void main({
-    service: identityService,
-    schema: identitySchema,
-    parse: parseIdentityConfig,
-    start: (context) => startIdentity(context, context.cleanup.use(HttpsClient.start())),
-  });
-}
+void main({
+  service: identityService,
+  schema: identitySchema,
+  parse: parseIdentityConfig,
+  start: (context) => startIdentity(context, context.cleanup.use(new HttpsClient())),
+});

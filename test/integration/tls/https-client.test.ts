@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
@@ -24,7 +23,6 @@ interface Rig {
 
 type DeviceRequest = HttpsRequest & { readonly clientCertificate: ClientCertificate };
 
-const workerFile = fileURLToPath(new URL('../../support/tls/tls-thread.js', import.meta.url));
 const never = new AbortController().signal;
 const matrix: readonly TestAlgorithm[] = ['ec-p256', 'ec-p384', 'rsa-2048', 'rsa-3072'];
 const test = suite<Partial<Rig>>('HTTPS client');
@@ -38,7 +36,7 @@ test.before(async (context) => {
     const { spki } = await keys.create(algorithm, algorithm);
     chains.set(algorithm, await pki.certify(algorithm, spki));
   }
-  Object.assign(context, { keys, pki, chains, client: HttpsClient.start({ workerFile }) });
+  Object.assign(context, { keys, pki, chains, client: new HttpsClient() });
 });
 
 test.after(async ({ keys, pki, client }) => {
@@ -172,7 +170,7 @@ test('verifies servers whatever the environment', async (context) => {
   await using server = await MutualTlsServer.start(parts.pki);
   process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
   try {
-    await using client = HttpsClient.start({ workerFile });
+    await using client = new HttpsClient();
     const request = { ...requestTo(parts, server.url()), ca: other.root.certificate };
     assert.is((await failureOf(client.request(request, never))).kind, 'server-certificate');
   } finally {
@@ -370,7 +368,7 @@ test('accepts only https URLs', async (context) => {
 test('closes while its thread waits for a signature, and another one signs after it', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki);
-  const client = HttpsClient.start({ workerFile });
+  const client = new HttpsClient();
   const { keys } = parts;
   const pause = await keys.pause();
   const failing = client.request(requestTo(parts, server.url()), never).catch(codeIn);
@@ -378,14 +376,14 @@ test('closes while its thread waits for a signature, and another one signs after
   await deadline(10_000, client[Symbol.asyncDispose](), 'the client to close');
   assert.is(await failing, 'Unavailable');
   pause[Symbol.dispose]();
-  await using other = HttpsClient.start({ workerFile });
+  await using other = new HttpsClient();
   assert.is((await other.request(requestTo(parts, server.url()), never)).status, 200);
 });
 
 test('rejects requests once it is closed', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki, {}, () => undefined);
-  const client = HttpsClient.start({ workerFile });
+  const client = new HttpsClient();
   const pending = client.request(requestTo(parts, server.url()), never).catch(codeIn);
   await until(5000, 'the request to arrive', () => server.requests.length > 0);
   await client[Symbol.asyncDispose]();

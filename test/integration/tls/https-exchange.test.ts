@@ -2,7 +2,6 @@
 import { writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
@@ -22,13 +21,12 @@ interface Rig {
 
 type Listener = (request: IncomingMessage, response: ServerResponse) => void;
 
-const workerFile = fileURLToPath(new URL('../../support/tls/tls-thread.js', import.meta.url));
 const never = new AbortController().signal;
 const anyClient = { requestCert: false, rejectUnauthorized: false };
 const test = suite<Partial<Rig>>('HTTPS exchange');
 
 test.before(async (context) => {
-  Object.assign(context, { pki: await Pki.create(), client: HttpsClient.start({ workerFile }) });
+  Object.assign(context, { pki: await Pki.create(), client: new HttpsClient() });
 });
 
 test.after(async ({ client, pki }) => {
@@ -260,19 +258,19 @@ const threadThat = (does: string): URL =>
 parentPort.once('message', () => { ${does}; });`)}`,
   );
 
-for (const [how, does] of [
-  ['fails', "throw new Error('no memory')"],
-  ['ends', 'process.exit(3)'],
+for (const [how, does, reason] of [
+  ['fails', "throw new Error('no memory')", 'no memory'],
+  ['ends', 'process.exit(3)', 'exit status 3'],
 ] as const) {
   test(`rejects pending requests when its thread ${how}, and starts another one`, async (context) => {
     const parts = rig(context);
-    await using client = HttpsClient.start({ workerFile: threadThat(does) });
+    await using client = new HttpsClient({ file: threadThat(does) });
     const request = get(parts, 'https://localhost:1/');
     for (let times = 0; times < 2; times++) {
       const all = [client.request(request, never), client.request(request, never)];
       for (const error of await Promise.all(all.map(errorOf))) {
         assert.is(error.code, 'Unavailable');
-        assert.is(error.message, 'localhost:1: the TLS thread ended');
+        assert.is(error.message, `localhost:1: the TLS thread failed: ${reason}`);
       }
     }
   });
@@ -281,8 +279,8 @@ for (const [how, does] of [
 /** Prints the status of two responses, and has nothing else to do. */
 const askInTurn = (module: string): string => `
 import { HttpsClient } from ${JSON.stringify(module)};
-const [, , workerFile, url, ca] = process.argv;
-const client = HttpsClient.start({ workerFile });
+const [, , url, ca] = process.argv;
+const client = new HttpsClient();
 const request = { method: 'GET', url, ca, requestId: 'test', timeoutMs: 20_000 };
 for (let times = 0; times < 2; times++) {
   console.log((await client.request(request, new AbortController().signal)).status);
@@ -296,7 +294,7 @@ test('keeps a process alive until each response, and no longer', async (context)
   const script = askInTurn(new URL('../../../src/https/https-client.js', import.meta.url).href);
   const file = join(parts.pki.directory, 'ask-in-turn.mjs'); // a thread cannot be given --eval's options
   await writeFile(file, script);
-  const words = [file, workerFile, server.url(), parts.pki.root.certificate];
+  const words = [file, server.url(), parts.pki.root.certificate];
   const { code, stdout, stderr } = await runCommand(process.execPath, words, { timeoutMs: 20_000 });
   assert.is(stdout.toString(), '200\n200\n', stderr);
   assert.is(code, 0);
@@ -305,7 +303,7 @@ test('keeps a process alive until each response, and no longer', async (context)
 test('starts no thread once it is closed', async (context) => {
   const parts = rig(context);
   await using server = await serve(parts);
-  const client = HttpsClient.start({ workerFile });
+  const client = new HttpsClient();
   await client.request(get(parts, server.url()), never);
   await client[Symbol.asyncDispose]();
   const error = await errorOf(client.request(get(parts, server.url()), never));

@@ -1,7 +1,6 @@
 /** A handshake whose signature is late or missing. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
@@ -29,7 +28,6 @@ interface Parts {
 const test = suite<{ -readonly [Part in keyof Parts]?: Parts[Part] }>(
   'TLS without the Keys service',
 );
-const workerFile = fileURLToPath(new URL('../../support/tls/tls-thread.js', import.meta.url));
 
 test.before(async (context) => {
   const keys = (context.keys = await ServedKeys.start());
@@ -38,7 +36,7 @@ test.before(async (context) => {
   const { spki } = await keys.create('a', 'ec-p256');
   const chainPem = await pki.certify('a', spki);
   context.certificate = { chainPem, keyId: 'a', spki };
-  context.client = HttpsClient.start({ workerFile });
+  context.client = new HttpsClient();
 });
 
 test.after(async ({ client, pki, keys }) => {

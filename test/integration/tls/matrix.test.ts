@@ -3,7 +3,6 @@ import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import type { RequestListener } from 'node:http';
 import { TLSSocket } from 'node:tls';
-import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { HttpsClient } from '../../../src/https/https-client.ts';
@@ -27,7 +26,6 @@ const schemes = {
   'TLSv1.3': { ec: /^ecdsa-sha(256|384|512)$/, rsa: /^rsa-pss-sha(256|384|512)$/, ed: /^ed25519$/ },
 } as const;
 const versions: readonly Version[] = ['TLSv1.2', 'TLSv1.3'];
-const workerFile = fileURLToPath(new URL('../../support/tls/tls-thread.js', import.meta.url));
 const never = new AbortController().signal;
 
 /** Replies like `s_server -www`. */
@@ -59,7 +57,7 @@ test.before(async (context) => {
     chains.set(algorithm, await pki.certify(algorithm, spki));
   }
   context.chains = chains;
-  context.client = HttpsClient.start({ workerFile });
+  context.client = new HttpsClient();
 });
 
 test.after(async ({ client, keys, pki }) => {

@@ -64,7 +64,7 @@ export default [
   },
   {
     breaks: 'a request is sent although the client is closed',
-    text: "    if (this.#closed) throw new ServiceError('Unavailable', 'the HTTPS client is closed');\n",
+    text: '    if (this.#closed) throw closed();\n',
     becomes: '',
     suite: 'integration/tls/https-exchange',
   },
@@ -76,7 +76,7 @@ export default [
   },
   {
     breaks: 'the thread continues a cancelled request',
-    text: "    this.#worker?.postMessage({ kind: 'abort', id } satisfies ToWorker);\n",
+    text: "    this.#thread.sendIfStarted({ kind: 'abort', id });\n",
     becomes: '',
     suite: 'integration/tls/https-exchange',
   },
@@ -88,13 +88,13 @@ export default [
   },
   {
     breaks: 'a terminated thread is not replaced',
-    text: '    if (this.#worker !== worker) return;\n    this.#worker = undefined;\n',
-    becomes: '    if (this.#worker !== worker) return;\n',
+    text: '    if (this.#current !== worker) return;\n    this.#current = undefined;\n',
+    becomes: '    if (this.#current !== worker) return;\n',
     suite: 'integration/tls/https-exchange',
   },
   {
     breaks: 'requests stay pending forever when their thread terminates',
-    text: "worker.on('exit', () => this.#lose(worker, undefined));",
+    text: '      this.#lose(worker, new Error(`exit status ${status}`));\n',
     becomes: '',
     suite: 'integration/tls/https-exchange',
   },

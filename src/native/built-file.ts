@@ -1,0 +1,9 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** The path of a file that lies beside the executable, else in the output of the build; undefined when not found. */
+export function builtFile(name: string): string | undefined {
+  return ['./', '../../bin/']
+    .map((directory) => fileURLToPath(new URL(`${directory}${name}`, import.meta.url)))
+    .find((file) => existsSync(file));
+}
