@@ -3,6 +3,8 @@ import { loadAddon } from './addon.ts';
 interface LinuxAddon {
   send(address: string, data: Uint8Array, large: boolean): boolean;
   peer(fd: number): PeerCredentials;
+  endWithParent(parent: number): boolean;
+  noCore(): void;
 }
 
 /** The process at the other end of a unix socket, as the kernel recorded it when the socket was connected. */
@@ -19,7 +21,7 @@ const journalSocket = '/run/systemd/journal/socket';
 
 let loaded: LinuxAddon | undefined | 'not yet' = 'not yet';
 
-/** The addon; undefined when it is not built or does not load. Only `peer` requires it. */
+/** The addon; undefined when it is not built or does not load. Only the journal and `notify` do without it. */
 function linux(): LinuxAddon | undefined {
   if (loaded !== 'not yet') return loaded;
   try {
@@ -52,9 +54,31 @@ export function notify(state: string): boolean {
 
 /** The credentials behind a connected unix socket; throws when it is not one, or without the addon. */
 export function peer(fd: number): PeerCredentials {
+  return required().peer(fd);
+}
+
+/**
+ * Has the kernel kill this process when the thread of its parent that started it ends. Returns false when the parent is
+ * another process already, so this one must exit. A change of user or group cancels it. Throws without the addon.
+ */
+export function endWithParent(parentPid: number): boolean {
+  return required().endWithParent(parentPid);
+}
+
+/**
+ * Leaves no core of this process when it crashes, wherever the system writes or pipes cores. From now on, other
+ * processes without CAP_SYS_PTRACE, of the same user too, can neither trace it nor read its memory, environment,
+ * descriptors and maps below /proc; cmdline, stat and status stay readable. It cannot read its own /proc/self/environ
+ * either. Programs that it executes have no core, but are otherwise as open as any. Call it after the last change of user. Throws without the addon.
+ */
+export function noCore(): void {
+  required().noCore();
+}
+
+function required(): LinuxAddon {
   const addon = linux();
   if (addon === undefined) throw new Error('iotedge_linux.node is not installed');
-  return addon.peer(fd);
+  return addon;
 }
 
 /** Encodes for the journal's native protocol: `NAME=value`, or a length before a value of several lines. */

@@ -1,14 +1,20 @@
-/* System calls that Node lacks: datagrams to unix sockets, by a sealed memfd when too large, and SO_PEERCRED. */
+/*
+ * System calls that Node lacks: datagrams to unix sockets, by a sealed memfd when too large, SO_PEERCRED, and what a
+ * process sets for itself: its end with its parent, and no core.
+ */
 #define NAPI_VERSION 8
 #include <errno.h>
 #include <fcntl.h>
 #include <node_api.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -165,6 +171,34 @@ static napi_value peer(napi_env env, napi_callback_info info)
   return result;
 }
 
+/*
+ * endWithParent(parent: number): boolean. Compares the parent after the signal is requested: one that ended before sends
+ * none. The kernel sends it when the thread that forked ends, and drops the request when the user or group changes.
+ */
+static napi_value end_with_parent(napi_env env, napi_callback_info info)
+{
+  napi_value argument, result;
+  size_t count = 1;
+  int32_t parent;
+
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok || count != 1
+      || napi_get_value_int32(env, argument, &parent) != napi_ok || parent <= 0)
+    return throw_error(env, EINVAL, "endWithParent");
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return throw_error(env, errno, "PR_SET_PDEATHSIG");
+  return napi_get_boolean(env, getppid() == parent, &result) == napi_ok ? result : NULL;
+}
+
+/* noCore(): void. A core that is piped to a program (core(5)) ignores the limit, so the process is not dumpable either. */
+static napi_value no_core(napi_env env, napi_callback_info info)
+{
+  struct rlimit none = {0, 0};
+
+  (void)info;
+  if (prctl(PR_SET_DUMPABLE, 0) < 0) return throw_error(env, errno, "PR_SET_DUMPABLE");
+  if (setrlimit(RLIMIT_CORE, &none) < 0) return throw_error(env, errno, "RLIMIT_CORE");
+  return NULL;
+}
+
 static bool export_function(napi_env env, napi_value exports, const char *name, napi_callback callback)
 {
   napi_value function;
@@ -175,6 +209,9 @@ static bool export_function(napi_env env, napi_value exports, const char *name, 
 
 NAPI_MODULE_INIT()
 {
-  if (!export_function(env, exports, "send", send_to) || !export_function(env, exports, "peer", peer)) return NULL;
+  if (!export_function(env, exports, "send", send_to) || !export_function(env, exports, "peer", peer)
+      || !export_function(env, exports, "endWithParent", end_with_parent)
+      || !export_function(env, exports, "noCore", no_core))
+    return NULL;
   return exports;
 }

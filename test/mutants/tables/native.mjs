@@ -254,4 +254,28 @@ export default [
     becomes: 'element(tag.utf8String, Buffer.from(requestId))',
     suite: 'unit/native/provider',
   },
+  {
+    breaks: 'a child outlives its parent',
+    text: 'prctl(PR_SET_PDEATHSIG, SIGKILL)',
+    becomes: 'prctl(PR_SET_PDEATHSIG, 0)',
+    suite: 'integration/native/linux-process',
+  },
+  {
+    breaks: 'a child of a parent that ended before its request does not notice',
+    text: 'getppid() == parent',
+    becomes: 'true',
+    suite: 'integration/native/linux-process',
+  },
+  {
+    breaks: 'the memory of a process with secrets is dumped, and read by others of its user',
+    text: 'prctl(PR_SET_DUMPABLE, 0)',
+    becomes: 'prctl(PR_SET_DUMPABLE, 1)',
+    suite: 'integration/native/linux-process',
+  },
+  {
+    breaks: 'programs of a process with secrets write cores',
+    text: 'setrlimit(RLIMIT_CORE, &none)',
+    becomes: 'getrlimit(RLIMIT_CORE, &none)',
+    suite: 'integration/native/linux-process',
+  },
 ];
