@@ -14,6 +14,8 @@ const toRun = [
   'systemd',
   'libglib2.0-bin',
   'softhsm2',
+  'p11-kit',
+  'p11-kit-modules',
   'opensc',
   'openssl',
   'ca-certificates',
