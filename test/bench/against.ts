@@ -4,7 +4,7 @@ import { activation } from './activation.ts';
 import { EchoBench, thisCheckout } from './echo.ts';
 import { memory } from './memory.ts';
 import { quantile } from './result.ts';
-import { SignBench } from './sign.ts';
+import { SignBench } from './sign/sign.ts';
 
 /** The results of a build as speeds: costs are inverted, so that more is always better. */
 type Speeds = ReadonlyMap<string, number>;
@@ -32,8 +32,9 @@ async function rates(echo: EchoBench, sign: SignBench, checkout: string): Promis
   await sign.warmUp();
   const paces = {
     echo: await echo.ours(),
-    'Sign by root': await sign.ours(),
-    'Sign by a user': await sign.ours('operator'),
+    'Sign by root': await sign.pace(),
+    'Sign by a user': await sign.pace({ user: 'operator' }),
+    'Sign by root, 1 in flight': await sign.pace({ inFlight: 1 }),
   };
   return new Map(
     Object.entries(paces).flatMap(([what, { perSecond, cpu }]) => [

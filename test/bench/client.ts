@@ -1,22 +1,11 @@
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type Identity, setpriv } from '../support/identity/identity.ts';
+import { compile } from './native.ts';
+import { parsePace, type ServerPace } from './pace.ts';
 import { cpuMicroseconds } from './processes.ts';
 
 const run = promisify(execFile);
-const source = fileURLToPath(new URL('../../../test/bench/native/client.c', import.meta.url));
-
-/** The number of concurrent calls in every measurement. */
-export const inFlight = 8;
-
-/** A rate, and its cost for the server. */
-export interface Pace {
-  readonly perSecond: number;
-  /** CPU microseconds of the server process per call. */
-  readonly cpu: number;
-}
 
 /** The address of a method. */
 export interface Place {
@@ -24,6 +13,16 @@ export interface Place {
   readonly name: string;
   readonly path: string;
   readonly interface: string;
+}
+
+/** The calls of one measurement. */
+export interface Calls {
+  readonly count: number;
+  readonly inFlight: number;
+  /** The key of Sign; undefined for an echo. */
+  readonly key?: { readonly id: string; readonly mechanism: string } | undefined;
+  /** The caller, by default root. */
+  readonly identity?: Identity | undefined;
 }
 
 /** The client in C, so that the cost of the caller is the same for every server. */
@@ -36,9 +35,7 @@ export class Client {
 
   /** Compiles the client into a directory. */
   static async compile(directory: string): Promise<Client> {
-    const program = join(directory, 'client');
-    await run('cc', ['-O2', '-Wall', '-o', program, source, '-lsystemd']);
-    return new Client(program);
+    return new Client(await compile('client', directory));
   }
 
   /** Arguments with which the client serves the same method, as the floor. */
@@ -46,25 +43,17 @@ export class Client {
     return [...words(place), 'serve'];
   }
 
-  /** Measures calls of a method, as root or as another user. */
-  async pace(
-    place: Place,
-    call: {
-      readonly method: 'echo' | 'sign';
-      readonly key?: string;
-      readonly count: number;
-      readonly pid: number;
-      readonly identity?: Identity | undefined;
-    },
-  ): Promise<Pace> {
-    const { method, key = '-', count, pid, identity } = call;
+  /** Measures calls of a method of a process. */
+  async pace(place: Place, pid: number, calls: Calls): Promise<ServerPace> {
+    const { count, inFlight, key, identity } = calls;
     const become = identity === undefined ? [] : setpriv(identity);
-    const args = [...words(place), method, key, String(count), String(inFlight)];
-    const [program = '', ...rest] = [...become, this.program, ...args];
+    const method = [key === undefined ? 'echo' : 'sign', String(count), String(inFlight)];
+    if (key !== undefined) method.push(key.id, key.mechanism);
+    const [program = '', ...rest] = [...become, this.program, ...words(place), ...method];
     const before = await cpuMicroseconds(pid);
     const { stdout } = await run(program, rest, { timeout: 120_000 });
     const cpu = ((await cpuMicroseconds(pid)) - before) / count;
-    return { perSecond: Number(stdout), cpu };
+    return { ...parsePace(stdout), cpu };
   }
 }
 

@@ -2,13 +2,15 @@ import { join } from 'node:path';
 import { Bus } from '../../src/dbus/bus.ts';
 import { until } from '../support/deadline.ts';
 import { PrivateBus } from '../support/rig/private-bus.ts';
-import { Client, type Pace, type Place } from './client.ts';
+import { Client, type Place } from './client.ts';
+import { type ServerPace, several } from './pace.ts';
 import { background } from './processes.ts';
 
 /** The checkout of the bench. */
 export const thisCheckout = join(import.meta.dirname, '../../..');
 
-const callsPerRound = 20_000;
+const callsAbreast = 20_000;
+const callsAlone = 4000;
 
 /** Echo of 32 bytes, by our dispatcher and by sd-bus in C on the same bus. */
 export class EchoBench implements AsyncDisposable {
@@ -32,6 +34,11 @@ export class EchoBench implements AsyncDisposable {
     return bench;
   }
 
+  /** Where programs may be; removed by the disposal. */
+  get directory(): string {
+    return this.#bus.directory;
+  }
+
   /** Restarts our server with the build of a checkout, and warms V8 up. */
   async restart(checkout: string): Promise<void> {
     const name = 'org.iotedge.Echo1';
@@ -44,13 +51,13 @@ export class EchoBench implements AsyncDisposable {
   }
 
   /** One round of the dispatcher. */
-  ours(): Promise<Pace> {
-    return this.#pace('Echo1', this.#ours?.pid);
+  ours(inFlight = several): Promise<ServerPace> {
+    return this.#pace('Echo1', this.#ours?.pid, inFlight);
   }
 
   /** One round of the floor. */
-  floor(): Promise<Pace> {
-    return this.#pace('EchoFloor', this.#floor.pid);
+  floor(): Promise<ServerPace> {
+    return this.#pace('EchoFloor', this.#floor.pid, several);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -59,10 +66,10 @@ export class EchoBench implements AsyncDisposable {
     await this.#bus[Symbol.asyncDispose]();
   }
 
-  #pace(name: string, pid: number | undefined): Promise<Pace> {
+  #pace(name: string, pid: number | undefined, inFlight: number): Promise<ServerPace> {
     if (pid === undefined) throw new TypeError('the server did not start');
-    const call = { method: 'echo', count: callsPerRound, pid } as const;
-    return this.client.pace(placeOf(this.#bus, name), call);
+    const count = inFlight === 1 ? callsAlone : callsAbreast;
+    return this.client.pace(placeOf(this.#bus, name), pid, { count, inFlight });
   }
 }
 

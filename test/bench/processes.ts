@@ -17,13 +17,26 @@ export async function lifetimeMs(command: string, args: readonly string[]): Prom
   return performance.now() - startedAt;
 }
 
-/** Microseconds of CPU, user and system, that the threads of a process have used; see proc(5), schedstat. */
+/** A process and its descendants; see proc(5), children. */
+async function treeOf(pid: number): Promise<readonly number[]> {
+  const threads = await readdir(`/proc/${pid}/task`);
+  const lists = await Promise.all(
+    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, 'latin1')),
+  );
+  const children = lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number));
+  return [pid, ...(await Promise.all(children.map(treeOf))).flat()];
+}
+
+/** Microseconds of CPU, user and system, that a process and its descendants have used; see proc(5), schedstat. */
 export async function cpuMicroseconds(pid: number): Promise<number> {
-  const threads = `/proc/${pid}/task`;
   let nanoseconds = 0;
-  for (const thread of await readdir(threads)) {
-    const [used] = (await readFile(`${threads}/${thread}/schedstat`, 'latin1')).split(' ');
-    nanoseconds += Number(used);
+  for (const each of await treeOf(pid)) {
+    for (const thread of await readdir(`/proc/${each}/task`)) {
+      const [used] = (await readFile(`/proc/${each}/task/${thread}/schedstat`, 'latin1')).split(
+        ' ',
+      );
+      nanoseconds += Number(used);
+    }
   }
   return nanoseconds / 1000;
 }
@@ -48,12 +61,21 @@ async function statusMiB(pid: number, field: string): Promise<number> {
   return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) / 1024;
 }
 
-/** The memory of a process, in MiB: its proportional share, and its private part. */
-export async function memoryMiB(
-  pid: number,
-): Promise<{ readonly share: number; readonly own: number }> {
-  const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'latin1');
-  const of = (field: string): number =>
-    Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1] ?? Number.NaN) / 1024;
-  return { share: of('Pss'), own: of('Private_Dirty') };
+/** Memory in MiB: the part that other processes do not share, and the proportional share of everything. */
+export interface Memory {
+  readonly own: number;
+  readonly share: number;
+}
+
+/** The memory of a process and of its descendants. */
+export async function memoryMiB(pid: number): Promise<Memory> {
+  const sum = { own: 0, share: 0 };
+  for (const each of await treeOf(pid)) {
+    const rollup = await readFile(`/proc/${each}/smaps_rollup`, 'latin1');
+    const of = (field: string): number =>
+      Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1] ?? Number.NaN) / 1024;
+    sum.own += of('Private_Dirty');
+    sum.share += of('Pss');
+  }
+  return sum;
 }

@@ -1,6 +1,8 @@
 // Measures calls per second of one method, and serves the floor to compare with.
-// usage: client ADDRESS NAME PATH INTERFACE echo|sign KEY TOTAL IN_FLIGHT    prints calls per second
-//        client ADDRESS NAME PATH INTERFACE serve                            echoes until it is killed
+// usage: client ADDRESS NAME PATH INTERFACE echo TOTAL IN_FLIGHT
+//        client ADDRESS NAME PATH INTERFACE sign TOTAL IN_FLIGHT KEY MECHANISM
+//            prints calls per second, and microseconds until the reply: median, 99th percentile
+//        client ADDRESS NAME PATH INTERFACE serve    echoes until it is killed
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +11,10 @@
 #include <time.h>
 
 static sd_bus *bus;
-static const char *name, *path, *interface, *key;
-static int sign, sent, replied, total;
+static const char *name, *path, *interface, *key, *mechanism;
+static int sent, replied, total;
+/* When each call was sent, and then how long it took, in microseconds. */
+static double *times;
 static const unsigned char data[32] = {1};
 
 static void check(int r, const char *what) {
@@ -19,11 +23,18 @@ static void check(int r, const char *what) {
   exit(1);
 }
 
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * 1e6 + time.tv_nsec / 1e3;
+}
+
 static void send_call(void);
 
 static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
-  (void)userdata;
+  double *time = userdata;
   (void)error;
+  *time = now() - *time;
   if (sd_bus_message_is_method_error(reply, NULL)) {
     fprintf(stderr, "%s\n", sd_bus_message_get_error(reply)->message);
     exit(1);
@@ -35,13 +46,16 @@ static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *error) 
 
 static void send_call(void) {
   sd_bus_message *call = NULL;
-  check(sd_bus_message_new_method_call(bus, &call, name, path, interface, sign ? "Sign" : "Echo"), "call");
-  if (sign) check(sd_bus_message_append(call, "ss", key, "ecdsa-sha256"), "arguments");
+  const char *method = key == NULL ? "Echo" : "Sign";
+  check(sd_bus_message_new_method_call(bus, &call, name, path, interface, method), "call");
+  if (key != NULL) check(sd_bus_message_append(call, "ss", key, mechanism), "arguments");
   check(sd_bus_message_append_array(call, 'y', data, sizeof data), "data");
-  check(sign ? sd_bus_message_append(call, "a{sv}", 1, "prehashed", "b", 1)
-             : sd_bus_message_append(call, "a{sv}", 0),
+  int prehashed = key != NULL && strncmp(mechanism, "hmac", 4) != 0;
+  check(prehashed ? sd_bus_message_append(call, "a{sv}", 1, "prehashed", "b", 1)
+                  : sd_bus_message_append(call, "a{sv}", 0),
         "options");
-  check(sd_bus_call_async(bus, NULL, call, on_reply, NULL, 30000000), "send");
+  times[sent] = now();
+  check(sd_bus_call_async(bus, NULL, call, on_reply, &times[sent], 30000000), "send");
   sd_bus_message_unref(call);
   sent++;
 }
@@ -74,6 +88,21 @@ static void process_until(int done) {
   }
 }
 
+static int by_size(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static void measure(int in_flight) {
+  times = calloc((size_t)total, sizeof *times);
+  double begin = now();
+  while (in_flight-- > 0) send_call();
+  process_until(total);
+  double seconds = (now() - begin) / 1e6;
+  qsort(times, (size_t)total, sizeof *times, by_size);
+  printf("%.0f %.1f %.1f\n", total / seconds, times[total / 2], times[total * 99 / 100]);
+}
+
 int main(int count, char **args) {
   if (count < 6) return 2;
   check(sd_bus_new(&bus), "bus");
@@ -88,15 +117,13 @@ int main(int count, char **args) {
     check(sd_bus_request_name(bus, name, 0), "name");
     process_until(0);
   }
-  if (count < 9) return 2;
-  sign = strcmp(args[5], "sign") == 0;
-  key = args[6];
-  total = atoi(args[7]);
-  struct timespec begin, end;
-  clock_gettime(CLOCK_MONOTONIC, &begin);
-  for (int i = atoi(args[8]); i > 0; i--) send_call();
-  process_until(total);
-  clock_gettime(CLOCK_MONOTONIC, &end);
-  printf("%.0f\n", total / (end.tv_sec - begin.tv_sec + (end.tv_nsec - begin.tv_nsec) / 1e9));
+  int sign = strcmp(args[5], "sign") == 0;
+  if (count < (sign ? 10 : 8)) return 2;
+  total = atoi(args[6]);
+  if (sign) {
+    key = args[8];
+    mechanism = args[9];
+  }
+  measure(atoi(args[7]));
   return 0;
 }

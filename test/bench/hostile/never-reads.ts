@@ -1,8 +1,8 @@
 import { createConnection } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { writersOf } from '../../src/dbus/wire/codec.ts';
-import { WireWriter } from '../../src/dbus/wire/writer.ts';
-import { encodeRaw } from '../support/wire/raw-connection.ts';
+import { writersOf } from '../../../src/dbus/wire/codec.ts';
+import { WireWriter } from '../../../src/dbus/wire/writer.ts';
+import { encodeRaw } from '../../support/wire/raw-connection.ts';
 
 /** Just below the size of a large reply: the most bytes that are returned without a delay. */
 const randomBytes = 3900;

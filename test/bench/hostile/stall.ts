@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Rig } from '../support/rig/rig.ts';
-import type { Result } from './result.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import type { Result } from '../result.ts';
 
 const script = fileURLToPath(new URL('never-reads.js', import.meta.url));
 const seconds = 120;

@@ -3,16 +3,16 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type BusKind, PrivateBus } from '../support/rig/private-bus.ts';
-import { hostileCalls } from '../support/wire/hostile-messages.ts';
-import { encodeRaw } from '../support/wire/raw-connection.ts';
-import { waitForName } from './echo.ts';
-import { background, peakRss, resetPeakRss, rss } from './processes.ts';
-import { median, type Result } from './result.ts';
+import { type BusKind, PrivateBus } from '../../support/rig/private-bus.ts';
+import { hostileCalls } from '../../support/wire/hostile-messages.ts';
+import { encodeRaw } from '../../support/wire/raw-connection.ts';
+import { waitForName } from '../echo.ts';
+import { compile } from '../native.ts';
+import { background, peakRss, resetPeakRss, rss } from '../processes.ts';
+import { median, type Result } from '../result.ts';
 
 const run = promisify(execFile);
-const source = fileURLToPath(new URL('../../../test/bench/native/flood.c', import.meta.url));
-const script = fileURLToPath(new URL('echo-service.js', import.meta.url));
+const script = fileURLToPath(new URL('../echo-service.js', import.meta.url));
 
 const connections = 40;
 /** The latency of another caller varies from one flood to the next: the median is the result. */
@@ -82,8 +82,7 @@ class Flood {
 /** Every hostile call against our dispatcher and against sd-bus, on one bus. */
 async function floodsOn(kind: BusKind, only: string | undefined): Promise<readonly Result[]> {
   await using bus = await PrivateBus.start(undefined, kind);
-  const program = join(bus.directory, 'flood');
-  await run('cc', ['-O2', '-Wall', '-o', program, source, '-lsystemd']);
+  const program = await compile('flood', bus.directory);
   const flood = new Flood(bus, program);
   const results: Result[] = [];
   for (const [what] of hostileCalls('a.b', path)) {
