@@ -98,7 +98,7 @@ export class HttpsClient implements AsyncDisposable {
   }
 
   #lose(reason: unknown): void {
-    const why = `the TLS thread failed: ${firstLine(describeError(reason))}`;
+    const why = `the TLS thread failed: ${describeError(reason)}`;
     for (const { host, reject } of this.#pending.values()) {
       reject(new ServiceError('Unavailable', `${host}: ${why}`, { cause: reason }));
     }
@@ -114,11 +114,6 @@ export class HttpsClient implements AsyncDisposable {
 
 function closed(): ServiceError {
   return new ServiceError('Unavailable', 'the HTTPS client is closed');
-}
-
-/** Node appends the importing files to the error of a missing one. */
-function firstLine(text: string): string {
-  return text.split('\n', 1).join('');
 }
 
 function hostOf(url: string): string {

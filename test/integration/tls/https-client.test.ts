@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -378,6 +379,33 @@ test('closes while its thread waits for a signature, and another one signs after
   pause[Symbol.dispose]();
   await using other = new HttpsClient();
   assert.is((await other.request(requestTo(parts, server.url()), never)).status, 200);
+});
+
+test('signs in another thread after one that was idle', async (context) => {
+  const parts = rig(context);
+  await using server = await MutualTlsServer.start(parts.pki);
+  await using client = new HttpsClient({ idleMs: 1 });
+  for (let times = 0; times < 3; times++) {
+    assert.is((await client.request(requestTo(parts, server.url()), never)).status, 200);
+    await delay(50);
+  }
+  assert.is((await parts.keys.calls.all()).length, 3);
+});
+
+test('closes together with an idle thread that still waits for a signature', async (context) => {
+  const parts = rig(context);
+  await using server = await MutualTlsServer.start(parts.pki);
+  const threads = async (): Promise<number> => (await readdir('/proc/self/task')).length;
+  const before = await threads();
+  const client = new HttpsClient({ idleMs: 1 });
+  using _pause = await parts.keys.pause();
+  const request = { ...requestTo(parts, server.url()), timeoutMs: 1000 };
+  assert.is((await failureOf(client.request(request, never))).code, 'ETIMEDOUT');
+  assert.is((await parts.keys.calls.all()).length, 1);
+  await delay(50);
+  assert.is(await threads(), before + 1);
+  await deadline(10_000, client[Symbol.asyncDispose](), 'the client to close');
+  assert.is(await threads(), before);
 });
 
 test('rejects requests once it is closed', async (context) => {
