@@ -22,7 +22,7 @@ const orders: readonly (readonly Side[])[] = [
   ['old', 'again', 'new'],
   ['new', 'again', 'old'],
 ];
-const rounds = 3 * orders.length;
+const wholeOrders = 3 * orders.length;
 const slowestRatio = 0.97;
 
 /** Restarts the servers of a build and measures their speed after V8 has compiled them. */
@@ -57,6 +57,7 @@ async function starts(sign: SignBench, checkout: string): Promise<Speeds> {
 
 async function collect(
   old: string,
+  rounds: number,
   measure: (checkout: string) => Promise<Speeds>,
 ): Promise<readonly Round[]> {
   const all: Round[] = [];
@@ -109,14 +110,14 @@ function compare(all: readonly Round[]): readonly Comparison[] {
 }
 
 /** Prints the speed of this build relative to an older one in another checkout, and returns whether it is not slower. */
-export async function against(directory = ''): Promise<boolean> {
+export async function against(directory: string, rounds = wholeOrders): Promise<boolean> {
   const old = resolve(directory);
   if (!existsSync(join(old, 'dist/bin'))) throw new Error(`no finished build in "${old}"`);
   await using echo = await EchoBench.start();
   await using sign = await SignBench.start(echo.client);
   const all = [
-    ...compare(await collect(old, (checkout) => rates(echo, sign, checkout))),
-    ...compare(await collect(old, (checkout) => starts(sign, checkout))),
+    ...compare(await collect(old, rounds, (checkout) => rates(echo, sign, checkout))),
+    ...compare(await collect(old, rounds, (checkout) => starts(sign, checkout))),
   ];
   console.log(`speeds as ratios, more is better: median (quartiles) of ${rounds} pairs`);
   console.table(

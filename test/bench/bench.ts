@@ -1,8 +1,8 @@
 // Prints the performance of the services against a floor that is measured in the same run, alternating with them.
-// usage: bench [--rounds N] [all]   rates, start and memory
-//        bench flood [KIND]         a caller beside a flood of hostile messages
-//        bench stall                a caller beside one that sends calls and never reads
-//        bench --against DIRECTORY  rates, start and memory against the finished build of another checkout
+// usage: bench [--rounds N] [all]  rates, start and memory
+//        bench flood [KIND]        a caller beside a flood of hostile messages
+//        bench stall               a caller beside one that sends calls and never reads
+//        bench [--rounds N] --against DIRECTORY  the same against the finished build of another checkout
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -16,7 +16,7 @@ import { rates } from './rates.ts';
 import type { Result } from './result.ts';
 import { SignBench } from './sign/sign.ts';
 
-async function measure(rounds: number): Promise<readonly Result[]> {
+async function measure(rounds = 15): Promise<readonly Result[]> {
   await using echo = await EchoBench.start();
   await using sign = await SignBench.start(echo.client);
   const { rig } = sign;
@@ -30,7 +30,7 @@ async function measure(rounds: number): Promise<readonly Result[]> {
 }
 
 const suites: Readonly<
-  Record<string, (rounds: number, ...args: string[]) => Promise<readonly Result[]>>
+  Record<string, (rounds?: number, ...args: string[]) => Promise<readonly Result[]>>
 > = {
   all: measure,
   flood: (_, only) => floods(only),
@@ -39,19 +39,20 @@ const suites: Readonly<
 
 async function main(args: string[]): Promise<void> {
   const options = {
-    rounds: { type: 'string', default: '15' },
+    rounds: { type: 'string' },
     against: { type: 'string' },
   } as const;
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
   if (values.against !== undefined) {
-    process.exitCode = (await against(values.against)) ? 0 : 1;
+    process.exitCode = (await against(values.against, rounds)) ? 0 : 1;
     return;
   }
   const [name = 'all', ...rest] = positionals;
   const suite = suites[name];
   if (suite === undefined) throw new Error(`there is ${Object.keys(suites).join(', ')}`);
   const line = ({ ratio, ...other }: Result) => ({ ...other, ratio: ratio?.toFixed(2) });
-  console.table((await suite(Number(values.rounds), ...rest)).map(line));
+  console.table((await suite(rounds, ...rest)).map(line));
 }
 
 void main(process.argv.slice(2));
