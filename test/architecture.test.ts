@@ -22,6 +22,8 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
   ['https/', ['service/', 'native/', 'errors.ts', 'quoted.ts']],
   ['x509/', ['errors.ts', 'quoted.ts']],
   ['native/', []],
+  ['launcher/cache-maker/', ['launcher/', 'dbus/', 'interfaces/', 'errors.ts', 'quoted.ts']],
+  ['launcher/', []],
   [
     'modules/config/',
     [

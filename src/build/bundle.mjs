@@ -1,4 +1,5 @@
-// Bundles each executable into one CommonJS file: a service starts much faster without resolving modules.
+// Bundles each executable into one CommonJS file: a service starts much faster without resolving modules. It is run by
+// a launcher of the same name in the folder above.
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { build, stop } from 'esbuild';
@@ -10,6 +11,8 @@ const executables = [
   ...services.map((name) => ({ name: `iotedge-${name}`, entry: `${name}/main`, configs: [name] })),
   { name: 'iotedgectl', entry: 'cli/main', configs: services },
   { name: 'iotedge-tls-worker', entry: 'https/tls-worker', configs: [] },
+  { name: 'iotedge-pkcs11', entry: 'keys/pkcs11/host/main', configs: [] },
+  { name: 'iotedge-code-cache', entry: 'launcher/cache-maker/main', configs: [] },
 ];
 
 /** Replaces the module that compiles schemas at run time by validators generated now. */
@@ -75,6 +78,7 @@ const format = {
   platform: 'node',
   format: 'cjs',
   target: 'node20',
+  supported: { 'dynamic-import': false }, // it would need a callback for each script that is compiled with its code
   // less to parse, and no comments of packages: one character beyond Latin-1 doubles the memory of the whole text
   minifyWhitespace: true,
   minifySyntax: true,
@@ -83,21 +87,23 @@ const format = {
   define: { 'process.env.NODE_ENV': '"production"' }, // otherwise winston includes the colours of its debug output
 };
 
+const metaOfCommonJs = { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' };
+
+const programs = join(root, 'dist/bin');
+const bundles = join(programs, 'bundles');
+
 async function bundle({ name, entry, configs }, version) {
-  const outdir = join(root, 'dist/bin');
   const { outputFiles } = await build({
     entryPoints: [{ in: compiled(entry), out: name }],
-    outdir,
+    outdir: bundles,
     outExtension: { '.js': '.cjs' },
     write: false,
     ...format,
-    banner: { js: '#!/usr/bin/env node' },
     inject: [join(root, 'src/build/steps/import-meta.mjs')],
     define: {
       ...format.define,
+      ...metaOfCommonJs,
       'import.meta.url': 'importMetaUrl',
-      'import.meta.dirname': '__dirname',
-      'import.meta.filename': '__filename',
       'process.env.IOTEDGE_VERSION': JSON.stringify(version),
     },
     loader: { '.node': 'copy' },
@@ -105,16 +111,30 @@ async function bundle({ name, entry, configs }, version) {
     external: ['usocket', 'x11', 'cpu-features'],
     plugins: [generatedValidators(configs), withoutUnusedPackages, loggerAsText],
   });
-  mkdirSync(outdir, { recursive: true });
-  for (const { path, contents } of outputFiles) {
-    replaceFile(join(outdir, basename(path)), contents, path.endsWith('.cjs') ? 0o755 : 0o644);
-  }
+  for (const { path, contents } of outputFiles)
+    replaceFile(join(bundles, basename(path)), contents, 0o644);
+}
+
+/** The text of a launcher, which finds its bundle by its own name. */
+async function launcher(entry) {
+  const { outputFiles } = await build({
+    entryPoints: [compiled(entry)],
+    write: false,
+    ...format,
+    banner: { js: '#!/usr/bin/env node' },
+    define: metaOfCommonJs,
+  });
+  return outputFiles[0].contents;
 }
 
 /** Writes the executables into dist/bin. */
 export async function bundleAll() {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const present = executables.filter(({ entry }) => existsSync(compiled(entry)));
+  // whoever may write there decides what the programs do
+  mkdirSync(bundles, { recursive: true, mode: 0o755 });
   await Promise.all(present.map((executable) => bundle(executable, version)));
+  const text = await launcher('launcher/main');
+  for (const { name } of present) replaceFile(join(programs, `${name}.cjs`), text, 0o755);
   await stop(); // otherwise its process lives as long as this one
 }

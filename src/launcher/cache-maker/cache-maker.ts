@@ -1,0 +1,90 @@
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { readBundle } from '../bundle.ts';
+import { cachedCode, cachePathOf } from '../code-cache.ts';
+import { AnsweringBus } from './answering-bus.ts';
+import { type WarmUp, warmUps } from './warm-ups.ts';
+
+/** For the start, the replies and the end of a program each, on a slow and busy machine. */
+const deadlineMs = 30_000;
+const longestOutput = 2000;
+
+/** Makes the caches of the bundles beside one. */
+export class CacheMaker {
+  readonly #recorder: string;
+
+  /** `recorder` is the bundle whose `--record` runs another one. */
+  constructor(recorder: string) {
+    this.#recorder = recorder;
+  }
+
+  /** Makes the cache of a program, unless it has one that fits; rejects when the program does not reply. */
+  async make(name: string): Promise<void> {
+    const warmUp = warmUps.get(name);
+    const path = join(dirname(this.#recorder), `${name}.cjs`);
+    if (warmUp === undefined || cachedCode(readBundle(path)) !== undefined) return;
+    const directory = await mkdtemp(join(tmpdir(), 'iotedge-code-'));
+    try {
+      await replaceFile(cachePathOf(path), await this.#record(path, warmUp, directory));
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  }
+
+  /** The cache of a bundle whose program has run in a temporary directory. */
+  async #record(path: string, warmUp: WarmUp, directory: string): Promise<Buffer> {
+    const { args, calls = [], config } = warmUp;
+    for (const [name, text] of Object.entries(config?.(directory) ?? {}))
+      await writeFile(join(directory, name), text);
+    await using bus = await AnsweringBus.listen(join(directory, 'bus'), calls);
+    const cache = join(directory, 'cache');
+    const argv = [this.#recorder, '--record', cache, path, ...args(directory)];
+    const child = spawn(process.execPath, argv, spawnOptions(directory));
+    const output = outputOf(child);
+    const ended = once(child, 'close').then(([code, signal]) => `${signal ?? `exit code ${code}`}`);
+    const end = await Promise.race([bus.served, ended]);
+    if (end !== undefined && calls.length > 0)
+      throw new Error(`no reply before its end (${end}): ${output()}`);
+    child.kill('SIGTERM');
+    const exit = await ended;
+    return readFile(cache).catch((error: unknown) => {
+      throw new Error(`no orderly end (${exit}): ${output()}`, { cause: error });
+    });
+  }
+}
+
+/** The program has nothing of this process's environment, and is killed when it takes too long. */
+function spawnOptions(directory: string): SpawnOptions {
+  return {
+    cwd: directory,
+    env: { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${directory}/bus`, PATH: '/usr/bin:/bin' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+    timeout: deadlineMs,
+    killSignal: 'SIGKILL',
+  };
+}
+
+/** The last output of a process. */
+function outputOf({ stderr }: ChildProcess): () => string {
+  let text = '';
+  stderr?.on('data', (chunk) => {
+    text = `${text}${String(chunk)}`.slice(-longestOutput);
+  });
+  return () => text.trim();
+}
+
+/** A process that starts meanwhile finds the old file or the new one. */
+async function replaceFile(path: string, content: Buffer): Promise<void> {
+  const temporary = `${path}.${process.pid}`;
+  try {
+    await writeFile(temporary, content, { flag: 'wx', mode: 0o644 });
+    await chmod(temporary, 0o644);
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,46 @@
+import { chmod, copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const built = join(import.meta.dirname, '../../../bin');
+
+/** A directory with copies of some built programs, without code caches. */
+export class Programs implements AsyncDisposable {
+  readonly directory: string;
+
+  private constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  static async copy(...names: readonly string[]): Promise<Programs> {
+    const programs = new Programs(await mkdtemp(join(tmpdir(), 'iotedge-programs-')));
+    await chmod(programs.directory, 0o755);
+    await mkdir(programs.bundles, { mode: 0o755 });
+    for (const name of names) {
+      await copyFile(join(built, `${name}.cjs`), programs.program(name));
+      await copyFile(join(built, 'bundles', `${name}.cjs`), programs.bundle(name));
+    }
+    return programs;
+  }
+
+  get bundles(): string {
+    return join(this.directory, 'bundles');
+  }
+
+  /** The launcher of a program. */
+  program(name: string): string {
+    return join(this.directory, `${name}.cjs`);
+  }
+
+  bundle(name: string): string {
+    return join(this.bundles, `${name}.cjs`);
+  }
+
+  cache(name: string): string {
+    return join(this.bundles, `${name}.cache`);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return rm(this.directory, { recursive: true });
+  }
+}
