@@ -1,47 +1,37 @@
 // Prints the performance of the services against a floor that is measured in the same run, alternating with them.
-// usage: bench [--rounds N] [all]  rates, start and memory
+// usage: bench [--rounds N]        rates, start and ping
+//        bench [--rounds N] rates  echo and Sign, against their parts and against p11-kit
+//        bench [--rounds N] start  activation and memory
+//        bench [--rounds N] ping   a caller of Keys while its PKCS#11 library sleeps
 //        bench flood [KIND]        a caller beside a flood of hostile messages
 //        bench stall               a caller beside one that sends calls and never reads
-//        bench [--rounds N] --against DIRECTORY  the same against the finished build of another checkout
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+//        bench [--rounds N] --against DIRECTORY  rates and start against the finished build of another checkout
 import { parseArgs } from 'node:util';
-import { activations } from './activation.ts';
 import { against } from './against.ts';
-import { EchoBench } from './echo.ts';
 import { floods } from './hostile/flood.ts';
 import { stalls } from './hostile/stall.ts';
-import { memory } from './memory.ts';
+import { pings } from './ping.ts';
 import { rates } from './rates.ts';
 import type { Result } from './result.ts';
-import { SignBench } from './sign/sign.ts';
+import { starts } from './start.ts';
 
-async function measure(rounds = 15): Promise<readonly Result[]> {
-  await using echo = await EchoBench.start();
-  await using sign = await SignBench.start(echo.client);
-  const { rig } = sign;
-  const results = [...(await rates(echo, sign, rounds))];
-  results.push(await activations(rig, rounds), ...(await memory(rig)));
-  await rig.stop('keys');
-  await writeFile(join(rig.directory, 'config/keys.yaml'), '# no token\n');
-  results.push(await activations(rig, rounds, false));
-  results.push(...(await memory(rig, { libraries: 0, names: ['keys'] })));
-  return results;
-}
+type Suite = (rounds?: number, ...args: string[]) => Promise<readonly Result[]>;
 
-const suites: Readonly<
-  Record<string, (rounds?: number, ...args: string[]) => Promise<readonly Result[]>>
-> = {
-  all: measure,
+const suites: Readonly<Record<string, Suite>> = {
+  all: async (rounds) => [
+    ...(await rates(rounds)),
+    ...(await starts(rounds)),
+    ...(await pings(rounds)),
+  ],
+  rates,
+  start: starts,
+  ping: pings,
   flood: (_, only) => floods(only),
   stall: stalls,
 };
 
 async function main(args: string[]): Promise<void> {
-  const options = {
-    rounds: { type: 'string' },
-    against: { type: 'string' },
-  } as const;
+  const options = { rounds: { type: 'string' }, against: { type: 'string' } } as const;
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
   if (values.against !== undefined) {

@@ -1,11 +1,11 @@
-import type { EchoBench } from './echo.ts';
+import { EchoBench } from './echo.ts';
 import { several } from './pace.ts';
 import { median, type Result } from './result.ts';
 import { HopBench } from './sign/hop.ts';
 import { signingKeys } from './sign/keys.ts';
 import { P11KitBench } from './sign/p11-kit.ts';
 import { polkitQuestions } from './sign/polkit-questions.ts';
-import type { SignBench } from './sign/sign.ts';
+import { SignBench } from './sign/sign.ts';
 
 interface Benches {
   readonly echo: EchoBench;
@@ -173,11 +173,9 @@ async function questions({ sign }: Benches): Promise<Result> {
 }
 
 /** Echo and Sign, against their parts and against p11-kit. */
-export async function rates(
-  echo: EchoBench,
-  sign: SignBench,
-  rounds: number,
-): Promise<readonly Result[]> {
+export async function rates(rounds = 15): Promise<readonly Result[]> {
+  await using echo = await EchoBench.start();
+  await using sign = await SignBench.start(echo.client);
   await sign.createKeys();
   using hop = await HopBench.start(sign.rig);
   using p11Kit = await P11KitBench.start(sign.rig, echo.directory);
