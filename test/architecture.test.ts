@@ -23,7 +23,7 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
   ['x509/', ['errors.ts', 'quoted.ts']],
   ['native/', []],
   ['launcher/cache-maker/', ['launcher/', 'dbus/', 'interfaces/', 'errors.ts', 'quoted.ts']],
-  ['launcher/', []],
+  ['launcher/', ['service/command-line.ts']],
   [
     'modules/config/',
     [

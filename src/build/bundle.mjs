@@ -116,7 +116,8 @@ async function bundle({ name, entry, configs }, version) {
 }
 
 /** The text of a launcher, which finds its bundle by its own name. */
-async function launcher(entry) {
+async function launcherText(name) {
+  const entry = name === 'iotedge-keys' ? 'launcher/keys-main' : 'launcher/main';
   const { outputFiles } = await build({
     entryPoints: [compiled(entry)],
     write: false,
@@ -134,7 +135,7 @@ export async function bundleAll() {
   // whoever may write there decides what the programs do
   mkdirSync(bundles, { recursive: true, mode: 0o755 });
   await Promise.all(present.map((executable) => bundle(executable, version)));
-  const text = await launcher('launcher/main');
-  for (const { name } of present) replaceFile(join(programs, `${name}.cjs`), text, 0o755);
+  for (const { name } of present)
+    replaceFile(join(programs, `${name}.cjs`), await launcherText(name), 0o755);
   await stop(); // otherwise its process lives as long as this one
 }

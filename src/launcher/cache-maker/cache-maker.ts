@@ -1,5 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -21,10 +22,15 @@ export class CacheMaker {
     this.#recorder = recorder;
   }
 
+  /** The programs that are installed and have a cache. */
+  get programs(): readonly string[] {
+    return [...warmUps.keys()].filter((name) => existsSync(this.#bundle(name)));
+  }
+
   /** Makes the cache of a program, unless it has one that fits; rejects when the program does not reply. */
   async make(name: string): Promise<void> {
     const warmUp = warmUps.get(name);
-    const path = join(dirname(this.#recorder), `${name}.cjs`);
+    const path = this.#bundle(name);
     if (warmUp === undefined || cachedCode(readBundle(path)) !== undefined) return;
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-code-'));
     try {
@@ -32,6 +38,10 @@ export class CacheMaker {
     } finally {
       await rm(directory, { recursive: true, force: true });
     }
+  }
+
+  #bundle(name: string): string {
+    return join(dirname(this.#recorder), `${name}.cjs`);
   }
 
   /** The cache of a bundle whose program has run in a temporary directory. */
@@ -43,6 +53,8 @@ export class CacheMaker {
     const cache = join(directory, 'cache');
     const argv = [this.#recorder, '--record', cache, path, ...args(directory)];
     const child = spawn(process.execPath, argv, spawnOptions(directory));
+    // to iotedge-pkcs11 this is the service, which does not want it any more
+    child.stdio[3]?.destroy();
     const output = outputOf(child);
     const ended = once(child, 'close').then(([code, signal]) => `${signal ?? `exit code ${code}`}`);
     const end = await Promise.race([bus.served, ended]);
@@ -61,7 +73,7 @@ function spawnOptions(directory: string): SpawnOptions {
   return {
     cwd: directory,
     env: { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${directory}/bus`, PATH: '/usr/bin:/bin' },
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     timeout: deadlineMs,
     killSignal: 'SIGKILL',
   };

@@ -17,8 +17,8 @@ async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(`${help}\n`);
     return 2;
   }
-  const names = args.length > 0 ? args : [...warmUps.keys()];
   const maker = new CacheMaker(import.meta.filename);
+  const names = args.length > 0 ? args : maker.programs;
   const makings = names.map(async (name) => {
     try {
       await maker.make(name);

@@ -57,4 +57,5 @@ export const warmUps: ReadonlyMap<string, WarmUp> = new Map([
     },
   ],
   ['iotedgectl', { args: () => ['status'] }],
+  ['iotedge-pkcs11', { args: () => [] }],
 ]);

@@ -146,4 +146,40 @@ export default [
     becomes: '.some(Boolean) ? 0 : 1',
     suite: 'component/launcher/cache-maker',
   },
+  {
+    breaks: 'a process for a library is started for --help',
+    text: "if (command.kind !== 'serve' || !existsSync(host) || !namesLibrary(command.configDir)) return;",
+    becomes: 'if (!existsSync(host) || !namesLibrary(command.configDir ?? args[1])) return;',
+    suite: 'component/launcher/early-host',
+  },
+  {
+    breaks: 'a process for a library is started without its program',
+    text: '!existsSync(host) || !namesLibrary(command.configDir)',
+    becomes: '!namesLibrary(command.configDir)',
+    suite: 'component/launcher/early-host',
+  },
+  {
+    breaks: 'a failure to start the process for a library in advance ends the service',
+    text: "child.on('error', () => undefined);",
+    becomes: '',
+    suite: 'component/launcher/early-host',
+  },
+  {
+    breaks: 'a process for a library is started because of a comment',
+    text: '/^[^#\\n]*pkcs11/m.test(',
+    becomes: '/pkcs11/m.test(',
+    suite: 'component/launcher/early-host',
+  },
+  {
+    breaks: 'the launcher reads no drop-ins',
+    text: "[join(configDir, 'keys.yaml'), ...more].some(mentionsPkcs11)",
+    becomes: "[join(configDir, 'keys.yaml')].some(mentionsPkcs11)",
+    suite: 'component/launcher/early-host',
+  },
+  {
+    breaks: 'the launcher waits for a pipe in the place of a drop-in',
+    text: 'const file = openSync(path, constants.O_NONBLOCK | constants.O_RDONLY);',
+    becomes: 'const file = openSync(path, constants.O_RDONLY);',
+    suite: 'component/launcher/early-host',
+  },
 ];
