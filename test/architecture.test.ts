@@ -35,9 +35,18 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
     ],
   ],
   ['modules/supervisor/', ['dbus/client/', 'interfaces/', 'service/', ...anywhere]],
+  ['keys/pkcs11/protocol/', []],
+  ['keys/pkcs11/host/', ['keys/pkcs11/protocol/', 'native/', 'errors.ts']],
   [
     'keys/pkcs11/library/',
-    ['keys/config/pkcs11-uri.ts', 'service/mutex.ts', 'service/state/', 'errors.ts'],
+    [
+      'keys/pkcs11/protocol/',
+      'keys/config/pkcs11-uri.ts',
+      'service/backoff.ts',
+      'service/mutex.ts',
+      'service/state/',
+      'errors.ts',
+    ],
   ],
   ...domains.map((name) => [`${name}/config/`, ['service/config/', 'x509/', ...anywhere]] as const),
   ...domains.map(
@@ -74,7 +83,7 @@ const packages: readonly { readonly name: RegExp; readonly folder: string }[] = 
     folder: 'service/',
   },
   { name: /^node-forge\/lib\//, folder: 'x509/' },
-  { name: /^pkcs11js$/, folder: 'keys/pkcs11/' },
+  { name: /^pkcs11js$/, folder: 'keys/pkcs11/host/' },
   { name: /^dockerode$/, folder: 'modules/docker/' },
   { name: /^esbuild$/, folder: 'build/' },
 ];

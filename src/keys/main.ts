@@ -3,8 +3,6 @@ import { main } from '../service/run.ts';
 import { type KeysConfig, keysSchema, parseKeysConfig } from './config/config.ts';
 import { startKeys } from './start.ts';
 
-// tokens block threads of the pool, which must not delay file operations; read when the pool starts
-process.env['UV_THREADPOOL_SIZE'] ??= '8';
 void main({
   service: keysService,
   schema: keysSchema,

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describeError } from '../errors.ts';
+import { describeError, isServiceError } from '../errors.ts';
 import type { keysService } from '../interfaces/keys.ts';
 import type { Log } from '../service/log/log.ts';
 import type { StartContext, StartedService } from '../service/service-program.ts';
@@ -39,6 +39,8 @@ export async function startKeys(
   const listen = ({ pkcs11 }: Stores): void =>
     pkcs11?.onTokenChange((failure) => {
       if (pkcs11 !== stores.pkcs11) return;
+      if (isServiceError(failure)) log.warn('token unusable', { error: failure.message });
+      else log.info('token usable', {});
       service.tokenChanged(failure);
       void refresh(service, log, signal);
     });

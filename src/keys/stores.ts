@@ -5,6 +5,7 @@ import type { KeysConfig } from './config/config.ts';
 import { configuredTokens, type TokenSettings } from './config/token-settings.ts';
 import type { PreloadedFile } from './file/preloaded.ts';
 import { FileStore } from './file/store.ts';
+import { discardEarlyHost } from './pkcs11/library/host-program.ts';
 import { Pkcs11Library } from './pkcs11/library/library.ts';
 import { PinGuard } from './pkcs11/library/pin-guard.ts';
 import type { TokenAddress } from './pkcs11/library/token.ts';
@@ -64,9 +65,11 @@ export class StoreOpener implements AsyncDisposable {
     return stores;
   }
 
-  /** Finalizes the libraries; the stores must be closed before. */
+  /** Ends the processes of the libraries; the stores must be closed before. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const library of this.#libraries.values()) await library[Symbol.asyncDispose]();
+    await Promise.all(
+      Array.from(this.#libraries.values(), (library) => library[Symbol.asyncDispose]()),
+    );
   }
 
   #openFiles({ files }: Settings): Promise<FileStore> {
@@ -80,7 +83,10 @@ export class StoreOpener implements AsyncDisposable {
       return library;
     };
     const layout = layoutOf(config, libraryAt);
-    if (layout.base === undefined && layout.preloaded.size === 0) return undefined;
+    if (layout.base === undefined && layout.preloaded.size === 0) {
+      discardEarlyHost();
+      return undefined;
+    }
     this.#context ??= openBeside(this.#stateDir);
     return new Pkcs11Store({
       ...layout,

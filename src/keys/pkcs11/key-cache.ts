@@ -2,10 +2,9 @@ import { isServiceError, type ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
 import type { Usage } from '../algorithm.ts';
 import type { Ignored, Listing } from '../store.ts';
-import { toServiceError } from './library/ckr.ts';
-import { InlinePolicy } from './library/inline-policy.ts';
-import type { Session } from './library/session.ts';
+import { LostError, toServiceError } from './library/ckr.ts';
 import type { Token } from './library/token.ts';
+import type { TokenSessions } from './library/token-sessions.ts';
 import type { TokenKeyRecords } from './records.ts';
 import {
   type KeyMetadata,
@@ -18,6 +17,7 @@ import {
 } from './token-keys.ts';
 import { TokenReader } from './token-reader.ts';
 import type { TokenRegistry } from './token-registry.ts';
+import type { ObjectView } from './token-view.ts';
 
 /** Sources about keys besides the tokens. */
 export interface KeyCacheOptions {
@@ -30,7 +30,6 @@ export interface CachedKey extends TokenKey {
   readonly token: Token;
   /** The generation of the token in which its handle was found. */
   readonly generation: number;
-  readonly inline: InlinePolicy;
 }
 
 /** How long a listing proves that a key is missing; keys of other processes may take 30 s to appear. */
@@ -46,6 +45,8 @@ export class KeyCache {
   readonly #entries = new Map<KeyId, CachedKey>();
   #ignored: readonly Ignored[] = [];
   #listed = { generation: 0, at: -Infinity };
+  /** Incremented when single keys change: a listing that was read meanwhile is out of date. */
+  #revision = 0;
 
   constructor(registry: TokenRegistry, { records, usages }: KeyCacheOptions) {
     this.#registry = registry;
@@ -95,10 +96,15 @@ export class KeyCache {
     return cached !== undefined && isLive(cached) ? cached : this.refresh(id, signal);
   }
 
-  /** As `get`, in a session. */
-  async find(session: Session, id: KeyId, token: Token): Promise<CachedKey | undefined> {
+  /** As `get`, in sessions of its token. */
+  async find(
+    sessions: TokenSessions,
+    id: KeyId,
+    { token, signal }: { readonly token: Token; readonly signal: AbortSignal },
+  ): Promise<CachedKey | undefined> {
     const cached = this.#entries.get(id);
-    return cached !== undefined && isLive(cached) ? cached : this.#lookUp(session, id, token);
+    if (cached !== undefined && isLive(cached)) return cached;
+    return this.#lookUp(sessions, id, { token, signal });
   }
 
   /** Reads a key again. */
@@ -106,35 +112,37 @@ export class KeyCache {
     const token = this.#registry.tokenOf(id);
     return token?.use(
       () => `cannot look for key "${id}"`,
-      (session) => this.#lookUp(session, id, token),
-      signal,
+      (sessions) => this.#lookUp(sessions, id, { token, signal }),
     );
   }
 
   evict(id: KeyId): void {
+    this.#revision++;
     this.#entries.delete(id);
   }
 
-  #lookUp(session: Session, id: KeyId, token: Token): Promise<CachedKey | undefined> {
+  async #lookUp(
+    sessions: TokenSessions,
+    id: KeyId,
+    { token, signal }: { readonly token: Token; readonly signal: AbortSignal },
+  ): Promise<CachedKey | undefined> {
     const selector = this.#registry.selectorOf(id);
-    const find = (context: ReadContext) => {
-      if (selector === undefined) return lookUp(session, id, context).key;
+    const find = (view: ObjectView, context: ReadContext) => {
+      if (selector === undefined) return lookUp(view, id, context).key;
       const usages = this.metadata.usages.get(id);
-      return preloadedKey(session, id, { selector, usages, proofs: context.proofs });
+      return preloadedKey(view, id, { selector, usages, proofs: context.proofs });
     };
-    return this.reader.read({ session, token }, find, (key) => {
-      if (key?.object === undefined) token.confirmAbsence(session);
-      if (key !== undefined) return this.#put(key, token);
-      this.#entries.delete(id);
-      return undefined;
-    });
+    const { found, generation } = await this.reader.read({ sessions, token }, find, signal);
+    if (found?.object === undefined) await token.confirmAbsence();
+    this.#revision++;
+    if (found !== undefined) return this.#put(found, token, generation);
+    this.#entries.delete(id);
+    return undefined;
   }
 
-  #put(key: TokenKey, token: Token, generation = token.generation): CachedKey {
-    const { id } = key.info;
-    const inline = this.#entries.get(id)?.inline ?? new InlinePolicy();
-    const cached = { ...key, token, generation, inline };
-    this.#entries.set(id, cached);
+  #put(key: TokenKey, token: Token, generation: number): CachedKey {
+    const cached = { ...key, token, generation };
+    this.#entries.set(key.info.id, cached);
     return cached;
   }
 
@@ -142,24 +150,29 @@ export class KeyCache {
     const token = this.#registry.base;
     await token?.use(
       () => 'cannot list keys',
-      (session) =>
-        this.reader.read(
-          { session, token },
-          (context) => listAll(session, context),
-          ({ keys, ignored }) => {
-            token.confirmAbsence(session);
-            const listed = new Set(keys.map(({ info }) => info.id));
-            for (const id of this.#entries.keys()) {
-              const isPreloaded = this.#registry.selectorOf(id) !== undefined;
-              if (!isPreloaded && !listed.has(id)) this.#entries.delete(id);
-            }
-            for (const key of keys) this.#put(key, token);
-            this.#ignored = ignored;
-            this.#listed = { generation: token.generation, at: performance.now() };
-          },
-        ),
-      signal,
+      async (sessions) => {
+        const revision = this.#revision;
+        const { found, generation } = await this.reader.read({ sessions, token }, listAll, signal);
+        await token.confirmAbsence();
+        if (revision !== this.#revision) throw new LostError('reading');
+        this.#putListing(found, token, generation);
+      },
     );
+  }
+
+  #putListing(
+    { keys, ignored }: { readonly keys: readonly TokenKey[]; readonly ignored: readonly Ignored[] },
+    token: Token,
+    generation: number,
+  ): void {
+    const listed = new Set(keys.map(({ info }) => info.id));
+    for (const id of this.#entries.keys()) {
+      const isPreloaded = this.#registry.selectorOf(id) !== undefined;
+      if (!isPreloaded && !listed.has(id)) this.#entries.delete(id);
+    }
+    for (const key of keys) this.#put(key, token, generation);
+    this.#ignored = ignored;
+    this.#listed = { generation, at: performance.now() };
   }
 
   /** Marks keys as unavailable for a reason; returns the reason, or throws it when callers may not see it. */

@@ -1,15 +1,14 @@
-import type { Mechanism } from 'pkcs11js';
 import { unpadOaep } from '../crypto/oaep.ts';
 import { notFound, notSupported, unusable } from '../errors.ts';
 import type { SignRequest } from '../mechanism.ts';
 import type { CipherRequest, Key, KeyInfo } from '../store.ts';
 import type { CachedKey, KeyCache } from './key-cache.ts';
 import { isNotDecrypted } from './library/ckr.ts';
-import { CKM } from './library/constants.ts';
-import type { InlinePolicy } from './library/inline-policy.ts';
-import type { Operation, Session } from './library/session.ts';
 import type { Token } from './library/token.ts';
+import type { TokenSessions } from './library/token-sessions.ts';
 import type { KeyObject } from './objects.ts';
+import { CKM } from './protocol/constants.ts';
+import type { Mechanism } from './protocol/values.ts';
 import { gcm, tokenSignature } from './token-mechanism.ts';
 
 /** A key in a token. Each operation searches for its object again when the cached handle is invalid. */
@@ -32,17 +31,21 @@ export class Pkcs11Key implements Key {
   }
 
   sign(request: SignRequest, signal: AbortSignal): Promise<Buffer> {
-    const work = async (session: Session, object: KeyObject, inline: InlinePolicy) => {
+    const work = async (sessions: TokenSessions, object: KeyObject): Promise<Buffer> => {
       const { mechanism, input, finish } = tokenSignature(object.algorithm, request);
-      const operation = { ...this.#operationOf(object, mechanism), inline };
-      return finish(await session.sign(operation, input));
+      const operation = { key: object.handle, mechanism, data: input };
+      return finish(
+        await this.#perform(object, (pin) => sessions.sign({ ...operation, pin }, signal)),
+      );
     };
     return this.#use('sign with', work, signal);
   }
 
   encrypt(plain: Buffer, { nonce, aad }: CipherRequest, signal: AbortSignal): Promise<Buffer> {
-    const work = (session: Session, object: KeyObject) =>
-      session.encrypt(this.#operationOf(object, gcm(nonce, aad)), plain);
+    const work = (sessions: TokenSessions, object: KeyObject): Promise<Buffer> => {
+      const operation = { key: object.handle, mechanism: gcm(nonce, aad), data: plain };
+      return this.#perform(object, (pin) => sessions.encrypt({ ...operation, pin }, signal));
+    };
     return this.#use('encrypt with', work, signal);
   }
 
@@ -69,13 +72,19 @@ export class Pkcs11Key implements Key {
     return this.#remove(this, signal);
   }
 
-  #decrypt(mechanism: Mechanism, input: Buffer, signal: AbortSignal): Promise<Buffer | undefined> {
-    const work = async (session: Session, object: KeyObject) => {
+  #decrypt(mechanism: Mechanism, data: Buffer, signal: AbortSignal): Promise<Buffer | undefined> {
+    const work = async (
+      sessions: TokenSessions,
+      object: KeyObject,
+    ): Promise<Buffer | undefined> => {
+      const operation = { key: object.handle, mechanism, data };
       try {
-        return await session.decrypt(this.#operationOf(object, mechanism), input);
+        return await this.#perform(object, (pin) =>
+          sessions.decrypt({ ...operation, pin }, signal),
+        );
       } catch (error) {
         if (!isNotDecrypted(error)) throw error;
-        this.#token.confirmAbsence(session);
+        await this.#token.confirmAbsence();
         return undefined;
       }
     };
@@ -84,27 +93,28 @@ export class Pkcs11Key implements Key {
 
   #use<T>(
     verb: string,
-    work: (session: Session, object: KeyObject, inline: InlinePolicy) => Promise<T>,
+    work: (sessions: TokenSessions, object: KeyObject) => Promise<T>,
     signal: AbortSignal,
   ): Promise<T> {
     const { id } = this.info;
-    return this.#token.use(
+    const token = this.#token;
+    return token.use(
       () => `cannot ${verb} key "${id}"`,
-      async (session) => {
-        const found = await this.#cache.find(session, id, this.#token);
+      async (sessions) => {
+        const found = await this.#cache.find(sessions, id, { token, signal });
         if (found === undefined) throw notFound(id);
-        const { info, object, inline } = found;
+        const { info, object } = found;
         if (object === undefined || info.state !== 'ok') throw unusable(info);
-        return work(session, object, inline);
+        return work(sessions, object);
       },
-      signal,
     );
   }
 
-  #operationOf({ handle, alwaysAuthenticate }: KeyObject, mechanism: Mechanism): Operation {
-    const login = alwaysAuthenticate
-      ? (session: Session) => this.#token.logInForOperation(session)
-      : undefined;
-    return { mechanism, key: handle, login };
+  /** Runs an operation, with the PIN when each one with the key requires a login. */
+  #perform(
+    { alwaysAuthenticate }: KeyObject,
+    operation: (pin: Buffer | undefined) => Promise<Buffer>,
+  ): Promise<Buffer> {
+    return alwaysAuthenticate ? this.#token.useWithPin(operation) : operation(undefined);
   }
 }

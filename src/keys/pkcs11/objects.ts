@@ -1,11 +1,11 @@
-import type { Handle, Template } from 'pkcs11js';
 import type { Algorithm, Usage } from '../algorithm.ts';
 import type { ObjectSelector } from '../config/pkcs11-uri.ts';
-import { CKA, CKK, CKO } from './library/constants.ts';
-import type { Session } from './library/session.ts';
 import { ulong } from './library/slots.ts';
-import type { Proofs } from './proofs.ts';
+import type { ProofReading } from './proofs.ts';
+import { CKA, CKK, CKO } from './protocol/constants.ts';
+import type { Handle, Template } from './protocol/values.ts';
 import { candidatesOf } from './public-halves.ts';
+import type { ObjectView } from './token-view.ts';
 
 /** A private or secret key in a token, as its attributes describe it. */
 export interface KeyObject {
@@ -41,55 +41,53 @@ export interface KeyName {
 
 /** Reads the private and secret keys of the token that a selector matches. */
 export function readKeys(
-  session: Session,
+  view: ObjectView,
   selector: ObjectSelector,
-  proofs: Proofs,
+  proofs: ProofReading,
 ): readonly KeyObject[] {
-  return findKeys(session, selector).map((name) =>
-    name.kind === 'pair' ? readPrivate(session, name, proofs) : readSecret(session, name),
+  return findKeys(view, selector).map((name) =>
+    name.kind === 'pair' ? readPrivate(view, name, proofs) : readSecret(view, name),
   );
 }
 
 /** As `readKeys`, but only their names. */
-export function findKeys(session: Session, selector: ObjectSelector): readonly KeyName[] {
+export function findKeys(view: ObjectView, selector: ObjectSelector): readonly KeyName[] {
   const criteria: Template = [
     { type: CKA.TOKEN, value: true },
     ...(selector.object === undefined ? [] : [{ type: CKA.LABEL, value: selector.object }]),
     ...(selector.id === undefined ? [] : [{ type: CKA.ID, value: selector.id }]),
   ];
   const wanted = (type: string) => selector.type === undefined || selector.type === type;
-  const find = (value: number) => session.find([{ type: CKA.CLASS, value }, ...criteria]);
+  const find = (value: number) => view.find([{ type: CKA.CLASS, value }, ...criteria]);
   return [
-    ...(wanted('private') ? find(CKO.PRIVATE_KEY) : []).map((key) =>
-      readName(session, key, 'pair'),
-    ),
+    ...(wanted('private') ? find(CKO.PRIVATE_KEY) : []).map((key) => readName(view, key, 'pair')),
     ...(wanted('secret-key') ? find(CKO.SECRET_KEY) : []).map((key) =>
-      readName(session, key, 'symmetric'),
+      readName(view, key, 'symmetric'),
     ),
   ];
 }
 
 /** Finds all objects of a key, public ones last. Both label and CKA_ID must match, which excludes other keys. */
 export function findAll(
-  session: Session,
+  view: ObjectView,
   { label, ckaId }: { readonly label: string; readonly ckaId: Buffer },
 ): readonly Handle[] {
-  const keys = findKeys(session, { object: label }).filter((key) => key.ckaId.equals(ckaId));
-  const publics = session
+  const keys = findKeys(view, { object: label }).filter((key) => key.ckaId.equals(ckaId));
+  const publics = view
     .find([...publicKeyObjects, { type: CKA.LABEL, value: label }])
-    .filter((handle) => (session.attribute(handle, CKA.ID) ?? Buffer.alloc(0)).equals(ckaId));
+    .filter((handle) => (view.attribute(handle, CKA.ID) ?? Buffer.alloc(0)).equals(ckaId));
   return [...keys.map(({ handle }) => handle), ...publics];
 }
 
-function readPrivate(session: Session, name: KeyName, proofs: Proofs): KeyObject {
+function readPrivate(view: ObjectView, name: KeyName, proofs: ProofReading): KeyObject {
   const { handle } = name;
   const usages: Usage[] = [];
-  if (flag(session, handle, CKA.SIGN)) usages.push('sign');
-  if (flag(session, handle, CKA.DECRYPT)) usages.push('decrypt');
-  const alwaysAuthenticate = flag(session, handle, CKA.ALWAYS_AUTHENTICATE);
+  if (flag(view, handle, CKA.SIGN)) usages.push('sign');
+  if (flag(view, handle, CKA.DECRYPT)) usages.push('decrypt');
+  const alwaysAuthenticate = flag(view, handle, CKA.ALWAYS_AUTHENTICATE);
   const { half, problem } = proofs.choose(
     { ...name, alwaysAuthenticate },
-    candidatesOf(session, name),
+    candidatesOf(view, name),
   );
   return {
     ...name,
@@ -103,30 +101,30 @@ function readPrivate(session: Session, name: KeyName, proofs: Proofs): KeyObject
   };
 }
 
-function readSecret(session: Session, name: KeyName): KeyObject {
+function readSecret(view: ObjectView, name: KeyName): KeyObject {
   const { handle, keyType } = name;
-  const length = ulong(session.attribute(handle, CKA.VALUE_LEN) ?? Buffer.alloc(0));
+  const length = ulong(view.attribute(handle, CKA.VALUE_LEN) ?? Buffer.alloc(0));
   const isAes = keyType === CKK.AES && length === 32;
   const isMac = keyType === CKK.GENERIC_SECRET || keyType === CKK.SHA256_HMAC;
   const usages: Usage[] = [];
-  if (isAes && flag(session, handle, CKA.ENCRYPT)) usages.push('encrypt');
-  if (isMac && flag(session, handle, CKA.SIGN)) usages.push('sign');
+  if (isAes && flag(view, handle, CKA.ENCRYPT)) usages.push('encrypt');
+  if (isMac && flag(view, handle, CKA.SIGN)) usages.push('sign');
   const algorithm = isAes ? 'aes-256' : isMac ? 'hmac-sha256' : undefined;
   return { ...name, algorithm, usages, spki: undefined, alwaysAuthenticate: false };
 }
 
-function readName(session: Session, handle: Handle, kind: KeyName['kind']): KeyName {
-  const [label, ckaId, keyType] = session.attributes(handle, [CKA.LABEL, CKA.ID, CKA.KEY_TYPE]);
+function readName(view: ObjectView, handle: Handle, kind: KeyName['kind']): KeyName {
+  const read = (type: number) => view.attribute(handle, type) ?? Buffer.alloc(0);
   return {
     handle,
     kind,
-    label: (label ?? Buffer.alloc(0)).toString('utf8'),
-    ckaId: ckaId ?? Buffer.alloc(0),
-    keyType: ulong(keyType ?? Buffer.alloc(0)),
+    label: read(CKA.LABEL).toString('utf8'),
+    ckaId: read(CKA.ID),
+    keyType: ulong(read(CKA.KEY_TYPE)),
   };
 }
 
-function flag(session: Session, handle: Handle, type: number): boolean {
-  const value = session.attribute(handle, type);
+function flag(view: ObjectView, handle: Handle, type: number): boolean {
+  const value = view.attribute(handle, type);
   return value !== undefined && value.length > 0 && value[0] !== 0;
 }

@@ -4,8 +4,8 @@ import { isEc, type PairAlgorithm } from '../algorithm.ts';
 import { verifySignature } from '../crypto/verify.ts';
 import { parseSignRequest, type SignMechanism } from '../mechanism.ts';
 import { ckrName, lossOf } from './library/ckr.ts';
-import { InlinePolicy } from './library/inline-policy.ts';
-import type { ContextLogin, Session } from './library/session.ts';
+import type { Token } from './library/token.ts';
+import type { TokenSessions } from './library/token-sessions.ts';
 import type { Candidates, PrivateHalf, PublicHalf } from './public-halves.ts';
 import { tokenSignature } from './token-mechanism.ts';
 
@@ -19,6 +19,9 @@ export interface Choice {
   readonly half: PublicHalf | undefined;
   readonly problem?: string | undefined;
 }
+
+/** Logs in for single operations with keys that require it. */
+export type PinUser = Pick<Token, 'useWithPin'>;
 
 interface MissingProof {
   readonly key: Provable;
@@ -40,6 +43,16 @@ const ofOtherKeys =
   'the public keys and certificates of its CKA_ID are of other keys: its signature verifies with none';
 const unproven = 'its public half is not proven yet';
 
+/** Public halves of private keys, chosen while objects are read. */
+export interface ProofReading {
+  /** Chooses the first candidate that is proven to be the public half of the key. */
+  choose(key: Provable, candidates: Candidates): Choice;
+  /** Whether proofs are missing: the objects must be read again after `complete`. */
+  readonly isIncomplete: boolean;
+  /** Makes the missing proofs. */
+  complete(sessions: TokenSessions, token: PinUser): Promise<void>;
+}
+
 /**
  * Decides which halves of key pairs belong together: a signature proves it as long as the private key's handle is
  * valid. Objects are read synchronously; missing proofs are made afterwards, and then the objects are read again.
@@ -48,7 +61,6 @@ export class Proofs {
   readonly #isOwn: (key: PrivateHalf) => boolean;
   #verdicts = new Map<string, Verdict>();
   readonly #elapsedMs: () => number;
-  #missing: MissingProof[] = [];
   #generation = -1;
 
   /** Keys that this service created (`isOwn`) need no proof. */
@@ -58,15 +70,30 @@ export class Proofs {
   }
 
   /** Begins reading objects; drops the verdicts of another generation, whose handles are invalid. */
-  begin(generation: number): void {
-    this.#missing = [];
-    if (generation === this.#generation) return;
-    this.#generation = generation;
-    this.#verdicts = new Map();
+  begin(generation: number): ProofReading {
+    if (generation !== this.#generation) {
+      this.#generation = generation;
+      this.#verdicts = new Map();
+    }
+    const verdicts = this.#verdicts;
+    const missing: MissingProof[] = [];
+    return {
+      choose: (key, candidates) => this.#choose(key, candidates, missing),
+      get isIncomplete() {
+        return missing.length > 0;
+      },
+      complete: async (sessions, token) => {
+        for (const { key, half } of missing) {
+          const proof = await prove(sessions, { key, half, token });
+          const isProven = typeof proof === 'boolean';
+          const verdict = isProven ? proof : { problem: proof, at: this.#elapsedMs() };
+          verdicts.set(nameOf(key, half), verdict);
+        }
+      },
+    };
   }
 
-  /** Chooses the first candidate that is proven to be the public half of the key. */
-  choose(key: Provable, { halves, isOther }: Candidates): Choice {
+  #choose(key: Provable, { halves, isOther }: Candidates, missing: MissingProof[]): Choice {
     if (halves.length === 0)
       return { half: undefined, problem: isOther ? notOffered : noPublicHalf };
     let problem: string | undefined;
@@ -75,29 +102,12 @@ export class Proofs {
       const verdict = this.#verdictOf(key, half);
       if (verdict === true) return { half };
       if (verdict === undefined) {
-        this.#missing.push({ key, half });
+        missing.push({ key, half });
         return { half: undefined, problem: unproven };
       }
       if (verdict !== false) problem = `its public half cannot be proven: ${verdict.problem}`;
     }
     return { half: undefined, problem: problem ?? ofOtherKeys };
-  }
-
-  /** Whether proofs were missing since `begin`. */
-  get isIncomplete(): boolean {
-    return this.#missing.length > 0;
-  }
-
-  /** Makes the missing proofs. */
-  async complete(session: Session, login: ContextLogin): Promise<void> {
-    const missing = this.#missing;
-    this.#missing = [];
-    for (const { key, half } of missing) {
-      const proof = await prove(session, { key, half, login });
-      const verdict =
-        typeof proof === 'boolean' ? proof : { problem: proof, at: this.#elapsedMs() };
-      this.#verdicts.set(nameOf(key, half), verdict);
-    }
   }
 
   #verdictOf(key: Provable, half: PublicHalf): Verdict | undefined {
@@ -109,21 +119,17 @@ export class Proofs {
 }
 
 async function prove(
-  session: Session,
-  { key, half, login }: MissingProof & { readonly login: ContextLogin },
+  sessions: TokenSessions,
+  { key, half, token }: MissingProof & { readonly token: PinUser },
 ): Promise<boolean | string> {
   const { algorithm, spki } = half;
   const request = parseSignRequest(mechanismOf(algorithm), randomBytes(32), false);
   const { mechanism, input, finish } = tokenSignature(algorithm, request);
-  const operation = {
-    mechanism,
-    key: key.handle,
-    inline: new InlinePolicy(),
-    login: key.alwaysAuthenticate ? login : undefined,
-  };
+  const sign = (pin: Buffer | undefined): Promise<Buffer> =>
+    sessions.sign({ key: key.handle, mechanism, data: input, pin });
   try {
-    const signature = finish(await session.sign(operation, input));
-    return verifySignature({ algorithm, spki }, request, signature);
+    const signature = await (key.alwaysAuthenticate ? token.useWithPin(sign) : sign(undefined));
+    return verifySignature({ algorithm, spki }, request, finish(signature));
   } catch (error) {
     if (lossOf(error) !== undefined) throw error;
     const name = isServiceError(error) ? error.message : ckrName(error);

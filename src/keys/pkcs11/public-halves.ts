@@ -3,13 +3,13 @@
  * or certificates with the same CKA_ID; a signature proves which of them belongs to it.
  */
 import { createPublicKey, type KeyObject as NodeKey, X509Certificate } from 'node:crypto';
-import type { Handle, Template } from 'pkcs11js';
 import { curveOids, isEc, type PairAlgorithm } from '../algorithm.ts';
 import { tlv } from '../material/der.ts';
 import { tags } from '../material/der-reader.ts';
 import { algorithmOf, ecPublicKeyOid, ecSpki, pointOf } from '../material/private-key.ts';
-import { CKA, CKK, CKO, ed25519Params } from './library/constants.ts';
-import type { Session } from './library/session.ts';
+import { CKA, CKK, CKO, ed25519Params } from './protocol/constants.ts';
+import type { Handle, Template } from './protocol/values.ts';
+import type { ObjectView } from './token-view.ts';
 
 /** The attributes of a private key that lead to its public half. */
 export interface PrivateHalf {
@@ -44,15 +44,21 @@ const certificateObjects: Template = [
   { type: CKA.TOKEN, value: true },
 ];
 
+/** Finds all objects that may hold a public half, which makes `candidatesOf` cheap for many keys. */
+export function findAllHalves(view: ObjectView): void {
+  view.find(publicKeyObjects);
+  view.find(certificateObjects);
+}
+
 /** Finds candidates: objects with the same CKA_ID, those with the same label first; by label alone without a CKA_ID. */
-export function candidatesOf(session: Session, key: PrivateHalf): Candidates {
-  const keys = key.keyType === CKK.RSA ? ownHalf(session, key) : pointHalves(session, key);
+export function candidatesOf(view: ObjectView, key: PrivateHalf): Candidates {
+  const keys = key.keyType === CKK.RSA ? ownHalf(view, key) : pointHalves(view, key);
   if (keys.length > 0 && keys.every((found) => found?.isCertain)) return offered(keys);
-  const certificates = named(session, certificateObjects, key).map((handle) =>
-    publicHalf(() => spkiOfCertificate(session.attribute(handle, CKA.VALUE))),
+  const certificates = named(view, certificateObjects, key).map((handle) =>
+    publicHalf(() => spkiOfCertificate(view.attribute(handle, CKA.VALUE))),
   );
   const found = offered([...keys, ...certificates]);
-  return { ...found, isOther: found.isOther || isOtherKind(session, key) };
+  return { ...found, isOther: found.isOther || isOtherKind(view, key) };
 }
 
 interface Found {
@@ -74,9 +80,9 @@ function offered(found: readonly (Found | undefined)[]): Candidates {
 }
 
 /** Objects with the CKA_ID of a key, those with its label first; by its label alone when none has its CKA_ID. */
-function named(session: Session, what: Template, { ckaId, label }: PrivateHalf): readonly Handle[] {
-  const byLabel = session.find([...what, { type: CKA.LABEL, value: label }]);
-  const byId = ckaId.length === 0 ? [] : session.find([...what, { type: CKA.ID, value: ckaId }]);
+function named(view: ObjectView, what: Template, { ckaId, label }: PrivateHalf): readonly Handle[] {
+  const byLabel = view.find([...what, { type: CKA.LABEL, value: label }]);
+  const byId = ckaId.length === 0 ? [] : view.find([...what, { type: CKA.ID, value: ckaId }]);
   if (byId.length === 0) return byLabel.slice(0, maxCandidates);
   const isLabelled = (handle: Handle) => byLabel.some((one) => one.equals(handle));
   const sorted = [...byId.filter(isLabelled), ...byId.filter((handle) => !isLabelled(handle))];
@@ -84,24 +90,24 @@ function named(session: Session, what: Template, { ckaId, label }: PrivateHalf):
 }
 
 /** The public half that an RSA key contains. Some tokens store the public exponent only in the public key. */
-function ownHalf(session: Session, key: PrivateHalf): readonly (Found | undefined)[] {
-  const n = session.attribute(key.handle, CKA.MODULUS);
-  const exponentOf = (handle: Handle) => session.attribute(handle, CKA.PUBLIC_EXPONENT);
+function ownHalf(view: ObjectView, key: PrivateHalf): readonly (Found | undefined)[] {
+  const n = view.attribute(key.handle, CKA.MODULUS);
+  const exponentOf = (handle: Handle) => view.attribute(handle, CKA.PUBLIC_EXPONENT);
   if (n === undefined) return [];
   const same = [...publicKeyObjects, { type: CKA.MODULUS, value: n }];
-  const e = exponentOf(key.handle) ?? session.find(same).map(exponentOf).find(isThere);
+  const e = exponentOf(key.handle) ?? view.find(same).map(exponentOf).find(isThere);
   if (e === undefined) return [];
   const [modulus, exponent] = [n, e].map((one) => one.toString('base64url'));
   const jwk = { kty: 'RSA', n: modulus ?? '', e: exponent ?? '' };
   return [publicHalf(() => createPublicKey({ key: jwk, format: 'jwk' }), true)];
 }
 
-function pointHalves(session: Session, key: PrivateHalf): readonly (Found | undefined)[] {
-  const own = session.attribute(key.handle, CKA.EC_PARAMS);
-  return named(session, [...publicKeyObjects, { type: CKA.KEY_TYPE, value: key.keyType }], key).map(
+function pointHalves(view: ObjectView, key: PrivateHalf): readonly (Found | undefined)[] {
+  const own = view.attribute(key.handle, CKA.EC_PARAMS);
+  return named(view, [...publicKeyObjects, { type: CKA.KEY_TYPE, value: key.keyType }], key).map(
     (handle) => {
-      const params = own ?? session.attribute(handle, CKA.EC_PARAMS);
-      const point = session.attribute(handle, CKA.EC_POINT);
+      const params = own ?? view.attribute(handle, CKA.EC_PARAMS);
+      const point = view.attribute(handle, CKA.EC_POINT);
       return params && point && pointHalf(params, point);
     },
   );
@@ -151,10 +157,10 @@ function publicHalf(read: () => NodeKey, isCertain = false): Found | undefined {
   }
 }
 
-function isOtherKind(session: Session, { handle, keyType }: PrivateHalf): boolean {
+function isOtherKind(view: ObjectView, { handle, keyType }: PrivateHalf): boolean {
   if (keyType === CKK.RSA) return false;
   if (keyType !== CKK.EC && keyType !== CKK.EC_EDWARDS) return true;
-  const params = session.attribute(handle, CKA.EC_PARAMS);
+  const params = view.attribute(handle, CKA.EC_PARAMS);
   if (params === undefined || params[0] === tags.sequence) return false;
   return ![...Object.values(curveOids), ...ed25519Params].some((known) => known.equals(params));
 }

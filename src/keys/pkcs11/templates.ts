@@ -4,7 +4,6 @@
  */
 
 import { createPrivateKey, type KeyObject, randomBytes } from 'node:crypto';
-import type { Template } from 'pkcs11js';
 import { ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
 import {
@@ -23,8 +22,9 @@ import { pointOf } from '../material/private-key.ts';
 import { type RsaParts, withEcScalar, withRsaParts } from '../material/private-parts.ts';
 import { secretBytes } from '../material/secret-bytes.ts';
 import type { Material } from '../store.ts';
-import { CKA, CKK, CKM, CKO, ed25519Params } from './library/constants.ts';
-import type { PairTemplate, SecretTemplate } from './library/session.ts';
+import type { PairTemplate, SecretTemplate } from './library/token-sessions.ts';
+import { CKA, CKK, CKM, CKO, ed25519Params } from './protocol/constants.ts';
+import type { Template } from './protocol/values.ts';
 
 /**
  * The first bytes of the CKA_ID of a base key. The mark is in the token because records get lost: used as an

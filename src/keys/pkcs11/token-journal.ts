@@ -8,10 +8,11 @@
  */
 import type { KeyId } from '../../ids.ts';
 import { lossOf, toServiceError } from './library/ckr.ts';
-import type { Session } from './library/session.ts';
 import type { Token } from './library/token.ts';
+import type { TokenSessions } from './library/token-sessions.ts';
 import { findAll, findKeys } from './objects.ts';
 import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
+import { readObjects } from './token-view.ts';
 
 /** Adds keys to one token. The caller ensures that one change runs at a time. */
 export class TokenJournal {
@@ -26,22 +27,21 @@ export class TokenJournal {
   /** Creates the key of a pending record and deletes the replaced one. After a failure the change is undone, or stays pending until it can be. */
   async add(
     record: TokenKeyRecord,
-    create: (session: Session) => Promise<void>,
+    create: (sessions: TokenSessions) => Promise<void>,
     signal: AbortSignal,
   ): Promise<void> {
     await this.#records.put(record.id, record);
     try {
       await this.#token.use(
         () => `cannot make key "${record.id}"`,
-        async (session) => {
+        async (sessions) => {
           try {
-            await create(session);
+            await create(sessions);
           } catch (error) {
             // the key may exist although the result was lost: only the loss of the session is retried
             throw lossOf(error) === 'session' ? error : toServiceError(error, `key "${record.id}"`);
           }
         },
-        signal,
       );
     } catch (error) {
       await this.#abandon(record);
@@ -71,12 +71,12 @@ export class TokenJournal {
     const { id, ckaId, pending } = record;
     const exists = await this.#token.use(
       () => `cannot look for key "${id}"`,
-      (session) => {
-        const found = findKeys(session, { object: id, id: Buffer.from(ckaId, 'hex') }).length > 0;
-        if (!found) this.#token.confirmAbsence(session);
-        return found;
+      async (sessions) => {
+        const named = { object: id, id: Buffer.from(ckaId, 'hex') };
+        const found = await readObjects(sessions, (view) => findKeys(view, named), signal);
+        if (found.length === 0) await this.#token.confirmAbsence();
+        return found.length > 0;
       },
-      signal,
     );
     if (exists) {
       if (pending?.replaces !== undefined) await this.#destroy(id, pending.replaces, signal);
@@ -91,11 +91,11 @@ export class TokenJournal {
   async #destroy(id: KeyId, ckaId: string, signal: AbortSignal): Promise<void> {
     await this.#token.use(
       () => `cannot remove what is left of key "${id}"`,
-      (session) => {
+      async (sessions) => {
         const named = { label: id, ckaId: Buffer.from(ckaId, 'hex') };
-        for (const handle of findAll(session, named)) session.destroy(handle);
+        const handles = await readObjects(sessions, (view) => findAll(view, named), signal);
+        await sessions.destroy(handles);
       },
-      signal,
     );
   }
 }

@@ -3,11 +3,12 @@ import { UnusableFile } from '../../service/state/state-file.ts';
 import { isPairAlgorithm, isSymmetricAlgorithm, type Usage } from '../algorithm.ts';
 import type { ObjectSelector } from '../config/pkcs11-uri.ts';
 import type { Ignored, KeyInfo } from '../store.ts';
-import type { Session } from './library/session.ts';
 import { type KeyObject, readKeys } from './objects.ts';
-import { notOffered, type Proofs } from './proofs.ts';
+import { notOffered, type ProofReading } from './proofs.ts';
+import { findAllHalves } from './public-halves.ts';
 import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
 import { isBaseKey } from './templates.ts';
+import type { ObjectView } from './token-view.ts';
 
 /** A key and its object in the token. */
 export interface TokenKey {
@@ -28,7 +29,7 @@ export interface KeyMetadata {
 /** Everything besides the token that is needed to read its keys. */
 export interface ReadContext {
   readonly metadata: KeyMetadata;
-  readonly proofs: Proofs;
+  readonly proofs: ProofReading;
 }
 
 const unrecordedBaseKey =
@@ -46,15 +47,15 @@ export function isObjectSelected(object: KeyObject, selector: ObjectSelector): b
 
 /** Reads the key that a configured URI selects; unavailable unless exactly one object matches. */
 export function preloadedKey(
-  session: Session,
+  view: ObjectView,
   id: KeyId,
   options: {
     readonly selector: ObjectSelector;
     readonly usages: readonly Usage[] | undefined;
-    readonly proofs: Proofs;
+    readonly proofs: ProofReading;
   },
 ): TokenKey {
-  const objects = readKeys(session, options.selector, options.proofs);
+  const objects = readKeys(view, options.selector, options.proofs);
   const [object] = objects;
   if (object === undefined || objects.length > 1) {
     return unavailable(id, `${objects.length} keys of the token match its URI`);
@@ -89,17 +90,18 @@ export interface Labelled {
 }
 
 /** Reads the objects whose label is an id. */
-export function lookUp(session: Session, id: KeyId, { metadata, proofs }: ReadContext): Labelled {
-  return choose(id, readKeys(session, { object: id }, proofs), metadata);
+export function lookUp(view: ObjectView, id: KeyId, { metadata, proofs }: ReadContext): Labelled {
+  return choose(id, readKeys(view, { object: id }, proofs), metadata);
 }
 
 /** Reads all keys of the token. */
 export function listAll(
-  session: Session,
+  view: ObjectView,
   { metadata, proofs }: ReadContext,
 ): { readonly keys: readonly TokenKey[]; readonly ignored: readonly Ignored[] } {
+  findAllHalves(view);
   const byLabel = new Map<string, KeyObject[]>();
-  for (const object of readKeys(session, {}, proofs)) {
+  for (const object of readKeys(view, {}, proofs)) {
     byLabel.set(object.label, [...(byLabel.get(object.label) ?? []), object]);
   }
   const keys: TokenKey[] = [];

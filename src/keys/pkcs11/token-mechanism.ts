@@ -1,10 +1,10 @@
-import type { Mechanism } from 'pkcs11js';
 import { ServiceError } from '../../errors.ts';
 import { type Algorithm, isEc, orderBytes } from '../algorithm.ts';
 import { digestInfo } from '../crypto/rsa-padding.ts';
 import { ecdsaToDer } from '../material/der.ts';
 import { digestOf, type Hash, type SignRequest } from '../mechanism.ts';
-import { CK_PARAMS, CKG, CKM } from './library/constants.ts';
+import { CK_PARAMS, CKG, CKM } from './protocol/constants.ts';
+import type { Mechanism } from './protocol/values.ts';
 
 /** A signature in terms of the token: its mechanism and input, and the conversion of its result. */
 export interface TokenSignature {

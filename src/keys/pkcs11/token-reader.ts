@@ -1,14 +1,16 @@
 import { isId, parseKeyId } from '../../ids.ts';
-import type { Session } from './library/session.ts';
+import { LostError } from './library/ckr.ts';
 import type { Token } from './library/token.ts';
+import type { TokenSessions } from './library/token-sessions.ts';
 import { Proofs } from './proofs.ts';
 import type { PrivateHalf } from './public-halves.ts';
 import type { KeyMetadata, ReadContext } from './token-keys.ts';
+import { type ObjectView, readObjects } from './token-view.ts';
 
 /** Each round proves one more candidate of each key, which has at most eight. */
 const maxRounds = 10;
 
-/** Reads the keys of tokens synchronously: nothing else in the process runs between the calls of one reading. */
+/** Reads the keys of tokens. */
 export class TokenReader {
   readonly #metadata: KeyMetadata;
   readonly #proofs = new Map<Token, Proofs>();
@@ -18,20 +20,27 @@ export class TokenReader {
   }
 
   /**
-   * Passes the result of `find` to `use` synchronously. Repeats `find` after proving which halves of key pairs belong
-   * together, where proofs were missing.
+   * Returns the result of `find`, which reads objects, and the generation of its handles. Repeats it after proving which
+   * halves of key pairs belong together, where proofs were missing.
    */
-  async read<T, R>(
-    { session, token }: { readonly session: Session; readonly token: Token },
-    find: (context: ReadContext) => T,
-    use: (found: T) => R,
-  ): Promise<R> {
+  async read<T>(
+    { sessions, token }: { readonly sessions: TokenSessions; readonly token: Token },
+    find: (view: ObjectView, context: ReadContext) => T,
+    signal?: AbortSignal,
+  ): Promise<{ readonly found: T; readonly generation: number }> {
+    const { generation } = token;
     const proofs = this.#proofsOf(token);
     for (let round = 1; ; round++) {
-      proofs.begin(token.generation);
-      const found = find({ metadata: this.#metadata, proofs });
-      if (!proofs.isIncomplete || round === maxRounds) return use(found);
-      await proofs.complete(session, (loggedIn) => token.logInForOperation(loggedIn));
+      let reading = proofs.begin(generation);
+      const readOnce = (view: ObjectView): T => {
+        reading = proofs.begin(generation);
+        return find(view, { metadata: this.#metadata, proofs: reading });
+      };
+      const found = await readObjects(sessions, readOnce, signal);
+      // handles of an older generation may be those of other objects now
+      if (token.generation !== generation) throw new LostError('reading');
+      if (!reading.isIncomplete || round === maxRounds) return { found, generation };
+      await reading.complete(sessions, token);
     }
   }
 

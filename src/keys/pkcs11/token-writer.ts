@@ -10,8 +10,8 @@ import {
 } from '../algorithm.ts';
 import type { KeyAttributes, Material } from '../store.ts';
 import { ckrName, isNotSupported } from './library/ckr.ts';
-import type { PairTemplate, Session } from './library/session.ts';
 import type { Token } from './library/token.ts';
+import type { PairTemplate, TokenSessions } from './library/token-sessions.ts';
 import { findAll } from './objects.ts';
 import type { Pending, TokenKeyRecord } from './records.ts';
 import {
@@ -24,8 +24,9 @@ import {
   wipe,
 } from './templates.ts';
 import { TokenJournal } from './token-journal.ts';
-import { type KeyMetadata, type Labelled, lookUp } from './token-keys.ts';
+import { type KeyMetadata, type Labelled, lookUp, type ReadContext } from './token-keys.ts';
 import type { TokenReader } from './token-reader.ts';
+import { type ObjectView, readObjects } from './token-view.ts';
 
 /** A record before its key is added. */
 type NewRecord = Omit<TokenKeyRecord, 'created' | 'pending'>;
@@ -58,11 +59,11 @@ export class TokenWriter {
   ): Promise<void> {
     const { usages } = attributes;
     const record = newRecord(id, attributes, { origin: 'generated' });
-    const create = async (session: Session) => {
+    const create = async (sessions: TokenSessions) => {
       for (const algorithm of algorithms) {
         if (!usages.every((usage) => canHave(algorithm, usage))) continue;
         const template = pairTemplate(names(record), algorithm, usages);
-        if (await generatePair(session, record, template)) return;
+        if (await generatePair(sessions, record, template)) return;
       }
       throw cannot(`make a key pair of ${algorithms.join(', ')} for ${usages.join(', ')}`);
     };
@@ -77,9 +78,9 @@ export class TokenWriter {
     signal: AbortSignal,
   ): Promise<void> {
     const record = newRecord(id, attributes, { origin: 'generated', algorithm });
-    const create = async (session: Session) => {
+    const create = async (sessions: TokenSessions) => {
       const template = secretTemplate(names(record), algorithm, attributes.usages);
-      if (!(await isSupported(() => session.generateKey(template)))) {
+      if (!(await isSupported(() => sessions.generateKey(template)))) {
         throw cannot(`make a key of ${algorithm}`);
       }
     };
@@ -96,12 +97,12 @@ export class TokenWriter {
     const { algorithm } = material;
     const symmetric = isSymmetricAlgorithm(algorithm) ? algorithm : undefined;
     const record = newRecord(id, attributes, { origin: 'imported', algorithm: symmetric });
-    const create = async (session: Session) => {
+    const create = async (sessions: TokenSessions) => {
       const templates = importTemplates(names(record), material, attributes.usages);
       try {
         const put = async () => {
-          if (templates.publicKey !== undefined) session.create(templates.publicKey);
-          session.create(templates.key);
+          if (templates.publicKey !== undefined) await sessions.create(templates.publicKey);
+          await sessions.create(templates.key);
         };
         if (!(await isSupported(put))) throw cannot(`import a key of ${algorithm}`);
       } finally {
@@ -125,7 +126,7 @@ export class TokenWriter {
   /** Adds a key; only an imported one may replace another. */
   async #add(
     record: NewRecord,
-    create: (session: Session) => Promise<void>,
+    create: (sessions: TokenSessions) => Promise<void>,
     signal: AbortSignal,
   ): Promise<void> {
     await this.#changes.run(async () => {
@@ -143,25 +144,29 @@ export class TokenWriter {
     refuseUnusable(this.#metadata.records.damage(id));
     await this.#token.use(
       () => `cannot delete key "${id}"`,
-      (session) => this.#read(session, id, (found) => this.#destroy(session, id, found)),
-      signal,
+      (sessions) => this.#destroy(sessions, id, signal),
     );
     await this.#metadata.records.delete(id);
   }
 
-  #destroy(session: Session, id: KeyId, { key, objects }: Labelled): void {
-    if (objects.length === 0) this.#token.confirmAbsence(session);
+  async #destroy(sessions: TokenSessions, id: KeyId, signal: AbortSignal): Promise<void> {
+    const { key, objects } = await this.#read(sessions, id, signal);
     if (objects.length === 0 && this.#metadata.records.damage(id) !== undefined) return;
-    if (key?.object === undefined) {
+    const { object } = key ?? {};
+    if (object === undefined) {
       const why = objects.length === 0 ? '' : ' of its own: see Describe';
       throw new ServiceError('NotFound', `no key "${id}"${why}`);
     }
-    for (const handle of findAll(session, key.object)) session.destroy(handle);
+    await sessions.destroy(await readObjects(sessions, (view) => findAll(view, object), signal));
   }
 
-  async #read<R>(session: Session, id: KeyId, use: (found: Labelled) => R): Promise<R> {
-    const from = { session, token: this.#token };
-    return this.#reader.read(from, (context) => lookUp(session, id, context), use);
+  /** Reads the objects with a label; none only when that is certain. */
+  async #read(sessions: TokenSessions, id: KeyId, signal: AbortSignal): Promise<Labelled> {
+    const find = (view: ObjectView, context: ReadContext) => lookUp(view, id, context);
+    const from = { sessions, token: this.#token };
+    const { found } = await this.#reader.read(from, find, signal);
+    if (found.objects.length === 0) await this.#token.confirmAbsence();
+    return found;
   }
 
   /** Nothing to replace; AlreadyExists when the token holds objects with the label. */
@@ -195,12 +200,7 @@ export class TokenWriter {
     }
     return this.#token.use(
       () => `cannot look for key "${id}"`,
-      (session) =>
-        this.#read(session, id, (found) => {
-          if (found.objects.length === 0) this.#token.confirmAbsence(session);
-          return found;
-        }),
-      signal,
+      (sessions) => this.#read(sessions, id, signal),
     );
   }
 }
@@ -220,18 +220,20 @@ function names({ id, ckaId }: Pick<NewRecord, 'id' | 'ckaId'>): Names {
 
 /** Generates a pair; false when the token does not support that. */
 async function generatePair(
-  session: Session,
+  sessions: TokenSessions,
   record: NewRecord,
   template: PairTemplate,
 ): Promise<boolean> {
   try {
-    if (await isSupported(() => session.generatePair(template))) return true;
+    if (await isSupported(() => sessions.generatePair(template))) return true;
   } catch (error) {
     const { id: label, ckaId } = names(record);
     const isUnclear = ckrName(error) === 'CKR_GENERAL_ERROR';
-    if (!isUnclear || findAll(session, { label, ckaId }).length > 0) throw error;
+    if (!isUnclear) throw error;
+    const made = await readObjects(sessions, (view) => findAll(view, { label, ckaId }));
+    if (made.length > 0) throw error;
   }
-  return isSupported(() => session.generatePair(leanPairTemplate(template)));
+  return isSupported(() => sessions.generatePair(leanPairTemplate(template)));
 }
 
 /** Runs a call to the token; false when the token reports that it does not support it. */

@@ -1,12 +1,11 @@
-// Signs with keys of a token through pkcs11js and the session pool of the Keys service. Each line of its input is a
+// Signs with keys of a token through the process of its library, without a bus. Each line of its input is a
 // request `{label, mechanism, count, inFlight}`, to which it prints the pace, as JSON.
 // usage: node token.js LIBRARY PIN
 import { createInterface } from 'node:readline';
-import { CKA, CKF, CKM, CKU_USER } from '../../../src/keys/pkcs11/library/constants.ts';
-import { InlinePolicy } from '../../../src/keys/pkcs11/library/inline-policy.ts';
 import { Pkcs11Library } from '../../../src/keys/pkcs11/library/library.ts';
-import type { SignOperation } from '../../../src/keys/pkcs11/library/session.ts';
-import { SessionPool } from '../../../src/keys/pkcs11/library/session-pool.ts';
+import { TokenSessions } from '../../../src/keys/pkcs11/library/token-sessions.ts';
+import { CKA, CKM } from '../../../src/keys/pkcs11/protocol/constants.ts';
+import { operations } from '../../../src/keys/pkcs11/protocol/operations.ts';
 import type { Pace } from '../pace.ts';
 import { quantile } from '../result.ts';
 
@@ -17,7 +16,6 @@ interface Request {
   readonly inFlight: number;
 }
 
-const never = new AbortController().signal;
 const digest = Buffer.alloc(32, 1);
 /** The mechanism in the token, the input for it, and a usage that the private half has and the public half lacks. */
 const mechanisms: Readonly<Record<string, { readonly mechanism: number; readonly data: Buffer }>> =
@@ -34,30 +32,26 @@ const mechanisms: Readonly<Record<string, { readonly mechanism: number; readonly
 type Sign = () => Promise<void>;
 
 /** Opens a token, and returns a function that finds a key in it. */
-async function open(path: string, pin: string): Promise<(request: Request) => Sign> {
+async function open(path: string, pin: string): Promise<(request: Request) => Promise<Sign>> {
   const library = new Pkcs11Library(path);
   await library.ready();
-  const slot = library.api.C_GetSlotList(true)[0];
-  if (slot === undefined) throw new Error('no token');
-  const pool = new SessionPool(library.api, { slot, flags: CKF.SERIAL_SESSION, limit: 4 });
-  const session = pool.take();
-  if (session === undefined) throw new Error('no session');
-  library.api.C_Login(session.handle, CKU_USER, pin);
-  pool.release(session);
-  return ({ label, mechanism: name }) => {
+  const [token] = await library.call(operations.tokens, undefined);
+  if (token === undefined) throw new Error('no token');
+  const { slot } = token;
+  const pool = await library.call(operations.open, { slot, isWritable: false, limit: 4 });
+  const sessions = new TokenSessions(library, pool);
+  await sessions.login(Buffer.from(pin));
+  return async ({ label, mechanism: name }) => {
     const { mechanism, data } = mechanisms[name] ?? { mechanism: 0, data: digest };
     const template = [
       { type: CKA.SIGN, value: true },
       { type: CKA.LABEL, value: label },
     ];
-    const key = session.find(template)[0];
+    const [found] = await sessions.find([{ template, attributes: [] }]);
+    const key = found?.[0]?.handle;
     if (key === undefined) throw new Error(`no key "${label}"`);
-    const operation: SignOperation = { mechanism: { mechanism }, key, inline: new InlinePolicy() };
-    return async () => {
-      const free = pool.take() ?? (await pool.wait(never));
-      await free.sign(operation, data);
-      pool.release(free);
-    };
+    const operation = { mechanism: { mechanism }, key, data, pin: undefined };
+    return async () => void (await sessions.sign(operation));
   };
 }
 
@@ -83,11 +77,10 @@ async function main([path = '', pin = '']: readonly string[]): Promise<void> {
   const keys = new Map<string, Sign>();
   for await (const line of createInterface({ input: process.stdin })) {
     const request = JSON.parse(line) as Request; // written by the bench
-    const sign = keys.get(request.label) ?? find(request);
+    const sign = keys.get(request.label) ?? (await find(request));
     keys.set(request.label, sign);
     console.log(JSON.stringify(await measure(sign, request)));
   }
 }
 
-process.env['UV_THREADPOOL_SIZE'] ??= '8';
 void main(process.argv.slice(2));

@@ -8,7 +8,6 @@ import { keysService } from '../../../src/interfaces/keys.ts';
 import { KeyCatalog } from '../../../src/keys/catalog.ts';
 import { FileStore } from '../../../src/keys/file/store.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../src/keys/mechanism.ts';
-import { Pkcs11Library } from '../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../src/keys/pkcs11/library/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../src/keys/pkcs11/store.ts';
@@ -18,6 +17,7 @@ import { soon, until } from '../../support/deadline.ts';
 import { failureOf, untilWorks } from '../../support/failure.ts';
 import { forSigning, withKey } from '../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../support/keys/soft-token.ts';
+import { InProcessLibrary } from '../../support/library/in-process-library.ts';
 import { ShownObjects } from '../../support/wire/shown-objects.ts';
 
 const test = suite('KeyService');
@@ -31,7 +31,7 @@ class Fixture implements AsyncDisposable {
   readonly pkcs11: Pkcs11Store;
   readonly keys: KeyService;
   readonly objects = new ShownObjects(keysService);
-  readonly library = new Pkcs11Library(softhsmPath);
+  readonly library = new InProcessLibrary(softhsmPath);
 
   private constructor(soft: SoftToken, file: FileStore, saved: SavedState) {
     this.soft = soft;
@@ -108,7 +108,7 @@ for (const { removed, message } of [
   // without its configuration the library does not restart
   {
     removed: ['softhsm2.conf'],
-    message: /^the PKCS#11 library cannot be started: CKR_GENERAL_ERROR$/,
+    message: /^PKCS#11 library .*libsofthsm2.so cannot be started: CKR_GENERAL_ERROR$/,
   },
 ]) {
   const without = ['a token', ...removed].join(' and ');

@@ -25,7 +25,6 @@ import { KeyOperations } from '../../../src/keys/key-operations.ts';
 import { tlv } from '../../../src/keys/material/der.ts';
 import { toBigInt, withEcScalar, withRsaParts } from '../../../src/keys/material/private-parts.ts';
 import { randomSecret, secretBytes } from '../../../src/keys/material/secret-bytes.ts';
-import { Pkcs11Library } from '../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../src/keys/pkcs11/library/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../src/keys/pkcs11/store.ts';
@@ -34,6 +33,7 @@ import { soon } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { infoIn } from '../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../support/keys/soft-token.ts';
+import { InProcessLibrary } from '../../support/library/in-process-library.ts';
 import { ShownObjects } from '../../support/wire/shown-objects.ts';
 
 const test = suite('key material in memory');
@@ -45,9 +45,13 @@ class Fixture implements AsyncDisposable {
   readonly methods: ReturnType<typeof keysHandlers>;
   readonly #soft: SoftToken;
   readonly #pkcs11: Pkcs11Store;
-  readonly #library: Pkcs11Library;
+  readonly #library: InProcessLibrary;
 
-  private constructor(soft: SoftToken, library: Pkcs11Library, stores: [FileStore, Pkcs11Store]) {
+  private constructor(
+    soft: SoftToken,
+    library: InProcessLibrary,
+    stores: [FileStore, Pkcs11Store],
+  ) {
     const [file, pkcs11] = stores;
     const dispose = async () => undefined;
     const defaults = { pair: 'file', symmetric: 'file' } as const;
@@ -62,7 +66,7 @@ class Fixture implements AsyncDisposable {
 
   static async start(): Promise<Fixture> {
     const soft = await SoftToken.create();
-    const library = new Pkcs11Library(softhsmPath);
+    const library = new InProcessLibrary(softhsmPath);
     const preloaded = new Map([
       [parseKeyId('preloaded'), { path: join(soft.directory, 'absent'), usages: undefined }],
     ]);

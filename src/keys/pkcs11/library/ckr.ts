@@ -8,6 +8,8 @@ export type HandleLoss =
   | 'session'
   /** Possibly the token: the caller checks whether it is still present. */
   | 'token'
+  /** None, but what was read is out of date. */
+  | 'reading'
   | undefined;
 
 const handleLosses: Readonly<Record<string, HandleLoss>> = {
@@ -55,13 +57,23 @@ const notDecryptedNames = new Set([
   'CKR_SIGNATURE_INVALID',
 ]);
 
-/**
- * The CKR name of a pkcs11js error, undefined for any other error. It is read from the message because errors of
- * asynchronous calls may have no code: their message is `CKR_…:NN`.
- */
+/** A function of PKCS#11 did not return CKR_OK. */
+export class Pkcs11Error extends Error {
+  override readonly name = 'Pkcs11Error';
+  readonly ckr: string;
+  /** The function that returned it. */
+  readonly call: string;
+
+  constructor(ckr: string, call: string) {
+    super(ckr);
+    this.ckr = ckr;
+    this.call = call;
+  }
+}
+
+/** The CKR name of an error, undefined for any other error. */
 export function ckrName(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined;
-  return /^(CKR_[A-Z0-9_]+)(?::\d+)?$/.exec(error.message)?.[1];
+  return error instanceof Pkcs11Error ? error.ckr : undefined;
 }
 
 export function lossOf(error: unknown): HandleLoss {
@@ -85,9 +97,9 @@ export function isNotDecrypted(error: unknown): boolean {
 /** A loss that no CKR reports: the result is untrustworthy because the session or the token has changed. */
 export class LostError extends Error {
   override readonly name = 'LostError';
-  readonly loss: 'session' | 'token';
+  readonly loss: 'session' | 'token' | 'reading';
 
-  constructor(loss: 'session' | 'token') {
+  constructor(loss: 'session' | 'token' | 'reading') {
     super(`${loss} lost`);
     this.loss = loss;
   }

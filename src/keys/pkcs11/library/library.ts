@@ -1,60 +1,75 @@
-import type { PKCS11 } from 'pkcs11js';
-import { ServiceError } from '../../../errors.ts';
+import { describeError, isServiceError, ServiceError } from '../../../errors.ts';
+import { Backoff } from '../../../service/backoff.ts';
+import { type Operation, operations, protocolVersion } from '../protocol/operations.ts';
 import { ckrName, LostError } from './ckr.ts';
-import { CKF } from './constants.ts';
+import { type CallOptions, HostProcess } from './host-process.ts';
+import { type Host, startHost } from './host-program.ts';
+
+const backoffOptions = { minMs: 250, firstMs: 1_000, maxMs: 15_000, healthyMs: 60_000 };
+
+/** Called when the process of a library ends by itself or hangs. Must not throw. */
+export type EndListener = (failure: ServiceError) => void;
 
 /**
- * A PKCS#11 library, loaded on first use. A process loads a library once, so there must be one instance per path.
- * Restarting it, which some libraries need to detect a token that was reinserted, waits for all running calls.
+ * A PKCS#11 library in a process of its own, which is started on first use and again, with back-off, after it ended.
+ * Restarting the library within its process, which some need to detect a token that was reinserted, waits for all
+ * running calls.
  */
 export class Pkcs11Library implements AsyncDisposable {
   readonly path: string;
-  #api: PKCS11 | undefined;
-  #loading: Promise<PKCS11> | undefined;
+  readonly #startHost: () => Host;
+  readonly #backoff = new Backoff(backoffOptions);
+  readonly #listeners = new Set<EndListener>();
+  #host: HostProcess | undefined;
+  #startedAt = 0;
+  #starting: Promise<HostProcess> | undefined;
+  #failure: ServiceError | undefined;
   #generation = 1;
-  #running = 0;
-  #idle: (() => void) | undefined;
   #restart: Promise<void> | undefined;
   #restartedAt = -Infinity;
 
-  constructor(path: string) {
+  /** `start` starts the process. */
+  constructor(path: string, start: () => Host = startHost) {
     this.path = path;
+    this.#startHost = start;
   }
 
-  /** The functions of the library; `ready` must have resolved before. */
-  get api(): PKCS11 {
-    if (this.#api === undefined) throw new LostError('session');
-    return this.#api;
-  }
-
-  /** Incremented by every restart: handles of an older generation are invalid. */
+  /** Incremented when handles and sessions become invalid: by a restart, and by the end of the process. */
   get generation(): number {
     return this.#generation;
   }
 
   /** Whether calls may start now; otherwise `ready` waits for that. */
   get open(): boolean {
-    return this.#api !== undefined && this.#restart === undefined;
+    return this.#host !== undefined && this.#restart === undefined;
   }
 
-  /** Resolves when calls may start. Unavailable when the library cannot be loaded. */
+  /** Reports every unexpected end of the process from now on. */
+  onEnd(listener: EndListener): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Resolves when calls may start. Unavailable when the library cannot be loaded, or ended a moment ago. */
   async ready(): Promise<void> {
-    while (this.#restart !== undefined) await this.#restart;
-    if (this.#api !== undefined) return;
-    this.#loading ??= load(this.path).finally(() => {
-      this.#loading = undefined;
+    while (this.#restart !== undefined) await this.#restart.catch(() => undefined);
+    if (this.#host !== undefined) return;
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = undefined;
     });
-    this.#api = await this.#loading;
+    await this.#starting;
   }
 
-  /** Counts a call as running until `leave`. */
-  enter(): void {
-    this.#running++;
-  }
-
-  leave(): void {
-    this.#running--;
-    if (this.#running === 0) this.#idle?.();
+  /** Calls the library, which must be open. */
+  call<Request, Reply>(
+    operation: Operation<Request, Reply>,
+    request: Request,
+    options?: CallOptions,
+  ): Promise<Reply> {
+    if (this.#host === undefined) {
+      options?.done?.();
+      return Promise.reject(new LostError('session'));
+    }
+    return this.#host.call(operation, request, options);
   }
 
   /**
@@ -73,67 +88,67 @@ export class Pkcs11Library implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#loading?.catch(() => undefined);
-    await this.#restart?.catch(() => undefined);
-    if (this.#api === undefined) return;
-    await this.#drain();
+    await this.#starting?.catch(() => undefined);
+    const host = this.#host;
+    this.#host = undefined;
     this.#generation++;
-    finalize(this.#api);
-    this.#api = undefined;
+    await host?.[Symbol.asyncDispose]();
+  }
+
+  async #start(): Promise<HostProcess> {
+    const retryAt = this.#backoff.retryAt(new Date());
+    if (retryAt !== undefined && this.#failure !== undefined) throw this.#failure;
+    this.#startedAt = performance.now();
+    try {
+      this.#host = await this.#load();
+      this.#failure = undefined;
+    } catch (error) {
+      throw this.#failed(this.#unusable('loaded', error));
+    }
+    return this.#host;
+  }
+
+  async #load(): Promise<HostProcess> {
+    const end = (failure: ServiceError): void => this.#ended(host, failure);
+    const host = new HostProcess(this.path, this.#startHost(), end);
+    try {
+      await host.call(operations.load, { version: protocolVersion, path: this.path });
+      return host;
+    } catch (error) {
+      await host[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   async #restartNow(): Promise<void> {
-    await this.#drain();
     this.#generation++;
-    finalize(this.api);
     try {
-      initialize(this.api);
+      await this.call(operations.restart, undefined);
     } catch (error) {
-      throw unusable('started', error);
+      throw this.#unusable('started', error);
     }
   }
 
-  async #drain(): Promise<void> {
-    while (this.#running > 0) {
-      await new Promise<void>((resolve) => {
-        this.#idle = resolve;
-      });
-      this.#idle = undefined;
-    }
+  #ended(host: HostProcess, failure: ServiceError): void {
+    // while it is being started, its caller reports the failure
+    if (host !== this.#host) return;
+    this.#host = undefined;
+    this.#generation++;
+    this.#failed(failure);
+    for (const listener of this.#listeners) listener(failure);
   }
-}
 
-async function load(path: string): Promise<PKCS11> {
-  // loaded lazily: a service without a token starts faster
-  const { default: pkcs11js } = await import('pkcs11js');
-  const api = new pkcs11js.PKCS11();
-  try {
-    api.load(path);
-    initialize(api);
-    return api;
-  } catch (error) {
-    throw unusable('loaded', error);
+  #failed(failure: ServiceError): ServiceError {
+    this.#backoff.failed(new Date(), { lastedMs: performance.now() - this.#startedAt });
+    this.#failure = failure;
+    return failure;
   }
-}
 
-function initialize(api: PKCS11): void {
-  try {
-    api.C_Initialize({ flags: CKF.OS_LOCKING_OK });
-  } catch (error) {
-    if (ckrName(error) !== 'CKR_CRYPTOKI_ALREADY_INITIALIZED') throw error;
+  #unusable(what: string, error: unknown): ServiceError {
+    // it says already which library, and why
+    if (isServiceError(error)) return error;
+    const reason = ckrName(error) ?? describeError(error);
+    const message = `PKCS#11 library ${this.path} cannot be ${what}: ${reason}`;
+    return new ServiceError('Unavailable', message, { cause: error });
   }
-}
-
-function finalize(api: PKCS11): void {
-  try {
-    api.C_Finalize();
-  } catch {
-    // not initialized is fine too; any other failure shows again in C_Initialize
-  }
-}
-
-function unusable(what: string, error: unknown): ServiceError {
-  const reason = ckrName(error) ?? (error instanceof Error ? error.message : 'unknown error');
-  const message = `the PKCS#11 library cannot be ${what}: ${reason}`;
-  return new ServiceError('Unavailable', message, { cause: error });
 }

@@ -8,36 +8,39 @@
 import { createHash } from 'node:crypto';
 import { access, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TokenInfo } from 'pkcs11js';
 import { ServiceError, systemCode } from '../../../errors.ts';
-import { Mutex } from '../../../service/mutex.ts';
+import { KeyedMutex } from '../../../service/mutex.ts';
 import {
   openStateDirectory,
   refuseUnusable,
   type UnusableFile,
 } from '../../../service/state/state-file.ts';
-import { ckrName } from './ckr.ts';
-import { CKF } from './constants.ts';
+import { CKF } from '../protocol/constants.ts';
+import type { TokenInfo } from '../protocol/values.ts';
+import { ckrName, LostError, Pkcs11Error } from './ckr.ts';
 import { RefusedPin } from './refused-pin.ts';
 import { unpadded } from './slots.ts';
+
+/** The reason of a login whose outcome is not known. */
+const cutOff = 'a login that was cut off';
 
 /** A login with a PIN. */
 export interface GuardedLogin<T> {
   /** Reads the current state of the token. */
-  readonly tokenInfo: () => TokenInfo;
+  readonly tokenInfo: () => Promise<TokenInfo>;
   readonly pin: string;
-  /** Logs in; throws the error of the token. */
-  readonly attempt: () => T;
+  /** Logs in; throws the error of the token. The bytes of the PIN are wiped afterwards. */
+  readonly attempt: (pin: Buffer) => Promise<T>;
 }
 
-/** Runs the logins of a process, one at a time. */
+/** Runs the logins of the service, one at a time for each token. */
 export class PinGuard {
   readonly #directory: string;
   readonly #pins = new Map<string, RefusedPin>();
   /** Refusals that could not be recorded: this process then tries no PIN of the token again. */
   readonly #unrecorded = new Map<string, string>();
-  /** One login at a time: the next one must see the outcome. */
-  readonly #logins = new Mutex();
+  /** One login at a time for each token: the next one must see the outcome. */
+  readonly #logins = new KeyedMutex<string>();
 
   /** Why the directory is unusable, which prevents all logins. */
   #failure: UnusableFile | undefined;
@@ -55,28 +58,31 @@ export class PinGuard {
 
   /** Logs in. Unavailable when the token refuses the PIN, or refused it before. */
   async login<T>(login: GuardedLogin<T>): Promise<T> {
-    return this.#logins.run(() => this.#login(login));
-  }
-
-  async #login<T>({ tokenInfo, pin, attempt }: GuardedLogin<T>): Promise<T> {
     if (this.#failure !== undefined) {
       this.#failure = (await openStateDirectory(this.#directory)).failure;
     }
     refuseUnusable(this.#failure);
-    const info = tokenInfo();
-    const refused = this.#refusedPin(info);
+    const refused = this.#refusedPin(await login.tokenInfo());
+    return this.#logins.run(refused.path, () => this.#login(login, refused));
+  }
+
+  async #login<T>({ tokenInfo, pin, attempt }: GuardedLogin<T>, refused: RefusedPin): Promise<T> {
+    const info = await tokenInfo();
     const marker = `${refused.path}.trying`;
     await this.#assertNotRefused(info, refused, pin);
     const wasCountLow = isCountLow(info);
     const inDoubt = wasCountLow || (await exists(marker));
-    if (inDoubt) await refused.save(pin, 'a login that was cut off');
+    if (inDoubt) await refused.save(pin, cutOff);
     await writeMarker(marker);
+    const bytes = Buffer.from(pin);
     try {
-      const result = attempt();
+      const result = await attempt(bytes);
       await clear(refused, marker);
       return result;
     } catch (error) {
-      const reason = refusalBy(error, wasCountLow, tokenInfo);
+      // the token may have counted it: what was written before the attempt stays
+      if (isCutOff(error)) throw error;
+      const reason = await refusalBy(error, wasCountLow, tokenInfo);
       if (reason === undefined) {
         if (inDoubt) await refused.remove();
         throw error;
@@ -84,6 +90,8 @@ export class PinGuard {
       await this.#save(refused, pin, reason);
       await rm(marker, { force: true });
       throw refusedAs(info, reason, refused.path);
+    } finally {
+      bytes.fill(0);
     }
   }
 
@@ -112,20 +120,26 @@ function isCountLow({ flags }: TokenInfo): boolean {
   return (flags & CKF.USER_PIN_COUNT_LOW) !== 0;
 }
 
-/** Why a failed login counts as a try, undefined when it does not: errors that do not mention the PIN may count. */
-function refusalBy(
-  error: unknown,
-  wasCountLow: boolean,
-  tokenInfo: () => TokenInfo,
-): string | undefined {
-  const name = ckrName(error);
-  if (name?.startsWith('CKR_PIN_') === true) return name;
-  return !wasCountLow && isCountLowNow(tokenInfo) ? (name ?? 'a login that failed') : undefined;
+/** Whether the library has not answered: its process ended or hung. */
+function isCutOff(error: unknown): boolean {
+  return !(error instanceof Pkcs11Error || error instanceof LostError);
 }
 
-function isCountLowNow(tokenInfo: () => TokenInfo): boolean {
+/** Why a failed login counts as a try, undefined when it does not: errors that do not mention the PIN may count. */
+async function refusalBy(
+  error: unknown,
+  wasCountLow: boolean,
+  tokenInfo: () => Promise<TokenInfo>,
+): Promise<string | undefined> {
+  const name = ckrName(error);
+  if (name?.startsWith('CKR_PIN_') === true) return name;
+  if (wasCountLow || !(await isCountLowNow(tokenInfo))) return undefined;
+  return name ?? 'a login that failed';
+}
+
+async function isCountLowNow(tokenInfo: () => Promise<TokenInfo>): Promise<boolean> {
   try {
-    return isCountLow(tokenInfo());
+    return isCountLow(await tokenInfo());
   } catch {
     // the token was removed: the marker stays, so the next login is more careful
     return false;

@@ -1,22 +1,11 @@
-import type { Handle, PKCS11, TokenInfo } from 'pkcs11js';
 import { ServiceError } from '../../../errors.ts';
 import { formatUri, type TokenSelector } from '../../config/pkcs11-uri.ts';
-import { CKF } from './constants.ts';
-
-/** A token in its slot. */
-export interface FoundToken {
-  readonly slot: Handle;
-  readonly info: TokenInfo;
-}
+import { CKF } from '../protocol/constants.ts';
+import type { TokenSlot } from '../protocol/operations.ts';
 
 /** Finds the token that a URI selects; Unavailable unless exactly one matches. */
-export function findToken(api: PKCS11, selector: TokenSelector): FoundToken {
-  const matching = api
-    .C_GetSlotList(true)
-    .filter((slot) => selector.slotId === undefined || ulong(slot) === selector.slotId)
-    .map((slot) => ({ slot, info: tokenInfo(api, slot) }))
-    .filter((token): token is FoundToken => token.info !== undefined)
-    .filter((token) => isSelected(token, selector));
+export function findToken(tokens: readonly TokenSlot[], selector: TokenSelector): TokenSlot {
+  const matching = tokens.filter((token) => isSelected(token, selector));
   const initialized = matching.filter(isInitialized);
   // SoftHSM and others list one more slot, for creating the next token
   const [token, ...others] = initialized.length > 0 ? initialized : matching;
@@ -43,21 +32,12 @@ export function unpadded(text: string): string {
   return text.replace(/[ \0]+$/, '');
 }
 
-function isInitialized({ info }: FoundToken): boolean {
+function isInitialized({ info }: TokenSlot): boolean {
   return (info.flags & CKF.TOKEN_INITIALIZED) !== 0;
 }
 
-function tokenInfo(api: PKCS11, slot: Handle): TokenInfo | undefined {
-  try {
-    return api.C_GetTokenInfo(slot);
-  } catch {
-    // being removed, or unreadable for this library
-    return undefined;
-  }
-}
-
 /** Whether a selector matches a token. */
-export function isSelected({ slot, info }: FoundToken, selector: TokenSelector): boolean {
+export function isSelected({ slot, info }: TokenSlot, selector: TokenSelector): boolean {
   const is = (wanted: string | undefined, found: string) =>
     wanted === undefined || unpadded(found) === wanted;
   return (

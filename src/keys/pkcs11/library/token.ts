@@ -1,14 +1,14 @@
-import type { PKCS11, TokenInfo } from 'pkcs11js';
 import { describeError, isServiceError, ServiceError } from '../../../errors.ts';
 import { formatUri, type PinSource, type TokenSelector } from '../../config/pkcs11-uri.ts';
-import { LostError, lossOf, toServiceError } from './ckr.ts';
-import { CKF, CKU_CONTEXT_SPECIFIC } from './constants.ts';
+import { CKF } from '../protocol/constants.ts';
+import { operations, type TokenSlot } from '../protocol/operations.ts';
+import type { TokenInfo } from '../protocol/values.ts';
+import { LostError, lossOf, Pkcs11Error, toServiceError } from './ckr.ts';
 import type { Pkcs11Library } from './library.ts';
-import { isUser, login, readPin } from './login.ts';
 import type { PinGuard } from './pin-guard.ts';
-import type { Session } from './session.ts';
-import { SessionPool } from './session-pool.ts';
-import { type FoundToken, findToken, isSelected } from './slots.ts';
+import { readPin } from './pin-source.ts';
+import { findToken, isSelected } from './slots.ts';
+import { TokenSessions } from './token-sessions.ts';
 
 const maxSessions = 4;
 /** A call that fails because of an invalid handle is repeated; up to three causes can follow one another. */
@@ -26,16 +26,19 @@ export interface TokenAddress {
 }
 
 interface Connection {
-  readonly found: FoundToken;
-  readonly pool: SessionPool;
+  readonly found: TokenSlot;
+  readonly sessions: TokenSessions;
   readonly libraryGeneration: number;
 }
 
 /** Called with the reason when a token becomes unusable, and with undefined when it is usable again. Must not throw. */
 export type TokenListener = (failure: unknown) => void;
 
-/** Work with an open session of a token that is logged in. */
-export type Work<T> = (session: Session, api: PKCS11) => Promise<T> | T;
+/** Work with the sessions of a token that is logged in. */
+export type Work<T> = (sessions: TokenSessions) => Promise<T>;
+
+/** The outcome of an operation that logged in: whatever its failure, the PIN was accepted. */
+type Accepted<T> = { readonly result: T } | { readonly error: unknown };
 
 /**
  * A token, connected on first use and reconnected after a loss: for a lost session it opens a new one and logs in;
@@ -59,6 +62,7 @@ export class Token implements AsyncDisposable {
     this.#selector = selector;
     this.#pin = pin;
     this.#guard = guard;
+    library.onEnd((failure) => this.#libraryEnded(failure));
   }
 
   /** Whether a selector matches this token, which must be connected, in the same library. */
@@ -84,16 +88,15 @@ export class Token implements AsyncDisposable {
   }
 
   /**
-   * Runs work in a session that nothing else uses meanwhile. Repeats it after the loss of session, object handle or
-   * token, so a failed run must have no lasting effects.
+   * Runs work with the sessions of the token. Repeats it after the loss of session, object handle or token, so a failed
+   * run must have no lasting effects.
    */
-  async use<T>(context: () => string, work: Work<T>, signal: AbortSignal): Promise<T> {
+  async use<T>(context: () => string, work: Work<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       let connection: Connection | undefined;
       try {
         connection = this.#connected() ?? (await this.#connect());
-        const session = connection.pool.take() ?? (await connection.pool.wait(signal));
-        return await this.#within(connection, session, work);
+        return await work(connection.sessions);
       } catch (error) {
         const canRetry = attempt < maxAttempts && (await this.#recover(error, connection));
         if (!canRetry) throw toServiceError(error, `${context()}: ${this.name}`);
@@ -105,49 +108,37 @@ export class Token implements AsyncDisposable {
    * Throws when an object that was not found may exist nevertheless: a removed token lists no objects, and neither
    * does a session that is no longer logged in.
    */
-  confirmAbsence(session: Session): void {
+  async confirmAbsence(): Promise<void> {
     const connection = this.#connected();
     if (connection === undefined) throw new LostError('session');
-    this.#confirmPresence(connection);
+    await this.#tokenInfo(connection.found);
     const required = (connection.found.info.flags & CKF.LOGIN_REQUIRED) !== 0;
-    if (required && !isUser(this.#library, session.handle)) throw new LostError('session');
+    if (required && !(await connection.sessions.isUser())) throw new LostError('session');
   }
 
-  /** Logs a session in for the operation that it has initialized, with the PIN of the token and the same guard. */
-  async logInForOperation(session: Session): Promise<void> {
+  /** Runs an operation that logs in for itself, with the PIN of the token and the same guard. */
+  async useWithPin<T>(operation: (pin: Buffer) => Promise<T>): Promise<T> {
     const connection = this.#connected();
     if (connection === undefined) throw new LostError('session');
-    const pin = await requiredPin(this.#pin);
-    const tokenInfo = () => this.#tokenInfo(connection.found);
-    const { api } = this.#library;
-    await this.#guard.login({
-      tokenInfo,
-      pin,
-      attempt: () => api.C_Login(session.handle, CKU_CONTEXT_SPECIFIC, pin),
+    const outcome = await this.#guard.login<Accepted<T>>({
+      tokenInfo: () => this.#tokenInfo(connection.found),
+      pin: await requiredPin(this.#pin),
+      attempt: async (pin) => {
+        try {
+          return { result: await operation(pin) };
+        } catch (error) {
+          if (!isAfterLogin(error)) throw error;
+          return { error };
+        }
+      },
     });
+    if ('error' in outcome) throw outcome.error;
+    return outcome.result;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#connecting?.catch(() => undefined);
     this.#disconnect(this.#connection);
-  }
-
-  async #within<T>(connection: Connection, session: Session, work: Work<T>): Promise<T> {
-    if (this.#connected() !== connection) {
-      // the library began a restart while this waited for the session
-      connection.pool.release(session);
-      throw new LostError('session');
-    }
-    this.#library.enter();
-    try {
-      return await work(session, this.#library.api);
-    } catch (error) {
-      if (lossOf(error) === 'session') session.broken = true;
-      throw error;
-    } finally {
-      connection.pool.release(session);
-      this.#library.leave();
-    }
   }
 
   #connected(): Connection | undefined {
@@ -160,39 +151,44 @@ export class Token implements AsyncDisposable {
   async #recover(error: unknown, connection: Connection | undefined): Promise<boolean> {
     const loss = lossOf(error);
     if (loss === undefined) return false;
+    if (loss === 'reading') return true;
     if (loss === 'object') {
       this.#generation++;
       return true;
     }
-    if (loss === 'token' && connection !== undefined && this.#isPresent(connection)) return false;
+    if (loss === 'token' && connection !== undefined && (await this.#isPresent(connection))) {
+      return false;
+    }
     this.#disconnect(connection);
     if (loss === 'token') await this.#recordingFailure(() => this.#library.restart(restartPauseMs));
     return true;
   }
 
-  #isPresent(connection: Connection): boolean {
+  async #isPresent({ found }: Connection): Promise<boolean> {
     try {
-      this.#confirmPresence(connection);
+      await this.#tokenInfo(found);
       return true;
     } catch {
       return false;
     }
   }
 
-  #confirmPresence({ found }: Connection): void {
-    this.#tokenInfo(found);
-  }
-
   /** The current state of the token. A loss when its slot holds another one. */
-  #tokenInfo({ slot, info: before }: FoundToken): TokenInfo {
-    const info = this.#library.api.C_GetTokenInfo(slot);
+  async #tokenInfo({ slot, info: before }: TokenSlot): Promise<TokenInfo> {
+    const info = await this.#library.call(operations.tokenInfo, { slot });
     if (info.serialNumber !== before.serialNumber) throw new LostError('token');
     return info;
   }
 
   #disconnect(connection: Connection | undefined): void {
-    connection?.pool.close();
+    connection?.sessions.close();
     if (this.#connection === connection) this.#connection = undefined;
+  }
+
+  #libraryEnded(failure: ServiceError): void {
+    if (this.#connection === undefined) return;
+    this.#disconnect(this.#connection);
+    this.#setFailure(failure);
   }
 
   async #connect(): Promise<Connection> {
@@ -234,42 +230,49 @@ export class Token implements AsyncDisposable {
     if (describeError(before) !== describeError(failure)) this.#onChange(failure);
   }
 
-  async #find(): Promise<FoundToken> {
+  async #find(): Promise<TokenSlot> {
+    const find = async (): Promise<TokenSlot> =>
+      findToken(await this.#library.call(operations.tokens, undefined), this.#selector);
     try {
-      return findToken(this.#library.api, this.#selector);
+      return await find();
     } catch (error) {
       // some libraries detect tokens only when they are initialized
       if (!isServiceError(error, 'Unavailable') && lossOf(error) === undefined) throw error;
       await this.#library.restart(restartPauseMs);
-      return findToken(this.#library.api, this.#selector);
+      return find();
     }
   }
 
-  async #open(found: FoundToken, pin: string | undefined): Promise<Connection> {
-    if ((found.info.flags & CKF.LOGIN_REQUIRED) === 0) return this.#openPool(found, undefined);
-    if (pin === undefined) throw noPin();
-    const tokenInfo = () => this.#tokenInfo(found);
-    const attempt = () => this.#openPool({ ...found, info: tokenInfo() }, pin);
-    return this.#guard.login({ tokenInfo, pin, attempt });
-  }
-
-  #openPool(found: FoundToken, pin: string | undefined): Connection {
-    const { info, slot } = found;
-    const writable = (info.flags & CKF.WRITE_PROTECTED) === 0;
-    const flags = CKF.SERIAL_SESSION | (writable ? CKF.RW_SESSION : 0);
-    const limit = sessionLimit(writable ? info.maxRwSessionCount : info.maxSessionCount);
-    const pool = new SessionPool(this.#library.api, { slot, flags, limit });
-    const session = pool.take();
+  async #open(found: TokenSlot, pin: string | undefined): Promise<Connection> {
+    const libraryGeneration = this.#library.generation;
+    const needsLogin = (found.info.flags & CKF.LOGIN_REQUIRED) !== 0;
+    if (needsLogin && pin === undefined) throw noPin();
+    const sessions = await this.#openSessions(found);
     try {
-      if (session !== undefined && pin !== undefined) login(this.#library, session.handle, pin);
+      if (needsLogin && pin !== undefined) await this.#logIn(found, sessions, pin);
     } catch (error) {
-      pool.close();
+      sessions.close();
       throw error;
-    } finally {
-      if (session !== undefined) pool.release(session);
     }
-    return { found, pool, libraryGeneration: this.#library.generation };
+    return { found, sessions, libraryGeneration };
   }
+
+  async #openSessions({ slot, info }: TokenSlot): Promise<TokenSessions> {
+    const isWritable = (info.flags & CKF.WRITE_PROTECTED) === 0;
+    const limit = sessionLimit(isWritable ? info.maxRwSessionCount : info.maxSessionCount);
+    const pool = await this.#library.call(operations.open, { slot, isWritable, limit });
+    return new TokenSessions(this.#library, pool);
+  }
+
+  #logIn(found: TokenSlot, sessions: TokenSessions, pin: string): Promise<void> {
+    const tokenInfo = () => this.#tokenInfo(found);
+    return this.#guard.login({ tokenInfo, pin, attempt: (bytes) => sessions.login(bytes) });
+  }
+}
+
+/** Whether an operation that logs in for itself failed after that. */
+function isAfterLogin(error: unknown): boolean {
+  return error instanceof Pkcs11Error && error.call !== 'C_Login' && !error.call.endsWith('Init');
 }
 
 async function requiredPin(source: PinSource | undefined): Promise<string> {

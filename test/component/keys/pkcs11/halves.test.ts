@@ -10,7 +10,6 @@ import { parseKeyId } from '../../../../src/ids.ts';
 import { parseUri } from '../../../../src/keys/config/pkcs11-uri.ts';
 import { verifySignature } from '../../../../src/keys/crypto/verify.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../../src/keys/mechanism.ts';
-import { Pkcs11Library } from '../../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../../src/keys/pkcs11/library/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../../src/keys/pkcs11/store.ts';
@@ -18,6 +17,7 @@ import type { KeyInfo } from '../../../../src/keys/store.ts';
 import { soon } from '../../../support/deadline.ts';
 import { withKey } from '../../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
+import { InProcessLibrary } from '../../../support/library/in-process-library.ts';
 
 const run = promisify(execFile);
 const test = suite('the halves of pairs in a token');
@@ -35,7 +35,7 @@ interface Made {
 /** A token, and a store in which a URI defines `device-id`. */
 class Rig implements AsyncDisposable {
   readonly token: SoftToken;
-  readonly library = new Pkcs11Library(softhsmPath);
+  readonly library = new InProcessLibrary(softhsmPath);
   readonly #stores: Pkcs11Store[] = [];
 
   constructor(token: SoftToken) {

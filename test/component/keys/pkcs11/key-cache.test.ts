@@ -1,19 +1,19 @@
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { parseKeyId } from '../../../../src/ids.ts';
-import { Pkcs11Library } from '../../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../../src/keys/pkcs11/library/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../../src/keys/pkcs11/store.ts';
 import { soon } from '../../../support/deadline.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
+import { InProcessLibrary } from '../../../support/library/in-process-library.ts';
 import { suite } from '../../../support/timed-suite.ts';
 
 const test = suite('cache of keys');
 
 test('reports keys as absent from a listing for 20 s, while the token is present, and never configured keys', async () => {
   await using soft = await SoftToken.create();
-  await using library = new Pkcs11Library(softhsmPath);
+  await using library = new InProcessLibrary(softhsmPath);
   const base = {
     library,
     selector: { slotId: 0 },

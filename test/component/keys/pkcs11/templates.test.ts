@@ -1,15 +1,14 @@
 /** The templates for keys in a token, and the resulting attributes. */
 import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import type { Template } from 'pkcs11js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseKeyId } from '../../../../src/ids.ts';
 import type { Usage } from '../../../../src/keys/algorithm.ts';
 import { parseMaterial } from '../../../../src/keys/material/material.ts';
-import { CKA, CKF, CKO } from '../../../../src/keys/pkcs11/library/constants.ts';
-import { Pkcs11Library } from '../../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../../src/keys/pkcs11/library/pin-guard.ts';
+import { CKA, CKF, CKO } from '../../../../src/keys/pkcs11/protocol/constants.ts';
+import type { Template } from '../../../../src/keys/pkcs11/protocol/values.ts';
 import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../../src/keys/pkcs11/store.ts';
 import {
@@ -24,6 +23,7 @@ import {
 import type { KeyAttributes } from '../../../../src/keys/store.ts';
 import { soon } from '../../../support/deadline.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
+import { InProcessLibrary } from '../../../support/library/in-process-library.ts';
 
 const test = suite('templates of a token');
 const names = { id: parseKeyId('a/key'), ckaId: Buffer.from('0102030405060708', 'hex') };
@@ -168,7 +168,7 @@ test('have a CKA_ID of 16 bytes for each key, which marks only base keys', () =>
 
 test('match the attributes in the token for every created and imported key', async () => {
   await using soft = await SoftToken.create();
-  await using library = new Pkcs11Library(softhsmPath);
+  await using library = new InProcessLibrary(softhsmPath);
   await using store = new Pkcs11Store({
     base: { library, selector: { slotId: 0 }, pin: { kind: 'value', value: userPin } },
     preloaded: new Map(),

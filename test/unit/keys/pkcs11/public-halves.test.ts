@@ -1,32 +1,31 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import type { Handle, Template } from 'pkcs11js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { tlv } from '../../../../src/keys/material/der.ts';
 import { tags } from '../../../../src/keys/material/der-reader.ts';
-import { CKA, CKK, CKO } from '../../../../src/keys/pkcs11/library/constants.ts';
-import type { Session } from '../../../../src/keys/pkcs11/library/session.ts';
+import { CKA, CKK, CKO } from '../../../../src/keys/pkcs11/protocol/constants.ts';
+import type { Handle, Template } from '../../../../src/keys/pkcs11/protocol/values.ts';
 import { candidatesOf } from '../../../../src/keys/pkcs11/public-halves.ts';
+import type { ObjectView } from '../../../../src/keys/pkcs11/token-view.ts';
 
 const test = suite('candidates for the public half of a key');
 
 type Attributes = Readonly<Record<number, Buffer | string | number | boolean>>;
 
-/** A session of a token that holds these objects and returns their attributes. */
-function session(objects: readonly Attributes[]): Session {
+/** A token that holds these objects and returns their attributes. */
+function view(objects: readonly Attributes[]): ObjectView {
   const isSame = (one: unknown, other: unknown) =>
     Buffer.isBuffer(one) && Buffer.isBuffer(other) ? one.equals(other) : one === other;
   const matches = (object: Attributes, template: Template) =>
     template.every(({ type, value }) => isSame(object[type], value));
   const handles = objects.map((_, at) => Buffer.of(at));
-  const found = {
+  return {
     find: (template: Template) => handles.filter((_, at) => matches(objects[at] ?? {}, template)),
     attribute: (handle: Handle, type: number) => {
       const value = objects[handle[0] ?? 0]?.[type];
       return Buffer.isBuffer(value) ? value : undefined;
     },
   };
-  return found as unknown as Session; // the only members in use
 }
 
 const label = 'key';
@@ -66,7 +65,7 @@ function publicOf(point: Buffer, more: Attributes = {}): Attributes {
 /** The candidates of the first of the objects. */
 function candidates(objects: readonly Attributes[], keyType: number = CKK.EC, id = ckaId) {
   const key = { handle: Buffer.of(0), label, ckaId: id, keyType };
-  return candidatesOf(session(objects), key);
+  return candidatesOf(view(objects), key);
 }
 
 test('are eight at most, those of its label first', () => {

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import type { Handle } from 'pkcs11js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../../../src/errors.ts';
-import { CKF, CKU_USER } from '../../../../../src/keys/pkcs11/library/constants.ts';
-import { Pkcs11Library } from '../../../../../src/keys/pkcs11/library/library.ts';
+import { isServiceError, ServiceError } from '../../../../../src/errors.ts';
+import { Pkcs11Error } from '../../../../../src/keys/pkcs11/library/ckr.ts';
 import { PinGuard } from '../../../../../src/keys/pkcs11/library/pin-guard.ts';
+import { CKF, CKU_USER } from '../../../../../src/keys/pkcs11/protocol/constants.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../../support/keys/soft-token.ts';
+import { InProcessLibrary } from '../../../../support/library/in-process-library.ts';
 
 const wrongPin = 'not the right one';
 
@@ -20,10 +21,12 @@ function asWord(pin: string): RegExp {
 /** A real token and its guard; `restart` drops the state of the process. */
 class Rig implements AsyncDisposable {
   readonly token: SoftToken;
-  readonly library = new Pkcs11Library(softhsmPath);
+  readonly library = new InProcessLibrary(softhsmPath);
   readonly directory: string;
   guard: PinGuard;
   attempts = 0;
+  /** The bytes of the PINs of all attempts. */
+  readonly pins: Buffer[] = [];
 
   private constructor(token: SoftToken, directory: string, guard: PinGuard) {
     this.token = token;
@@ -47,16 +50,19 @@ class Rig implements AsyncDisposable {
   async login(pin: string, { flags = 0, hidden = 0, meanwhile = () => {} } = {}): Promise<string> {
     const { api } = this.library;
     const slot: Handle = Buffer.alloc(8);
-    const tokenInfo = () => {
+    const tokenInfo = async () => {
       const info = api.C_GetTokenInfo(slot);
       return { ...info, flags: (info.flags | flags) & ~hidden };
     };
-    const attempt = () => {
+    const attempt = async (bytes: Buffer) => {
       this.attempts++;
+      this.pins.push(bytes);
       meanwhile();
       const session = api.C_OpenSession(slot, CKF.SERIAL_SESSION);
       try {
-        api.C_Login(session, CKU_USER, pin);
+        api.C_Login(session, CKU_USER, bytes.toString());
+      } catch (error) {
+        throw error instanceof Error ? new Pkcs11Error(error.message, 'C_Login') : error;
       } finally {
         api.C_CloseSession(session);
       }
@@ -205,7 +211,7 @@ test('refuses the PIN after an unrelated failure, when the token has begun to co
   let flags = 0;
   const failing = async () =>
     await rig.guard.login({
-      tokenInfo: () => ({
+      tokenInfo: async () => ({
         ...rig.library.api.C_GetTokenInfo(Buffer.alloc(8)),
         flags: CKF.USER_PIN_INITIALIZED | flags,
       }),
@@ -213,7 +219,7 @@ test('refuses the PIN after an unrelated failure, when the token has begun to co
       attempt: () => {
         rig.attempts++;
         flags = CKF.USER_PIN_COUNT_LOW;
-        throw new Error('CKR_DEVICE_ERROR');
+        return Promise.reject(new Pkcs11Error('CKR_DEVICE_ERROR', 'C_Login'));
       },
     });
   const failure: unknown = await failing().catch((error: unknown) => error);
@@ -226,7 +232,7 @@ test('refuses the PIN after an unrelated failure, when the token has begun to co
 test('tries the PIN again after an unrelated failure', async () => {
   await using rig = await Rig.start();
   const meanwhile = () => {
-    throw new Error('CKR_DEVICE_REMOVED');
+    throw new Pkcs11Error('CKR_DEVICE_REMOVED', 'C_Login');
   };
   for (const flags of [0, CKF.USER_PIN_COUNT_LOW]) {
     const failed: unknown = await rig
@@ -235,6 +241,52 @@ test('tries the PIN again after an unrelated failure', async () => {
     assert.match(String(failed), 'CKR_DEVICE_REMOVED');
     assert.is(await rig.login(userPin), 'logged in');
   }
+});
+
+test('uses at most two tries when the library ends or hangs whenever it logs in, and says why', async () => {
+  await using rig = await Rig.start();
+  const meanwhile = () => {
+    throw new ServiceError('Unavailable', 'the library was ended by SIGABRT');
+  };
+  const login = () => rig.login(userPin, { meanwhile, hidden: CKF.USER_PIN_COUNT_LOW });
+  assert.match(await login(), 'SIGABRT');
+  assert.match(await login(), 'SIGABRT');
+  assert.match(await login(), 'refuses the PIN: a login that was cut off; it is tried again when');
+  await rig.restart();
+  assert.match(await login(), 'a login that was cut off');
+  assert.is(rig.attempts, 2);
+});
+
+test('lets a login that was cut off once pass, and forgets it', async () => {
+  await using rig = await Rig.start();
+  const meanwhile = () => {
+    throw new ServiceError('Unavailable', 'the library hangs');
+  };
+  await rig.login(userPin, { meanwhile });
+  assert.is(await rig.login(userPin), 'logged in');
+  assert.equal(await rig.files(), []);
+});
+
+test('waits for no login of another token', async () => {
+  await using rig = await Rig.start();
+  let end = (): void => undefined;
+  const hangs = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  const info = rig.library.api.C_GetTokenInfo(Buffer.alloc(8));
+  const other = { ...info, serialNumber: 'another' };
+  const tokenInfo = async () => other;
+  const hanging = rig.guard.login({ tokenInfo, pin: 'any', attempt: () => hangs });
+  assert.is(await rig.login(userPin), 'logged in');
+  end();
+  await hanging;
+});
+
+test('wipes the bytes of the PIN after every login', async () => {
+  await using rig = await Rig.start();
+  await rig.login(userPin);
+  await rig.login(wrongPin);
+  assert.equal(rig.pins, [Buffer.alloc(userPin.length), Buffer.alloc(wrongPin.length)]);
 });
 
 test('refuses a PIN that was never set', async () => {

@@ -3,16 +3,22 @@ import type { TokenInfo } from 'pkcs11js';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../../src/errors.ts';
 import type { TokenSelector } from '../../../../../src/keys/config/pkcs11-uri.ts';
-import { LostError } from '../../../../../src/keys/pkcs11/library/ckr.ts';
-import { CKF, CKS, CKU_USER } from '../../../../../src/keys/pkcs11/library/constants.ts';
-import { Pkcs11Library } from '../../../../../src/keys/pkcs11/library/library.ts';
-import { isUser } from '../../../../../src/keys/pkcs11/library/login.ts';
+import { LostError, Pkcs11Error } from '../../../../../src/keys/pkcs11/library/ckr.ts';
 import { PinGuard } from '../../../../../src/keys/pkcs11/library/pin-guard.ts';
-import type { Session } from '../../../../../src/keys/pkcs11/library/session.ts';
 import { Token } from '../../../../../src/keys/pkcs11/library/token.ts';
-import { deadline, soon, until } from '../../../../support/deadline.ts';
+import type { TokenSessions } from '../../../../../src/keys/pkcs11/library/token-sessions.ts';
+import {
+  CKA,
+  CKF,
+  CKM,
+  CKO,
+  CKS,
+  CKU_USER,
+} from '../../../../../src/keys/pkcs11/protocol/constants.ts';
+import { deadline, until } from '../../../../support/deadline.ts';
 import { failureOf } from '../../../../support/failure.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../../support/keys/soft-token.ts';
+import { InProcessLibrary } from '../../../../support/library/in-process-library.ts';
 import { suite } from '../../../../support/timed-suite.ts';
 
 const test = suite('Token');
@@ -20,7 +26,7 @@ const test = suite('Token');
 /** A real token, and a Token on it; `open` opens more of them. */
 class Rig implements AsyncDisposable {
   readonly soft: SoftToken;
-  readonly library = new Pkcs11Library(softhsmPath);
+  readonly library = new InProcessLibrary(softhsmPath);
   readonly #guard: PinGuard;
   readonly #tokens: Token[] = [];
 
@@ -61,55 +67,59 @@ class Rig implements AsyncDisposable {
 }
 
 const doing = () => 'cannot work';
-const handleOf = (session: Session) => session.handle.toString('hex');
+const loss = (ckr: string) => new Pkcs11Error(ckr, 'C_Sign');
 
 /** An action that fails this many times with an error of the library before it succeeds: returns the sessions. */
-async function failing(token: Token, error: Error, times: number): Promise<readonly string[]> {
-  const sessions: string[] = [];
-  const work = (session: Session) => {
-    sessions.push(handleOf(session));
-    if (sessions.length <= times) throw error;
-  };
-  await token.use(doing, work, soon());
-  return sessions;
+async function failing(
+  token: Token,
+  error: Error,
+  times: number,
+): Promise<readonly TokenSessions[]> {
+  const used: TokenSessions[] = [];
+  await token.use(doing, async (sessions) => {
+    used.push(sessions);
+    if (used.length <= times) throw error;
+  });
+  return used;
 }
 
-test('lets no call into a library that is about to restart', async () => {
-  await using soft = await SoftToken.create();
-  await using library = new Pkcs11Library(softhsmPath);
-  const guard = await PinGuard.open(soft.directory);
-  const pin = { kind: 'value', value: userPin } as const;
-  await using token = new Token({ library, selector: { slotId: 0 }, pin }, guard);
-  const signal = AbortSignal.timeout(20_000);
-  await library.ready();
+test('restarts the library only when no call runs in it, and closes all sessions', async () => {
+  await using rig = await Rig.start();
+  const token = rig.open();
+  const { api } = rig.library;
   let inside = 0;
   const finalized: number[] = [];
-  const finalize = library.api.C_Finalize.bind(library.api);
-  library.api.C_Finalize = () => {
+  const finalize = api.C_Finalize.bind(api);
+  api.C_Finalize = () => {
     finalized.push(inside);
     finalize();
   };
-  let open = () => {};
+  let open = (): void => undefined;
   const gate = new Promise<void>((resolve) => {
     open = resolve;
   });
-  const call = () =>
-    token.use(
-      () => 'cannot wait',
-      async () => {
-        inside++;
-        await gate;
-        inside--;
-      },
-      signal,
-    );
-
-  // more calls than sessions: as the first ones leave, the next ones receive theirs
+  const generate = api.C_GenerateKeyAsync.bind(api);
+  api.C_GenerateKeyAsync = async (...call) => {
+    inside++;
+    await gate;
+    const made = await generate(...call);
+    inside--;
+    return made;
+  };
+  const template = {
+    mechanism: { mechanism: CKM.GENERIC_SECRET_KEY_GEN },
+    key: [
+      { type: CKA.CLASS, value: CKO.SECRET_KEY },
+      { type: CKA.VALUE_LEN, value: 32 },
+    ],
+  };
+  const call = () => token.use(doing, (sessions) => sessions.generateKey(template));
+  // more calls than sessions: those that wait for one make their call after the restart
   const calls = Array.from({ length: 12 }, call);
-  await until(10_000, 'the first call', () => inside > 0);
-  const restart = library.restart(0);
+  await until(10_000, 'the first calls', () => inside === 4);
+  const restart = rig.library.restart(0);
   open();
-  await Promise.all([restart, ...calls]);
+  await deadline(10_000, Promise.all([restart, ...calls]), 'all calls');
   assert.equal(finalized, [0]);
 });
 
@@ -139,7 +149,7 @@ test('looks an object up again whose handle became invalid, in the same session'
   await failing(token, new Error(''), 0);
   for (const name of losses.object) {
     const { generation } = token;
-    const [first, second, ...more] = await failing(token, new Error(name), 1);
+    const [first, second, ...more] = await failing(token, loss(name), 1);
     assert.equal([second, more], [first, []], name);
     assert.is(token.generation, generation + 1, name);
     assert.not(token.holds(generation), name);
@@ -149,15 +159,14 @@ test('looks an object up again whose handle became invalid, in the same session'
 test('retries in a new and logged-in session when the previous one was lost', async () => {
   await using rig = await Rig.start();
   const token = rig.open();
-  // errors of calls that run on a thread have their number in the message
-  for (const name of [...losses.session, 'CKR_SESSION_CLOSED:176']) {
+  for (const name of losses.session) {
     await failing(token, new Error(''), 0);
     const { generation } = token;
-    const [first, second, ...more] = await failing(token, new Error(name), 1);
+    const [first, second, ...more] = await failing(token, loss(name), 1);
     assert.equal(more, [], name);
     assert.is.not(second, first, name);
     assert.is(token.generation, generation + 1, name);
-    await token.use(doing, (session) => assert.ok(isUser(rig.library, session.handle)), soon());
+    await token.use(doing, async (sessions) => assert.ok(await sessions.isUser()));
   }
 });
 
@@ -168,9 +177,7 @@ test('does not retry when the token is still present, or the error does not repo
   const { generation } = token;
   const { generation: started } = rig.library;
   for (const name of [...losses.token, 'CKR_DATA_INVALID', 'CKR_HOST_MEMORY']) {
-    const failure: unknown = await failing(token, new Error(name), 1).catch(
-      (error: unknown) => error,
-    );
+    const failure: unknown = await failing(token, loss(name), 1).catch((error: unknown) => error);
     assert.ok(isServiceError(failure, 'Unavailable'), name);
     assert.match(failure.message, `cannot work: pkcs11:slot-id=0: ${name}`);
   }
@@ -186,86 +193,94 @@ test('restarts the library when another token is in the slot', async () => {
   await failing(token, new Error(''), 0);
   const { generation } = rig.library;
   rig.pretend(() => ({ serialNumber: 'another' }));
-  const error = new Error('CKR_DEVICE_ERROR');
+  const error = loss('CKR_DEVICE_ERROR');
   assert.is((await failing(token, error, 1)).length, 2);
   assert.is(rig.library.generation, generation + 1);
 });
 
-test('gives up after four tries, and hands the session that was lost last to no caller', async () => {
+test('gives up after four tries, and closes the sessions that were lost', async () => {
   await using rig = await Rig.start();
   const token = rig.open();
-  const lost: string[] = [];
-  const closed: string[] = [];
   const { api } = rig.library;
+  let closed = 0;
   const close = api.C_CloseSession.bind(api);
   api.C_CloseSession = (handle) => {
-    closed.push(handle.toString('hex'));
+    closed++;
     close(handle);
   };
-  const work = (session: Session) => {
-    lost.push(handleOf(session));
-    throw new Error('CKR_OPERATION_ACTIVE');
+  const used = new Set<TokenSessions>();
+  const work = async (sessions: TokenSessions) => {
+    used.add(sessions);
+    throw loss('CKR_OPERATION_ACTIVE');
   };
-  const failure: unknown = await token.use(doing, work, soon()).catch((error: unknown) => error);
+  const failure: unknown = await token.use(doing, work).catch((error: unknown) => error);
   assert.match(String(failure), 'CKR_OPERATION_ACTIVE');
-  assert.is(lost.length, 4);
-  assert.equal(closed, lost);
+  assert.is(used.size, 4);
+  await until(10_000, 'the sessions are closed', () => closed >= 3);
+  for (const sessions of [...used].slice(0, 3)) {
+    const late: unknown = await sessions.isUser().catch((error: unknown) => error);
+    assert.instance(late, LostError);
+  }
 });
 
-test('does not treat an object as absent when a session without login, or another token, hides it', async () => {
+test('does not treat an object as absent when sessions without login, or another token, hide it', async () => {
   await using rig = await Rig.start();
   const token = rig.open();
-  const isLost = (loss: string) => (error: unknown) =>
-    error instanceof LostError && error.loss === loss;
-  await token.use(
-    doing,
-    (session, api) => {
-      token.confirmAbsence(session);
-      api.C_Logout(session.handle);
-      assert.throws(() => token.confirmAbsence(session), isLost('session'));
-      api.C_Login(session.handle, CKU_USER, userPin);
-      token.confirmAbsence(session);
-      rig.pretend(() => ({ serialNumber: 'another' }));
-      assert.throws(() => token.confirmAbsence(session), isLost('token'));
-    },
-    soon(),
-  );
+  await failing(token, new Error(''), 0);
+  const lossOf = async (): Promise<unknown> => {
+    const failure: unknown = await token.confirmAbsence().catch((error: unknown) => error);
+    return failure instanceof LostError ? failure.loss : failure;
+  };
+  const { api } = rig.library;
+  const session = api.C_OpenSession(Buffer.alloc(8), CKF.SERIAL_SESSION);
+  assert.is(await lossOf(), undefined);
+  api.C_Logout(session);
+  assert.is(await lossOf(), 'session');
+  api.C_Login(session, CKU_USER, userPin);
+  assert.is(await lossOf(), undefined);
+  rig.pretend(() => ({ serialNumber: 'another' }));
+  assert.is(await lossOf(), 'token');
 });
 
 test('only reads a write-protected token, logged in nevertheless', async () => {
   await using rig = await Rig.start();
   rig.pretend(({ flags }) => ({ flags: flags | CKF.WRITE_PROTECTED, maxRwSessionCount: 1 }));
   const token = rig.open();
-  await token.use(
-    doing,
-    (session, api) => {
-      const { state } = api.C_GetSessionInfo(session.handle);
-      assert.is(state, CKS.RO_USER_FUNCTIONS);
-      assert.ok(isUser(rig.library, session.handle));
-      token.confirmAbsence(session);
-    },
-    soon(),
-  );
+  const { api } = rig.library;
+  const states: number[] = [];
+  const sessionInfo = api.C_GetSessionInfo.bind(api);
+  api.C_GetSessionInfo = (session) => {
+    const info = sessionInfo(session);
+    states.push(info.state);
+    return info;
+  };
+  await failing(token, new Error(''), 0);
+  await token.confirmAbsence();
+  assert.is(states.at(-1), CKS.RO_USER_FUNCTIONS);
 });
 
 test('opens up to its limit of sessions, and no more than the token reports', async () => {
   await using rig = await Rig.start();
+  const { api } = rig.library;
+  const open = api.C_OpenSession.bind(api);
+  let opened = 0;
+  api.C_OpenSession = (...call) => {
+    opened++;
+    return open(...call);
+  };
   const most = async (maxRwSessionCount: number): Promise<number> => {
     rig.pretend(() => ({ maxRwSessionCount }));
+    opened = 0;
     const token = rig.open();
-    const seen = new Set<string>();
-    let inside = 0;
-    let highest = 0;
-    const work = async (session: Session) => {
-      seen.add(handleOf(session));
-      highest = Math.max(highest, ++inside);
-      await new Promise((resolve) => setImmediate(resolve));
-      inside--;
-    };
-    const calls = Array.from({ length: 12 }, () => token.use(doing, work, soon()));
+    const key = [
+      { type: CKA.CLASS, value: CKO.SECRET_KEY },
+      { type: CKA.VALUE_LEN, value: 32 },
+    ];
+    const template = { mechanism: { mechanism: CKM.GENERIC_SECRET_KEY_GEN }, key };
+    const work = (sessions: TokenSessions) => sessions.generateKey(template);
+    const calls = Array.from({ length: 12 }, () => token.use(doing, work));
     await deadline(10_000, Promise.all(calls), `calls over ${maxRwSessionCount} sessions`);
-    assert.is(seen.size, highest);
-    return highest;
+    return opened;
   };
   assert.equal([await most(1), await most(3), await most(4), await most(9)], [1, 3, 4, 4]);
   assert.equal([await most(0), await most(2 ** 32 - 1)], [4, 4], 'no limit');
@@ -287,7 +302,8 @@ test('leaves no session behind when it is refused', async () => {
   };
   const token = rig.open({ slotId: 0 }, 'wrong');
   assert.is(await failureOf(failing(token, new Error(''), 0)), 'Unavailable');
-  assert.equal(counts, { opened: 1, closed: 1 });
+  await until(10_000, 'the session is closed', () => counts.closed === 1);
+  assert.is(counts.opened, 1);
 });
 
 test('caches a failure for a second, and reports another one when it differs', async () => {
@@ -331,7 +347,7 @@ test('caches a failure for a second, and reports another one when it differs', a
 test('resolves a selector only in its own library, and while it is connected', async () => {
   await using rig = await Rig.start();
   const token = rig.open();
-  const other = new Pkcs11Library('/nonexistent/library.so');
+  const other = new InProcessLibrary('/nonexistent/library.so');
   assert.not(token.isSelectedBy(rig.library, { token: 'edge' }));
   await failing(token, new Error(''), 0);
   assert.ok(token.isSelectedBy(rig.library, { token: 'edge' }));

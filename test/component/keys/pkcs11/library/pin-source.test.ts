@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { readPin } from '../../../../../src/keys/pkcs11/library/login.ts';
+import { readPin } from '../../../../../src/keys/pkcs11/library/pin-source.ts';
 import { failureOf } from '../../../../support/failure.ts';
 
 const test = suite('the PIN of a token');

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { InlinePolicy } from '../../../../../src/keys/pkcs11/library/inline-policy.ts';
+import { InlinePolicy } from '../../../../../src/keys/pkcs11/host/inline-policy.ts';
 
 /** A token whose operations take a given time. */
 class Token {

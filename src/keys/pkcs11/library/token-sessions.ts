@@ -1,0 +1,164 @@
+import { ServiceError } from '../../../errors.ts';
+import {
+  type FoundObject,
+  type KeyUse,
+  type Operation,
+  operations,
+  type Query,
+  type Values,
+} from '../protocol/operations.ts';
+import type { Handle, Mechanism, Template } from '../protocol/values.ts';
+import { LostError } from './ckr.ts';
+import type { Pkcs11Library } from './library.ts';
+
+/** Enough to keep the process busy; others wait here, where they can be cancelled. */
+const maxInFlight = 16;
+
+/** The mechanism and attributes of a new key pair. */
+export interface PairTemplate {
+  readonly mechanism: Mechanism;
+  readonly publicKey: Template;
+  readonly privateKey: Template;
+}
+
+/** The mechanism and attributes of a new symmetric key. */
+export interface SecretTemplate {
+  readonly mechanism: Mechanism;
+  readonly key: Template;
+}
+
+/** An operation with a key. */
+export type KeyOperation = Omit<KeyUse, 'pool'>;
+
+interface Waiter {
+  readonly start: () => void;
+  readonly fail: (error: unknown) => void;
+}
+
+/**
+ * The sessions with a token that is logged in. Every call throws LostError when they are closed, also because the
+ * library was restarted.
+ */
+export class TokenSessions {
+  readonly #library: Pkcs11Library;
+  readonly #pool: number;
+  readonly #waiters = new Set<Waiter>();
+  #inFlight = 0;
+  #isClosed = false;
+
+  constructor(library: Pkcs11Library, pool: number) {
+    this.#library = library;
+    this.#pool = pool;
+  }
+
+  /** Logs in as the user, unless the process is logged in to the token. */
+  login(pin: Buffer): Promise<void> {
+    return this.#call(operations.login, { pool: this.#pool, pin });
+  }
+
+  /** Whether private objects are visible. */
+  isUser(): Promise<boolean> {
+    return this.#call(operations.isUser, { pool: this.#pool });
+  }
+
+  /** Returns the objects that each query finds. */
+  find(
+    queries: readonly Query[],
+    signal?: AbortSignal,
+  ): Promise<readonly (readonly FoundObject[])[]> {
+    return this.#call(operations.find, { pool: this.#pool, queries }, signal);
+  }
+
+  /** Returns an attribute of each object. */
+  read(objects: readonly Handle[], attribute: number, signal?: AbortSignal): Promise<Values> {
+    return this.#call(operations.read, { pool: this.#pool, objects, attribute }, signal);
+  }
+
+  /** Returns a signature or MAC. */
+  sign(use: KeyOperation, signal?: AbortSignal): Promise<Buffer> {
+    return this.#call(operations.sign, { pool: this.#pool, ...use }, signal);
+  }
+
+  /** Returns a ciphertext. */
+  encrypt(use: KeyOperation, signal?: AbortSignal): Promise<Buffer> {
+    return this.#call(operations.encrypt, { pool: this.#pool, ...use }, signal);
+  }
+
+  /** Returns a plaintext. */
+  decrypt(use: KeyOperation, signal?: AbortSignal): Promise<Buffer> {
+    return this.#call(operations.decrypt, { pool: this.#pool, ...use }, signal);
+  }
+
+  generatePair(template: PairTemplate, signal?: AbortSignal): Promise<void> {
+    return this.#call(operations.generatePair, { pool: this.#pool, ...template }, signal);
+  }
+
+  generateKey(template: SecretTemplate, signal?: AbortSignal): Promise<void> {
+    return this.#call(operations.generateKey, { pool: this.#pool, ...template }, signal);
+  }
+
+  /** Creates an object in the token. */
+  create(template: Template, signal?: AbortSignal): Promise<void> {
+    return this.#call(operations.create, { pool: this.#pool, template }, signal);
+  }
+
+  destroy(objects: readonly Handle[], signal?: AbortSignal): Promise<void> {
+    return this.#call(operations.destroy, { pool: this.#pool, objects }, signal);
+  }
+
+  /** Closes the sessions, each when its call has returned. Waiting callers get a LostError. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    for (const waiter of this.#waiters) waiter.fail(new LostError('session'));
+    this.#waiters.clear();
+    // closed already, together with the library, is fine
+    this.#library.call(operations.close, { pool: this.#pool }).catch(() => undefined);
+  }
+
+  async #call<Request, Reply>(
+    operation: Operation<Request, Reply>,
+    request: Request,
+    signal?: AbortSignal,
+  ): Promise<Reply> {
+    if (this.#inFlight >= maxInFlight) await this.#turn(signal);
+    if (this.#isClosed) throw new LostError('session');
+    this.#inFlight++;
+    return this.#library.call(operation, request, { signal, done: this.#done });
+  }
+
+  readonly #done = (): void => {
+    this.#inFlight--;
+    const [waiter] = this.#waiters;
+    if (waiter === undefined) return;
+    this.#waiters.delete(waiter);
+    waiter.start();
+  };
+
+  #turn(signal: AbortSignal | undefined): Promise<void> {
+    if (signal?.aborted === true) throw cancelled();
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        this.#waiters.delete(waiter);
+        reject(cancelled());
+      };
+      const ended = (): void => signal?.removeEventListener('abort', abort);
+      const waiter: Waiter = {
+        start: () => {
+          ended();
+          resolve();
+        },
+        fail: (error) => {
+          ended();
+          reject(error);
+        },
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#waiters.add(waiter);
+    });
+  }
+}
+
+function cancelled(): ServiceError {
+  return new ServiceError('Cancelled', 'the caller no longer waits');
+}

@@ -1,0 +1,67 @@
+import { randomBytes } from 'node:crypto';
+import { connect, createServer, type Socket } from 'node:net';
+import pkcs11js, { type PKCS11 } from 'pkcs11js';
+import { Dispatcher } from '../../../src/keys/pkcs11/host/dispatch.ts';
+import { handlersOf } from '../../../src/keys/pkcs11/host/handlers.ts';
+import { Pkcs11Library as HostedLibrary } from '../../../src/keys/pkcs11/host/library.ts';
+import { Pools } from '../../../src/keys/pkcs11/host/pools.ts';
+import type { Host } from '../../../src/keys/pkcs11/library/host-program.ts';
+import { Pkcs11Library } from '../../../src/keys/pkcs11/library/library.ts';
+import { FrameSplitter } from '../../../src/keys/pkcs11/protocol/frames.ts';
+import { decodeRequest } from '../../../src/keys/pkcs11/protocol/messages.ts';
+
+const loaded = new Map<string, PKCS11>();
+
+/** Records the functions of each library that is loaded in this process. */
+class RecordedFunctions extends pkcs11js.PKCS11 {
+  override load(path: string): void {
+    super.load(path);
+    loaded.set(path, this);
+  }
+}
+
+/** A library that is served in this process, so that tests can replace its functions. */
+export class InProcessLibrary extends Pkcs11Library {
+  constructor(path: string) {
+    super(path, startHost);
+  }
+
+  /** The functions of the library, which must be ready. */
+  get api(): PKCS11 {
+    const api = loaded.get(this.path);
+    if (api === undefined) throw new Error(`${this.path} is not loaded`);
+    return api;
+  }
+}
+
+/** Serves a library on one end of a socket pair, as its process does. */
+function startHost(): Host {
+  pkcs11js.PKCS11 = RecordedFunctions;
+  const path = `\0iotedge-host-${randomBytes(8).toString('hex')}`;
+  const server = createServer().listen(path);
+  const socket = connect(path);
+  const ended = new Promise<string>((resolve) => {
+    server.once('connection', (peer) => {
+      server.close();
+      serve(peer, () => resolve('exited with code 0'));
+    });
+  });
+  return { socket, ended, kill: () => void socket.destroy() };
+}
+
+function serve(peer: Socket, ended: () => void): void {
+  const library = new HostedLibrary({ returned: () => undefined, stuck: () => undefined });
+  const pools = new Pools(() => undefined);
+  const dispatcher = new Dispatcher(handlersOf(library, pools));
+  const splitter = new FrameSplitter((frame) => {
+    const { id, operation, reader } = decodeRequest(frame);
+    const write = (bytes: Buffer): void => void peer.write(bytes, () => bytes.fill(0));
+    void Promise.resolve(dispatcher.get(operation).reply(id, reader)).then(write);
+  });
+  peer.on('data', (chunk) => splitter.push(chunk));
+  peer.on('error', () => undefined);
+  peer.on('close', () => {
+    library.finalize();
+    ended();
+  });
+}
