@@ -1,5 +1,5 @@
 // Bundles each executable into one CommonJS file: a service starts much faster without resolving modules. It is run by
-// a launcher of the same name in the folder above.
+// a launcher of the same name in the folder above, or as a thread of another one.
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { build, stop } from 'esbuild';
@@ -10,7 +10,7 @@ import { compiled, importCompiled, schemasOf, services } from './steps/compiled.
 const executables = [
   ...services.map((name) => ({ name: `iotedge-${name}`, entry: `${name}/main`, configs: [name] })),
   { name: 'iotedgectl', entry: 'cli/main', configs: services },
-  { name: 'iotedge-tls-worker', entry: 'https/tls-worker', configs: [] },
+  { name: 'iotedge-tls-worker', entry: 'https/tls-worker', configs: [], isThread: true },
   { name: 'iotedge-pkcs11', entry: 'keys/pkcs11/host/main', configs: [] },
   { name: 'iotedge-code-cache', entry: 'launcher/cache-maker/main', configs: [] },
 ];
@@ -135,7 +135,7 @@ export async function bundleAll() {
   // whoever may write there decides what the programs do
   mkdirSync(bundles, { recursive: true, mode: 0o755 });
   await Promise.all(present.map((executable) => bundle(executable, version)));
-  for (const { name } of present)
+  for (const { name } of present.filter(({ isThread }) => !isThread))
     replaceFile(join(programs, `${name}.cjs`), await launcherText(name), 0o755);
   await stop(); // otherwise its process lives as long as this one
 }

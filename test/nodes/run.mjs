@@ -14,6 +14,7 @@ const files = [
   'integration/native/process',
   'integration/tls/matrix',
   'integration/tls/https-client',
+  'integration/tls/tls-thread',
   'integration/tls/addresses',
   'integration/tls/tcp-connect',
   'integration/keys/service',

@@ -76,20 +76,6 @@ test('ends with its connections when it is idle, and the next request starts ano
   assert.is(failed, 0);
 });
 
-test('keeps its connections between requests that follow one another', async (context) => {
-  const parts = rig(context);
-  await using server = await serve(parts);
-  await using client = new HttpsClient({ idleMs: 400 });
-  for (let times = 0; times < 4; times++) {
-    await client.request(get(parts, server.url('/0')), never);
-    await delay(150);
-  }
-  assert.equal(
-    server.requests.map(({ connection }) => connection),
-    [0, 0, 0, 0],
-  );
-});
-
 test('is not idle while a request is pending', async (context) => {
   const parts = rig(context);
   await using server = await serve(parts);
@@ -100,7 +86,7 @@ test('is not idle while a request is pending', async (context) => {
   assert.is(await statusOf(client, get(parts, server.url('/600'))), 200);
 });
 
-test('is idle after a minute', async (context) => {
+test('is idle after a minute without a request', async (context) => {
   const parts = rig(context);
   let closed = 0;
   await using server = await serve(parts, ({ socket }, response) => {
@@ -111,9 +97,10 @@ test('is idle after a minute', async (context) => {
   const request = get(parts, server.url('/0'));
   mock.timers.enable({ apis: ['setTimeout'] });
   try {
-    await client.request(request, never);
-    mock.timers.tick(59_999);
-    await client.request(request, never);
+    for (let times = 0; times < 3; times++) {
+      mock.timers.tick(59_999);
+      await client.request(request, never);
+    }
     mock.timers.tick(60_000);
   } finally {
     mock.timers.reset();
@@ -121,7 +108,7 @@ test('is idle after a minute', async (context) => {
   await until(10_000, 'the connection to be closed', () => closed > 0);
   assert.equal(
     server.requests.map(({ connection }) => connection),
-    [0, 0],
+    [0, 0, 0],
   );
 });
 
@@ -212,7 +199,7 @@ test('is Unavailable where its program is not installed', async (context) => {
   const { stdout, stderr } = await runCommand(process.execPath, [file], { timeoutMs: 20_000 });
   assert.is(
     stdout.toString(),
-    'Unavailable localhost:1: the TLS thread failed: iotedge-tls-worker.cjs is not installed\n',
+    'Unavailable localhost:1: the TLS thread failed: bundles/iotedge-tls-worker.cjs is not installed\n',
     stderr,
   );
 });
