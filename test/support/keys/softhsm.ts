@@ -39,19 +39,21 @@ export class SoftHsmToken {
   readonly configuration: string;
   readonly #directory: string;
   readonly #run: Runner;
+  readonly #pin: string;
 
-  private constructor(directory: string, run: Runner) {
+  private constructor(directory: string, run: Runner, pin: string) {
     this.#directory = directory;
     this.configuration = join(directory, 'softhsm2.conf');
     this.#run = run;
+    this.#pin = pin;
   }
 
   /** Creates a token in a directory that the user of `run` can write to. */
-  static async create(directory: string, run: Runner): Promise<SoftHsmToken> {
-    const token = new SoftHsmToken(directory, run);
+  static async create(directory: string, run: Runner, pin = tokenPin): Promise<SoftHsmToken> {
+    const token = new SoftHsmToken(directory, run, pin);
     const text = `directories.tokendir = ${directory}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n`;
     await writeFile(token.configuration, text);
-    const pins = ['--pin', tokenPin, '--so-pin', '4321'];
+    const pins = ['--pin', pin, '--so-pin', '4321'];
     await token.#must('softhsm2-util', ['--init-token', '--free', '--label', 'iotedge', ...pins]);
     await token.#moveToSlotZero();
     return token;
@@ -92,7 +94,7 @@ export class SoftHsmToken {
 
   /** The output of pkcs11-tool, logged in; throws when it fails. */
   async tool(...args: readonly string[]): Promise<string> {
-    const token = ['--module', softhsmLibrary(), '--slot', '0', '--login', '--pin', tokenPin];
+    const token = ['--module', softhsmLibrary(), '--slot', '0', '--login', '--pin', this.#pin];
     return (await this.#must('pkcs11-tool', [...token, ...args])).stdout;
   }
 

@@ -9,6 +9,7 @@ import { undeclaredMessage } from '../../../src/service/authorization/audit.ts';
 import { deadline, until } from '../deadline.ts';
 import { SoftHsmToken, type TokenKeyType } from '../keys/softhsm.ts';
 import { ThrowAwayAuthority } from '../polkit/throw-away-authority.ts';
+import { isRunning } from '../running.ts';
 import { shellWord } from '../shell-word.ts';
 import { type CommandOptions, type CommandResult, Namespace } from '../system/namespace.ts';
 import { TransientUnits } from '../system/transient-units.ts';
@@ -428,13 +429,4 @@ function endOf(child: ChildProcess): Promise<string> {
 function isProcessGone(error: unknown): boolean {
   const name = 'org.freedesktop.DBus.Error.UnixProcessIdUnknown';
   return error instanceof BusError && error.errorName === name;
-}
-
-/** Whether a process has not ended; a zombie has. */
-async function isRunning(pid: number): Promise<boolean> {
-  try {
-    return !/\) [ZX] /.test(await readFile(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
 }

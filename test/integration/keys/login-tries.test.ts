@@ -1,0 +1,80 @@
+/** The PIN of a token whose library crashes or hangs while it logs in: the try may have been counted. */
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { until } from '../../support/deadline.ts';
+import { TwoLibraries } from '../../support/keys/two-libraries.ts';
+
+const test = suite('login of a library that crashes');
+const mostTries = 2;
+
+/** The tries since a count. */
+const triesOf = async ({ first }: TwoLibraries, before: number): Promise<number> =>
+  (await first.library.calls('C_Login')) - before;
+
+function recordsOf(device: TwoLibraries): string {
+  return join(device.rig.stateDirectory('keys'), 'refused-pins');
+}
+
+for (const what of ['abort', 'segfault']) {
+  test(`tries a PIN at most twice when the library ends by ${what}, over activations`, async () => {
+    await using device = await TwoLibraries.start();
+    const before = await device.first.library.calls('C_Login');
+    await device.first.library.misbehave('C_Login', what);
+    for (const signal of ['SIGKILL', 'SIGTERM', 'SIGTERM'] as const) {
+      const endAt = performance.now() + 3_000;
+      while (performance.now() < endAt) {
+        assert.match(await device.sign('first'), /^Unavailable: /);
+        await sleep(100);
+      }
+      assert.is(await device.sign('second'), 'signed');
+      await device.rig.stop('keys', signal);
+    }
+    assert.is(await triesOf(device, before), mostTries);
+    await device.first.library.behave();
+    assert.match(
+      await device.sign('first'),
+      /^Unavailable: .*refuses the PIN: a login that was cut off/,
+    );
+    assert.match(await device.sign('first'), recordsOf(device));
+    assert.is(await triesOf(device, before), mostTries);
+    const records = await readdir(recordsOf(device));
+    assert.ok(records.length > 0);
+    for (const name of records) await rm(join(recordsOf(device), name));
+    await device.signs('first');
+    assert.equal(await readdir(recordsOf(device)), []);
+  });
+}
+
+test('tries another PIN that is configured after one that crashed the library', async () => {
+  await using device = await TwoLibraries.start();
+  await device.configure('wrong-pin');
+  const before = await device.first.library.calls('C_Login');
+  await device.first.library.misbehave('C_Login', `abort times ${mostTries}`);
+  await until(20_000, 'the PIN to be tried no more', async () =>
+    (await device.sign('first')).includes('refuses the PIN'),
+  );
+  assert.is(await triesOf(device, before), mostTries);
+  await device.rig.stop('keys');
+  await device.configure('1234');
+  await device.signs('first');
+});
+
+test('tries a PIN at most twice when the library hangs, and delays no other login', async () => {
+  await using device = await TwoLibraries.start();
+  const before = await device.first.library.calls('C_Login');
+  await device.first.library.misbehave('C_Login', 'hang');
+  assert.is(await device.sign('second'), 'signed');
+  await until(60_000, 'the PIN to be tried no more', async () =>
+    (await device.sign('first')).includes('refuses the PIN'),
+  );
+  assert.is(await triesOf(device, before), mostTries);
+  await device.first.library.behave();
+  await sleep(2_000);
+  assert.match(await device.sign('first'), /^Unavailable: .*refuses the PIN/);
+  assert.is(await triesOf(device, before), mostTries);
+});
+
+test.run();
