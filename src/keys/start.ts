@@ -24,6 +24,7 @@ export async function startKeys(
   const opener = cleanup.use(new StoreOpener(stateDir));
   const opened = new Set<Stores>();
   cleanup.defer(async () => {
+    opener.abandonCalls();
     for (const each of opened) await closeStores(each);
   });
   const catalog = new KeyCatalog(objects);
@@ -38,7 +39,7 @@ export async function startKeys(
   const service = new KeyService(stores, catalog);
   const listen = ({ pkcs11 }: Stores): void =>
     pkcs11?.onTokenChange((failure) => {
-      if (pkcs11 !== stores.pkcs11) return;
+      if (pkcs11 !== stores.pkcs11 || signal.aborted) return;
       if (isServiceError(failure)) log.warn('token unusable', { error: failure.message });
       else log.info('token usable', {});
       service.tokenChanged(failure);
@@ -52,6 +53,7 @@ export async function startKeys(
     resolvers: {},
     describeMore: () => ({ ignored: service.ignored }),
     isBusy: () => service.isChanging,
+    onOverdue: () => opener.abandonCalls(),
     onNameAcquired: () => void refreshPeriodically(service, hasTokens, { log, signal }),
     async reload(changed) {
       const before = stores;

@@ -65,6 +65,11 @@ export class StoreOpener implements AsyncDisposable {
     return stores;
   }
 
+  /** Fails all calls of libraries that have not returned. */
+  abandonCalls(): void {
+    for (const library of this.#libraries.values()) library.abandon();
+  }
+
   /** Ends the processes of the libraries; the stores must be closed before. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(

@@ -54,6 +54,8 @@ export interface StartedService<S extends ServiceDefinition, C = CommonConfig>
   readonly onNameAcquired?: () => void;
   /** Whether an operation without a waiting call is unfinished. */
   readonly isBusy?: () => boolean;
+  /** Called when the service stops and calls did not end in time: what they wait for must fail now, with its reason. */
+  readonly onOverdue?: () => void;
   /** When the next scheduled task is due. */
   readonly due?: () => Date | undefined;
 }

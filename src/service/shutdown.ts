@@ -9,6 +9,7 @@ type Served = Pick<Server<ServiceDefinition>, 'pendingCalls' | 'lastActivityAt' 
 /** Activity of a service besides its calls. */
 interface Work {
   readonly isBusy?: () => boolean;
+  readonly onOverdue?: () => void;
   readonly due?: () => Date | undefined;
 }
 
@@ -66,7 +67,7 @@ export function watchForShutdown(
  * ReleaseName. Operations without a waiting call are finished too, unless the service was stopped.
  */
 export async function drain(
-  running: Pick<Work, 'isBusy'>,
+  running: Pick<Work, 'isBusy' | 'onOverdue'>,
   {
     environment: { bus, stop },
     server,
@@ -83,6 +84,7 @@ export async function drain(
   const isCalled = (): boolean => server.pendingCalls > 0 || isReloading();
   const isBusy = (): boolean => isCalled() || (!stop.aborted && running.isBusy?.() === true);
   if (await waitForEnd(isBusy, pendingCallsMs[stop.aborted ? 'stopped' : 'idle'])) return;
+  running.onOverdue?.();
   server.abandonCalls();
   await waitForEnd(isCalled, abortedCallsMs);
 }

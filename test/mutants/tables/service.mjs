@@ -572,4 +572,10 @@ export default [
     becomes: 'if (format === undefined) throw',
     suite: 'component/service/state/record-directory',
   },
+  {
+    breaks: 'what calls wait for does not fail when the service stops',
+    text: '  running.onOverdue?.();\n',
+    becomes: '',
+    suite: 'unit/service/shutdown',
+  },
 ];

@@ -100,7 +100,7 @@ function draining(rig: Rig) {
     },
   };
   const drained = drain(
-    { isBusy: () => rig.busy },
+    { isBusy: () => rig.busy, onOverdue: () => void done.push(`overdue ${rig.abandoned}`) },
     {
       environment: { bus: bus as Bus, stop: rig.stop.signal },
       server: rig.server,
@@ -138,8 +138,11 @@ test('abandons the calls of a service that is asked to stop, and ends neverthele
   const rig = new Rig();
   rig.pendingCalls = 1;
   rig.stop.abort();
-  await deadline(9000, draining(rig).drained, 'the drain');
+  const { done, drained } = draining(rig);
+  await deadline(9000, drained, 'the drain');
   assert.is(rig.abandoned, 1);
+  // before the calls are abandoned: their failure then has a reason
+  assert.equal(done, ['released org.example.A', 'overdue 0', 'over']);
 });
 
 test.run();

@@ -84,6 +84,11 @@ export class HostProcess implements AsyncDisposable {
     });
   }
 
+  /** Kills the process if it has requests, which fail: nothing can wait for the library any longer. */
+  abandon(): void {
+    if (this.#pending.size > 0) this.#fail(`was ended${this.#inOldestCall()}: the service stops`);
+  }
+
   /** Lets the process finalize its library, or kills it when that takes too long. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end(this.#unavailable('was closed'));

@@ -21,6 +21,8 @@ export class Pkcs11Library implements AsyncDisposable {
   readonly #backoff = new Backoff(backoffOptions);
   readonly #listeners = new Set<EndListener>();
   #host: HostProcess | undefined;
+  /** A process that has not yet loaded the library. */
+  #loading: HostProcess | undefined;
   #startedAt = 0;
   #starting: Promise<HostProcess> | undefined;
   #failure: ServiceError | undefined;
@@ -77,6 +79,8 @@ export class Pkcs11Library implements AsyncDisposable {
    * within `pauseMs` of the last restart, because each one interrupts the other tokens of the library.
    */
   async restart(pauseMs: number): Promise<void> {
+    // it has ended: its start detects tokens, too, or throws the reason
+    if (this.#restart === undefined && this.#host === undefined) return this.ready();
     if (this.#restart === undefined) {
       if (performance.now() - this.#restartedAt < pauseMs) return;
       this.#restart = this.#restartNow().finally(() => {
@@ -87,7 +91,14 @@ export class Pkcs11Library implements AsyncDisposable {
     await this.#restart;
   }
 
+  /** Fails all calls that have not returned, and ends the process in which they are running. */
+  abandon(): void {
+    this.#loading?.abandon();
+    this.#host?.abandon();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#loading?.abandon();
     await this.#starting?.catch(() => undefined);
     const host = this.#host;
     this.#host = undefined;
@@ -111,12 +122,15 @@ export class Pkcs11Library implements AsyncDisposable {
   async #load(): Promise<HostProcess> {
     const end = (failure: ServiceError): void => this.#ended(host, failure);
     const host = new HostProcess(this.path, this.#startHost(), end);
+    this.#loading = host;
     try {
       await host.call(operations.load, { version: protocolVersion, path: this.path });
       return host;
     } catch (error) {
       await host[Symbol.asyncDispose]();
       throw error;
+    } finally {
+      this.#loading = undefined;
     }
   }
 
