@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bus } from '../../src/dbus/bus.ts';
 import { client } from '../../src/dbus/client/client.ts';
 import { keysInterface, keysService } from '../../src/interfaces/keys.ts';
-import { ShimLibrary } from '../support/keys/shim-library.ts';
+import { ShimLibrary } from '../support/pkcs11/shim-library.ts';
 import { Rig } from '../support/rig/rig.ts';
 import { rigUsers } from '../support/rig/rig-users.ts';
 import { median, type Result } from './result.ts';

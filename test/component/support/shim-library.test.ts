@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Outcome, runCommand } from '../../support/command.ts';
-import { ShimLibrary } from '../../support/keys/shim-library.ts';
 import { SoftToken, userPin } from '../../support/keys/soft-token.ts';
+import { ShimLibrary } from '../../support/pkcs11/shim-library.ts';
 
 interface Setting {
   directory: string;

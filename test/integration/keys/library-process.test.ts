@@ -7,10 +7,10 @@ import * as assert from 'uvu/assert';
 import { client } from '../../../src/dbus/client/client.ts';
 import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
 import { until, untilFound } from '../../support/deadline.ts';
-import { childrenOf, TwoLibraries } from '../../support/keys/two-libraries.ts';
+import { childrenOf, TwoLibraries } from '../../support/pkcs11/two-libraries.ts';
 import { runs } from '../../support/property.ts';
 import { Rig } from '../../support/rig/rig.ts';
-import { isRunning } from '../../support/running.ts';
+import { isRunning } from '../../support/system/running.ts';
 
 const test = suite('process of a PKCS#11 library');
 
@@ -19,14 +19,24 @@ function processOf(device: TwoLibraries, name: 'first' | 'second'): Promise<numb
   return untilFound(20_000, `the process of the ${name} library`, () => device.processOf(name));
 }
 
-test('is one for each library, and ends within a second when the service is killed', async () => {
+test('is one for each library, and ends within a second when the service is killed, also one that hangs', async () => {
   await using device = await TwoLibraries.start();
   await device.signs('first');
   await device.signs('second');
   const service = await device.pid();
+  const signed = await device.second.library.calls('C_SignInit');
   const children = [await processOf(device, 'first'), await processOf(device, 'second')];
-  assert.equal((await childrenOf(service)).toSorted(), children.toSorted());
+  assert.equal(new Set(await childrenOf(service)), new Set(children));
+  // this one does not notice that its connection is closed
+  await device.second.library.misbehave('C_SignInit', 'hang');
+  const hanging = device.sign('second');
+  await until(
+    10_000,
+    'the call',
+    async () => (await device.second.library.calls('C_SignInit')) > signed,
+  );
   process.kill(service, 'SIGKILL');
+  assert.match(await hanging, /^Unavailable: /);
   await until(1000, 'the processes to end', async () =>
     (await Promise.all(children.map((pid) => isRunning(pid)))).every((is) => !is),
   );

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../../support/deadline.ts';
-import { TwoLibraries } from '../../support/keys/two-libraries.ts';
+import { TwoLibraries } from '../../support/pkcs11/two-libraries.ts';
 
 const test = suite('login of a library that crashes');
 const mostTries = 2;

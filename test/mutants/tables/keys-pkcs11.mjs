@@ -435,4 +435,52 @@ export default [
     becomes: '',
     suite: 'component/keys/pkcs11/host/session-pool',
   },
+  {
+    breaks: 'a call in a library that hangs has no reason when the service stops',
+    text: '    onOverdue: () => opener.abandonCalls(),\n',
+    becomes: '',
+    suite: 'integration/keys/hanging-library',
+  },
+  {
+    breaks: 'a library that hangs delays the stop of the service',
+    text: '    opener.abandonCalls();\n    for (const each of opened)',
+    becomes: '    for (const each of opened)',
+    suite: 'integration/keys/hanging-library',
+  },
+  {
+    breaks: 'a library that hangs is never ended',
+    text: 'const silenceMs = 20_000;',
+    becomes: 'const silenceMs = 200_000;',
+    suite: 'integration/keys/hanging-library',
+  },
+  {
+    breaks: 'the reason why a library crashed is not reported',
+    text: '    if (this.#restart === undefined && this.#host === undefined) return this.ready();\n',
+    becomes: '',
+    suite: 'integration/keys/crashing-library',
+  },
+  {
+    breaks: 'a process that hangs in its library outlives the service',
+    text: 'if (endWithParent(ppid)) serveLibrary(3);',
+    becomes: 'if (ppid > 0 && endWithParent !== undefined) serveLibrary(3);',
+    suite: 'integration/keys/library-process',
+  },
+  {
+    breaks: 'a process that was started in advance stays without tokens',
+    text: '      discardEarlyHost();\n',
+    becomes: '',
+    suite: 'integration/keys/library-process',
+  },
+  {
+    breaks: 'a process that sends what is no message is kept',
+    text: '        this.#fail(`sent a reply that is malformed: ${describeError(error)}`);\n',
+    becomes: '        describeError(error);\n',
+    suite: 'integration/keys/library-process',
+  },
+  {
+    breaks: 'calls of a process that ended are never answered',
+    text: '      reject(failure);\n      waiting.done?.();',
+    becomes: '      waiting.done?.();',
+    suite: 'integration/keys/library-process',
+  },
 ];

@@ -3,7 +3,7 @@ import { chown, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { outputOf } from '../command.ts';
-import { softhsmLibrary } from './softhsm.ts';
+import { softhsmLibrary } from '../keys/softhsm.ts';
 
 /** The copies of the shim; each is a library of its own, before a copy of SoftHSM of its own. */
 export type ShimName = 'first' | 'second';
