@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError, isServiceError } from '../errors.ts';
 import type { keysService } from '../interfaces/keys.ts';
+import { noCore } from '../native/linux.ts';
 import type { Log } from '../service/log/log.ts';
 import type { StartContext, StartedService } from '../service/service-program.ts';
 import { StateDisk } from '../service/state/state-disk.ts';
@@ -21,6 +22,8 @@ export async function startKeys(
   context: StartContext<typeof keysService, KeysConfig>,
 ): Promise<StartedService<typeof keysService, KeysConfig>> {
   const { cleanup, config, log, objects, signal, stateDir } = context;
+  // it would contain PINs and keys
+  noCore();
   const opener = cleanup.use(new StoreOpener(stateDir));
   const opened = new Set<Stores>();
   cleanup.defer(async () => {

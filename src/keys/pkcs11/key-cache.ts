@@ -113,6 +113,7 @@ export class KeyCache {
     return token?.use(
       () => `cannot look for key "${id}"`,
       (sessions) => this.#lookUp(sessions, id, { token, signal }),
+      signal,
     );
   }
 
@@ -157,6 +158,7 @@ export class KeyCache {
         if (revision !== this.#revision) throw new LostError('reading');
         this.#putListing(found, token, generation);
       },
+      signal,
     );
   }
 

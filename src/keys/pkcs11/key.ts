@@ -107,6 +107,7 @@ export class Pkcs11Key implements Key {
         if (object === undefined || info.state !== 'ok') throw unusable(info);
         return work(sessions, object);
       },
+      signal,
     );
   }
 

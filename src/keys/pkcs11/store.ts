@@ -89,7 +89,7 @@ export class Pkcs11Store implements KeyStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#registry[Symbol.asyncDispose]();
+    this.#registry[Symbol.dispose]();
   }
 
   readonly #delete = async ({ info: { id } }: Key, signal: AbortSignal): Promise<void> => {

@@ -20,7 +20,7 @@ export interface TokenLayout {
 }
 
 /** Maps keys to tokens: preloaded keys as configured, all others to the base slot. */
-export class TokenRegistry implements AsyncDisposable {
+export class TokenRegistry implements Disposable {
   readonly base: Token | undefined;
   readonly #preloaded = new Map<KeyId, { readonly key: PreloadedKey; readonly token: Token }>();
   readonly #tokens = new Map<string, Token>();
@@ -71,8 +71,8 @@ export class TokenRegistry implements AsyncDisposable {
     for (const token of this.#tokens.values()) token.onChange(listener);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const token of this.#tokens.values()) await token[Symbol.asyncDispose]();
+  [Symbol.dispose](): void {
+    for (const token of this.#tokens.values()) token[Symbol.dispose]();
   }
 }
 

@@ -65,12 +65,13 @@ class TokenView implements ObjectView {
     return undefined;
   }
 
-  /** Matches all objects of the class, undefined when these were not fetched. */
+  /** Matches all objects of the class; undefined when these, or an attribute that counts, were not fetched. */
   #findAmongAll(template: Template): readonly Handle[] | undefined {
     const ofClass = template.filter(({ type }) => type === CKA.CLASS || type === CKA.TOKEN);
-    const all = this.#found.get(keyOf(ofClass));
     const rest = template.filter((attribute) => !ofClass.includes(attribute));
-    return all?.filter((object) => {
+    const { attributes } = queryOf(template);
+    if (!rest.every(({ type }) => attributes.includes(type))) return undefined;
+    return this.#found.get(keyOf(ofClass))?.filter((object) => {
       const values = this.#values.get(object.toString('hex'));
       return rest.every(({ type, value }) => isEqual(values?.get(type), value));
     });

@@ -105,6 +105,11 @@ export class LostError extends Error {
   }
 }
 
+/** The failure of a caller that no longer waits. */
+export function cancelled(): ServiceError {
+  return new ServiceError('Cancelled', 'the caller no longer waits');
+}
+
 /** Translates a PKCS#11 error for the caller, with its CKR name; returns any other error unchanged. */
 export function toServiceError(error: unknown, context: string): unknown {
   if (error instanceof LostError) {

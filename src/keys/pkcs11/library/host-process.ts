@@ -10,14 +10,16 @@ import {
   type ReceivedReply,
 } from '../protocol/messages.ts';
 import type { Operation } from '../protocol/operations.ts';
-import { LostError, Pkcs11Error } from './ckr.ts';
+import { cancelled, LostError, Pkcs11Error } from './ckr.ts';
 import type { Host } from './host-program.ts';
 
 /** A process that sends nothing for this long while it has requests hangs: below the 25 s that D-Bus clients wait. */
 const silenceMs = 20_000;
+/** No call takes longer, whatever the process says: the longest is the generation of a large key. */
+const longestMs = 600_000;
 const checkEveryMs = 250;
 /** How long the process may take to finalize its library before it is killed. */
-const endMs = 1_000;
+const endMs = 500;
 
 /** Options of a call. */
 export interface CallOptions {
@@ -31,6 +33,7 @@ const noOptions: CallOptions = {};
 
 interface PendingRequest {
   readonly call: string;
+  readonly sentAt: number;
   readonly waiting: CallOptions;
   readonly receive: (reader: ByteReader) => void;
   readonly reject: (error: unknown) => void;
@@ -75,7 +78,8 @@ export class HostProcess implements AsyncDisposable {
         const frame = encodeRequest(id, operation, request);
         const receive = (reader: ByteReader): void => resolve(decodeAll(operation.reply, reader));
         const { call } = operation;
-        this.#pending.set(id, { call, waiting, receive, reject, isAbandoned: false });
+        const sentAt = performance.now();
+        this.#pending.set(id, { call, sentAt, waiting, receive, reject, isAbandoned: false });
         this.#send(frame);
       } catch (error) {
         waiting.done?.();
@@ -170,12 +174,17 @@ export class HostProcess implements AsyncDisposable {
     for (const request of this.#pending.values()) {
       if (request.isAbandoned || request.waiting.signal?.aborted !== true) continue;
       request.isAbandoned = true;
-      request.reject(new ServiceError('Cancelled', 'the caller no longer waits'));
+      request.reject(cancelled());
     }
-    if (this.#pending.size === 0) this.#stopWatch();
-    else if (performance.now() - this.#lastHeardAt > silenceMs) {
-      this.#fail(`hangs${this.#inOldestCall()}: nothing has returned for ${silenceMs / 1000} s`);
-    }
+    const [oldest] = this.#pending.values();
+    const now = performance.now();
+    if (oldest === undefined) this.#stopWatch();
+    else if (now - this.#lastHeardAt > silenceMs) this.#hangs(silenceMs);
+    else if (now - oldest.sentAt > longestMs) this.#hangs(longestMs);
+  }
+
+  #hangs(forMs: number): void {
+    this.#fail(`hangs${this.#inOldestCall()}: nothing has returned for ${forMs / 1000} s`);
   }
 
   #stopWatch(): void {

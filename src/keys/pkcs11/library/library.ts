@@ -21,10 +21,10 @@ export class Pkcs11Library implements AsyncDisposable {
   readonly #backoff = new Backoff(backoffOptions);
   readonly #listeners = new Set<EndListener>();
   #host: HostProcess | undefined;
-  /** A process that has not yet loaded the library. */
+  /** The process while it loads the library. */
   #loading: HostProcess | undefined;
   #startedAt = 0;
-  #starting: Promise<HostProcess> | undefined;
+  #starting: Promise<void> | undefined;
   #failure: ServiceError | undefined;
   #generation = 1;
   #restart: Promise<void> | undefined;
@@ -97,16 +97,15 @@ export class Pkcs11Library implements AsyncDisposable {
     this.#host?.abandon();
   }
 
+  /** Ends the process, without waiting for calls: one of them may hang. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#loading?.abandon();
-    await this.#starting?.catch(() => undefined);
-    const host = this.#host;
+    const hosts = [this.#host, this.#loading];
     this.#host = undefined;
     this.#generation++;
-    await host?.[Symbol.asyncDispose]();
+    await Promise.all(hosts.map(async (host) => host?.[Symbol.asyncDispose]()));
   }
 
-  async #start(): Promise<HostProcess> {
+  async #start(): Promise<void> {
     const retryAt = this.#backoff.retryAt(new Date());
     if (retryAt !== undefined && this.#failure !== undefined) throw this.#failure;
     this.#startedAt = performance.now();
@@ -116,7 +115,6 @@ export class Pkcs11Library implements AsyncDisposable {
     } catch (error) {
       throw this.#failed(this.#unusable('loaded', error));
     }
-    return this.#host;
   }
 
   async #load(): Promise<HostProcess> {

@@ -1,4 +1,3 @@
-import { ServiceError } from '../../../errors.ts';
 import {
   type FoundObject,
   type KeyUse,
@@ -8,7 +7,7 @@ import {
   type Values,
 } from '../protocol/operations.ts';
 import type { Handle, Mechanism, Template } from '../protocol/values.ts';
-import { LostError } from './ckr.ts';
+import { cancelled, LostError } from './ckr.ts';
 import type { Pkcs11Library } from './library.ts';
 
 /** Enough to keep the process busy; others wait here, where they can be cancelled. */
@@ -157,8 +156,4 @@ export class TokenSessions {
       this.#waiters.add(waiter);
     });
   }
-}
-
-function cancelled(): ServiceError {
-  return new ServiceError('Cancelled', 'the caller no longer waits');
 }

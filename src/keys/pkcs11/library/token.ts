@@ -3,7 +3,7 @@ import { formatUri, type PinSource, type TokenSelector } from '../../config/pkcs
 import { CKF } from '../protocol/constants.ts';
 import { operations, type TokenSlot } from '../protocol/operations.ts';
 import type { TokenInfo } from '../protocol/values.ts';
-import { LostError, lossOf, Pkcs11Error, toServiceError } from './ckr.ts';
+import { cancelled, LostError, lossOf, Pkcs11Error, toServiceError } from './ckr.ts';
 import type { Pkcs11Library } from './library.ts';
 import type { PinGuard } from './pin-guard.ts';
 import { readPin } from './pin-source.ts';
@@ -44,7 +44,7 @@ type Accepted<T> = { readonly result: T } | { readonly error: unknown };
  * A token, connected on first use and reconnected after a loss: for a lost session it opens a new one and logs in;
  * for a lost token it restarts the library and searches for the token once. Until then all calls are Unavailable.
  */
-export class Token implements AsyncDisposable {
+export class Token implements Disposable {
   readonly name: string;
   readonly #library: Pkcs11Library;
   readonly #selector: TokenSelector;
@@ -55,6 +55,7 @@ export class Token implements AsyncDisposable {
   #connecting: Promise<Connection> | undefined;
   #failure: { readonly error: unknown; readonly at: number } | undefined;
   #onChange: TokenListener = () => undefined;
+  #isClosed = false;
 
   constructor({ library, selector, pin }: TokenAddress, guard: PinGuard) {
     this.name = formatUri(selector);
@@ -89,13 +90,13 @@ export class Token implements AsyncDisposable {
 
   /**
    * Runs work with the sessions of the token. Repeats it after the loss of session, object handle or token, so a failed
-   * run must have no lasting effects.
+   * run must have no lasting effects. The signal ends waiting for the connection; the work has it as well.
    */
-  async use<T>(context: () => string, work: Work<T>): Promise<T> {
+  async use<T>(context: () => string, work: Work<T>, signal?: AbortSignal): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       let connection: Connection | undefined;
       try {
-        connection = this.#connected() ?? (await this.#connect());
+        connection = this.#connected() ?? (await unlessAborted(this.#connect(), signal));
         return await work(connection.sessions);
       } catch (error) {
         const canRetry = attempt < maxAttempts && (await this.#recover(error, connection));
@@ -136,8 +137,9 @@ export class Token implements AsyncDisposable {
     return outcome.result;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#connecting?.catch(() => undefined);
+  /** Closes the sessions, also those that are being opened: it does not wait, since the library may hang. */
+  [Symbol.dispose](): void {
+    this.#isClosed = true;
     this.#disconnect(this.#connection);
   }
 
@@ -206,10 +208,15 @@ export class Token implements AsyncDisposable {
       const pin = await readPin(this.#pin);
       await this.#library.ready();
       const found = await this.#find();
-      this.#connection = await this.#open(found, pin);
+      const connection = await this.#open(found, pin);
+      if (this.#isClosed) {
+        connection.sessions.close();
+        throw new LostError('session');
+      }
+      this.#connection = connection;
       this.#generation++;
       this.#setFailure(undefined);
-      return this.#connection;
+      return connection;
     });
   }
 
@@ -273,6 +280,22 @@ export class Token implements AsyncDisposable {
 /** Whether an operation that logs in for itself failed after that. */
 function isAfterLogin(error: unknown): boolean {
   return error instanceof Pkcs11Error && error.call !== 'C_Login' && !error.call.endsWith('Init');
+}
+
+/** Waits for work that goes on when the signal aborts first: then the caller is gone. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  const waiting = new AbortController();
+  const aborted = new Promise<never>((_, reject) => {
+    const abort = (): void => reject(cancelled());
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { signal: waiting.signal });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    waiting.abort();
+  }
 }
 
 async function requiredPin(source: PinSource | undefined): Promise<string> {

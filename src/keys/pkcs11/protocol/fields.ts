@@ -65,6 +65,9 @@ export function optional<T>(field: Field<T>): Field<T | undefined> {
   };
 }
 
+/** More than the objects of a token, and few enough to be read at once. */
+const maxElements = 20_000;
+
 export function list<T>(field: Field<T>): Field<readonly T[]> {
   return {
     write: (writer, values) => {
@@ -74,7 +77,8 @@ export function list<T>(field: Field<T>): Field<readonly T[]> {
     read: (reader) => {
       const count = reader.u32();
       // every element takes a byte or more: a count that lies allocates nothing
-      if (count > reader.remaining) throw new MalformedMessage(`${count} elements`);
+      if (count > Math.min(maxElements, reader.remaining))
+        throw new MalformedMessage(`${count} elements`);
       return Array.from({ length: count }, () => field.read(reader));
     },
   };

@@ -60,7 +60,7 @@ class Rig implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const token of this.#tokens) await token[Symbol.asyncDispose]();
+    for (const token of this.#tokens) token[Symbol.dispose]();
     await this.library[Symbol.asyncDispose]();
     await this.soft[Symbol.asyncDispose]();
   }
