@@ -42,6 +42,7 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
     [
       'keys/pkcs11/protocol/',
       'keys/config/pkcs11-uri.ts',
+      'native/built-file.ts',
       'service/backoff.ts',
       'service/mutex.ts',
       'service/state/',

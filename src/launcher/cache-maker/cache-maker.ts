@@ -17,7 +17,7 @@ const longestOutput = 2000;
 export class CacheMaker {
   readonly #recorder: string;
 
-  /** `recorder` is the bundle whose `--record` runs another one. */
+  /** `recorder` is the bundle that writes the cache of another one. */
   constructor(recorder: string) {
     this.#recorder = recorder;
   }
@@ -44,17 +44,16 @@ export class CacheMaker {
     return join(dirname(this.#recorder), `${name}.cjs`);
   }
 
-  /** The cache of a bundle whose program has run in a temporary directory. */
+  /** The cache of a bundle, whose program runs in a temporary directory. */
   async #record(path: string, warmUp: WarmUp, directory: string): Promise<Buffer> {
-    const { args, calls = [], config } = warmUp;
+    const { args, calls = [], compilesAll = false, config } = warmUp;
     for (const [name, text] of Object.entries(config?.(directory) ?? {}))
       await writeFile(join(directory, name), text);
     await using bus = await AnsweringBus.listen(join(directory, 'bus'), calls);
     const cache = join(directory, 'cache');
-    const argv = [this.#recorder, '--record', cache, path, ...args(directory)];
+    const verb = compilesAll ? '--compile' : '--record';
+    const argv = [this.#recorder, verb, cache, path, ...args(directory)];
     const child = spawn(process.execPath, argv, spawnOptions(directory));
-    // to iotedge-pkcs11 this is the service, which does not want it any more
-    child.stdio[3]?.destroy();
     const output = outputOf(child);
     const ended = once(child, 'close').then(([code, signal]) => `${signal ?? `exit code ${code}`}`);
     const end = await Promise.race([bus.served, ended]);
@@ -73,7 +72,7 @@ function spawnOptions(directory: string): SpawnOptions {
   return {
     cwd: directory,
     env: { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${directory}/bus`, PATH: '/usr/bin:/bin' },
-    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'ignore', 'pipe'],
     timeout: deadlineMs,
     killSignal: 'SIGKILL',
   };

@@ -1,14 +1,14 @@
 import { describeError } from '../../errors.ts';
 import { CacheMaker } from './cache-maker.ts';
-import { record } from './record.ts';
+import { compile, record } from './record.ts';
 import { warmUps } from './warm-ups.ts';
 
 const help = `iotedge-code-cache [NAME...]
 
 Keeps the code that V8 makes of the programs beside this one, so that they start faster: iotedge-keys and so on. Each
-that has no such code, or code for another version of it or of Node, runs until it has replied to a first call, on a
-bus that this program plays. Nothing of the machine is used or changed. Run it after an installation of the programs
-or of Node; without it they only start slower.
+that has no such code, or code for another version of it or of Node, is compiled or runs until it has replied to a first
+call, on a bus that this program plays. Nothing of the machine is used or changed. Run it after an installation of the
+programs or of Node; without it they only start slower.
 `;
 
 /** Exits with 1 when a cache could not be made, having tried all. */
@@ -33,6 +33,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 const [first, ...rest] = process.argv.slice(2);
 if (first === '--record') record(rest);
+else if (first === '--compile') compile(rest);
 else {
   void main(process.argv.slice(2)).then((code) => {
     process.exitCode = code;

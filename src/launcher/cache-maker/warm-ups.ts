@@ -1,12 +1,13 @@
 import type { ServiceDefinition } from '../../dbus/definition.ts';
 import { certificatesService } from '../../interfaces/certificates.ts';
 import { identityService } from '../../interfaces/identity.ts';
-import { keysService } from '../../interfaces/keys.ts';
 import { modulesService } from '../../interfaces/modules.ts';
 import type { Call } from './answering-bus.ts';
 
 /** What a program does before V8 is asked for its code. */
 export interface WarmUp {
+  /** Nothing: all of its functions are compiled. */
+  readonly compilesAll?: true;
   readonly args: (directory: string) => readonly string[];
   /** The files of the configuration, by name. */
   readonly config?: (directory: string) => Readonly<Record<string, string>>;
@@ -15,20 +16,19 @@ export interface WarmUp {
 }
 
 /** The usual first calls of a client: the properties, and a method. */
-function calls({ path, manager }: ServiceDefinition, first: Partial<Call>): readonly Call[] {
+function calls({ path, manager }: ServiceDefinition): readonly Call[] {
   const properties = 'org.freedesktop.DBus.Properties';
   return [
-    { path, interface: manager.name, member: 'Describe', ...first },
+    { path, interface: manager.name, member: 'Describe', signature: 'a{sv}', body: [{}] },
     { path, interface: properties, member: 'GetAll', signature: 's', body: [manager.name] },
   ];
 }
 
-function serving(definition: ServiceDefinition, first: Partial<Call> = {}): WarmUp {
-  const args = (directory: string) => [
-    `--config-dir=${directory}`,
-    `--state-dir=${directory}/state`,
-  ];
-  return { args, calls: calls(definition, first) };
+function serving(definition: ServiceDefinition): WarmUp {
+  return {
+    args: (directory) => [`--config-dir=${directory}`, `--state-dir=${directory}/state`],
+    calls: calls(definition),
+  };
 }
 
 /** No engine is reached, and the sockets for modules are not the machine's. */
@@ -41,12 +41,15 @@ const modulesConfig = (directory: string) =>
     },
   });
 
-/** Every program that has a cache. */
+const whole: WarmUp = { compilesAll: true, args: () => [] };
+
+/**
+ * Every program that has a cache. With the functions that run at a start it takes the least memory; all of them are
+ * compiled where a start takes a token, which this machine may not have.
+ */
 export const warmUps: ReadonlyMap<string, WarmUp> = new Map([
-  [
-    'iotedge-keys',
-    serving(keysService, { member: 'GetPublicKey', signature: 's', body: ['device-id'] }),
-  ],
+  ['iotedge-keys', whole],
+  ['iotedge-pkcs11', whole],
   ['iotedge-certificates', serving(certificatesService)],
   ['iotedge-identity', serving(identityService)],
   [
@@ -57,5 +60,4 @@ export const warmUps: ReadonlyMap<string, WarmUp> = new Map([
     },
   ],
   ['iotedgectl', { args: () => ['status'] }],
-  ['iotedge-pkcs11', { args: () => [] }],
 ]);

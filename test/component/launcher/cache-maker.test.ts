@@ -13,6 +13,7 @@ const names = [
   'iotedge-keys',
   'iotedge-certificates',
   'iotedge-identity',
+  'iotedge-pkcs11',
   'iotedge-modules',
   'iotedgectl',
 ];
@@ -56,27 +57,40 @@ test('makes a cache again that does not fit, also twice at once and with any uma
 });
 
 test('reports a program that does not reply, and makes the others', async () => {
-  await using programs = await Programs.copy('iotedge-code-cache', 'iotedge-keys', 'iotedgectl');
-  await writeFile(programs.bundle('iotedge-keys'), 'console.error("no start"); process.exit(3);');
-  const { code, stderr } = await make(programs, ['iotedge-keys', 'iotedgectl']);
+  const broken = 'iotedge-certificates';
+  await using programs = await Programs.copy('iotedge-code-cache', broken, 'iotedgectl');
+  await writeFile(programs.bundle(broken), 'console.error("no start"); process.exit(3);');
+  const { code, stderr } = await make(programs, [broken, 'iotedgectl']);
   assert.is(code, 1);
   assert.is(
     stderr,
-    'iotedge-code-cache: iotedge-keys: no reply before its end (exit code 3): no start\n',
+    'iotedge-code-cache: iotedge-certificates: no reply before its end (exit code 3): no start\n',
   );
   const bundles = await readdir(programs.bundles);
-  assert.not.ok(bundles.includes('iotedge-keys.cache'));
+  assert.not.ok(bundles.includes(`${broken}.cache`));
   assert.ok(bundles.includes('iotedgectl.cache'));
 });
 
 test('does not keep code of a program that replies and does not stop in order', async () => {
-  await using programs = await Programs.copy('iotedge-code-cache', 'iotedge-keys');
-  const bundle = programs.bundle('iotedge-keys');
+  await using programs = await Programs.copy('iotedge-code-cache', 'iotedge-certificates');
+  const bundle = programs.bundle('iotedge-certificates');
   const text = await readFile(bundle, 'latin1');
   await writeFile(bundle, `process.on=()=>process;${text}`, 'latin1');
+  const { code, stderr } = await make(programs, ['iotedge-certificates']);
+  assert.is(code, 1);
+  assert.match(stderr, 'iotedge-certificates: no orderly end (SIGTERM)');
+});
+
+test('keeps the code of every function where a start takes a token', async () => {
+  await using programs = await Programs.copy('iotedge-code-cache', 'iotedge-keys');
+  const bundle = programs.bundle('iotedge-keys');
+  await writeFile(bundle, `exports.neverCalled = () => '${'x'.repeat(100)}';`);
+  assert.is((await make(programs, ['iotedge-keys'])).code, 0);
+  assert.match(await readFile(programs.cache('iotedge-keys'), 'latin1'), 'x'.repeat(100));
+  await writeFile(bundle, 'function (');
   const { code, stderr } = await make(programs, ['iotedge-keys']);
   assert.is(code, 1);
-  assert.match(stderr, 'iotedge-keys: no orderly end (SIGTERM)');
+  assert.match(stderr, 'SyntaxError');
 });
 
 test('knows its programs', async () => {

@@ -182,4 +182,16 @@ export default [
     becomes: 'const file = openSync(path, constants.O_RDONLY);',
     suite: 'component/launcher/early-host',
   },
+  {
+    breaks: 'functions of the token are not in the cache of Keys',
+    text: "setFlagsFromString('--no-lazy');",
+    becomes: '',
+    suite: 'component/launcher/cache-maker',
+  },
+  {
+    breaks: 'V8 rejects the cache of Keys, made with other flags',
+    text: "setFlagsFromString('--lazy');",
+    becomes: '',
+    suite: 'component/launcher/launcher',
+  },
 ];

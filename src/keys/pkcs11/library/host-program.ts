@@ -1,8 +1,7 @@
 import { ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { systemCode } from '../../../errors.ts';
+import { builtFile } from '../../../native/built-file.ts';
 
 /** A process that can own a library. */
 export interface Host {
@@ -15,9 +14,6 @@ export interface Host {
 
 /** Where the launcher leaves a process that it has started in advance, for the first library. */
 const startedEarly = Symbol.for('iotedge.pkcs11-host');
-
-/** The program beside the executable, else in the output of the build. */
-const places = ['./', '../', '../../../../bin/'];
 
 /** Starts a process, or takes the one that was started in advance. */
 export function startHost(): Host {
@@ -42,9 +38,7 @@ export function discardEarlyHost(): void {
 }
 
 function spawnHost(): ChildProcess {
-  const program = places
-    .map((place) => fileURLToPath(new URL(`${place}iotedge-pkcs11.cjs`, import.meta.url)))
-    .find((path) => existsSync(path));
+  const program = builtFile('iotedge-pkcs11.cjs');
   if (program === undefined) throw new Error('iotedge-pkcs11.cjs is not installed');
   return spawn(process.execPath, [program], { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] });
 }
