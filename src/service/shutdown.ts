@@ -13,8 +13,9 @@ interface Work {
   readonly due?: () => Date | undefined;
 }
 
-/** Time limits for pending calls at an idle exit and when the service is stopped, then for the aborted ones. */
+/** Time limits for pending calls at an idle exit and when the service is stopped, for overdue ones, and for aborted ones. */
 const pendingCallsMs = { idle: 10_000, stopped: 3000 };
+const overdueCallsMs = 200;
 const abortedCallsMs = 2000;
 const pollEveryMs = 10;
 
@@ -85,6 +86,8 @@ export async function drain(
   const isBusy = (): boolean => isCalled() || (!stop.aborted && running.isBusy?.() === true);
   if (await waitForEnd(isBusy, pendingCallsMs[stop.aborted ? 'stopped' : 'idle'])) return;
   running.onOverdue?.();
+  // these failures have reasons, which those of abandoned calls have not
+  if (await waitForEnd(isCalled, overdueCallsMs)) return;
   server.abandonCalls();
   await waitForEnd(isCalled, abortedCallsMs);
 }

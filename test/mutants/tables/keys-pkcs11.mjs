@@ -567,4 +567,16 @@ export default [
     becomes: 'const hosts = [this.#host];',
     suite: 'component/keys/pkcs11/library/library',
   },
+  {
+    breaks: 'the process of a library leaves a core with the PIN',
+    text: 'noCore();\nif (endWithParent',
+    becomes: 'if (endWithParent',
+    suite: 'integration/keys/pin',
+  },
+  {
+    breaks: 'the Keys service leaves a core with the PIN',
+    text: '  // it would contain PINs and keys\n  noCore();\n',
+    becomes: '',
+    suite: 'integration/keys/pin',
+  },
 ];

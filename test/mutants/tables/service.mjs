@@ -578,4 +578,10 @@ export default [
     becomes: '',
     suite: 'unit/service/shutdown',
   },
+  {
+    breaks: 'overdue calls have no time to fail with their reason',
+    text: '  if (await waitForEnd(isCalled, overdueCallsMs)) return;\n',
+    becomes: '',
+    suite: 'unit/service/shutdown',
+  },
 ];

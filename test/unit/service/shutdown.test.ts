@@ -91,7 +91,7 @@ test('begins at once when the service is asked to stop, before and later', async
 });
 
 /** Drains; `done` is a list that grows when the name is released, and at the end. */
-function draining(rig: Rig) {
+function draining(rig: Rig, onOverdue = (): void => undefined) {
   const done: string[] = [];
   const bus: Pick<Bus, 'releaseName'> = {
     releaseName: (name) => {
@@ -100,7 +100,13 @@ function draining(rig: Rig) {
     },
   };
   const drained = drain(
-    { isBusy: () => rig.busy, onOverdue: () => void done.push(`overdue ${rig.abandoned}`) },
+    {
+      isBusy: () => rig.busy,
+      onOverdue: () => {
+        done.push(`overdue ${rig.abandoned}`);
+        onOverdue();
+      },
+    },
     {
       environment: { bus: bus as Bus, stop: rig.stop.signal },
       server: rig.server,
@@ -131,6 +137,15 @@ test('does not wait for operations when the service is asked to stop', async () 
   rig.busy = true;
   rig.stop.abort();
   await deadline(2500, draining(rig).drained, 'the drain');
+  assert.is(rig.abandoned, 0);
+});
+
+test('does not abandon the calls that end when they are reported as overdue', async () => {
+  const rig = new Rig();
+  rig.pendingCalls = 1;
+  rig.stop.abort();
+  const onOverdue = (): void => void setTimeout(() => (rig.pendingCalls = 0), 10);
+  await deadline(9000, draining(rig, onOverdue).drained, 'the drain');
   assert.is(rig.abandoned, 0);
 });
 
