@@ -113,7 +113,6 @@ export class KeyCache {
     return token?.use(
       () => `cannot look for key "${id}"`,
       (sessions) => this.#lookUp(sessions, id, { token, signal }),
-      signal,
     );
   }
 
@@ -158,7 +157,6 @@ export class KeyCache {
         if (revision !== this.#revision) throw new LostError('reading');
         this.#putListing(found, token, generation);
       },
-      signal,
     );
   }
 

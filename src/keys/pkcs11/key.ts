@@ -107,7 +107,6 @@ export class Pkcs11Key implements Key {
         if (object === undefined || info.state !== 'ok') throw unusable(info);
         return work(sessions, object);
       },
-      signal,
     );
   }
 

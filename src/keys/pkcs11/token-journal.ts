@@ -42,7 +42,6 @@ export class TokenJournal {
             throw lossOf(error) === 'session' ? error : toServiceError(error, `key "${record.id}"`);
           }
         },
-        signal,
       );
     } catch (error) {
       await this.#abandon(record);
@@ -78,7 +77,6 @@ export class TokenJournal {
         if (found.length === 0) await this.#token.confirmAbsence();
         return found.length > 0;
       },
-      signal,
     );
     if (exists) {
       if (pending?.replaces !== undefined) await this.#destroy(id, pending.replaces, signal);
@@ -98,7 +96,6 @@ export class TokenJournal {
         const handles = await readObjects(sessions, (view) => findAll(view, named), signal);
         await sessions.destroy(handles);
       },
-      signal,
     );
   }
 }

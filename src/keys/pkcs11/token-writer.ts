@@ -145,7 +145,6 @@ export class TokenWriter {
     await this.#token.use(
       () => `cannot delete key "${id}"`,
       (sessions) => this.#destroy(sessions, id, signal),
-      signal,
     );
     await this.#metadata.records.delete(id);
   }
@@ -202,7 +201,6 @@ export class TokenWriter {
     return this.#token.use(
       () => `cannot look for key "${id}"`,
       (sessions) => this.#read(sessions, id, signal),
-      signal,
     );
   }
 }

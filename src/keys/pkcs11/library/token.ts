@@ -3,7 +3,7 @@ import { formatUri, type PinSource, type TokenSelector } from '../../config/pkcs
 import { CKF } from '../protocol/constants.ts';
 import { operations, type TokenSlot } from '../protocol/operations.ts';
 import type { TokenInfo } from '../protocol/values.ts';
-import { cancelled, LostError, lossOf, Pkcs11Error, toServiceError } from './ckr.ts';
+import { LostError, lossOf, Pkcs11Error, toServiceError } from './ckr.ts';
 import type { Pkcs11Library } from './library.ts';
 import type { PinGuard } from './pin-guard.ts';
 import { readPin } from './pin-source.ts';
@@ -90,13 +90,13 @@ export class Token implements Disposable {
 
   /**
    * Runs work with the sessions of the token. Repeats it after the loss of session, object handle or token, so a failed
-   * run must have no lasting effects. The signal ends waiting for the connection; the work has it as well.
+   * run must have no lasting effects.
    */
-  async use<T>(context: () => string, work: Work<T>, signal?: AbortSignal): Promise<T> {
+  async use<T>(context: () => string, work: Work<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       let connection: Connection | undefined;
       try {
-        connection = this.#connected() ?? (await unlessAborted(this.#connect(), signal));
+        connection = this.#connected() ?? (await this.#connect());
         return await work(connection.sessions);
       } catch (error) {
         const canRetry = attempt < maxAttempts && (await this.#recover(error, connection));
@@ -280,22 +280,6 @@ export class Token implements Disposable {
 /** Whether an operation that logs in for itself failed after that. */
 function isAfterLogin(error: unknown): boolean {
   return error instanceof Pkcs11Error && error.call !== 'C_Login' && !error.call.endsWith('Init');
-}
-
-/** Waits for work that goes on when the signal aborts first: then the caller is gone. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work;
-  const waiting = new AbortController();
-  const aborted = new Promise<never>((_, reject) => {
-    const abort = (): void => reject(cancelled());
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { signal: waiting.signal });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    waiting.abort();
-  }
 }
 
 async function requiredPin(source: PinSource | undefined): Promise<string> {
