@@ -9,8 +9,10 @@ import { run } from '../../src/build/steps/command.mjs';
 import { summaryOf } from '../support/suite-summary.mjs';
 
 const supported = ['20', '22', '24', '26'];
-/** The provider in a process, TLS with every key to both servers, the TLS thread, addresses, the services with a token, HTTP for modules. */
+/** Launchers and their caches, the provider in a process, TLS with every key to both servers, the TLS thread, addresses, the services with a token, HTTP for modules. */
 const files = [
+  'component/launcher/launcher',
+  'component/launcher/cache-maker',
   'integration/native/process',
   'integration/tls/matrix',
   'integration/tls/https-client',

@@ -9,17 +9,17 @@ import { cachedCode, cachePathOf } from '../code-cache.ts';
 import { AnsweringBus } from './answering-bus.ts';
 import { type WarmUp, warmUps } from './warm-ups.ts';
 
-/** For the start, the replies and the end of a program each, on a slow and busy machine. */
-const deadlineMs = 30_000;
 const longestOutput = 2000;
 
 /** Makes the caches of the bundles beside one. */
 export class CacheMaker {
   readonly #recorder: string;
+  readonly #deadlineMs: number;
 
-  /** `recorder` is the bundle that writes the cache of another one. */
-  constructor(recorder: string) {
+  /** `recorder` is the bundle that writes the cache of another one, which is killed at the deadline. */
+  constructor(recorder: string, deadlineMs = 30_000) {
     this.#recorder = recorder;
+    this.#deadlineMs = deadlineMs;
   }
 
   /** The programs that are installed and have a cache. */
@@ -53,7 +53,11 @@ export class CacheMaker {
     const cache = join(directory, 'cache');
     const verb = compilesAll ? '--compile' : '--record';
     const argv = [this.#recorder, verb, cache, path, ...args(directory)];
-    const child = spawn(process.execPath, argv, spawnOptions(directory));
+    const child = spawn(process.execPath, argv, {
+      ...spawnOptions(directory),
+      timeout: this.#deadlineMs,
+      killSignal: 'SIGKILL',
+    });
     const output = outputOf(child);
     const ended = once(child, 'close').then(([code, signal]) => `${signal ?? `exit code ${code}`}`);
     const end = await Promise.race([bus.served, ended]);
@@ -67,14 +71,12 @@ export class CacheMaker {
   }
 }
 
-/** The program has nothing of this process's environment, and is killed when it takes too long. */
+/** The program has nothing of this process's environment. */
 function spawnOptions(directory: string): SpawnOptions {
   return {
     cwd: directory,
     env: { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${directory}/bus`, PATH: '/usr/bin:/bin' },
     stdio: ['ignore', 'ignore', 'pipe'],
-    timeout: deadlineMs,
-    killSignal: 'SIGKILL',
   };
 }
 

@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { readBundle } from '../../../src/launcher/bundle.ts';
+import { CacheMaker } from '../../../src/launcher/cache-maker/cache-maker.ts';
 import { cachedCode } from '../../../src/launcher/code-cache.ts';
 import { type CommandOptions, type Outcome, runCommand } from '../../support/command.ts';
 import { Programs } from '../../support/launcher/programs.ts';
@@ -69,6 +70,14 @@ test('reports a program that does not reply, and makes the others', async () => 
   const bundles = await readdir(programs.bundles);
   assert.not.ok(bundles.includes(`${broken}.cache`));
   assert.ok(bundles.includes('iotedgectl.cache'));
+});
+
+test('ends a program that hangs', async () => {
+  await using programs = await Programs.copy('iotedge-code-cache', 'iotedge-certificates');
+  await writeFile(programs.bundle('iotedge-certificates'), 'setInterval(() => undefined, 1000);');
+  const maker = new CacheMaker(programs.bundle('iotedge-code-cache'), 500);
+  const failure = await maker.make('iotedge-certificates').catch(String);
+  assert.match(String(failure), 'no reply before its end (SIGKILL)');
 });
 
 test('does not keep code of a program that replies and does not stop in order', async () => {

@@ -194,4 +194,10 @@ export default [
     becomes: '',
     suite: 'component/launcher/launcher',
   },
+  {
+    breaks: 'a program that hangs is waited for when its cache is made',
+    text: 'timeout: this.#deadlineMs,',
+    becomes: '',
+    suite: 'component/launcher/cache-maker',
+  },
 ];
