@@ -134,10 +134,11 @@ function toCkrError(call: string, error: unknown): unknown {
   return name === undefined ? error : new CkrError(name, call);
 }
 
-/** A result that fills the buffer is one whose length pkcs11js has cut off. */
+/** Refuses results whose length pkcs11js has cut off: to that of the buffer, or to 32 bits, of which none is set. */
 function checked(call: string, result: Buffer, output: Buffer): Buffer {
-  if (result.length < output.length) return result;
-  throw new RangeError(`${call} returned more than ${output.length - 1} bytes`);
+  const least = call === 'C_Decrypt' ? 0 : 1;
+  if (result.length >= least && result.length < output.length) return result;
+  throw new RangeError(`${call} returned a result of an impossible length`);
 }
 
 function knownValue(value: unknown): Buffer | undefined {

@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { decodeRequest } from '../protocol/messages.ts';
+import { operations } from '../protocol/operations.ts';
 import { Connection } from './connection.ts';
 import { Dispatcher } from './dispatch.ts';
 import { handlersOf } from './handlers.ts';
@@ -34,6 +35,8 @@ export function serveLibrary(fd: number): void {
   const connection = new Connection(fd, {
     request: (frame) => {
       const { id, operation, reader } = decodeRequest(frame);
+      // the others may block the process for long
+      if (operation !== operations.sign.number) connection.flush();
       const reply = dispatcher.get(operation).reply(id, reader);
       if (reply instanceof Promise) void reply.then((bytes) => connection.reply(bytes));
       else connection.reply(reply);

@@ -271,7 +271,15 @@ test('sends the replies to the requests of one chunk together', async () => {
     Number(/syscw: (\d+)/.exec(await readFile(`/proc/${host.pid}/io`, 'utf8'))?.[1]);
   const before = await writes();
   host.socket.cork();
-  const running = Array.from({ length: 200 }, () => host.call(operations.close, { pool: 99 }));
+  const mechanism = { mechanism: CKM.ECDSA };
+  const request = {
+    pool: 99,
+    key: Buffer.alloc(8),
+    mechanism,
+    data: randomBytes(32),
+    pin: undefined,
+  };
+  const running = Array.from({ length: 200 }, () => host.failure(operations.sign, request));
   host.socket.uncork();
   await Promise.all(running);
   const count = (await writes()) - before;
