@@ -4,6 +4,8 @@ export class MalformedMessage extends Error {
 }
 
 const firstCapacity = 256;
+/** The elements of all lists of a message: more than a token of 10000 objects has attributes. */
+const maxElements = 1 << 20;
 
 /** Encodes a message. The buffer that it outgrows is wiped, since messages contain PINs and key material. */
 export class ByteWriter {
@@ -60,6 +62,7 @@ export class ByteWriter {
 export class ByteReader {
   readonly #bytes: Buffer;
   #position = 0;
+  #elements = 0;
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
@@ -86,6 +89,15 @@ export class ByteReader {
     const length = this.u32();
     const start = this.#take(length);
     return Buffer.from(this.#bytes.subarray(start, start + length));
+  }
+
+  /** The number of elements of a list, each of a byte or more: a number that lies allocates nothing. */
+  count(): number {
+    const count = this.u32();
+    if (count > this.remaining) throw new MalformedMessage(`${count} elements`);
+    this.#elements += count;
+    if (this.#elements > maxElements) throw new MalformedMessage('too many elements');
+    return count;
   }
 
   /** Throws when something follows. */

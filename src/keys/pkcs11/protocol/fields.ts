@@ -65,9 +65,6 @@ export function optional<T>(field: Field<T>): Field<T | undefined> {
   };
 }
 
-/** More than the objects of a token, and few enough to be read at once. */
-const maxElements = 20_000;
-
 export function list<T>(field: Field<T>): Field<readonly T[]> {
   return {
     write: (writer, values) => {
@@ -75,10 +72,7 @@ export function list<T>(field: Field<T>): Field<readonly T[]> {
       for (const value of values) field.write(writer, value);
     },
     read: (reader) => {
-      const count = reader.u32();
-      // every element takes a byte or more: a count that lies allocates nothing
-      if (count > Math.min(maxElements, reader.remaining))
-        throw new MalformedMessage(`${count} elements`);
+      const count = reader.count();
       return Array.from({ length: count }, () => field.read(reader));
     },
   };

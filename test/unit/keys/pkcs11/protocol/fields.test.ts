@@ -129,9 +129,23 @@ test('are malformed in a form that is never written', () => {
 });
 
 test('allocate nothing for a count or a length that lies', () => {
-  refuses(list(nothing), 'ffffffff');
+  refuses(list(nothing), '05000000');
+  refuses(list(u32), 'ffffffff');
   refuses(list(u32), '0200000001000000');
   refuses(text, 'ffffff7f');
+});
+
+test('are at most a million elements of all lists of a message', () => {
+  const empty = encoded(
+    list(list(flag)),
+    Array.from({ length: 1 << 20 }, () => []),
+  );
+  assert.is(decoded(list(list(flag)), empty).length, 1 << 20);
+  const nested = encoded(
+    list(list(flag)),
+    [...Array(1023)].map(() => [...Array(1025)].map(() => true)),
+  );
+  refuses(list(list(flag)), nested.toString('hex'));
 });
 
 test.run();
