@@ -17,7 +17,11 @@ const defaultLimits: CallLimits = { keyUseMs: 20_000, generationMs: 300_000 };
 /** An empty buffer with an address: pkcs11js passes NULL for any other, which tokens reject as a missing argument. */
 const emptyInput = Buffer.alloc(1).subarray(0, 0);
 
-type AsyncTransform = Transform<Promise<Buffer>>;
+/** A call on a thread, and its name. */
+interface Step {
+  readonly call: string;
+  readonly transform: Transform<Promise<Buffer>>;
+}
 
 /** Copies the result and wipes the original: the MAC of a base key is a key. */
 function takeResult(result: Buffer): Buffer {
@@ -79,33 +83,35 @@ export class Session {
     this.#calls.C_SignInit(this.handle, mechanism, key);
     this.#logIn(pin);
     if (inline.isInline) return this.#signInline(data, inline);
-    const transform: AsyncTransform = (...args) =>
+    const transform: Step['transform'] = (...args) =>
       inline.timeAsync(() => this.#calls.C_SignAsync(...args));
-    return this.#run(transform, data, this.#output);
+    return this.#run({ call: 'C_Sign', transform }, data, this.#output);
   }
 
   /** Returns a ciphertext. */
   async encrypt({ mechanism, key, data, pin }: KeyOperation): Promise<Buffer> {
     this.#calls.C_EncryptInit(this.handle, mechanism, key);
     this.#logIn(pin);
-    return this.#run(this.#calls.C_EncryptAsync, data, Buffer.alloc(data.length + resultBytes));
+    const step = { call: 'C_Encrypt', transform: this.#calls.C_EncryptAsync };
+    return this.#run(step, data, Buffer.alloc(data.length + resultBytes));
   }
 
   /** Returns a plaintext, and wipes the buffer that the token wrote it to. */
   async decrypt({ mechanism, key, data, pin }: KeyOperation): Promise<Buffer> {
     this.#calls.C_DecryptInit(this.handle, mechanism, key);
     this.#logIn(pin);
-    return this.#run(this.#calls.C_DecryptAsync, data, Buffer.alloc(data.length + resultBytes));
+    const step = { call: 'C_Decrypt', transform: this.#calls.C_DecryptAsync };
+    return this.#run(step, data, Buffer.alloc(data.length + resultBytes));
   }
 
   async generatePair({ mechanism, ...pair }: PairTemplate): Promise<void> {
     const generate = () => this.#calls.C_GenerateKeyPairAsync(this.handle, mechanism, pair);
-    await this.#onThread(generate, this.#limits.generationMs);
+    await this.#onThread('C_GenerateKeyPair', generate, this.#limits.generationMs);
   }
 
   async generateKey({ mechanism, key }: SecretTemplate): Promise<void> {
     const generate = () => this.#calls.C_GenerateKeyAsync(this.handle, mechanism, key);
-    await this.#onThread(generate, this.#limits.generationMs);
+    await this.#onThread('C_GenerateKey', generate, this.#limits.generationMs);
   }
 
   #logIn(pin: Buffer | undefined): void {
@@ -125,27 +131,27 @@ export class Session {
       return takeResult(inline.time(() => this.#calls.C_Sign(this.handle, input, this.#output)));
     } catch (error) {
       this.#output.fill(0);
-      return this.#runAgain(error, this.#calls.C_SignAsync, input);
+      return this.#runAgain(error, { call: 'C_Sign', transform: this.#calls.C_SignAsync }, input);
     }
   }
 
-  async #run(transform: AsyncTransform, data: Buffer, output: Buffer): Promise<Buffer> {
+  async #run(step: Step, data: Buffer, output: Buffer): Promise<Buffer> {
     const input = data.length === 0 ? emptyInput : data;
     try {
-      return await this.#transform(transform, input, output);
+      return await this.#transform(step, input, output);
     } catch (error) {
-      return this.#runAgain(error, transform, input);
+      return this.#runAgain(error, step, input);
     }
   }
 
   /** Repeats a call whose buffer was too small: the operation is still active and would block the session. */
-  async #runAgain(error: unknown, transform: AsyncTransform, input: Buffer): Promise<Buffer> {
+  async #runAgain(error: unknown, step: Step, input: Buffer): Promise<Buffer> {
     const name = ckrName(error);
     // the arguments were rejected before the operation was checked: it may still be active
     if (name === 'CKR_ARGUMENTS_BAD') this.broken = true;
     if (name !== 'CKR_BUFFER_TOO_SMALL') throw error;
     try {
-      return await this.#transform(transform, input, Buffer.alloc(input.length + 64 * resultBytes));
+      return await this.#transform(step, input, Buffer.alloc(input.length + 64 * resultBytes));
     } catch (again) {
       if (ckrName(again) === 'CKR_BUFFER_TOO_SMALL') this.broken = true;
       throw again;
@@ -153,8 +159,8 @@ export class Session {
   }
 
   /** Runs a call on a thread. Its buffers are held, and wiped, when it has returned, also when it was given up. */
-  async #transform(transform: AsyncTransform, input: Buffer, output: Buffer): Promise<Buffer> {
-    const call = async () => {
+  async #transform({ call, transform }: Step, input: Buffer, output: Buffer): Promise<Buffer> {
+    const run = async () => {
       this.held = [input, output];
       try {
         return takeResult(await transform(this.handle, input, output));
@@ -163,19 +169,19 @@ export class Session {
         output.fill(0);
       }
     };
-    return this.#onThread(call, this.#limits.keyUseMs);
+    return this.#onThread(call, run, this.#limits.keyUseMs);
   }
 
-  async #onThread<R>(call: () => Promise<R>, limitMs: number): Promise<R> {
+  async #onThread<R>(call: string, run: () => Promise<R>, limitMs: number): Promise<R> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         this.#isStuck = true;
-        reject(new Error(`the library has not returned for ${limitMs / 1000} s`));
+        reject(new Error(`${call} has not returned for ${limitMs / 1000} s`));
       }, limitMs);
     });
     try {
-      return await Promise.race([call(), late]);
+      return await Promise.race([run(), late]);
     } finally {
       clearTimeout(timer);
     }
