@@ -118,7 +118,7 @@ export default [
     breaks: 'the process of a library survives its service',
     text: 'closed: () => stop(0),',
     becomes: 'closed: () => undefined,',
-    suite: 'component/keys/pkcs11/host/process',
+    suite: 'component/keys/pkcs11/host/misbehaving',
   },
   {
     breaks: 'the process of a library goes on after garbage',
@@ -157,10 +157,16 @@ export default [
     suite: 'component/keys/pkcs11/host/process',
   },
   {
-    breaks: 'a login fails where another session is logged in',
+    breaks: 'a PIN is tried although a session is logged in',
     text: '  if (isUser(calls, session)) return;\n',
     becomes: '',
-    suite: 'component/keys/pkcs11/host/process',
+    suite: 'component/keys/pkcs11/host/misbehaving',
+  },
+  {
+    breaks: 'a login that another process has made is a refusal',
+    text: "if (ckrName(error) !== 'CKR_USER_ALREADY_LOGGED_IN') throw error;",
+    becomes: 'throw error;',
+    suite: 'component/keys/pkcs11/host/misbehaving',
   },
   {
     breaks: 'a process that waits for a slow key is taken for one that hangs',

@@ -36,7 +36,7 @@ async function open({ limit = 4 } = {}) {
     await token[Symbol.asyncDispose]();
     await rm(directory, { recursive: true });
   };
-  return { library, host, pool, sign, [Symbol.asyncDispose]: dispose };
+  return { library, host, pool, slot: found.slot, sign, [Symbol.asyncDispose]: dispose };
 }
 
 test('replies to others, and shows that it lives, while a key is slow', async () => {
@@ -59,8 +59,8 @@ test('shows that it lives between calls that block it, and sends what is done be
   const signed = sign();
   const found = host.call(operations.find, { pool, queries: [privateKeys, privateKeys] });
   host.socket.uncork();
-  assert.is((await deadline(1_000, signed, 'the signature')).length, 64);
-  assert.is((await found).length, 2);
+  const [signature, objects] = await Promise.all([deadline(1_000, signed, 'the signature'), found]);
+  assert.equal([signature.length, objects.length], [64, 2]);
   assert.ok(host.alive >= 1, `${host.alive}`);
 });
 
@@ -73,6 +73,20 @@ test('ends with its connection while a call is running', async () => {
   host.socket.end();
   assert.is(await deadline(1_000, host.exit(), 'its end'), 'SIGKILL');
   assert.match(String(await lost), 'has ended');
+});
+
+test('logs in once, and takes a token at its word that it is logged in', async () => {
+  await using opened = await open();
+  const { library, host, pool, slot } = opened;
+  const pin = Buffer.from(userPin);
+  await host.call(operations.login, { pool, pin });
+  assert.is(await library.calls('C_Login'), 1);
+  await host.call(operations.restart, undefined);
+  const again = await host.call(operations.open, { slot, isWritable: true, limit: 1 });
+  // CKR_USER_ALREADY_LOGGED_IN
+  await library.misbehave('C_Login', `return ${0x100}`);
+  await host.call(operations.login, { pool: again, pin });
+  assert.is(await library.calls('C_Login'), 2);
 });
 
 test('refuses results of an impossible length', async () => {
