@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { root } from '../../src/build/setup.mjs';
 
@@ -18,13 +18,13 @@ const isSource = (name) => /\.(ts|c|h)$/.test(name);
 
 /** Every mutant, with the name of its table. */
 export async function readMutants() {
-  const names = (existsSync(tables) ? readdirSync(tables) : [])
+  const names = (existsSync(tables) ? readdirSync(tables, { recursive: true }) : [])
     .filter((name) => name.endsWith('.mjs'))
     .sort();
   const all = [];
   for (const name of names) {
     const { default: mutants } = await import(pathToFileURL(join(tables, name)).href);
-    all.push(...mutants.map((mutant) => ({ ...mutant, table: basename(name, '.mjs') })));
+    all.push(...mutants.map((mutant) => ({ ...mutant, table: name.slice(0, -'.mjs'.length) })));
   }
   return all;
 }

@@ -29,14 +29,15 @@ async function open({ limit = 4 } = {}) {
   await host.call(operations.login, { pool, pin: Buffer.from(userPin) });
   const [[object] = []] = await host.call(operations.find, { pool, queries: [privateKeys] });
   assert.ok(object);
-  const use = { pool, key: object.handle, data: Buffer.alloc(32, 1), pin: undefined };
-  const sign = () => host.call(operations.sign, { ...use, mechanism: { mechanism: CKM.ECDSA } });
+  const mechanism = { mechanism: CKM.ECDSA };
+  const use = { pool, key: object.handle, mechanism, data: Buffer.alloc(32, 1), pin: undefined };
+  const sign = () => host.call(operations.sign, use);
   const dispose = async () => {
     await host[Symbol.asyncDispose]();
     await token[Symbol.asyncDispose]();
     await rm(directory, { recursive: true });
   };
-  return { library, host, pool, slot: found.slot, sign, [Symbol.asyncDispose]: dispose };
+  return { library, host, pool, slot: found.slot, use, sign, [Symbol.asyncDispose]: dispose };
 }
 
 test('replies to others, and shows that it lives, while a key is slow', async () => {
@@ -49,18 +50,20 @@ test('replies to others, and shows that it lives, while a key is slow', async ()
   assert.is(host.alive, 1);
 });
 
-test('shows that it lives between calls that block it, and sends what is done before', async () => {
+test('shows that it lives between calls that block it, and replies before them', async () => {
   await using opened = await open();
-  const { library, host, pool, sign } = opened;
-  // a key that is fast is used inline
-  for (let count = 0; count < 20; count++) await sign();
+  const { library, host, pool, use } = opened;
+  const fail = () => host.failure(operations.sign, { ...use, pool: 99 });
+  // then it is fast enough for its reply to be gathered with others
+  for (let count = 0; count < 200; count++) await fail();
   await library.misbehave('C_FindObjectsInit', 'sleep 1200');
   host.socket.cork();
-  const signed = sign();
+  const closed = fail();
   const found = host.call(operations.find, { pool, queries: [privateKeys, privateKeys] });
   host.socket.uncork();
-  const [signature, objects] = await Promise.all([deadline(1_000, signed, 'the signature'), found]);
-  assert.equal([signature.length, objects.length], [64, 2]);
+  const [failure, objects] = await Promise.all([deadline(1_000, closed, 'the failure'), found]);
+  assert.equal(failure, { kind: 'lost' });
+  assert.is(objects.length, 2);
   assert.ok(host.alive >= 1, `${host.alive}`);
 });
 

@@ -143,7 +143,7 @@ test('are at most a million elements of all lists of a message', () => {
   assert.is(decoded(list(list(flag)), empty).length, 1 << 20);
   const nested = encoded(
     list(list(flag)),
-    [...Array(1023)].map(() => [...Array(1025)].map(() => true)),
+    Array.from({ length: 1023 }, () => Array.from({ length: 1025 }, () => true)),
   );
   refuses(list(list(flag)), nested.toString('hex'));
 });

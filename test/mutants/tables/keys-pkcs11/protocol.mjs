@@ -73,7 +73,7 @@ export default [
     suite: 'unit/keys/pkcs11/protocol/fields',
   },
   {
-    breaks: 'a hostile process puts any text into messages of the service',
+    breaks: 'a hostile process puts its own text into messages of the service',
     text: 'if (!form.test(value)) throw',
     becomes: 'if (value.length > 1000) throw',
     suite: 'unit/keys/pkcs11/protocol/messages',

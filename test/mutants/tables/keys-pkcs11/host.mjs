@@ -97,7 +97,7 @@ export default [
     suite: 'unit/keys/pkcs11/host/dispatch',
   },
   {
-    breaks: 'a lost session is reported as any other failure',
+    breaks: 'a lost session is reported as another failure',
     text: "if (error instanceof LostError) return { kind: 'lost' };",
     becomes: '',
     suite: 'unit/keys/pkcs11/host/dispatch',
@@ -205,7 +205,7 @@ export default [
     suite: 'component/keys/pkcs11/host/misbehaving',
   },
   {
-    breaks: 'an attribute has any length',
+    breaks: 'the length of an attribute has no limit',
     text: 'Buffer.isBuffer(value) && value.length <= longestAttribute',
     becomes: 'Buffer.isBuffer(value)',
     suite: 'component/keys/pkcs11/host/misbehaving',
