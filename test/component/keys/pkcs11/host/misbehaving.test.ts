@@ -6,9 +6,9 @@ import * as assert from 'uvu/assert';
 import { CKA, CKM, CKO } from '../../../../../src/keys/pkcs11/protocol/constants.ts';
 import { operations } from '../../../../../src/keys/pkcs11/protocol/operations.ts';
 import { deadline, until } from '../../../../support/deadline.ts';
-import { ShimLibrary } from '../../../../support/keys/shim-library.ts';
 import { SoftToken, userPin } from '../../../../support/keys/soft-token.ts';
 import { HostProcess } from '../../../../support/library/host-process.ts';
+import { ShimLibrary } from '../../../../support/pkcs11/shim-library.ts';
 import { suite } from '../../../../support/timed-suite.ts';
 
 const test = suite('the process that owns a library which misbehaves');
