@@ -73,8 +73,11 @@ export class Pkcs11Library {
 
   /** Finalizes and initializes the library once no call runs. Concurrent callers share one restart. */
   async restart(): Promise<void> {
-    if (this.#isStuck)
-      this.#listener.stuck('a restart cannot wait for a call that does not return');
+    if (this.#isStuck) {
+      const why = 'a restart cannot wait for a call that does not return';
+      this.#listener.stuck(why);
+      throw new Error(why);
+    }
     this.#restart ??= this.#restartNow().finally(() => {
       this.#restart = undefined;
     });
