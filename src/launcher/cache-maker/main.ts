@@ -19,16 +19,17 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const maker = new CacheMaker(import.meta.filename);
   const names = args.length > 0 ? args : maker.programs;
-  const makings = names.map(async (name) => {
+  let code = 0;
+  // one after the other: a small machine may not have the memory for all
+  for (const name of names) {
     try {
       await maker.make(name);
-      return true;
     } catch (error) {
       process.stderr.write(`iotedge-code-cache: ${name}: ${describeError(error)}\n`);
-      return false;
+      code = 1;
     }
-  });
-  return (await Promise.all(makings)).every(Boolean) ? 0 : 1;
+  }
+  return code;
 }
 
 const [first, ...rest] = process.argv.slice(2);
