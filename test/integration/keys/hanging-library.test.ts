@@ -54,7 +54,7 @@ test('ends a library that hangs, reports it and starts it again', async () => {
     const failure = await meanwhile(device, device.sign('first'));
     matches(
       failure,
-      /^Unavailable: .*(hangs in C_[A-Za-z]+: |has not returned for 20 s)/,
+      /^Unavailable: .*(hangs in C_[A-Za-z]+: |C_[A-Za-z]+ has not returned for 20 s)/,
       device.first.library.path,
     );
     await isReported(device, /hangs|has not returned/);

@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { client } from '../../../src/dbus/client/client.ts';
 import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
 import { until, untilFound } from '../../support/deadline.ts';
+import { softhsmLibrary } from '../../support/keys/softhsm.ts';
 import { childrenOf, TwoLibraries } from '../../support/pkcs11/two-libraries.ts';
 import { runs } from '../../support/property.ts';
 import { Rig } from '../../support/rig/rig.ts';
@@ -53,8 +54,18 @@ test('is not started without tokens', async () => {
   assert.ok(pid);
   assert.equal(await childrenOf(pid), []);
   // the time of processes that it started and that ended, in ticks
-  const [utime, stime] = statusFields(await readFile(`/proc/${pid}/stat`, 'utf8')).slice(13, 15);
-  assert.equal([utime, stime], ['0', '0']);
+  const [cutime, cstime] = statusFields(await readFile(`/proc/${pid}/stat`, 'utf8')).slice(13, 15);
+  assert.equal([cutime, cstime], ['0', '0']);
+  // a library without a token: the launcher takes it for one
+  await writeFile(
+    join(rig.directory, 'config/keys.yaml'),
+    `pkcs11_lib_path: '${softhsmLibrary()}'\n`,
+  );
+  await rig.stop('keys');
+  await keys.GetRandom({ count: 8 });
+  const again = await rig.processOf('keys');
+  assert.ok(again);
+  await until(1000, 'no process', async () => (await childrenOf(again)).length === 0);
 });
 
 /** The fields of /proc/PID/stat after the name of the program: the first is the state. */

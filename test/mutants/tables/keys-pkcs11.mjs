@@ -579,4 +579,16 @@ export default [
     becomes: '',
     suite: 'integration/keys/pin',
   },
+  {
+    breaks: 'tokens of two libraries are looked for in the first',
+    text: 'this.#libraries.get(path) ??',
+    becomes: '[...this.#libraries.values()][0] ??',
+    suite: 'integration/keys/library-process',
+  },
+  {
+    breaks: 'an invalid object handle is not looked up again',
+    text: "  CKR_OBJECT_HANDLE_INVALID: 'object',\n",
+    becomes: '',
+    suite: 'integration/keys/two-tokens',
+  },
 ];
