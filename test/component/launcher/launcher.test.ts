@@ -60,6 +60,13 @@ test('starts without the code of a cache that is damaged or of another Node', as
   }
 });
 
+test('starts with other options of V8 than those of the cache', async () => {
+  await using programs = await keysWithCache();
+  const argv = ['--no-opt', '--import', spy, programs.program('iotedge-keys'), '--version'];
+  const { code, stderr } = await runCommand(process.execPath, argv);
+  assert.equal([code, stderr], [0, 'code rejected\n']);
+});
+
 test('starts at once where a pipe is in the place of the cache', async () => {
   await using programs = await Programs.copy('iotedge-keys');
   await outputOf('mkfifo', ['-m', '644', programs.cache('iotedge-keys')]);
