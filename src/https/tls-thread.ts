@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { builtFile } from '../native/built-file.ts';
 import { refuseSignatures } from '../native/provider.ts';
+import { releaseMemory } from '../native/release-memory.ts';
 import type { FromWorker, ToWorker } from './worker-messages.ts';
 
 /** Options of the TLS thread. */
@@ -46,6 +47,7 @@ export class TlsThread implements AsyncDisposable {
     const worker = this.#current;
     this.#current = undefined;
     void worker?.terminate();
+    worker?.once('exit', releaseMemory);
   }
 
   #start(): Worker {

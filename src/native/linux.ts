@@ -5,6 +5,7 @@ interface LinuxAddon {
   peer(fd: number): PeerCredentials;
   endWithParent(parent: number): boolean;
   noCore(): void;
+  trimMemory(): void;
 }
 
 /** The process at the other end of a unix socket, as the kernel recorded it when the socket was connected. */
@@ -73,6 +74,11 @@ export function endWithParent(parentPid: number): boolean {
  */
 export function noCore(): void {
   required().noCore();
+}
+
+/** Returns memory to the kernel that glibc keeps after it was freed, unless the addon is missing. */
+export function trimMemory(): void {
+  linux()?.trimMemory();
 }
 
 function required(): LinuxAddon {

@@ -6,6 +6,7 @@ import { ObjectManager } from '../dbus/server/object-manager.ts';
 import { type Server, serve } from '../dbus/server/serve.ts';
 import { describeError } from '../errors.ts';
 import { nameParsers } from '../ids.ts';
+import { releaseMemory } from '../native/release-memory.ts';
 import { SystemAccounts } from './accounts.ts';
 import { configApplier, type LoadedConfig } from './apply-config.ts';
 import { Audit } from './authorization/audit.ts';
@@ -47,7 +48,7 @@ interface Lifecycle<S extends ServiceDefinition, C extends CommonConfig> {
   readonly logSettings: LogSettings;
 }
 
-const logOpensAfterMs = 1000;
+const completedAfterMs = 1000;
 /** A client that activates a service waits no longer than this for other processes. */
 const readyWithinMs = 1000;
 const digestsSavedWithinMs = 1000;
@@ -137,7 +138,7 @@ async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfi
   notify('READY=1');
   log.info('started', { version });
   started.onNameAcquired?.();
-  const opening = setTimeout(() => openLog(log), logOpensAfterMs).unref();
+  const completing = setTimeout(() => void completeStart(log), completedAfterMs).unref();
   const idleMsOf = ({ idle_exit_s: idleS }: C) => (program.idleExit === false ? 0 : idleS * 1000);
   const end = watchForShutdown(started, {
     server,
@@ -155,7 +156,7 @@ async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfi
   await end.reached;
   // stopped, perhaps for a restart: only an idle exit preserves the settings
   if (stop.aborted) await logSettings.discard();
-  clearTimeout(opening);
+  clearTimeout(completing);
   notify('STOPPING=1');
   await saveDigests(lifecycle);
   await drain(started, {
@@ -210,9 +211,13 @@ async function startServer<S extends ServiceDefinition, C extends CommonConfig>(
   return { server, authorizations };
 }
 
-function openLog(log: ServiceLog): void {
-  log.open().catch((error: unknown) => {
+/** Does what a start does not wait for. */
+async function completeStart(log: ServiceLog): Promise<void> {
+  try {
+    await log.open();
+  } catch (error) {
     log.flush();
     log.error('log not opened', { error: describeError(error) });
-  });
+  }
+  releaseMemory();
 }

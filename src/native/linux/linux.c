@@ -1,10 +1,11 @@
 /*
  * System calls that Node lacks: datagrams to unix sockets, by a sealed memfd when too large, SO_PEERCRED, and what a
- * process sets for itself: its end with its parent, and no core.
+ * process sets for itself: its end with its parent, no core, and less memory.
  */
 #define NAPI_VERSION 8
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <node_api.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -199,6 +200,15 @@ static napi_value no_core(napi_env env, napi_callback_info info)
   return NULL;
 }
 
+/* trimMemory(): void. glibc keeps what was freed below the last allocation, above all of a thread that ended. */
+static napi_value trim_memory(napi_env env, napi_callback_info info)
+{
+  (void)env;
+  (void)info;
+  malloc_trim(0);
+  return NULL;
+}
+
 static bool export_function(napi_env env, napi_value exports, const char *name, napi_callback callback)
 {
   napi_value function;
@@ -211,7 +221,8 @@ NAPI_MODULE_INIT()
 {
   if (!export_function(env, exports, "send", send_to) || !export_function(env, exports, "peer", peer)
       || !export_function(env, exports, "endWithParent", end_with_parent)
-      || !export_function(env, exports, "noCore", no_core))
+      || !export_function(env, exports, "noCore", no_core)
+      || !export_function(env, exports, "trimMemory", trim_memory))
     return NULL;
   return exports;
 }

@@ -278,4 +278,28 @@ export default [
     becomes: 'getrlimit(RLIMIT_CORE, &none)',
     suite: 'integration/native/linux-process',
   },
+  {
+    breaks: 'glibc keeps what was freed',
+    text: '  malloc_trim(0);\n',
+    becomes: '',
+    suite: 'component/native/release-memory',
+  },
+  {
+    breaks: 'garbage of a start is not collected',
+    text: "  if (typeof collect === 'function') Reflect.apply(collect, undefined, []);\n",
+    becomes: '',
+    suite: 'component/native/release-memory',
+  },
+  {
+    breaks: 'what was collected is not returned to the kernel',
+    text: '  setTimeout(trimMemory, sweptWithinMs).unref();\n',
+    becomes: '',
+    suite: 'component/native/release-memory',
+  },
+  {
+    breaks: 'any code can collect garbage',
+    text: "  setFlagsFromString('--no-expose-gc');\n",
+    becomes: '',
+    suite: 'component/native/release-memory',
+  },
 ];
