@@ -27,7 +27,6 @@ export async function startKeys(
   const opener = cleanup.use(new StoreOpener(stateDir));
   const opened = new Set<Stores>();
   cleanup.defer(async () => {
-    opener.abandonCalls();
     for (const each of opened) await closeStores(each);
   });
   const catalog = new KeyCatalog(objects);

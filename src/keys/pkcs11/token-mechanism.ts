@@ -1,5 +1,5 @@
 import { ServiceError } from '../../errors.ts';
-import { type Algorithm, isEc, orderBytes } from '../algorithm.ts';
+import { type Algorithm, isEc, isRsa, modulusBits, orderBytes } from '../algorithm.ts';
 import { digestInfo } from '../crypto/rsa-padding.ts';
 import { ecdsaToDer } from '../material/der.ts';
 import { digestOf, type Hash, type SignRequest } from '../mechanism.ts';
@@ -10,6 +10,7 @@ import type { Mechanism } from './protocol/values.ts';
 export interface TokenSignature {
   readonly mechanism: Mechanism;
   readonly input: Buffer;
+  /** Unavailable when the result has not the length of a signature of the key: the token is faulty. */
   readonly finish: (signature: Buffer) => Buffer;
 }
 
@@ -22,7 +23,6 @@ const pssMechanisms: Readonly<Record<Hash, Mechanism>> = {
   sha384: pss(CKM.SHA384, CKG.MGF1_SHA384, 48),
   sha512: pss(CKM.SHA512, CKG.MGF1_SHA512, 64),
 };
-const unchanged = (signature: Buffer) => signature;
 
 /** Converts a sign request for a token. Hashes here, because tokens differ in the combined mechanisms they support. */
 export function tokenSignature(
@@ -30,26 +30,42 @@ export function tokenSignature(
   request: SignRequest,
 ): TokenSignature {
   const { mechanism, data } = request;
+  const checked = (signature: Buffer): Buffer => withLengthOf(algorithm, signature);
   switch (mechanism.family) {
     case 'ecdsa': {
       // not every token truncates a digest that is longer than the order
       const size = algorithm !== undefined && isEc(algorithm) ? orderBytes(algorithm) : data.length;
       const input = digestOf(request, mechanism.hash).subarray(0, size);
-      return { mechanism: ecdsa, input, finish: ecdsaToDer };
+      return { mechanism: ecdsa, input, finish: (result) => ecdsaToDer(checked(result)) };
     }
     case 'rsa-pkcs1': {
       const input = digestInfo(mechanism.hash, digestOf(request, mechanism.hash));
-      return { mechanism: pkcs1, input, finish: unchanged };
+      return { mechanism: pkcs1, input, finish: checked };
     }
     case 'rsa-pss': {
       const input = digestOf(request, mechanism.hash);
-      return { mechanism: pssMechanisms[mechanism.hash], input, finish: unchanged };
+      return { mechanism: pssMechanisms[mechanism.hash], input, finish: checked };
     }
     case 'ed25519':
-      return { mechanism: eddsa, input: data, finish: unchanged };
+      return { mechanism: eddsa, input: data, finish: checked };
     case 'hmac-sha256':
-      return { mechanism: hmac, input: data, finish: unchanged };
+      return { mechanism: hmac, input: data, finish: checked };
   }
+}
+
+function withLengthOf(algorithm: Algorithm | undefined, signature: Buffer): Buffer {
+  if (algorithm !== undefined && signature.length !== signatureBytes(algorithm)) {
+    const message = `the token returned a signature of ${signature.length} bytes`;
+    throw new ServiceError('Unavailable', message);
+  }
+  return signature;
+}
+
+/** The bytes of a signature or MAC of a token. */
+function signatureBytes(algorithm: Algorithm): number {
+  if (isEc(algorithm)) return 2 * orderBytes(algorithm);
+  if (isRsa(algorithm)) return modulusBits(algorithm) / 8;
+  return algorithm === 'ed25519' ? 64 : 32;
 }
 
 /** AES-GCM with a tag of 16 bytes. */

@@ -442,12 +442,6 @@ export default [
     suite: 'integration/keys/hanging-library',
   },
   {
-    breaks: 'a library that hangs delays the stop of the service',
-    text: '    opener.abandonCalls();\n    for (const each of opened)',
-    becomes: '    for (const each of opened)',
-    suite: 'integration/keys/hanging-library',
-  },
-  {
     breaks: 'a library that hangs is never ended',
     text: 'const silenceMs = 20_000;',
     becomes: 'const silenceMs = 200_000;',
@@ -590,5 +584,17 @@ export default [
     text: "  CKR_OBJECT_HANDLE_INVALID: 'object',\n",
     becomes: '',
     suite: 'integration/keys/two-tokens',
+  },
+  {
+    breaks: 'a login that hangs delays those of other tokens',
+    text: 'this.#logins.run(refused.path, () =>',
+    becomes: "this.#logins.run('', () =>",
+    suite: 'integration/keys/login-tries',
+  },
+  {
+    breaks: 'a signature of another length is returned',
+    text: 'signature.length !== signatureBytes(algorithm)',
+    becomes: 'signature.length > signatureBytes(algorithm) * 100',
+    suite: 'integration/keys/slow-library',
   },
 ];
