@@ -95,7 +95,7 @@ export default [
     breaks: 'the error of a call on a thread is lost',
     text: '(?::\\d+)?$/',
     becomes: '$/',
-    suite: 'component/keys/pkcs11/library/token',
+    suite: 'component/keys/pkcs11/pkcs11-store',
   },
   {
     breaks: 'another token in the slot is mistaken for the previous one',

@@ -26,6 +26,8 @@ const cutOff = 'a login that was cut off';
 
 /** A login with a PIN. */
 export interface GuardedLogin<T> {
+  /** The token, as it was found. */
+  readonly token: TokenInfo;
   /** Reads the current state of the token. */
   readonly tokenInfo: () => Promise<TokenInfo>;
   readonly pin: string;
@@ -62,7 +64,7 @@ export class PinGuard {
       this.#failure = (await openStateDirectory(this.#directory)).failure;
     }
     refuseUnusable(this.#failure);
-    const refused = this.#refusedPin(await login.tokenInfo());
+    const refused = this.#refusedPin(login.token);
     return this.#logins.run(refused.path, () => this.#login(login, refused));
   }
 

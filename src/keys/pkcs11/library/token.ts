@@ -122,6 +122,7 @@ export class Token implements Disposable {
     const connection = this.#connected();
     if (connection === undefined) throw new LostError('session');
     const outcome = await this.#guard.login<Accepted<T>>({
+      token: connection.found.info,
       tokenInfo: () => this.#tokenInfo(connection.found),
       pin: await requiredPin(this.#pin),
       attempt: async (pin) => {
@@ -273,7 +274,8 @@ export class Token implements Disposable {
 
   #logIn(found: TokenSlot, sessions: TokenSessions, pin: string): Promise<void> {
     const tokenInfo = () => this.#tokenInfo(found);
-    return this.#guard.login({ tokenInfo, pin, attempt: (bytes) => sessions.login(bytes) });
+    const attempt = (bytes: Buffer): Promise<void> => sessions.login(bytes);
+    return this.#guard.login({ token: found.info, tokenInfo, pin, attempt });
   }
 }
 

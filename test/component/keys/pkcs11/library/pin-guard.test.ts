@@ -68,7 +68,8 @@ class Rig implements AsyncDisposable {
       }
     };
     try {
-      await this.guard.login({ tokenInfo, pin, attempt });
+      const token = api.C_GetTokenInfo(slot);
+      await this.guard.login({ token, tokenInfo, pin, attempt });
       return 'logged in';
     } catch (error) {
       if (!isServiceError(error, 'Unavailable')) throw error;
@@ -211,6 +212,7 @@ test('refuses the PIN after an unrelated failure, when the token has begun to co
   let flags = 0;
   const failing = async () =>
     await rig.guard.login({
+      token: rig.library.api.C_GetTokenInfo(Buffer.alloc(8)),
       tokenInfo: async () => ({
         ...rig.library.api.C_GetTokenInfo(Buffer.alloc(8)),
         flags: CKF.USER_PIN_INITIALIZED | flags,
@@ -276,7 +278,7 @@ test('waits for no login of another token', async () => {
   const info = rig.library.api.C_GetTokenInfo(Buffer.alloc(8));
   const other = { ...info, serialNumber: 'another' };
   const tokenInfo = async () => other;
-  const hanging = rig.guard.login({ tokenInfo, pin: 'any', attempt: () => hangs });
+  const hanging = rig.guard.login({ token: other, tokenInfo, pin: 'any', attempt: () => hangs });
   assert.is(await rig.login(userPin), 'logged in');
   end();
   await hanging;
