@@ -231,7 +231,7 @@ export class KeyService {
       return true;
     }
     if (pkcs11.lacks(id)) return false;
-    await this.#listings.get('', () => this.refresh(publicSignal()));
+    await this.#listings.get('', () => this.refresh(unending));
     if (pkcs11.lacks(id)) return false;
     if (pkcs11.knows(id)) return true;
     throw this.#listFailure ?? new ServiceError('Unavailable', 'the token is being listed');
@@ -296,6 +296,9 @@ export class KeyService {
     });
   }
 }
+
+/** A listing is for all callers: none of them ends it. */
+const unending = new AbortController().signal;
 
 /** A read that callers share must not be cancelled by the caller that started it. */
 function publicSignal(): AbortSignal {

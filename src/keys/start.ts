@@ -27,6 +27,7 @@ export async function startKeys(
   const opener = cleanup.use(new StoreOpener(stateDir));
   const opened = new Set<Stores>();
   cleanup.defer(async () => {
+    await opener.loginsSettled();
     for (const each of opened) await closeStores(each);
   });
   const catalog = new KeyCatalog(objects);
@@ -67,7 +68,11 @@ export async function startKeys(
       stores = await service.replaceStores(next, close);
       listen(stores);
       await refreshBriefly(service, log, signal);
-      return { retire: () => close(before) };
+      const retire = async (): Promise<void> => {
+        await close(before);
+        await opener.endUnused(changed);
+      };
+      return { retire };
     },
   };
 }

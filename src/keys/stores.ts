@@ -22,6 +22,9 @@ export interface Stores {
   readonly defaults: { readonly pair: StoreKind; readonly symmetric: StoreKind };
 }
 
+/** How long the end of the service waits for a login. */
+const loginMs = 2_500;
+
 /** Closes stores, except those that `others` contains too. */
 export async function closeStores({ file, pkcs11 }: Stores, others?: Stores): Promise<void> {
   if (pkcs11 !== others?.pkcs11) await pkcs11?.[Symbol.asyncDispose]();
@@ -63,6 +66,23 @@ export class StoreOpener implements AsyncDisposable {
     const stores: Stores = { file, pkcs11, defaults: { pair, symmetric } };
     this.#settings.set(stores, settings);
     return stores;
+  }
+
+  /** Waits for logins under way: one that is cut off may cost a try of the PIN. */
+  async loginsSettled(): Promise<void> {
+    await (await this.#context)?.guard.settled(loginMs);
+  }
+
+  /** Ends the libraries that a configuration no longer names. */
+  async endUnused(config: KeysConfig): Promise<void> {
+    const { base, preloaded } = configuredTokens(config);
+    const tokens = [base, ...Array.from(preloaded.values(), ({ token }) => token)];
+    const used = new Set(tokens.map((token) => token?.libraryPath));
+    for (const [path, library] of this.#libraries) {
+      if (used.has(path)) continue;
+      this.#libraries.delete(path);
+      await library[Symbol.asyncDispose]();
+    }
   }
 
   /** Fails all calls of libraries that have not returned. */

@@ -48,6 +48,8 @@ export async function main<S extends ServiceDefinition, C extends CommonConfig>(
   program: Program<S, C>,
 ): Promise<void> {
   process.exitCode = exitCode.failed;
+  // without a listener Node opens its debugger, to every local user
+  process.on('SIGUSR1', () => undefined);
   const crash: Crash = { log: undefined };
   process.on('uncaughtException', (error) => end(crash, error));
   process.on('unhandledRejection', (error) => end(crash, error));

@@ -2,9 +2,10 @@ import { isServiceError, type ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
 import type { Usage } from '../algorithm.ts';
 import type { Ignored, Listing } from '../store.ts';
-import { LostError, toServiceError } from './library/ckr.ts';
+import { isInterrupted, toServiceError } from './library/ckr.ts';
 import type { Token } from './library/token.ts';
 import type { TokenSessions } from './library/token-sessions.ts';
+import { RecentChanges } from './recent-changes.ts';
 import type { TokenKeyRecords } from './records.ts';
 import {
   type KeyMetadata,
@@ -45,8 +46,7 @@ export class KeyCache {
   readonly #entries = new Map<KeyId, CachedKey>();
   #ignored: readonly Ignored[] = [];
   #listed = { generation: 0, at: -Infinity };
-  /** Incremented when single keys change: a listing that was read meanwhile is out of date. */
-  #revision = 0;
+  readonly #changes = new RecentChanges();
 
   constructor(registry: TokenRegistry, { records, usages }: KeyCacheOptions) {
     this.#registry = registry;
@@ -64,13 +64,15 @@ export class KeyCache {
       await settle(signal);
       await this.#listBase(signal);
     } catch (error) {
-      failures.push(this.#markUnavailable([...this.#entries.keys()], error));
+      // then what is known is as good as before, and the next listing soon
+      if (!isInterrupted(error))
+        failures.push(this.#markUnavailable([...this.#entries.keys()], error));
     }
     for (const id of this.#registry.preloadedIds) {
       try {
         await this.refresh(id, signal);
       } catch (error) {
-        failures.push(this.#markUnavailable([id], error));
+        if (!isInterrupted(error)) failures.push(this.#markUnavailable([id], error));
       }
     }
     const keys = [...this.#entries.values()].map(({ info }) => info);
@@ -117,7 +119,7 @@ export class KeyCache {
   }
 
   evict(id: KeyId): void {
-    this.#revision++;
+    this.#changes.record(id);
     this.#entries.delete(id);
   }
 
@@ -126,24 +128,30 @@ export class KeyCache {
     id: KeyId,
     { token, signal }: { readonly token: Token; readonly signal: AbortSignal },
   ): Promise<CachedKey | undefined> {
-    const selector = this.#registry.selectorOf(id);
-    const find = (view: ObjectView, context: ReadContext) => {
-      if (selector === undefined) return lookUp(view, id, context).key;
-      const usages = this.metadata.usages.get(id);
-      return preloadedKey(view, id, { selector, usages, proofs: context.proofs });
-    };
-    const { found, generation } = await this.reader.read({ sessions, token }, find, signal);
-    if (found?.object === undefined) await token.confirmAbsence();
-    this.#revision++;
-    if (found !== undefined) return this.#put(found, token, generation);
-    this.#entries.delete(id);
-    return undefined;
+    const since = this.#changes.begin();
+    try {
+      const find = (view: ObjectView, context: ReadContext) => this.#readKey(view, id, context);
+      const { found, generation } = await this.reader.read({ sessions, token }, find, signal);
+      if (found?.object === undefined) await token.confirmAbsence();
+      if (this.#changes.has(id, since)) return this.#entries.get(id);
+      return this.#put(id, found && { ...found, token, generation });
+    } finally {
+      this.#changes.end();
+    }
   }
 
-  #put(key: TokenKey, token: Token, generation: number): CachedKey {
-    const cached = { ...key, token, generation };
-    this.#entries.set(key.info.id, cached);
-    return cached;
+  #readKey(view: ObjectView, id: KeyId, context: ReadContext): TokenKey | undefined {
+    const selector = this.#registry.selectorOf(id);
+    if (selector === undefined) return lookUp(view, id, context).key;
+    const usages = this.metadata.usages.get(id);
+    return preloadedKey(view, id, { selector, usages, proofs: context.proofs });
+  }
+
+  #put(id: KeyId, key: CachedKey | undefined): CachedKey | undefined {
+    if (key !== undefined || this.#entries.has(id)) this.#changes.record(id);
+    if (key === undefined) this.#entries.delete(id);
+    else this.#entries.set(id, key);
+    return key;
   }
 
   async #listBase(signal: AbortSignal): Promise<void> {
@@ -151,26 +159,34 @@ export class KeyCache {
     await token?.use(
       () => 'cannot list keys',
       async (sessions) => {
-        const revision = this.#revision;
-        const { found, generation } = await this.reader.read({ sessions, token }, listAll, signal);
-        await token.confirmAbsence();
-        if (revision !== this.#revision) throw new LostError('reading');
-        this.#putListing(found, token, generation);
+        const since = this.#changes.begin();
+        try {
+          const read = await this.reader.read({ sessions, token }, listAll, signal);
+          await token.confirmAbsence();
+          this.#putListing(read.found, { token, generation: read.generation, since });
+        } finally {
+          this.#changes.end();
+        }
       },
     );
   }
 
+  /** Replaces all entries but those that have changed since: of these the listing is out of date. */
   #putListing(
     { keys, ignored }: { readonly keys: readonly TokenKey[]; readonly ignored: readonly Ignored[] },
-    token: Token,
-    generation: number,
+    read: { readonly token: Token; readonly generation: number; readonly since: number },
   ): void {
+    const { token, generation, since } = read;
     const listed = new Set(keys.map(({ info }) => info.id));
     for (const id of this.#entries.keys()) {
       const isPreloaded = this.#registry.selectorOf(id) !== undefined;
-      if (!isPreloaded && !listed.has(id)) this.#entries.delete(id);
+      const isGone = !isPreloaded && !listed.has(id);
+      if (isGone && !this.#changes.has(id, since)) this.#put(id, undefined);
     }
-    for (const key of keys) this.#put(key, token, generation);
+    for (const key of keys) {
+      const { id } = key.info;
+      if (!this.#changes.has(id, since)) this.#put(id, { ...key, token, generation });
+    }
     this.#ignored = ignored;
     this.#listed = { generation, at: performance.now() };
   }
@@ -183,7 +199,8 @@ export class KeyCache {
       const known = this.#entries.get(id)?.info;
       if (known?.origin === 'preloaded' && ids.length > 1) continue;
       const token = this.#registry.tokenOf(id);
-      if (token !== undefined) this.#put(unavailable(id, failure.message, known), token, neverLive);
+      if (token === undefined) continue;
+      this.#put(id, { ...unavailable(id, failure.message, known), token, generation: neverLive });
     }
     return failure;
   }

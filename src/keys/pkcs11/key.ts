@@ -11,6 +11,9 @@ import { CKM } from './protocol/constants.ts';
 import type { Mechanism } from './protocol/values.ts';
 import { gcm, tokenSignature } from './token-mechanism.ts';
 
+/** For a key that requires a login for each operation. */
+type Pin = Buffer | undefined;
+
 /** A key in a token. Each operation searches for its object again when the cached handle is invalid. */
 export class Pkcs11Key implements Key {
   readonly info: KeyInfo;
@@ -34,9 +37,8 @@ export class Pkcs11Key implements Key {
     const work = async (sessions: TokenSessions, object: KeyObject): Promise<Buffer> => {
       const { mechanism, input, finish } = tokenSignature(object.algorithm, request);
       const operation = { key: object.handle, mechanism, data: input };
-      return finish(
-        await this.#perform(object, (pin) => sessions.sign({ ...operation, pin }, signal)),
-      );
+      const sign = (pin: Pin) => sessions.sign({ ...operation, pin }, signalOf(pin, signal));
+      return finish(await this.#perform(object, sign, signal));
     };
     return this.#use('sign with', work, signal);
   }
@@ -44,7 +46,8 @@ export class Pkcs11Key implements Key {
   encrypt(plain: Buffer, { nonce, aad }: CipherRequest, signal: AbortSignal): Promise<Buffer> {
     const work = (sessions: TokenSessions, object: KeyObject): Promise<Buffer> => {
       const operation = { key: object.handle, mechanism: gcm(nonce, aad), data: plain };
-      return this.#perform(object, (pin) => sessions.encrypt({ ...operation, pin }, signal));
+      const encrypt = (pin: Pin) => sessions.encrypt({ ...operation, pin }, signalOf(pin, signal));
+      return this.#perform(object, encrypt, signal);
     };
     return this.#use('encrypt with', work, signal);
   }
@@ -78,10 +81,9 @@ export class Pkcs11Key implements Key {
       object: KeyObject,
     ): Promise<Buffer | undefined> => {
       const operation = { key: object.handle, mechanism, data };
+      const decrypt = (pin: Pin) => sessions.decrypt({ ...operation, pin }, signalOf(pin, signal));
       try {
-        return await this.#perform(object, (pin) =>
-          sessions.decrypt({ ...operation, pin }, signal),
-        );
+        return await this.#perform(object, decrypt, signal);
       } catch (error) {
         if (!isNotDecrypted(error)) throw error;
         await this.#token.confirmAbsence();
@@ -113,8 +115,14 @@ export class Pkcs11Key implements Key {
   /** Runs an operation, with the PIN when each one with the key requires a login. */
   #perform(
     { alwaysAuthenticate }: KeyObject,
-    operation: (pin: Buffer | undefined) => Promise<Buffer>,
+    operation: (pin: Pin) => Promise<Buffer>,
+    signal: AbortSignal,
   ): Promise<Buffer> {
-    return alwaysAuthenticate ? this.#token.useWithPin(operation) : operation(undefined);
+    return alwaysAuthenticate ? this.#token.useWithPin(operation, signal) : operation(undefined);
   }
+}
+
+/** A caller that leaves does not end a call with a PIN: its outcome may be that the PIN is refused. */
+function signalOf(pin: Pin, signal: AbortSignal): AbortSignal | undefined {
+  return pin === undefined ? signal : undefined;
 }

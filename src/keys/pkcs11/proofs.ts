@@ -37,6 +37,9 @@ type Verdict = boolean | { readonly problem: string; readonly at: number };
 /** The first reading of the token after this time retries failed proofs. */
 const reprovedAfterMs = 10_000;
 
+/** Handles come and go: those of keys that were deleted have verdicts, too. */
+const maxVerdicts = 10_000;
+
 const noPublicHalf =
   'its public half is not in the token: there is no public key and no certificate of its CKA_ID';
 const ofOtherKeys =
@@ -71,7 +74,7 @@ export class Proofs {
 
   /** Begins reading objects; drops the verdicts of another generation, whose handles are invalid. */
   begin(generation: number): ProofReading {
-    if (generation !== this.#generation) {
+    if (generation !== this.#generation || this.#verdicts.size > maxVerdicts) {
       this.#generation = generation;
       this.#verdicts = new Map();
     }

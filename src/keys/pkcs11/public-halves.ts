@@ -84,7 +84,8 @@ function named(view: ObjectView, what: Template, { ckaId, label }: PrivateHalf):
   const byLabel = view.find([...what, { type: CKA.LABEL, value: label }]);
   const byId = ckaId.length === 0 ? [] : view.find([...what, { type: CKA.ID, value: ckaId }]);
   if (byId.length === 0) return byLabel.slice(0, maxCandidates);
-  const isLabelled = (handle: Handle) => byLabel.some((one) => one.equals(handle));
+  const labelled = new Set(byLabel.map((handle) => handle.toString('hex')));
+  const isLabelled = (handle: Handle) => labelled.has(handle.toString('hex'));
   const sorted = [...byId.filter(isLabelled), ...byId.filter((handle) => !isLabelled(handle))];
   return sorted.slice(0, maxCandidates);
 }

@@ -102,7 +102,9 @@ export function listAll(
   findAllHalves(view);
   const byLabel = new Map<string, KeyObject[]>();
   for (const object of readKeys(view, {}, proofs)) {
-    byLabel.set(object.label, [...(byLabel.get(object.label) ?? []), object]);
+    const same = byLabel.get(object.label);
+    if (same === undefined) byLabel.set(object.label, [object]);
+    else same.push(object);
   }
   const keys: TokenKey[] = [];
   const ignored: Ignored[] = [];

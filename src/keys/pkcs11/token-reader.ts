@@ -2,7 +2,7 @@ import { isId, parseKeyId } from '../../ids.ts';
 import { LostError } from './library/ckr.ts';
 import type { Token } from './library/token.ts';
 import type { TokenSessions } from './library/token-sessions.ts';
-import { Proofs } from './proofs.ts';
+import { type ProofReading, Proofs } from './proofs.ts';
 import type { PrivateHalf } from './public-halves.ts';
 import type { KeyMetadata, ReadContext } from './token-keys.ts';
 import { type ObjectView, readObjects } from './token-view.ts';
@@ -31,7 +31,7 @@ export class TokenReader {
     const { generation } = token;
     const proofs = this.#proofsOf(token);
     for (let round = 1; ; round++) {
-      let reading = proofs.begin(generation);
+      let reading: ProofReading | undefined;
       const readOnce = (view: ObjectView): T => {
         reading = proofs.begin(generation);
         return find(view, { metadata: this.#metadata, proofs: reading });
@@ -39,7 +39,7 @@ export class TokenReader {
       const found = await readObjects(sessions, readOnce, signal);
       // handles of an older generation may be those of other objects now
       if (token.generation !== generation) throw new LostError('reading');
-      if (!reading.isIncomplete || round === maxRounds) return { found, generation };
+      if (reading?.isIncomplete !== true || round === maxRounds) return { found, generation };
       await reading.complete(sessions, token);
     }
   }

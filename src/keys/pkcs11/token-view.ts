@@ -46,6 +46,7 @@ const maxFetches = 8;
 class TokenView implements ObjectView {
   readonly #found = new Map<string, readonly Handle[]>();
   readonly #values = new Map<string, Map<number, Buffer | undefined>>();
+  readonly #indices = new WeakMap<readonly Handle[], Map<number, Map<string, Handle[]>>>();
   #missingQueries = new Map<string, Template>();
   #missingValues = new Map<number, Map<string, Handle>>();
 
@@ -71,10 +72,34 @@ class TokenView implements ObjectView {
     const rest = template.filter((attribute) => !ofClass.includes(attribute));
     const { attributes } = queryOf(template);
     if (!rest.every(({ type }) => attributes.includes(type))) return undefined;
-    return this.#found.get(keyOf(ofClass))?.filter((object) => {
+    const all = this.#found.get(keyOf(ofClass));
+    const [first] = rest;
+    const candidates = all && first && this.#withValue(all, first);
+    return candidates?.filter((object) => {
       const values = this.#values.get(object.toString('hex'));
       return rest.every(({ type, value }) => isEqual(values?.get(type), value));
     });
+  }
+
+  /** The objects that may have a value: by an index, since each key of a listing searches all objects. */
+  #withValue(all: readonly Handle[], { type, value }: Attribute): readonly Handle[] {
+    if (typeof value === 'number' || typeof value === 'boolean') return all;
+    const indices = this.#indices.get(all) ?? new Map<number, Map<string, Handle[]>>();
+    this.#indices.set(all, indices);
+    const index = indices.get(type) ?? this.#indexBy(all, type);
+    indices.set(type, index);
+    return index.get(Buffer.from(value).toString('hex')) ?? [];
+  }
+
+  #indexBy(all: readonly Handle[], type: number): Map<string, Handle[]> {
+    const index = new Map<string, Handle[]>();
+    for (const object of all) {
+      const value = this.#values.get(object.toString('hex'))?.get(type)?.toString('hex') ?? '';
+      const same = index.get(value);
+      if (same === undefined) index.set(value, [object]);
+      else same.push(object);
+    }
+    return index;
   }
 
   get isComplete(): boolean {

@@ -38,8 +38,7 @@ async function open(path: string, pin: string): Promise<(request: Request) => Pr
   const [token] = await library.call(operations.tokens, undefined);
   if (token === undefined) throw new Error('no token');
   const { slot } = token;
-  const pool = await library.call(operations.open, { slot, isWritable: false, limit: 4 });
-  const sessions = new TokenSessions(library, pool);
+  const sessions = await TokenSessions.open(library, { slot, isWritable: false, limit: 4 });
   await sessions.login(Buffer.from(pin));
   return async ({ label, mechanism: name }) => {
     const { mechanism, data } = mechanisms[name] ?? { mechanism: 0, data: digest };

@@ -10,6 +10,10 @@ import { Pkcs11Library } from '../../../src/keys/pkcs11/library/library.ts';
 import { FrameSplitter } from '../../../src/keys/pkcs11/protocol/frames.ts';
 import { decodeRequest } from '../../../src/keys/pkcs11/protocol/messages.ts';
 
+interface Hooks {
+  before: ((operation: number) => Promise<void> | undefined) | undefined;
+}
+
 const loaded = new Map<string, PKCS11>();
 
 /** Records the functions of each library that is loaded in this process. */
@@ -22,8 +26,17 @@ class RecordedFunctions extends pkcs11js.PKCS11 {
 
 /** A library that is served in this process, so that tests can replace its functions. */
 export class InProcessLibrary extends Pkcs11Library {
+  readonly #hooks: Hooks;
+
   constructor(path: string) {
-    super(path, startHost);
+    const hooks: Hooks = { before: undefined };
+    super(path, () => startHost(hooks));
+    this.#hooks = hooks;
+  }
+
+  /** Holds up requests: each one begins when what the hook returns has resolved. */
+  set before(hook: Hooks['before']) {
+    this.#hooks.before = hook;
   }
 
   /** The functions of the library, which must be ready. */
@@ -35,7 +48,7 @@ export class InProcessLibrary extends Pkcs11Library {
 }
 
 /** Serves a library on one end of a socket pair, as its process does. */
-function startHost(): Host {
+function startHost(hooks: Hooks): Host {
   pkcs11js.PKCS11 = RecordedFunctions;
   const path = `\0iotedge-host-${randomBytes(8).toString('hex')}`;
   const server = createServer().listen(path);
@@ -43,20 +56,23 @@ function startHost(): Host {
   const ended = new Promise<string>((resolve) => {
     server.once('connection', (peer) => {
       server.close();
-      serve(peer, () => resolve('exited with code 0'));
+      serve(peer, hooks, () => resolve('exited with code 0'));
     });
   });
   return { socket, ended, kill: () => void socket.destroy() };
 }
 
-function serve(peer: Socket, ended: () => void): void {
+function serve(peer: Socket, hooks: Hooks, ended: () => void): void {
   const library = new HostedLibrary({ returned: () => undefined, stuck: () => undefined });
   const pools = new Pools(() => undefined);
   const dispatcher = new Dispatcher(handlersOf(library, pools));
   const splitter = new FrameSplitter((frame) => {
-    const { id, operation, reader } = decodeRequest(frame);
+    // a copy: a request that is held up is read later
+    const { id, operation, reader } = decodeRequest(Buffer.from(frame));
     const write = (bytes: Buffer): void => void peer.write(bytes, () => bytes.fill(0));
-    void Promise.resolve(dispatcher.get(operation).reply(id, reader)).then(write);
+    const reply = (): Buffer | Promise<Buffer> => dispatcher.get(operation).reply(id, reader);
+    const held = hooks.before?.(operation);
+    void (held === undefined ? Promise.resolve(reply()) : held.then(reply)).then(write);
   });
   peer.on('data', (chunk) => splitter.push(chunk));
   peer.on('error', () => undefined);

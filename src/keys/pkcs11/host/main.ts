@@ -8,7 +8,9 @@ process.env['UV_THREADPOOL_SIZE'] ??= '8';
 const notInherited =
   /^(NOTIFY_SOCKET|WATCHDOG_(PID|USEC)|LISTEN_(PID|FDS|FDNAMES)|JOURNAL_STREAM)$/;
 for (const name of Object.keys(process.env)) if (notInherited.test(name)) delete process.env[name];
-// sent to all processes of the service or the terminal: it is the service that ends this one
-for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => undefined);
+// sent to all processes of the service or the terminal: it is the service that ends this one; SIGUSR1 without a
+// listener opens the debugger of Node, to every local user
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1'])
+  process.on(signal, () => undefined);
 noCore();
 if (endWithParent(ppid)) serveLibrary(3);

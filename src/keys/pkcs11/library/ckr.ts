@@ -1,4 +1,4 @@
-import { ServiceError } from '../../../errors.ts';
+import { isServiceError, ServiceError } from '../../../errors.ts';
 
 /** The handle that a failed call shows to be lost. */
 export type HandleLoss =
@@ -108,6 +108,13 @@ export class LostError extends Error {
 /** The failure of a caller that no longer waits. */
 export function cancelled(): ServiceError {
   return new ServiceError('Cancelled', 'the caller no longer waits');
+}
+
+/** Whether a reading has ended without a result: what it read went out of date, or its caller left. */
+export function isInterrupted(error: unknown): boolean {
+  if (isServiceError(error, 'Cancelled')) return true;
+  const { cause } = error instanceof Error ? error : {};
+  return cause instanceof LostError && cause.loss === 'reading';
 }
 
 /** Translates a PKCS#11 error for the caller, with its CKR name; returns any other error unchanged. */

@@ -65,6 +65,11 @@ export class HostProcess implements AsyncDisposable {
     this.#receive();
   }
 
+  /** Why it has ended, undefined while it has not. */
+  get failure(): ServiceError | undefined {
+    return this.#failure;
+  }
+
   /** Sends a request. Throws Pkcs11Error or LostError as the process reports, Unavailable when it ends. */
   call<Request, Reply>(
     operation: Operation<Request, Reply>,

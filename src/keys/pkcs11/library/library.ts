@@ -27,6 +27,7 @@ export class Pkcs11Library implements AsyncDisposable {
   #starting: Promise<void> | undefined;
   #failure: ServiceError | undefined;
   #generation = 1;
+  #isClosed = false;
   #restart: Promise<void> | undefined;
   #restartedAt = -Infinity;
 
@@ -46,9 +47,10 @@ export class Pkcs11Library implements AsyncDisposable {
     return this.#host !== undefined && this.#restart === undefined;
   }
 
-  /** Reports every unexpected end of the process from now on. */
-  onEnd(listener: EndListener): void {
+  /** Reports every unexpected end of the process from now on, until the result is called. */
+  onEnd(listener: EndListener): () => void {
     this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** Resolves when calls may start. Unavailable when the library cannot be loaded, or ended a moment ago. */
@@ -100,6 +102,7 @@ export class Pkcs11Library implements AsyncDisposable {
   /** Ends the process, without waiting for calls: one of them may hang. */
   async [Symbol.asyncDispose](): Promise<void> {
     const hosts = [this.#host, this.#loading];
+    this.#isClosed = true;
     this.#host = undefined;
     this.#generation++;
     await Promise.all(hosts.map(async (host) => host?.[Symbol.asyncDispose]()));
@@ -110,20 +113,23 @@ export class Pkcs11Library implements AsyncDisposable {
     if (retryAt !== undefined && this.#failure !== undefined) throw this.#failure;
     this.#startedAt = performance.now();
     try {
-      this.#host = await this.#load();
+      if (this.#isClosed) throw new Error('it is closed');
+      await this.#load();
       this.#failure = undefined;
     } catch (error) {
       throw this.#failed(this.#unusable('loaded', error));
     }
   }
 
-  async #load(): Promise<HostProcess> {
+  async #load(): Promise<void> {
     const end = (failure: ServiceError): void => this.#ended(host, failure);
     const host = new HostProcess(this.path, this.#startHost(), end);
     this.#loading = host;
     try {
       await host.call(operations.load, { version: protocolVersion, path: this.path });
-      return host;
+      // it may have ended since it replied
+      if (host.failure !== undefined) throw host.failure;
+      this.#host = host;
     } catch (error) {
       await host[Symbol.asyncDispose]();
       throw error;

@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto';
 import { access, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError, systemCode } from '../../../errors.ts';
 import { KeyedMutex } from '../../../service/mutex.ts';
 import {
@@ -17,12 +18,14 @@ import {
 } from '../../../service/state/state-file.ts';
 import { CKF } from '../protocol/constants.ts';
 import type { TokenInfo } from '../protocol/values.ts';
-import { ckrName, LostError, Pkcs11Error } from './ckr.ts';
+import { cancelled, ckrName, LostError, Pkcs11Error } from './ckr.ts';
 import { RefusedPin } from './refused-pin.ts';
 import { unpadded } from './slots.ts';
 
 /** The reason of a login whose outcome is not known. */
 const cutOff = 'a login that was cut off';
+
+const settlePollMs = 10;
 
 /** A login with a PIN. */
 export interface GuardedLogin<T> {
@@ -31,6 +34,8 @@ export interface GuardedLogin<T> {
   /** Reads the current state of the token. */
   readonly tokenInfo: () => Promise<TokenInfo>;
   readonly pin: string;
+  /** Ends waiting for the turn, before the PIN is tried. */
+  readonly signal?: AbortSignal | undefined;
   /** Logs in; throws the error of the token. The bytes of the PIN are wiped afterwards. */
   readonly attempt: (pin: Buffer) => Promise<T>;
 }
@@ -68,7 +73,9 @@ export class PinGuard {
     return this.#logins.run(refused.path, () => this.#login(login, refused));
   }
 
-  async #login<T>({ tokenInfo, pin, attempt }: GuardedLogin<T>, refused: RefusedPin): Promise<T> {
+  async #login<T>(login: GuardedLogin<T>, refused: RefusedPin): Promise<T> {
+    const { tokenInfo, pin, attempt, signal } = login;
+    if (signal?.aborted === true) throw cancelled();
     const info = await tokenInfo();
     const marker = `${refused.path}.trying`;
     await this.#assertNotRefused(info, refused, pin);
@@ -95,6 +102,12 @@ export class PinGuard {
     } finally {
       bytes.fill(0);
     }
+  }
+
+  /** Waits until no login is under way: one that is cut off may cost a try. */
+  async settled(timeoutMs: number): Promise<void> {
+    const end = performance.now() + timeoutMs;
+    while (this.#logins.size > 0 && performance.now() < end) await sleep(settlePollMs);
   }
 
   async #assertNotRefused(info: TokenInfo, refused: RefusedPin, pin: string): Promise<void> {
@@ -161,7 +174,8 @@ function assertUnlocked(info: TokenInfo): void {
 
 function refusedAs(info: TokenInfo, reason: string, path: string): ServiceError {
   const again = `it is tried again when another one is configured or ${path} is removed`;
-  return new ServiceError('Unavailable', `${nameOf(info)} refuses the PIN: ${reason}; ${again}`);
+  const verb = reason === cutOff ? 'may have refused' : 'refuses';
+  return new ServiceError('Unavailable', `${nameOf(info)} ${verb} the PIN: ${reason}; ${again}`);
 }
 
 function nameOf({ label, serialNumber }: TokenInfo): string {

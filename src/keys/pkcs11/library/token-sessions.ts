@@ -29,6 +29,13 @@ export interface SecretTemplate {
 /** An operation with a key. */
 export type KeyOperation = Omit<KeyUse, 'pool'>;
 
+/** The token, and how many sessions of which kind. */
+export interface SessionOptions {
+  readonly slot: Handle;
+  readonly isWritable: boolean;
+  readonly limit: number;
+}
+
 interface Waiter {
   readonly start: () => void;
   readonly fail: (error: unknown) => void;
@@ -39,15 +46,25 @@ interface Waiter {
  * library was restarted.
  */
 export class TokenSessions {
+  /** That of the library: another process gives the number of this pool to other sessions. */
+  readonly libraryGeneration: number;
   readonly #library: Pkcs11Library;
   readonly #pool: number;
   readonly #waiters = new Set<Waiter>();
   #inFlight = 0;
   #isClosed = false;
 
-  constructor(library: Pkcs11Library, pool: number) {
+  private constructor(library: Pkcs11Library, pool: number, libraryGeneration: number) {
     this.#library = library;
     this.#pool = pool;
+    this.libraryGeneration = libraryGeneration;
+  }
+
+  /** Opens up to `limit` sessions with the token of a slot, the first one now. */
+  static async open(library: Pkcs11Library, options: SessionOptions): Promise<TokenSessions> {
+    const { generation } = library;
+    const pool = await library.call(operations.open, options);
+    return new TokenSessions(library, pool, generation);
   }
 
   /** Logs in as the user, unless the process is logged in to the token. */
@@ -111,6 +128,7 @@ export class TokenSessions {
     this.#isClosed = true;
     for (const waiter of this.#waiters) waiter.fail(new LostError('session'));
     this.#waiters.clear();
+    if (this.libraryGeneration !== this.#library.generation) return;
     // closed already, together with the library, is fine
     this.#library.call(operations.close, { pool: this.#pool }).catch(() => undefined);
   }
@@ -121,7 +139,8 @@ export class TokenSessions {
     signal?: AbortSignal,
   ): Promise<Reply> {
     if (this.#inFlight >= maxInFlight) await this.#turn(signal);
-    if (this.#isClosed) throw new LostError('session');
+    const isLost = this.libraryGeneration !== this.#library.generation;
+    if (this.#isClosed || isLost) throw new LostError('session');
     this.#inFlight++;
     return this.#library.call(operation, request, { signal, done: this.#done });
   }

@@ -55,6 +55,7 @@ export class Token implements Disposable {
   #connecting: Promise<Connection> | undefined;
   #failure: { readonly error: unknown; readonly at: number } | undefined;
   #onChange: TokenListener = () => undefined;
+  readonly #ignoreEnd: () => void;
   #isClosed = false;
 
   constructor({ library, selector, pin }: TokenAddress, guard: PinGuard) {
@@ -63,7 +64,7 @@ export class Token implements Disposable {
     this.#selector = selector;
     this.#pin = pin;
     this.#guard = guard;
-    library.onEnd((failure) => this.#libraryEnded(failure));
+    this.#ignoreEnd = library.onEnd((failure) => this.#libraryEnded(failure));
   }
 
   /** Whether a selector matches this token, which must be connected, in the same library. */
@@ -93,13 +94,15 @@ export class Token implements Disposable {
    * run must have no lasting effects.
    */
   async use<T>(context: () => string, work: Work<T>): Promise<T> {
+    const begun = this.#generation;
     for (let attempt = 1; ; attempt++) {
       let connection: Connection | undefined;
       try {
         connection = this.#connected() ?? (await this.#connect());
         return await work(connection.sessions);
       } catch (error) {
-        const canRetry = attempt < maxAttempts && (await this.#recover(error, connection));
+        const canRetry =
+          attempt < maxAttempts && (await this.#recover(error, { connection, begun }));
         if (!canRetry) throw toServiceError(error, `${context()}: ${this.name}`);
       }
     }
@@ -117,14 +120,18 @@ export class Token implements Disposable {
     if (required && !(await connection.sessions.isUser())) throw new LostError('session');
   }
 
-  /** Runs an operation that logs in for itself, with the PIN of the token and the same guard. */
-  async useWithPin<T>(operation: (pin: Buffer) => Promise<T>): Promise<T> {
+  /**
+   * Runs an operation that logs in for itself, with the PIN of the token and the same guard. A signal ends waiting for
+   * its turn; after that nothing may, because only the outcome tells whether the PIN was refused.
+   */
+  async useWithPin<T>(operation: (pin: Buffer) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const connection = this.#connected();
     if (connection === undefined) throw new LostError('session');
     const outcome = await this.#guard.login<Accepted<T>>({
       token: connection.found.info,
       tokenInfo: () => this.#tokenInfo(connection.found),
       pin: await requiredPin(this.#pin),
+      signal,
       attempt: async (pin) => {
         try {
           return { result: await operation(pin) };
@@ -141,6 +148,7 @@ export class Token implements Disposable {
   /** Closes the sessions, also those that are being opened: it does not wait, since the library may hang. */
   [Symbol.dispose](): void {
     this.#isClosed = true;
+    this.#ignoreEnd();
     this.#disconnect(this.#connection);
   }
 
@@ -151,12 +159,16 @@ export class Token implements Disposable {
   }
 
   /** Whether to retry after this failure. */
-  async #recover(error: unknown, connection: Connection | undefined): Promise<boolean> {
+  async #recover(
+    error: unknown,
+    { connection, begun }: { readonly connection: Connection | undefined; readonly begun: number },
+  ): Promise<boolean> {
     const loss = lossOf(error);
     if (loss === undefined) return false;
     if (loss === 'reading') return true;
     if (loss === 'object') {
-      this.#generation++;
+      // once for all calls that it fails: each time, all handles are looked up again
+      if (this.#generation === begun) this.#generation++;
       return true;
     }
     if (loss === 'token' && connection !== undefined && (await this.#isPresent(connection))) {
@@ -210,7 +222,7 @@ export class Token implements Disposable {
       await this.#library.ready();
       const found = await this.#find();
       const connection = await this.#open(found, pin);
-      if (this.#isClosed) {
+      if (this.#isClosed || connection.libraryGeneration !== this.#library.generation) {
         connection.sessions.close();
         throw new LostError('session');
       }
@@ -252,7 +264,6 @@ export class Token implements Disposable {
   }
 
   async #open(found: TokenSlot, pin: string | undefined): Promise<Connection> {
-    const libraryGeneration = this.#library.generation;
     const needsLogin = (found.info.flags & CKF.LOGIN_REQUIRED) !== 0;
     if (needsLogin && pin === undefined) throw noPin();
     const sessions = await this.#openSessions(found);
@@ -262,14 +273,13 @@ export class Token implements Disposable {
       sessions.close();
       throw error;
     }
-    return { found, sessions, libraryGeneration };
+    return { found, sessions, libraryGeneration: sessions.libraryGeneration };
   }
 
-  async #openSessions({ slot, info }: TokenSlot): Promise<TokenSessions> {
+  #openSessions({ slot, info }: TokenSlot): Promise<TokenSessions> {
     const isWritable = (info.flags & CKF.WRITE_PROTECTED) === 0;
     const limit = sessionLimit(isWritable ? info.maxRwSessionCount : info.maxSessionCount);
-    const pool = await this.#library.call(operations.open, { slot, isWritable, limit });
-    return new TokenSessions(this.#library, pool);
+    return TokenSessions.open(this.#library, { slot, isWritable, limit });
   }
 
   #logIn(found: TokenSlot, sessions: TokenSessions, pin: string): Promise<void> {

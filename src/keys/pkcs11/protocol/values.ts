@@ -1,7 +1,7 @@
 /** The values of PKCS#11 in messages, in the shapes of pkcs11js. */
 import { MalformedMessage } from './bytes.ts';
 import { CK_PARAMS } from './constants.ts';
-import { bytes, type Field, flag, list, optional, struct, text, ulong } from './fields.ts';
+import { bytes, type Field, flag, list, optional, struct, text, textOf, ulong } from './fields.ts';
 
 /** A CK_ULONG in the byte order of the machine: a slot, an object. */
 export type Handle = Buffer;
@@ -121,11 +121,14 @@ export const mechanism: Field<Mechanism> = struct<Mechanism>({
   parameter: optional(parameter),
 });
 
+/** At most 32 bytes in PKCS#11. */
+const shortText = textOf(/^[^]{0,64}$/);
+
 export const tokenInfo: Field<TokenInfo> = struct<TokenInfo>({
-  label: text,
-  manufacturerID: text,
-  model: text,
-  serialNumber: text,
+  label: shortText,
+  manufacturerID: shortText,
+  model: shortText,
+  serialNumber: shortText,
   flags: ulong,
   maxSessionCount: ulong,
   maxRwSessionCount: ulong,

@@ -1,8 +1,9 @@
 /** Tokens with foreign content: pairs with one CKA_ID, certificates only, keys that require a login for each use. */
 import { execFile } from 'node:child_process';
 import { constants, createPublicKey, publicEncrypt } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -11,10 +12,12 @@ import { parseUri } from '../../../../src/keys/config/pkcs11-uri.ts';
 import { verifySignature } from '../../../../src/keys/crypto/verify.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../../src/keys/mechanism.ts';
 import { PinGuard } from '../../../../src/keys/pkcs11/library/pin-guard.ts';
+import { operations } from '../../../../src/keys/pkcs11/protocol/operations.ts';
 import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../../src/keys/pkcs11/store.ts';
 import type { KeyInfo } from '../../../../src/keys/store.ts';
 import { soon } from '../../../support/deadline.ts';
+import { failureOf } from '../../../support/failure.ts';
 import { withKey } from '../../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
 import { InProcessLibrary } from '../../../support/library/in-process-library.ts';
@@ -245,6 +248,34 @@ test('sign after a login for each signature where the key requires it', async ()
     withKey(store, id, (key) => key.sign(request, soon())),
   );
   assert.is((await Promise.all(parallel)).length, 12);
+});
+
+test('leave no trace of a login when the caller leaves, before it or in the middle', async () => {
+  await using rig = await Rig.start();
+  await rig.token.login(...alwaysAuth);
+  const store = await rig.open('id=%9c');
+  await infoOf(store);
+  const { types } = watchLogins(rig);
+  const gone = AbortSignal.abort();
+  const early = withKey(store, id, (key) => key.sign(request, gone));
+  assert.is(await failureOf(early), 'Cancelled');
+  assert.equal(types, []);
+  const leaving = new AbortController();
+  let end = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  rig.library.before = (operation) => (operation === operations.sign.number ? held : undefined);
+  const inTheMiddle = withKey(store, id, (key) => key.sign(request, leaving.signal));
+  const waiting = withKey(store, id, (key) => key.sign(request, leaving.signal));
+  await sleep(50);
+  leaving.abort();
+  await sleep(600);
+  end();
+  assert.ok(await inTheMiddle);
+  assert.is(await failureOf(waiting), 'Cancelled', 'it had not begun');
+  assert.equal(types, [2]);
+  assert.equal(await readdir(join(rig.token.directory, 'refused-pins')), []);
 });
 
 test('decrypt after a login where the key requires it', async () => {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PKCS11 } from 'pkcs11js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -9,10 +10,11 @@ import { parseMaterial } from '../../../../src/keys/material/material.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../../src/keys/mechanism.ts';
 import { PinGuard } from '../../../../src/keys/pkcs11/library/pin-guard.ts';
 import { CKA, CKF, CKO } from '../../../../src/keys/pkcs11/protocol/constants.ts';
+import { operations } from '../../../../src/keys/pkcs11/protocol/operations.ts';
 import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../../src/keys/pkcs11/store.ts';
 import type { KeyAttributes, KeyInfo, Listing } from '../../../../src/keys/store.ts';
-import { deadline, soon } from '../../../support/deadline.ts';
+import { deadline, soon, until } from '../../../support/deadline.ts';
 import { failureOf, untilWorks } from '../../../support/failure.ts';
 import {
   forSigning,
@@ -446,6 +448,70 @@ test('lists its keys beside a change without taking it back', async () => {
   assert.equal(listings.map(show), [[]]);
   assert.is(records.length, 1, 'the record of the change');
   assert.equal(show(await store.list(soon())), ['device-id generated ec-p256 sign ok']);
+});
+
+test('lists its keys beside look-ups, which change nothing', async () => {
+  await using rig = await Rig.start();
+  const store = await rig.open();
+  await store.createPair(id, ['ec-p256'], forSigning, soon());
+  let isListing = true;
+  const lookUp = async (): Promise<void> => {
+    while (isListing) await store.get(parseKeyId('unknown'), soon());
+  };
+  const lookUps = [lookUp(), lookUp()];
+  rig.library.before = () => sleep(2);
+  const { failure, keys } = await store.list(soon());
+  isListing = false;
+  await Promise.all(lookUps);
+  assert.is(failure, undefined);
+  assert.equal(
+    keys.map(({ state }) => state),
+    ['ok'],
+  );
+});
+
+test('knows a key that was made while an earlier look-up found none', async () => {
+  await using rig = await Rig.start();
+  const store = await rig.open();
+  await store.list(soon());
+  let end = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  let isFirst = true;
+  rig.library.before = (operation) => {
+    if (!isFirst || operation !== operations.isUser.number) return undefined;
+    isFirst = false;
+    return held;
+  };
+  const early = store.get(id, soon());
+  await until(10_000, 'the look-up', () => !isFirst);
+  await store.createPair(id, ['ec-p256'], forSigning, soon());
+  end();
+  assert.ok(await early, 'the key that there is now');
+  assert.ok(store.knows(id));
+});
+
+test('does not know a key again that was deleted while an earlier look-up found it', async () => {
+  await using rig = await Rig.start();
+  const store = await rig.open();
+  await store.createPair(id, ['ec-p256'], forSigning, soon());
+  const listing = store.list(soon());
+  let end = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  let isFirst = true;
+  rig.library.before = (operation) => {
+    if (!isFirst || operation !== operations.isUser.number) return undefined;
+    isFirst = false;
+    return held;
+  };
+  await until(10_000, 'the listing', () => !isFirst);
+  await withKey(store, id, (key) => key.delete(soon()));
+  end();
+  await listing;
+  assert.not(store.knows(id));
 });
 
 test('stops waiting for its turn when the caller leaves', async () => {

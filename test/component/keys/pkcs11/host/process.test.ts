@@ -304,4 +304,13 @@ test('keeps nothing of what it signed and encrypted, nor of their results', asyn
   }
 });
 
+test('opens no debugger', async () => {
+  await using one = await open();
+  const { host } = one;
+  host.process.kill('SIGUSR1');
+  await host.call(operations.tokens, undefined);
+  await host.call(operations.tokens, undefined);
+  assert.not.match(host.stderr, 'Debugger');
+});
+
 test.run();

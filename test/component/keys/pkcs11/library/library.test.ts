@@ -140,6 +140,35 @@ test('that hangs while it is loaded is closed without waiting for it', async () 
   assert.equal(rig.ends, []);
 });
 
+test('that ends in the moment in which it was loaded is not taken for ready', async () => {
+  await withClock(async (advance) => {
+    await using rig = new Rig();
+    const failure = rig.failure();
+    const garbage = Buffer.alloc(8, 0xff);
+    const loaded = (id: number): Buffer => encodeReply(id, operations.load.reply, undefined);
+    await rig.reply((id) => Buffer.concat([loaded(id), garbage]));
+    assert.match(await failure, 'malformed');
+    assert.not(rig.library.open);
+    advance(1_000);
+    await rig.start();
+    assert.ok(rig.library.open);
+  });
+});
+
+test('that is closed starts no process, and reports nothing to who no longer listens', async () => {
+  await using rig = new Rig();
+  const ends: string[] = [];
+  const stop = rig.library.onEnd(({ message }) => void ends.push(message));
+  const host = await rig.start();
+  stop();
+  host.end('was ended by SIGSEGV');
+  await until(10_000, 'the end is noticed', () => rig.ends.length === 1);
+  assert.equal(ends, []);
+  await rig.library[Symbol.asyncDispose]();
+  assert.match(await rig.failure(), /SIGSEGV|it is closed/);
+  assert.is(rig.hosts.length, 1);
+});
+
 test('is Unavailable when no process can be started', async () => {
   const library = new Pkcs11Library('/lib/some.so', () => {
     throw new Error('iotedge-pkcs11.cjs is not installed');
