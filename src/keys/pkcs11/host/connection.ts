@@ -1,12 +1,12 @@
 import { Socket } from 'node:net';
 import { MalformedMessage } from '../protocol/bytes.ts';
-import { FrameSplitter } from '../protocol/frames.ts';
+import { FrameSplitter, joinFrames } from '../protocol/frames.ts';
 import { encodeAlive } from '../protocol/messages.ts';
 
 /** Linux passes at most about 200 KiB at a time. */
 const receiveBufferBytes = 128 << 10;
 /** Replies wait no longer than this for others of the same chunk: the service has work to do with them. */
-const gatherMs = 0.2;
+const gatherMs = 1;
 /** How often the service is told that a request is being worked on. */
 const aliveMs = 5_000;
 /** The same while functions of the library block the process. */
@@ -67,7 +67,7 @@ export class Connection {
     if (this.#gathered.length === 0) return;
     const frames = this.#gathered;
     this.#gathered = [];
-    this.#write(join(frames));
+    this.#write(joinFrames(frames));
   }
 
   /** Shows that the process lives after a function of the library has blocked it. */
@@ -109,12 +109,4 @@ export class Connection {
     this.#since = performance.now();
     this.#socket.write(bytes, () => bytes.fill(0));
   }
-}
-
-function join(frames: readonly Buffer[]): Buffer {
-  const [first] = frames;
-  if (first !== undefined && frames.length === 1) return first;
-  const joined = Buffer.concat(frames);
-  for (const frame of frames) frame.fill(0);
-  return joined;
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError, ServiceError } from '../../../errors.ts';
 import { type ByteReader, MalformedMessage } from '../protocol/bytes.ts';
-import { FrameSplitter } from '../protocol/frames.ts';
+import { FrameSplitter, joinFrames } from '../protocol/frames.ts';
 import {
   decodeAll,
   decodeReply,
@@ -51,6 +51,8 @@ export class HostProcess implements AsyncDisposable {
   readonly #host: Host;
   readonly #pending = new Map<number, PendingRequest>();
   readonly #onEnd: (failure: ServiceError) => void;
+  /** Frames that are not written yet. */
+  #outgoing: Buffer[] = [];
   #lastId = 0;
   #lastHeardAt = 0;
   #watch: NodeJS.Timeout | undefined;
@@ -117,13 +119,18 @@ export class HostProcess implements AsyncDisposable {
     const isFirst = this.#pending.size === 1;
     if (isFirst) this.#lastHeardAt = performance.now();
     this.#watch ??= setInterval(() => this.#check(), checkEveryMs).unref();
-    // an idle process begins at once; what comes meanwhile goes out in one write
-    const { socket } = this.#host;
-    if (!isFirst && socket.writableCorked === 0) {
-      socket.cork();
-      setImmediate(() => socket.uncork());
-    }
-    socket.write(frame, () => frame.fill(0));
+    this.#outgoing.push(frame);
+    // an idle process begins at once; what the same messages of the bus lead to goes out in one write
+    if (isFirst) this.#flush();
+    else if (this.#outgoing.length === 1) process.nextTick(() => this.#flush());
+  }
+
+  #flush(): void {
+    const frames = this.#outgoing;
+    this.#outgoing = [];
+    if (frames.length === 0) return;
+    const bytes = joinFrames(frames);
+    this.#host.socket.write(bytes, () => bytes.fill(0));
   }
 
   #receive(): void {

@@ -9,7 +9,7 @@ const maxElements = 1 << 20;
 
 /** Encodes a message. The buffer that it outgrows is wiped, since messages contain PINs and key material. */
 export class ByteWriter {
-  #bytes = Buffer.alloc(firstCapacity);
+  #bytes = Buffer.allocUnsafe(firstCapacity);
   #length = 0;
 
   u8(value: number): void {
@@ -50,7 +50,7 @@ export class ByteWriter {
     this.#length += count;
     if (this.#length > this.#bytes.length) {
       const outgrown = this.#bytes;
-      this.#bytes = Buffer.alloc(Math.max(this.#length, 2 * outgrown.length));
+      this.#bytes = Buffer.allocUnsafe(Math.max(this.#length, 2 * outgrown.length));
       outgrown.copy(this.#bytes);
       outgrown.fill(0);
     }

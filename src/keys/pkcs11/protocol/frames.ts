@@ -77,3 +77,12 @@ function checkedLength(length: number): number {
   if (length > maxFrameBytes) throw new MalformedMessage(`a length of ${length} bytes`);
   return length;
 }
+
+/** Frames in one buffer, which the caller wipes; those that were copied are wiped here. */
+export function joinFrames(frames: readonly Buffer[]): Buffer {
+  const [first] = frames;
+  if (first !== undefined && frames.length === 1) return first;
+  const joined = Buffer.concat(frames);
+  for (const frame of frames) frame.fill(0);
+  return joined;
+}

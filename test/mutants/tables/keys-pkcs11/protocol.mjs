@@ -31,6 +31,12 @@ export default [
     suite: 'unit/keys/pkcs11/protocol/frames',
   },
   {
+    breaks: 'a request with key material stays in memory after it was sent',
+    text: 'this.#host.socket.write(bytes, () => bytes.fill(0));',
+    becomes: 'this.#host.socket.write(bytes);',
+    suite: 'component/keys/wiped',
+  },
+  {
     breaks: 'a frame that came in parts stays in memory',
     text: '      frame.fill(0);\n',
     becomes: '',
