@@ -5,6 +5,8 @@ import type { Ignored, Listing } from '../store.ts';
 import { isInterrupted, toServiceError } from './library/ckr.ts';
 import type { Token } from './library/token.ts';
 import type { TokenSessions } from './library/token-sessions.ts';
+import { TokenReader } from './reading/token-reader.ts';
+import type { ObjectView } from './reading/token-view.ts';
 import { RecentChanges } from './recent-changes.ts';
 import type { TokenKeyRecords } from './records.ts';
 import {
@@ -16,9 +18,7 @@ import {
   type TokenKey,
   unavailable,
 } from './token-keys.ts';
-import { TokenReader } from './token-reader.ts';
 import type { TokenRegistry } from './token-registry.ts';
-import type { ObjectView } from './token-view.ts';
 
 /** Sources about keys besides the tokens. */
 export interface KeyCacheOptions {

@@ -6,9 +6,9 @@ import type { CachedKey, KeyCache } from './key-cache.ts';
 import { isNotDecrypted } from './library/ckr.ts';
 import type { Token } from './library/token.ts';
 import type { TokenSessions } from './library/token-sessions.ts';
-import type { KeyObject } from './objects.ts';
 import { CKM } from './protocol/constants.ts';
 import type { Mechanism } from './protocol/values.ts';
+import type { KeyObject } from './reading/objects.ts';
 import { gcm, tokenSignature } from './token-mechanism.ts';
 
 /** For a key that requires a login for each operation. */

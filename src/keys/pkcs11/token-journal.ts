@@ -10,9 +10,9 @@ import type { KeyId } from '../../ids.ts';
 import { lossOf, toServiceError } from './library/ckr.ts';
 import type { Token } from './library/token.ts';
 import type { TokenSessions } from './library/token-sessions.ts';
-import { findAll, findKeys } from './objects.ts';
+import { findAll, findKeys } from './reading/objects.ts';
+import { readObjects } from './reading/token-view.ts';
 import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
-import { readObjects } from './token-view.ts';
 
 /** Adds keys to one token. The caller ensures that one change runs at a time. */
 export class TokenJournal {

@@ -3,12 +3,12 @@ import { UnusableFile } from '../../service/state/state-file.ts';
 import { isPairAlgorithm, isSymmetricAlgorithm, type Usage } from '../algorithm.ts';
 import type { ObjectSelector } from '../config/pkcs11-uri.ts';
 import type { Ignored, KeyInfo } from '../store.ts';
-import { type KeyObject, readKeys } from './objects.ts';
-import { notOffered, type ProofReading } from './proofs.ts';
-import { findAllHalves } from './public-halves.ts';
+import { type KeyObject, readKeys } from './reading/objects.ts';
+import { notOffered, type ProofReading } from './reading/proofs.ts';
+import { findAllHalves } from './reading/public-halves.ts';
+import type { ObjectView } from './reading/token-view.ts';
 import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
 import { isBaseKey } from './templates.ts';
-import type { ObjectView } from './token-view.ts';
 
 /** A key and its object in the token. */
 export interface TokenKey {

@@ -2,7 +2,7 @@ import type { KeyId } from '../../ids.ts';
 import { formatUri, type ObjectSelector } from '../config/pkcs11-uri.ts';
 import type { PinGuard } from './library/pin-guard.ts';
 import { Token, type TokenAddress, type TokenListener } from './library/token.ts';
-import type { KeyObject } from './objects.ts';
+import type { KeyObject } from './reading/objects.ts';
 import { isObjectSelected } from './token-keys.ts';
 
 /** A key in a token to which the configuration gives an id. */

@@ -12,7 +12,9 @@ import type { KeyAttributes, Material } from '../store.ts';
 import { ckrName, isNotSupported } from './library/ckr.ts';
 import type { Token } from './library/token.ts';
 import type { PairTemplate, TokenSessions } from './library/token-sessions.ts';
-import { findAll } from './objects.ts';
+import { findAll } from './reading/objects.ts';
+import type { TokenReader } from './reading/token-reader.ts';
+import { type ObjectView, readObjects } from './reading/token-view.ts';
 import type { Pending, TokenKeyRecord } from './records.ts';
 import {
   importTemplates,
@@ -25,8 +27,6 @@ import {
 } from './templates.ts';
 import { TokenJournal } from './token-journal.ts';
 import { type KeyMetadata, type Labelled, lookUp, type ReadContext } from './token-keys.ts';
-import type { TokenReader } from './token-reader.ts';
-import { type ObjectView, readObjects } from './token-view.ts';
 
 /** A record before its key is added. */
 type NewRecord = Omit<TokenKeyRecord, 'created' | 'pending'>;

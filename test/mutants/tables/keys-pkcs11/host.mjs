@@ -128,8 +128,8 @@ export default [
   },
   {
     breaks: 'the process of a library ends at a SIGTERM to its group',
-    text: "for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'])",
-    becomes: "for (const signal of ['SIGINT', 'SIGHUP'])",
+    text: "for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1'])",
+    becomes: "for (const signal of ['SIGINT', 'SIGHUP', 'SIGUSR1'])",
     suite: 'component/keys/pkcs11/host/process',
   },
   {

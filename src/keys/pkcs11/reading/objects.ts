@@ -1,9 +1,9 @@
-import type { Algorithm, Usage } from '../algorithm.ts';
-import type { ObjectSelector } from '../config/pkcs11-uri.ts';
-import { ulong } from './library/slots.ts';
+import type { Algorithm, Usage } from '../../algorithm.ts';
+import type { ObjectSelector } from '../../config/pkcs11-uri.ts';
+import { ulong } from '../library/slots.ts';
+import { CKA, CKK, CKO } from '../protocol/constants.ts';
+import type { Handle, Template } from '../protocol/values.ts';
 import type { ProofReading } from './proofs.ts';
-import { CKA, CKK, CKO } from './protocol/constants.ts';
-import type { Handle, Template } from './protocol/values.ts';
 import { candidatesOf } from './public-halves.ts';
 import type { ObjectView } from './token-view.ts';
 

@@ -3,12 +3,12 @@
  * or certificates with the same CKA_ID; a signature proves which of them belongs to it.
  */
 import { createPublicKey, type KeyObject as NodeKey, X509Certificate } from 'node:crypto';
-import { curveOids, isEc, type PairAlgorithm } from '../algorithm.ts';
-import { tlv } from '../material/der.ts';
-import { tags } from '../material/der-reader.ts';
-import { algorithmOf, ecPublicKeyOid, ecSpki, pointOf } from '../material/private-key.ts';
-import { CKA, CKK, CKO, ed25519Params } from './protocol/constants.ts';
-import type { Handle, Template } from './protocol/values.ts';
+import { curveOids, isEc, type PairAlgorithm } from '../../algorithm.ts';
+import { tlv } from '../../material/der.ts';
+import { tags } from '../../material/der-reader.ts';
+import { algorithmOf, ecPublicKeyOid, ecSpki, pointOf } from '../../material/private-key.ts';
+import { CKA, CKK, CKO, ed25519Params } from '../protocol/constants.ts';
+import type { Handle, Template } from '../protocol/values.ts';
 import type { ObjectView } from './token-view.ts';
 
 /** The attributes of a private key that lead to its public half. */

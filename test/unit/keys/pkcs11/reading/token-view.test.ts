@@ -1,10 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { TokenSessions } from '../../../../src/keys/pkcs11/library/token-sessions.ts';
-import { CKA, CKO } from '../../../../src/keys/pkcs11/protocol/constants.ts';
-import type { FoundObject, Query } from '../../../../src/keys/pkcs11/protocol/operations.ts';
-import type { Handle, Template } from '../../../../src/keys/pkcs11/protocol/values.ts';
-import { readObjects } from '../../../../src/keys/pkcs11/token-view.ts';
+import type { TokenSessions } from '../../../../../src/keys/pkcs11/library/token-sessions.ts';
+import { CKA, CKO } from '../../../../../src/keys/pkcs11/protocol/constants.ts';
+import type { FoundObject, Query } from '../../../../../src/keys/pkcs11/protocol/operations.ts';
+import type { Handle, Template } from '../../../../../src/keys/pkcs11/protocol/values.ts';
+import { readObjects } from '../../../../../src/keys/pkcs11/reading/token-view.ts';
 
 const test = suite('objects of a token');
 

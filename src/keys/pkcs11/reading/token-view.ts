@@ -1,9 +1,9 @@
-import { LostError } from './library/ckr.ts';
-import { ulong } from './library/slots.ts';
-import type { TokenSessions } from './library/token-sessions.ts';
-import { CKA, CKO } from './protocol/constants.ts';
-import type { FoundObject, Query } from './protocol/operations.ts';
-import type { Attribute, Handle, Template } from './protocol/values.ts';
+import { LostError } from '../library/ckr.ts';
+import { ulong } from '../library/slots.ts';
+import type { TokenSessions } from '../library/token-sessions.ts';
+import { CKA, CKO } from '../protocol/constants.ts';
+import type { FoundObject, Query } from '../protocol/operations.ts';
+import type { Attribute, Handle, Template } from '../protocol/values.ts';
 
 /** The objects of a token as the code that reads them sees them: without waiting. */
 export interface ObjectView {

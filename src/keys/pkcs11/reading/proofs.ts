@@ -1,13 +1,13 @@
 import { hash, randomBytes } from 'node:crypto';
-import { isServiceError } from '../../errors.ts';
-import { isEc, type PairAlgorithm } from '../algorithm.ts';
-import { verifySignature } from '../crypto/verify.ts';
-import { parseSignRequest, type SignMechanism } from '../mechanism.ts';
-import { ckrName, lossOf } from './library/ckr.ts';
-import type { Token } from './library/token.ts';
-import type { TokenSessions } from './library/token-sessions.ts';
+import { isServiceError } from '../../../errors.ts';
+import { isEc, type PairAlgorithm } from '../../algorithm.ts';
+import { verifySignature } from '../../crypto/verify.ts';
+import { parseSignRequest, type SignMechanism } from '../../mechanism.ts';
+import { ckrName, lossOf } from '../library/ckr.ts';
+import type { Token } from '../library/token.ts';
+import type { TokenSessions } from '../library/token-sessions.ts';
+import { tokenSignature } from '../token-mechanism.ts';
 import type { Candidates, PrivateHalf, PublicHalf } from './public-halves.ts';
-import { tokenSignature } from './token-mechanism.ts';
 
 /** A private key whose public half must be proven. */
 export interface Provable extends PrivateHalf {

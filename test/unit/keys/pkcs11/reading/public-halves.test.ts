@@ -1,12 +1,12 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { tlv } from '../../../../src/keys/material/der.ts';
-import { tags } from '../../../../src/keys/material/der-reader.ts';
-import { CKA, CKK, CKO } from '../../../../src/keys/pkcs11/protocol/constants.ts';
-import type { Handle, Template } from '../../../../src/keys/pkcs11/protocol/values.ts';
-import { candidatesOf } from '../../../../src/keys/pkcs11/public-halves.ts';
-import type { ObjectView } from '../../../../src/keys/pkcs11/token-view.ts';
+import { tlv } from '../../../../../src/keys/material/der.ts';
+import { tags } from '../../../../../src/keys/material/der-reader.ts';
+import { CKA, CKK, CKO } from '../../../../../src/keys/pkcs11/protocol/constants.ts';
+import type { Handle, Template } from '../../../../../src/keys/pkcs11/protocol/values.ts';
+import { candidatesOf } from '../../../../../src/keys/pkcs11/reading/public-halves.ts';
+import type { ObjectView } from '../../../../../src/keys/pkcs11/reading/token-view.ts';
 
 const test = suite('candidates for the public half of a key');
 

@@ -1,10 +1,10 @@
-import { isId, parseKeyId } from '../../ids.ts';
-import { LostError } from './library/ckr.ts';
-import type { Token } from './library/token.ts';
-import type { TokenSessions } from './library/token-sessions.ts';
+import { isId, parseKeyId } from '../../../ids.ts';
+import { LostError } from '../library/ckr.ts';
+import type { Token } from '../library/token.ts';
+import type { TokenSessions } from '../library/token-sessions.ts';
+import type { KeyMetadata, ReadContext } from '../token-keys.ts';
 import { type ProofReading, Proofs } from './proofs.ts';
 import type { PrivateHalf } from './public-halves.ts';
-import type { KeyMetadata, ReadContext } from './token-keys.ts';
 import { type ObjectView, readObjects } from './token-view.ts';
 
 /** Each round proves one more candidate of each key, which has at most eight. */

@@ -1,14 +1,14 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { signDigest } from '../../../../src/keys/crypto/ecdsa.ts';
-import { Pkcs11Error } from '../../../../src/keys/pkcs11/library/ckr.ts';
+import { signDigest } from '../../../../../src/keys/crypto/ecdsa.ts';
+import { Pkcs11Error } from '../../../../../src/keys/pkcs11/library/ckr.ts';
 import type {
   KeyOperation,
   TokenSessions,
-} from '../../../../src/keys/pkcs11/library/token-sessions.ts';
-import { Proofs } from '../../../../src/keys/pkcs11/proofs.ts';
-import { CKK } from '../../../../src/keys/pkcs11/protocol/constants.ts';
+} from '../../../../../src/keys/pkcs11/library/token-sessions.ts';
+import { CKK } from '../../../../../src/keys/pkcs11/protocol/constants.ts';
+import { Proofs } from '../../../../../src/keys/pkcs11/reading/proofs.ts';
 
 const test = suite('proofs');
 const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
