@@ -71,6 +71,7 @@ export class TwoLibraries implements AsyncDisposable {
       return device;
     } catch (error) {
       await rig[Symbol.asyncDispose]();
+      await rm(directory, { recursive: true });
       throw error;
     }
   }
