@@ -115,9 +115,13 @@ export class Token implements Disposable {
   async confirmAbsence(): Promise<void> {
     const connection = this.#connected();
     if (connection === undefined) throw new LostError('session');
-    await this.#tokenInfo(connection.found);
     const required = (connection.found.info.flags & CKF.LOGIN_REQUIRED) !== 0;
-    if (required && !(await connection.sessions.isUser())) throw new LostError('session');
+    // at once, since each of them is a call
+    const [isUser] = await Promise.all([
+      connection.sessions.isUser(),
+      this.#tokenInfo(connection.found),
+    ]);
+    if (required && !isUser) throw new LostError('session');
   }
 
   /**

@@ -80,7 +80,7 @@ export default [
   },
   {
     breaks: 'keys that a session without a login does not show count as deleted',
-    text: "if (required && !(await connection.sessions.isUser())) throw new LostError('session');",
+    text: "if (required && !isUser) throw new LostError('session');",
     becomes: '',
     suite: 'component/keys/pkcs11/library/token',
   },
