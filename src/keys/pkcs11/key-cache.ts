@@ -60,15 +60,17 @@ export class KeyCache {
     signal: AbortSignal,
   ): Promise<Listing> {
     const failures: ServiceError[] = [];
+    const withListing = new Set<KeyId>();
     try {
       await settle(signal);
-      await this.#listBase(signal);
+      for (const id of await this.#listBase(signal)) withListing.add(id);
     } catch (error) {
       // then what is known is as good as before, and the next listing soon
       if (!isInterrupted(error))
         failures.push(this.#markUnavailable([...this.#entries.keys()], error));
     }
     for (const id of this.#registry.preloadedIds) {
+      if (withListing.has(id)) continue;
       try {
         await this.refresh(id, signal);
       } catch (error) {
@@ -154,14 +156,24 @@ export class KeyCache {
     return key;
   }
 
-  async #listBase(signal: AbortSignal): Promise<void> {
+  /** Lists the keys of the base slot, and those in it that are preloaded; returns the ids of these. */
+  async #listBase(signal: AbortSignal): Promise<readonly KeyId[]> {
     const token = this.#registry.base;
-    await token?.use(
+    if (token === undefined) return [];
+    const preloaded = [...this.#registry.preloadedIds].filter(
+      (id) => this.#registry.tokenOf(id) === token,
+    );
+    const find = (view: ObjectView, context: ReadContext) => {
+      const { keys, ignored } = listAll(view, context);
+      const named = preloaded.map((id) => this.#readKey(view, id, context));
+      return { keys: [...keys, ...named.filter((key) => key !== undefined)], ignored };
+    };
+    await token.use(
       () => 'cannot list keys',
       async (sessions) => {
         const since = this.#changes.begin();
         try {
-          const read = await this.reader.read({ sessions, token }, listAll, signal);
+          const read = await this.reader.read({ sessions, token }, find, signal);
           await token.confirmAbsence();
           this.#putListing(read.found, { token, generation: read.generation, since });
         } finally {
@@ -169,6 +181,7 @@ export class KeyCache {
         }
       },
     );
+    return preloaded;
   }
 
   /** Replaces all entries but those that have changed since: of these the listing is out of date. */

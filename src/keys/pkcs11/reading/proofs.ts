@@ -79,14 +79,14 @@ export class Proofs {
       this.#verdicts = new Map();
     }
     const verdicts = this.#verdicts;
-    const missing: MissingProof[] = [];
+    const missing = new Map<string, MissingProof>();
     return {
       choose: (key, candidates) => this.#choose(key, candidates, missing),
       get isIncomplete() {
-        return missing.length > 0;
+        return missing.size > 0;
       },
       complete: async (sessions, token) => {
-        for (const { key, half } of missing) {
+        for (const { key, half } of missing.values()) {
           const proof = await prove(sessions, { key, half, token });
           const isProven = typeof proof === 'boolean';
           const verdict = isProven ? proof : { problem: proof, at: this.#elapsedMs() };
@@ -96,7 +96,11 @@ export class Proofs {
     };
   }
 
-  #choose(key: Provable, { halves, isOther }: Candidates, missing: MissingProof[]): Choice {
+  #choose(
+    key: Provable,
+    { halves, isOther }: Candidates,
+    missing: Map<string, MissingProof>,
+  ): Choice {
     if (halves.length === 0)
       return { half: undefined, problem: isOther ? notOffered : noPublicHalf };
     let problem: string | undefined;
@@ -105,7 +109,7 @@ export class Proofs {
       const verdict = this.#verdictOf(key, half);
       if (verdict === true) return { half };
       if (verdict === undefined) {
-        missing.push({ key, half });
+        missing.set(nameOf(key, half), { key, half });
         return { half: undefined, problem: unproven };
       }
       if (verdict !== false) problem = `its public half cannot be proven: ${verdict.problem}`;

@@ -5,7 +5,7 @@ import type { TokenSessions } from '../library/token-sessions.ts';
 import type { KeyMetadata, ReadContext } from '../token-keys.ts';
 import { type ProofReading, Proofs } from './proofs.ts';
 import type { PrivateHalf } from './public-halves.ts';
-import { type ObjectView, readObjects } from './token-view.ts';
+import { completed, type ObjectView, TokenView } from './token-view.ts';
 
 /** Each round proves one more candidate of each key, which has at most eight. */
 const maxRounds = 10;
@@ -21,7 +21,7 @@ export class TokenReader {
 
   /**
    * Returns the result of `find`, which reads objects, and the generation of its handles. Repeats it after proving which
-   * halves of key pairs belong together, where proofs were missing.
+   * halves of key pairs belong together, where proofs were missing; what was fetched stays.
    */
   async read<T>(
     { sessions, token }: { readonly sessions: TokenSessions; readonly token: Token },
@@ -30,13 +30,14 @@ export class TokenReader {
   ): Promise<{ readonly found: T; readonly generation: number }> {
     const { generation } = token;
     const proofs = this.#proofsOf(token);
+    const view = new TokenView();
     for (let round = 1; ; round++) {
       let reading: ProofReading | undefined;
-      const readOnce = (view: ObjectView): T => {
+      const readOnce = (): T => {
         reading = proofs.begin(generation);
         return find(view, { metadata: this.#metadata, proofs: reading });
       };
-      const found = await readObjects(sessions, readOnce, signal);
+      const found = await completed(view, sessions, { read: readOnce, signal });
       // handles of an older generation may be those of other objects now
       if (token.generation !== generation) throw new LostError('reading');
       if (reading?.isIncomplete !== true || round === maxRounds) return { found, generation };

@@ -43,7 +43,7 @@ const attributesOf: Readonly<Record<number, readonly number[]>> = {
 const maxFetches = 8;
 
 /** Objects that were fetched from a token. Records what is missing, which reads as not found. */
-class TokenView implements ObjectView {
+export class TokenView implements ObjectView {
   readonly #found = new Map<string, readonly Handle[]>();
   readonly #values = new Map<string, Map<number, Buffer | undefined>>();
   readonly #indices = new WeakMap<readonly Handle[], Map<number, Map<string, Handle[]>>>();
@@ -148,23 +148,32 @@ class TokenView implements ObjectView {
   }
 }
 
-/**
- * Runs `read` over the objects of the token. It runs again with what it missed each time, so it must have no effects,
- * and its last result counts. Each fetch is one call, however many objects there are.
- */
-export async function readObjects<T>(
+/** Runs `read` until the view has everything that it looks for. */
+export async function completed<T>(
+  view: TokenView,
   sessions: TokenSessions,
-  read: (view: ObjectView) => T,
-  signal?: AbortSignal,
+  { read, signal }: { readonly read: () => T; readonly signal: AbortSignal | undefined },
 ): Promise<T> {
-  const view = new TokenView();
   for (let fetches = 0; fetches < maxFetches; fetches++) {
-    const result = read(view);
+    const result = read();
     if (view.isComplete) return result;
     await view.fetch(sessions, signal);
   }
   // objects come and go all the time
   throw new LostError('reading');
+}
+
+/**
+ * Runs `read` over the objects of the token. It runs again with what it missed each time, so it must have no effects,
+ * and its last result counts. Each fetch is one call, however many objects there are.
+ */
+export function readObjects<T>(
+  sessions: TokenSessions,
+  read: (view: ObjectView) => T,
+  signal?: AbortSignal,
+): Promise<T> {
+  const view = new TokenView();
+  return completed(view, sessions, { read: () => read(view), signal });
 }
 
 function queryOf(template: Template): Query {
