@@ -47,7 +47,7 @@ export class TlsThread implements AsyncDisposable {
     const worker = this.#current;
     this.#current = undefined;
     void worker?.terminate();
-    worker?.once('exit', releaseMemory);
+    worker?.once('exit', () => void releaseMemory());
   }
 
   #start(): Worker {

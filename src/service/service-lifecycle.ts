@@ -219,5 +219,5 @@ async function completeStart(log: ServiceLog): Promise<void> {
     log.flush();
     log.error('log not opened', { error: describeError(error) });
   }
-  releaseMemory();
+  await releaseMemory();
 }

@@ -286,20 +286,27 @@ export default [
   },
   {
     breaks: 'garbage of a start is not collected',
-    text: "  if (typeof collect === 'function') Reflect.apply(collect, undefined, []);\n",
-    becomes: '',
+    text: "  session.post('HeapProfiler.collectGarbage', () => {",
+    becomes: '  setImmediate(() => {',
+    suite: 'component/native/release-memory',
+  },
+  {
+    breaks: 'the heap keeps its spare pages',
+    text: "  session.post('HeapProfiler.collectGarbage', () => {",
+    becomes:
+      "  process.getBuiltinModule('v8').setFlagsFromString('--expose-gc');\n  process.getBuiltinModule('vm').runInNewContext('gc')();\n  setImmediate(() => {",
     suite: 'component/native/release-memory',
   },
   {
     breaks: 'what was collected is not returned to the kernel',
-    text: '  setTimeout(trimMemory, sweptWithinMs).unref();\n',
+    text: '      trimMemory();\n',
     becomes: '',
     suite: 'component/native/release-memory',
   },
   {
-    breaks: 'any code can collect garbage',
-    text: "  setFlagsFromString('--no-expose-gc');\n",
-    becomes: '',
+    breaks: 'the release of memory hangs',
+    text: '    }, sweptWithinMs).unref();\n  });',
+    becomes: '    }, sweptWithinMs).unref();\n    session.disconnect();\n  });',
     suite: 'component/native/release-memory',
   },
 ];
