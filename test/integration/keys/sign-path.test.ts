@@ -15,7 +15,7 @@ import { identityOf } from '../../support/rig/rig-users.ts';
 const test = suite('a Sign');
 
 /** The maximum number of files of `src` that may run between reading a call of Sign and writing its reply. */
-const mostFiles = { file: 25, pkcs11: 36 };
+const mostFiles = { file: 25, pkcs11: 37 };
 /** After these, the verdict of polkit, the session of the token and lazily compiled code exist. */
 const warmUps = 20;
 /** A timer that fires during a Sign counts for it. */
