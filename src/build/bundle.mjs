@@ -21,7 +21,9 @@ function generatedValidators(configs) {
   return {
     name: 'generated-validators',
     setup(bundle) {
-      bundle.onResolve({ filter: /\/schema-validator\.js$/ }, ({ path }) => ({ path, namespace }));
+      // one module, however its importers write its path
+      const one = { path: 'schema-validator', namespace };
+      bundle.onResolve({ filter: /\/schema-validator\.js$/ }, () => one);
       bundle.onLoad({ filter: /.*/, namespace }, async () => {
         const { standaloneValidators } = await importCompiled('service/config/schema-standalone');
         const contents = standaloneValidators((await Promise.all(configs.map(schemasOf))).flat());

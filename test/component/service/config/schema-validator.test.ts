@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -51,6 +51,14 @@ test('report the same when generated as when compiled, and fill in the same defa
 test('fail when none was generated for a schema', async () => {
   const compiled = await generated([one]);
   assert.throws(() => compiled(other), /other\.schema/);
+});
+
+test('are in the bundle of a program once', async () => {
+  for (const program of ['iotedge-modules', 'iotedgectl']) {
+    const path = join(import.meta.dirname, '../../../../bin/bundles', `${program}.cjs`);
+    const text = await readFile(path, 'utf8');
+    assert.is(text.split('no validator was built').length - 1, 1, program);
+  }
 });
 
 test.run();
