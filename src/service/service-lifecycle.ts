@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import type { Bus } from '../dbus/bus.ts';
 import type { ServiceDefinition } from '../dbus/definition.ts';
 import { Callers } from '../dbus/server/caller.ts';
@@ -219,5 +219,6 @@ async function completeStart(log: ServiceLog): Promise<void> {
     log.flush();
     log.error('log not opened', { error: describeError(error) });
   }
+  await nextTurn(); // calls that came while the log was loaded are answered first
   await releaseMemory();
 }
