@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Bus } from '../dbus/bus.ts';
 import type { ServiceDefinition } from '../dbus/definition.ts';
 import { Callers } from '../dbus/server/caller.ts';
@@ -138,7 +138,7 @@ async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfi
   notify('READY=1');
   log.info('started', { version });
   started.onNameAcquired?.();
-  const completing = setTimeout(() => void completeStart(log), completedAfterMs).unref();
+  const completing = setTimeout(() => void completeStart(log, server), completedAfterMs).unref();
   const idleMsOf = ({ idle_exit_s: idleS }: C) => (program.idleExit === false ? 0 : idleS * 1000);
   const end = watchForShutdown(started, {
     server,
@@ -211,14 +211,22 @@ async function startServer<S extends ServiceDefinition, C extends CommonConfig>(
   return { server, authorizations };
 }
 
+/** Memory is released when no call was served for this long. */
+const quietMs = 500;
+
 /** Does what a start does not wait for. */
-async function completeStart(log: ServiceLog): Promise<void> {
+async function completeStart(
+  log: ServiceLog,
+  server: Pick<Server<ServiceDefinition>, 'lastActivityAt' | 'pendingCalls'>,
+): Promise<void> {
   try {
     await log.open();
   } catch (error) {
     log.flush();
     log.error('log not opened', { error: describeError(error) });
   }
-  await nextTurn(); // calls that came while the log was loaded are answered first
+  // it blocks the thread, for which nobody should wait
+  do await pause(quietMs, undefined, { ref: false });
+  while (server.pendingCalls > 0 || performance.now() - server.lastActivityAt < quietMs);
   await releaseMemory();
 }

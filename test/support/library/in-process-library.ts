@@ -67,8 +67,8 @@ function serve(peer: Socket, hooks: Hooks, ended: () => void): void {
   const pools = new Pools(() => undefined);
   const dispatcher = new Dispatcher(handlersOf(library, pools));
   const splitter = new FrameSplitter((frame) => {
-    // a copy: a request that is held up is read later
-    const { id, operation, reader } = decodeRequest(Buffer.from(frame));
+    // a request that is held up is read later, when its frame is wiped
+    const { id, operation, reader } = decodeRequest(hooks.before ? Buffer.from(frame) : frame);
     const write = (bytes: Buffer): void => void peer.write(bytes, () => bytes.fill(0));
     const reply = (): Buffer | Promise<Buffer> => dispatcher.get(operation).reply(id, reader);
     const held = hooks.before?.(operation);
