@@ -74,7 +74,7 @@ test('reports a program that does not reply, and makes the others', async () => 
 
 test('ends a program that hangs', async () => {
   await using programs = await Programs.copy('iotedge-code-cache', 'iotedge-certificates');
-  await writeFile(programs.bundle('iotedge-certificates'), 'setInterval(() => undefined, 1000);');
+  await writeFile(programs.bundle('iotedge-certificates'), 'setTimeout(() => undefined, 5000);');
   const maker = new CacheMaker(programs.bundle('iotedge-code-cache'), 500);
   const failure = await maker.make('iotedge-certificates').catch(String);
   assert.match(String(failure), 'no reply before its end (SIGKILL)');
