@@ -31,6 +31,12 @@ interface Connection {
   readonly libraryGeneration: number;
 }
 
+/** What an attempt at some work used. */
+interface Attempt {
+  readonly connection: Connection | undefined;
+  readonly generation: number | undefined;
+}
+
 /** Called with the reason when a token becomes unusable, and with undefined when it is usable again. Must not throw. */
 export type TokenListener = (failure: unknown) => void;
 
@@ -94,16 +100,19 @@ export class Token implements Disposable {
    * run must have no lasting effects.
    */
   async use<T>(context: () => string, work: Work<T>): Promise<T> {
-    const begun = this.#generation;
+    // of the handles with which the work began; each connection has handles of its own
+    let generation: number | undefined;
     for (let attempt = 1; ; attempt++) {
       let connection: Connection | undefined;
       try {
         connection = this.#connected() ?? (await this.#connect());
+        generation ??= this.#generation;
         return await work(connection.sessions);
       } catch (error) {
         const canRetry =
-          attempt < maxAttempts && (await this.#recover(error, { connection, begun }));
+          attempt < maxAttempts && (await this.#recover(error, { connection, generation }));
         if (!canRetry) throw toServiceError(error, `${context()}: ${this.name}`);
+        if (lossOf(error) !== 'object') generation = undefined;
       }
     }
   }
@@ -163,16 +172,13 @@ export class Token implements Disposable {
   }
 
   /** Whether to retry after this failure. */
-  async #recover(
-    error: unknown,
-    { connection, begun }: { readonly connection: Connection | undefined; readonly begun: number },
-  ): Promise<boolean> {
+  async #recover(error: unknown, { connection, generation }: Attempt): Promise<boolean> {
     const loss = lossOf(error);
     if (loss === undefined) return false;
     if (loss === 'reading') return true;
     if (loss === 'object') {
       // once for all calls that it fails: each time, all handles are looked up again
-      if (this.#generation === begun) this.#generation++;
+      if (this.#generation === generation) this.#generation++;
       return true;
     }
     if (loss === 'token' && connection !== undefined && (await this.#isPresent(connection))) {

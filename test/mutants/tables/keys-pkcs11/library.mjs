@@ -385,4 +385,16 @@ export default [
     becomes: "['SIGTERM', 'SIGINT', 'SIGHUP']",
     suite: 'component/keys/pkcs11/host/process',
   },
+  {
+    breaks: 'a handle that the connecting call finds invalid stays in use',
+    text: '        generation ??= this.#generation;\n',
+    becomes: '',
+    suite: 'component/keys/pkcs11/library/token',
+  },
+  {
+    breaks: 'each call that finds a handle invalid drops all handles again',
+    text: 'if (this.#generation === generation) this.#generation++;',
+    becomes: 'this.#generation++;',
+    suite: 'component/keys/pkcs11/library/token',
+  },
 ];

@@ -156,6 +156,32 @@ test('looks an object up again whose handle became invalid, in the same session'
   }
 });
 
+test('invalidates the handles also when the call that connects finds one invalid', async () => {
+  await using rig = await Rig.start();
+  const token = rig.open();
+  const generations: number[] = [];
+  await token.use(doing, async () => {
+    generations.push(token.generation);
+    if (generations.length === 1) throw loss('CKR_OBJECT_HANDLE_INVALID');
+  });
+  assert.equal(generations, [1, 2]);
+});
+
+test('invalidates the handles once for all calls that find them invalid, however often they do', async () => {
+  await using rig = await Rig.start();
+  const token = rig.open();
+  await failing(token, new Error(''), 0);
+  const { generation } = token;
+  const error = loss('CKR_KEY_HANDLE_INVALID');
+  const calls = [failing(token, error, 9), failing(token, error, 9), failing(token, error, 1)];
+  const outcomes = await Promise.allSettled(calls);
+  assert.equal(
+    outcomes.map(({ status }) => status),
+    ['rejected', 'rejected', 'fulfilled'],
+  );
+  assert.is(token.generation, generation + 1);
+});
+
 test('retries in a new and logged-in session when the previous one was lost', async () => {
   await using rig = await Rig.start();
   const token = rig.open();
