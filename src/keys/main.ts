@@ -8,6 +8,6 @@ void main({
   schema: keysSchema,
   parse: parseKeysConfig,
   start: startKeys,
-  // a library is loaded once per process, and its tokens cannot be replaced while in use
+  // tokens cannot be replaced while they are in use
   fixedSettings: ({ pkcs11_lib_path, tokens }: KeysConfig) => ({ pkcs11_lib_path, tokens }),
 });

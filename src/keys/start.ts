@@ -22,7 +22,7 @@ export async function startKeys(
   context: StartContext<typeof keysService, KeysConfig>,
 ): Promise<StartedService<typeof keysService, KeysConfig>> {
   const { cleanup, config, log, objects, signal, stateDir } = context;
-  // it would contain PINs and keys
+  // a core dump would contain PINs and keys
   noCore();
   const opener = cleanup.use(new StoreOpener(stateDir));
   const opened = new Set<Stores>();

@@ -68,7 +68,7 @@ export class StoreOpener implements AsyncDisposable {
     return stores;
   }
 
-  /** Waits for logins under way: one that is cut off may cost a try of the PIN. */
+  /** Waits for pending logins: interrupting one may use up an attempt of the PIN. */
   async loginsSettled(): Promise<void> {
     await (await this.#context)?.guard.settled(loginMs);
   }

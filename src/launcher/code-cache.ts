@@ -1,8 +1,8 @@
 /**
  * The code that V8 has made of a bundle, kept between starts. V8 itself checks neither the text nor the code: it runs
  * the code of another text of equal length, and a flipped bit can make it do anything. So a cache begins with a digest
- * of the bundle, the Node that made it and the code, and is used only when nobody but root and the owner of the bundle
- * can have written it.
+ * of the bundle, the Node that made it and the code, and is used only when its file and directory are writable by root
+ * and the owner of the bundle alone.
  */
 import { createHash, hash } from 'node:crypto';
 import {

@@ -225,7 +225,7 @@ async function completeStart(
     log.flush();
     log.error('log not opened', { error: describeError(error) });
   }
-  // it blocks the thread, for which nobody should wait
+  // it blocks the thread: not while calls are pending or frequent
   do await pause(quietMs, undefined, { ref: false });
   while (server.pendingCalls > 0 || performance.now() - server.lastActivityAt < quietMs);
   await releaseMemory();

@@ -1,6 +1,6 @@
 import type { KeyId } from '../../ids.ts';
 
-/** Tells readings of a token which keys have changed since they began: what they read of those is out of date. */
+/** Records changes of keys while a token is being read: what was read of a changed key is stale. */
 export class RecentChanges {
   readonly #changed = new Map<KeyId, number>();
   #revision = 0;

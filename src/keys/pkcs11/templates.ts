@@ -22,8 +22,8 @@ import { pointOf } from '../material/private-key.ts';
 import { type RsaParts, withEcScalar, withRsaParts } from '../material/private-parts.ts';
 import { secretBytes } from '../material/secret-bytes.ts';
 import type { Material } from '../store.ts';
-import type { PairTemplate, SecretTemplate } from './library/token-sessions.ts';
 import { CKA, CKK, CKM, CKO, ed25519Params } from './protocol/constants.ts';
+import type { PairTemplate, SecretTemplate } from './protocol/operations.ts';
 import type { Template } from './protocol/values.ts';
 
 /**

@@ -11,7 +11,8 @@ import {
 import type { KeyAttributes, Material } from '../store.ts';
 import { ckrName, isNotSupported } from './library/ckr.ts';
 import type { Token } from './library/token.ts';
-import type { PairTemplate, TokenSessions } from './library/token-sessions.ts';
+import type { TokenSessions } from './library/token-sessions.ts';
+import type { PairTemplate } from './protocol/operations.ts';
 import { findAll } from './reading/objects.ts';
 import type { TokenReader } from './reading/token-reader.ts';
 import { type ObjectView, readObjects } from './reading/token-view.ts';

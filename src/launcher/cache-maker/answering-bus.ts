@@ -57,7 +57,7 @@ const answers: Readonly<Record<string, Answer>> = {
 };
 
 /**
- * As much of a message bus as one service needs to start: nobody else is on it. Once the service has requested its name
+ * A minimal message bus for a single service, without other clients. Once the service has requested its name
  * it is called by its own user, one call after the other.
  */
 export class AnsweringBus implements AsyncDisposable {

@@ -222,6 +222,17 @@ test('changes its log level while it runs', async ({ dir, privateBus, bus }) => 
   assert.not.match((await service.end()).stderr, 'stopped');
 });
 
+test('opens no debugger for a signal', async ({ dir, privateBus, bus }) => {
+  await using service = probe(dir, privateBus);
+  await started(bus, service);
+  service.child.kill('SIGUSR1');
+  await failureOf(call(bus, 'Slow', 's', ['']));
+  service.child.kill('SIGTERM');
+  const { code, stderr } = await service.end();
+  assert.is(code, 0);
+  assert.not.match(stderr, 'Debugger');
+});
+
 test('denies calls that require authorization when there is no polkit, except to root', async ({
   dir,
   privateBus,

@@ -232,7 +232,7 @@ export default [
   },
   {
     breaks: 'the Keys service leaves a core with the PIN',
-    text: '  // it would contain PINs and keys\n  noCore();\n',
+    text: '  // a core dump would contain PINs and keys\n  noCore();\n',
     becomes: '',
     suite: 'integration/keys/pin',
   },

@@ -584,4 +584,10 @@ export default [
     becomes: '',
     suite: 'unit/service/shutdown',
   },
+  {
+    breaks: 'a signal opens the debugger of a service to every local user',
+    text: "  process.on('SIGUSR1', () => undefined);\n",
+    becomes: '',
+    suite: 'integration/service/run',
+  },
 ];

@@ -40,7 +40,7 @@ export function callsOf(api: PKCS11, returned: () => void) {
     ),
     C_CloseSession: named('C_CloseSession', (session: Handle) => api.C_CloseSession(session)),
     C_GetSessionInfo: named('C_GetSessionInfo', (session: Handle) => api.C_GetSessionInfo(session)),
-    // pkcs11js takes a PIN only as a string, which nobody can wipe: it is garbage in this process until it ends
+    // pkcs11js takes a PIN only as a string, which cannot be wiped: it stays on the heap until it is collected
     C_Login: named('C_Login', (session: Handle, userType: number, pin: Buffer) =>
       api.C_Login(session, userType, pin.toString('utf8')),
     ),

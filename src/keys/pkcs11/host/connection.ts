@@ -7,7 +7,7 @@ import { encodeAlive } from '../protocol/messages.ts';
 const receiveBufferBytes = 128 << 10;
 /** Replies wait no longer than this for others of the same chunk: the service has work to do with them. */
 const gatherMs = 1;
-/** How often the service is told that a request is being worked on. */
+/** The interval of heartbeats while a request is pending. */
 const aliveMs = 5_000;
 /** The same while functions of the library block the process. */
 const blockedAliveMs = 1_000;

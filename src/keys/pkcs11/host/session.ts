@@ -1,5 +1,6 @@
 import { CKU_CONTEXT_SPECIFIC } from '../protocol/constants.ts';
-import type { Handle, Mechanism, Template } from '../protocol/values.ts';
+import type { KeyOperation, PairTemplate, SecretTemplate } from '../protocol/operations.ts';
+import type { Handle } from '../protocol/values.ts';
 import type { Calls, Transform } from './calls.ts';
 import { ckrName } from './failures.ts';
 import type { InlinePolicy } from './inline-policy.ts';
@@ -28,27 +29,6 @@ function takeResult(result: Buffer): Buffer {
   const own = Buffer.from(result);
   result.fill(0);
   return own;
-}
-
-/** The mechanism and attributes of a new key pair. */
-export interface PairTemplate {
-  readonly mechanism: Mechanism;
-  readonly publicKey: Template;
-  readonly privateKey: Template;
-}
-
-/** The mechanism and attributes of a new symmetric key. */
-export interface SecretTemplate {
-  readonly mechanism: Mechanism;
-  readonly key: Template;
-}
-
-/** The mechanism, key and input of an operation; a PIN for a key with CKA_ALWAYS_AUTHENTICATE. */
-export interface KeyOperation {
-  readonly mechanism: Mechanism;
-  readonly key: Handle;
-  readonly data: Buffer;
-  readonly pin?: Buffer | undefined;
 }
 
 /**

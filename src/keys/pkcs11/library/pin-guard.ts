@@ -104,7 +104,7 @@ export class PinGuard {
     }
   }
 
-  /** Waits until no login is under way: one that is cut off may cost a try. */
+  /** Waits until no login is pending: interrupting one may use up an attempt of the PIN. */
   async settled(timeoutMs: number): Promise<void> {
     const end = performance.now() + timeoutMs;
     while (this.#logins.size > 0 && performance.now() < end) await sleep(settlePollMs);

@@ -1,33 +1,19 @@
 import {
   type FoundObject,
-  type KeyUse,
+  type KeyOperation,
   type Operation,
   operations,
+  type PairTemplate,
   type Query,
+  type SecretTemplate,
   type Values,
 } from '../protocol/operations.ts';
-import type { Handle, Mechanism, Template } from '../protocol/values.ts';
+import type { Handle, Template } from '../protocol/values.ts';
 import { cancelled, LostError } from './ckr.ts';
 import type { Pkcs11Library } from './library.ts';
 
 /** Enough to keep the process busy; others wait here, where they can be cancelled. */
 const maxInFlight = 16;
-
-/** The mechanism and attributes of a new key pair. */
-export interface PairTemplate {
-  readonly mechanism: Mechanism;
-  readonly publicKey: Template;
-  readonly privateKey: Template;
-}
-
-/** The mechanism and attributes of a new symmetric key. */
-export interface SecretTemplate {
-  readonly mechanism: Mechanism;
-  readonly key: Template;
-}
-
-/** An operation with a key. */
-export type KeyOperation = Omit<KeyUse, 'pool'>;
 
 /** The token, and how many sessions of which kind. */
 export interface SessionOptions {

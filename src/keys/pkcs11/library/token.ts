@@ -134,8 +134,8 @@ export class Token implements Disposable {
   }
 
   /**
-   * Runs an operation that logs in for itself, with the PIN of the token and the same guard. A signal ends waiting for
-   * its turn; after that nothing may, because only the outcome tells whether the PIN was refused.
+   * Runs an operation that includes a login, with the PIN of the token and the same guard. The signal cancels it only
+   * while it is queued: once the PIN was sent, the outcome must be known.
    */
   async useWithPin<T>(operation: (pin: Buffer) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const connection = this.#connected();

@@ -64,26 +64,43 @@ export interface FoundObject {
 }
 
 /** An operation with a key. `pin` is for a key with CKA_ALWAYS_AUTHENTICATE. */
-export interface KeyUse {
-  readonly pool: number;
+export interface KeyOperation {
   readonly key: Handle;
   readonly mechanism: Mechanism;
   readonly data: Buffer;
   readonly pin: Buffer | undefined;
 }
 
+/** The mechanism and attributes of a new key pair. */
+export interface PairTemplate {
+  readonly mechanism: Mechanism;
+  readonly publicKey: Template;
+  readonly privateKey: Template;
+}
+
+/** The mechanism and attributes of a new symmetric key. */
+export interface SecretTemplate {
+  readonly mechanism: Mechanism;
+  readonly key: Template;
+}
+
+/** A request that uses a session of a pool. */
+interface InPool {
+  readonly pool: number;
+}
+
 const tokenSlot = struct<TokenSlot>({ slot: handle, info: tokenInfo });
 const query = struct<Query>({ template, attributes: list(ulong) });
 const values = list(optional(bytes));
 const foundObject = struct<FoundObject>({ handle, values });
-const keyUse = struct<KeyUse>({
+const keyUse = struct<InPool & KeyOperation>({
   pool: u32,
   key: handle,
   mechanism,
   data: bytes,
   pin: optional(bytes),
 });
-const inPool = struct<{ pool: number }>({ pool: u32 });
+const inPool = struct<InPool>({ pool: u32 });
 
 function operation<Request, Reply>(
   number: number,
@@ -146,16 +163,16 @@ export const operations = {
   encrypt: operation(12, 'C_Encrypt', { request: keyUse, reply: bytes }),
   decrypt: operation(13, 'C_Decrypt', { request: keyUse, reply: bytes }),
   generatePair: operation(14, 'C_GenerateKeyPair', {
-    request: struct<{
-      pool: number;
-      mechanism: Mechanism;
-      publicKey: Template;
-      privateKey: Template;
-    }>({ pool: u32, mechanism, publicKey: template, privateKey: template }),
+    request: struct<InPool & PairTemplate>({
+      pool: u32,
+      mechanism,
+      publicKey: template,
+      privateKey: template,
+    }),
     reply: nothing,
   }),
   generateKey: operation(15, 'C_GenerateKey', {
-    request: struct<{ pool: number; mechanism: Mechanism; key: Template }>({
+    request: struct<InPool & SecretTemplate>({
       pool: u32,
       mechanism,
       key: template,

@@ -470,24 +470,30 @@ test('lists its keys beside look-ups, which change nothing', async () => {
   );
 });
 
-test('knows a key that was made while an earlier look-up found none', async () => {
-  await using rig = await Rig.start();
-  const store = await rig.open();
-  await store.list(soon());
+/** Holds up the first confirmation that a key is absent, after the token was read. */
+function holdFirst(rig: Rig): { readonly isHeld: () => boolean; readonly end: () => void } {
   let end = (): void => undefined;
   const held = new Promise<void>((resolve) => {
     end = resolve;
   });
-  let isFirst = true;
+  let isHeld = false;
   rig.library.before = (operation) => {
-    if (!isFirst || operation !== operations.isUser.number) return undefined;
-    isFirst = false;
+    if (isHeld || operation !== operations.isUser.number) return undefined;
+    isHeld = true;
     return held;
   };
+  return { isHeld: () => isHeld, end: () => end() };
+}
+
+test('knows a key that was made while an earlier look-up found none', async () => {
+  await using rig = await Rig.start();
+  const store = await rig.open();
+  await store.list(soon());
+  const hold = holdFirst(rig);
   const early = store.get(id, soon());
-  await until(10_000, 'the look-up', () => !isFirst);
+  await until(10_000, 'the look-up', () => hold.isHeld());
   await store.createPair(id, ['ec-p256'], forSigning, soon());
-  end();
+  hold.end();
   assert.ok(await early, 'the key that there is now');
   assert.ok(store.knows(id));
 });
@@ -497,19 +503,10 @@ test('does not know a key again that was deleted while an earlier look-up found 
   const store = await rig.open();
   await store.createPair(id, ['ec-p256'], forSigning, soon());
   const listing = store.list(soon());
-  let end = (): void => undefined;
-  const held = new Promise<void>((resolve) => {
-    end = resolve;
-  });
-  let isFirst = true;
-  rig.library.before = (operation) => {
-    if (!isFirst || operation !== operations.isUser.number) return undefined;
-    isFirst = false;
-    return held;
-  };
-  await until(10_000, 'the listing', () => !isFirst);
+  const hold = holdFirst(rig);
+  await until(10_000, 'the listing', () => hold.isHeld());
   await withKey(store, id, (key) => key.delete(soon()));
-  end();
+  hold.end();
   await listing;
   assert.not(store.knows(id));
 });

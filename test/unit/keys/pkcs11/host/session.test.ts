@@ -65,8 +65,9 @@ function open(...results: readonly Result[]) {
   const sign = async (data = Buffer.from('m'), pin?: Buffer) =>
     session.sign({ mechanism, key, data, pin }, new InlinePolicy());
   const signInline = async () =>
-    session.sign({ mechanism, key, data: Buffer.from('m') }, await inlinePolicy());
-  const decrypt = () => session.decrypt({ mechanism, key, data: Buffer.from('sealed') });
+    session.sign({ mechanism, key, data: Buffer.from('m'), pin: undefined }, await inlinePolicy());
+  const decrypt = () =>
+    session.decrypt({ mechanism, key, data: Buffer.from('sealed'), pin: undefined });
   return { session, buffers, logins, sign, signInline, decrypt, finish: () => finish() };
 }
 
@@ -102,7 +103,7 @@ test('wipes the buffers of a call, whether it succeeded, was repeated or failed'
 
 test('signs at once when the key is fast', async () => {
   const { session } = open(secret);
-  const operation = { mechanism, key, data: Buffer.from('m') };
+  const operation = { mechanism, key, data: Buffer.from('m'), pin: undefined };
   assert.equal(session.sign(operation, await inlinePolicy()), secret);
 });
 

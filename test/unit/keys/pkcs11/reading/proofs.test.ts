@@ -3,11 +3,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { signDigest } from '../../../../../src/keys/crypto/ecdsa.ts';
 import { Pkcs11Error } from '../../../../../src/keys/pkcs11/library/ckr.ts';
-import type {
-  KeyOperation,
-  TokenSessions,
-} from '../../../../../src/keys/pkcs11/library/token-sessions.ts';
+import type { TokenSessions } from '../../../../../src/keys/pkcs11/library/token-sessions.ts';
 import { CKK } from '../../../../../src/keys/pkcs11/protocol/constants.ts';
+import type { KeyOperation } from '../../../../../src/keys/pkcs11/protocol/operations.ts';
 import { Proofs } from '../../../../../src/keys/pkcs11/reading/proofs.ts';
 
 const test = suite('proofs');
