@@ -225,6 +225,24 @@ export default [
     suite: 'unit/keys/pkcs11/reading/token-view',
   },
   {
+    breaks: 'each EC key of a listing is matched with all public keys',
+    text: "if (typeof value === 'number' || typeof value === 'boolean') continue;",
+    becomes: "if (typeof value === 'number' || typeof value === 'boolean') return all;",
+    suite: 'unit/keys/pkcs11/token-keys',
+  },
+  {
+    breaks: 'each key of a listing is matched with all objects',
+    text: "return index.get(Buffer.from(value).toString('hex')) ?? [];",
+    becomes: 'return all;',
+    suite: 'unit/keys/pkcs11/token-keys',
+  },
+  {
+    breaks: 'an index of the objects of a token is built for each key of a listing',
+    text: '      indices.set(type, index);\n',
+    becomes: '',
+    suite: 'unit/keys/pkcs11/token-keys',
+  },
+  {
     breaks: 'the process of a library leaves a core with the PIN',
     text: 'noCore();\nif (endWithParent',
     becomes: 'if (endWithParent',

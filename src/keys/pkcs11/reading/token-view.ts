@@ -73,22 +73,25 @@ export class TokenView implements ObjectView {
     const { attributes } = queryOf(template);
     if (!rest.every(({ type }) => attributes.includes(type))) return undefined;
     const all = this.#found.get(keyOf(ofClass));
-    const [first] = rest;
-    const candidates = all && first && this.#withValue(all, first);
-    return candidates?.filter((object) => {
+    if (all === undefined) return undefined;
+    return this.#candidates(all, rest).filter((object) => {
       const values = this.#values.get(object.toString('hex'));
       return rest.every(({ type, value }) => isEqual(values?.get(type), value));
     });
   }
 
-  /** The objects that may have a value: by an index, since each key of a listing searches all objects. */
-  #withValue(all: readonly Handle[], { type, value }: Attribute): readonly Handle[] {
-    if (typeof value === 'number' || typeof value === 'boolean') return all;
-    const indices = this.#indices.get(all) ?? new Map<number, Map<string, Handle[]>>();
-    this.#indices.set(all, indices);
-    const index = indices.get(type) ?? this.#indexBy(all, type);
-    indices.set(type, index);
-    return index.get(Buffer.from(value).toString('hex')) ?? [];
+  /** The objects that may match: by an index, since each key of a listing searches all objects. */
+  #candidates(all: readonly Handle[], template: Template): readonly Handle[] {
+    for (const { type, value } of template) {
+      // many objects share a type or a flag
+      if (typeof value === 'number' || typeof value === 'boolean') continue;
+      const indices = this.#indices.get(all) ?? new Map<number, Map<string, Handle[]>>();
+      this.#indices.set(all, indices);
+      const index = indices.get(type) ?? this.#indexBy(all, type);
+      indices.set(type, index);
+      return index.get(Buffer.from(value).toString('hex')) ?? [];
+    }
+    return all;
   }
 
   #indexBy(all: readonly Handle[], type: number): Map<string, Handle[]> {
