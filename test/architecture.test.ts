@@ -7,17 +7,18 @@ const test = suite('architecture');
 const root = join(import.meta.dirname, '../..');
 const domains = ['keys', 'certificates', 'identity', 'modules'];
 
-const anywhere = ['errors.ts', 'glob.ts', 'ids.ts', 'quoted.ts'];
+const anywhere = ['cancellation.ts', 'errors.ts', 'glob.ts', 'ids.ts', 'quoted.ts'];
 
 /** The files of `src` that a file may import; the first row whose folder or file matches applies. A folder may always import itself. */
 const mayImport: readonly (readonly [string, readonly string[]])[] = [
+  ['cancellation.ts', []],
   ['quoted.ts', []],
   ['errors.ts', ['quoted.ts']],
   ['ids.ts', ['errors.ts', 'quoted.ts']],
   ['glob.ts', ['ids.ts']],
   ['interfaces/', ['dbus/definition.ts']],
   ['dbus/wire/', ['errors.ts', 'quoted.ts']],
-  ['dbus/', ['errors.ts', 'quoted.ts']],
+  ['dbus/', ['cancellation.ts', 'errors.ts', 'quoted.ts']],
   ['service/', ['dbus/', 'interfaces/', 'native/', ...anywhere]],
   ['https/', ['service/', 'native/', 'errors.ts', 'quoted.ts']],
   ['x509/', ['errors.ts', 'quoted.ts']],
@@ -46,6 +47,7 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
       'service/backoff.ts',
       'service/mutex.ts',
       'service/state/',
+      'cancellation.ts',
       'errors.ts',
     ],
   ],

@@ -46,18 +46,18 @@ export function keysHandlers(
   { operations, objects }: KeysHandlersOptions,
 ): Omit<Handlers<typeof keysInterface, CallContext, typeof nameParsers>, 'Describe'> {
   return {
-    async CreateKeyPair({ key_id, algorithms, usages, options }, { signal }) {
+    async CreateKeyPair({ key_id, algorithms, usages, options }, { cancellation }) {
       const wanted = parseNewKey(options, parsePairUsages(usages), ['fail', 'keep']);
-      await keys.createPair(key_id, parsePairAlgorithms(algorithms), wanted, signal);
+      await keys.createPair(key_id, parsePairAlgorithms(algorithms), wanted, cancellation);
       return { key: objects.pathOf(key_id) };
     },
-    async CreateKey({ key_id, algorithm, usages, options }, { signal }) {
+    async CreateKey({ key_id, algorithm, usages, options }, { cancellation }) {
       const parsed = parseSymmetricAlgorithm(algorithm);
       const wanted = parseNewKey(options, parseSymmetricUsages(parsed, usages), ['fail', 'keep']);
-      await keys.createSymmetric(key_id, parsed, wanted, signal);
+      await keys.createSymmetric(key_id, parsed, wanted, cancellation);
       return { key: objects.pathOf(key_id) };
     },
-    async ImportKey({ key_id, format, material, algorithm, usages, options }, { signal }) {
+    async ImportKey({ key_id, format, material, algorithm, usages, options }, { cancellation }) {
       let parsed: Material | undefined;
       try {
         const known = algorithm === '' ? undefined : parseSymmetricAlgorithm(algorithm);
@@ -66,46 +66,50 @@ export function keysHandlers(
           ? parseSymmetricUsages(parsed.algorithm, usages)
           : parsePairUsages(usages);
         const wanted = parseNewKey(options, parsedUsages, ['fail', 'keep', 'replace']);
-        await keys.importKey(key_id, parsed, wanted, signal);
+        await keys.importKey(key_id, parsed, wanted, cancellation);
         return { key: objects.pathOf(key_id) };
       } finally {
         material.fill(0);
         parsed?.bytes.fill(0);
       }
     },
-    async DeleteKey({ key_id }, { signal }) {
-      await keys.deleteKey(key_id, signal);
+    async DeleteKey({ key_id }, { cancellation }) {
+      await keys.deleteKey(key_id, cancellation);
       return {};
     },
     async GetPublicKey({ key_id }) {
       return { spki: await keys.publicKey(key_id) };
     },
-    async Sign({ key_id, mechanism, data, options }, { signal }) {
+    async Sign({ key_id, mechanism, data, options }, { cancellation }) {
       const { prehashed = false } = options;
       const request = parseSignRequest(parseSignMechanism(mechanism), data, prehashed);
-      return { signature: await operations.sign(key_id, request, choiceOf(options), signal) };
+      return { signature: await operations.sign(key_id, request, choiceOf(options), cancellation) };
     },
-    async Verify({ key_id, mechanism, data, signature, options }, { signal }) {
+    async Verify({ key_id, mechanism, data, signature, options }, { cancellation }) {
       const { prehashed = false } = options;
       const request = parseSignRequest(parseSignMechanism(mechanism), data, prehashed);
       const given = { ...choiceOf(options), signature };
-      return { valid: await operations.verify(key_id, request, given, signal) };
+      return { valid: await operations.verify(key_id, request, given, cancellation) };
     },
-    async Encrypt({ key_id, mechanism, input, options }, { signal }) {
+    async Encrypt({ key_id, mechanism, input, options }, { cancellation }) {
       try {
         const cipher = { mechanism: parseEncryptMechanism(mechanism), input, aad: options.aad };
-        return { output: await operations.encrypt(key_id, cipher, choiceOf(options), signal) };
+        return {
+          output: await operations.encrypt(key_id, cipher, choiceOf(options), cancellation),
+        };
       } finally {
         input.fill(0);
       }
     },
-    async Decrypt({ key_id, mechanism, input, options }, { signal }) {
+    async Decrypt({ key_id, mechanism, input, options }, { cancellation }) {
       const cipher = { mechanism: parseEncryptMechanism(mechanism), input, aad: options.aad };
-      return { output: await operations.decrypt(key_id, cipher, choiceOf(options), signal) };
+      return { output: await operations.decrypt(key_id, cipher, choiceOf(options), cancellation) };
     },
-    async ExportKey({ key_id, format, options }, { signal }) {
+    async ExportKey({ key_id, format, options }, { cancellation }) {
       const wanted = oneOf(format, 'a format of exports', materialFormats);
-      return { material: await operations.exportKey(key_id, wanted, options.derivation, signal) };
+      return {
+        material: await operations.exportKey(key_id, wanted, options.derivation, cancellation),
+      };
     },
     GetRandom({ count }) {
       return { bytes: randomSecret(count) };

@@ -6,6 +6,7 @@ import {
   publicEncrypt,
   randomBytes,
 } from 'node:crypto';
+import type { Cancellation } from '../cancellation.ts';
 import { ServiceError } from '../errors.ts';
 import type { KeyId } from '../ids.ts';
 import { isPairAlgorithm, isRsa, modulusBits, type Usage } from './algorithm.ts';
@@ -53,7 +54,7 @@ export class KeyOperations {
     id: KeyId,
     request: SignRequest,
     choice: KeyChoice,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<Buffer> {
     const key = await this.#choose(id, choice, 'sign', signal);
     checkMechanism(key.info, request);
@@ -65,7 +66,7 @@ export class KeyOperations {
     id: KeyId,
     request: SignRequest,
     { signature, ...choice }: KeyChoice & { readonly signature: Buffer },
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<boolean> {
     const key = await this.#choose(id, choice, 'sign', signal);
     checkMechanism(key.info, request);
@@ -81,7 +82,7 @@ export class KeyOperations {
     id: KeyId,
     cipher: CipherInput,
     choice: KeyChoice,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<Buffer> {
     if (cipher.mechanism === 'rsa-oaep-sha256') {
       const { info } = await this.#chooseOaep(id, cipher, choice, signal);
@@ -107,7 +108,7 @@ export class KeyOperations {
     id: KeyId,
     cipher: CipherInput,
     choice: KeyChoice,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<Buffer> {
     const plain =
       cipher.mechanism === 'rsa-oaep-sha256'
@@ -122,7 +123,7 @@ export class KeyOperations {
     id: KeyId,
     format: string,
     derivation: Buffer | undefined,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<Buffer> {
     const key = await this.#choose(id, { derivation, publicKey: undefined }, undefined, signal);
     const { info } = key;
@@ -145,7 +146,7 @@ export class KeyOperations {
     id: KeyId,
     { derivation, publicKey }: KeyChoice,
     usage: Usage | undefined,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<Key> {
     const key = await this.#keys.require(id, signal);
     const { info } = key;
@@ -167,7 +168,7 @@ export class KeyOperations {
     id: KeyId,
     { input, aad = Buffer.alloc(0) }: CipherInput,
     choice: KeyChoice,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<Buffer | undefined> {
     const key = await this.#choose(id, choice, 'encrypt', signal);
     const sealedAt = 1 + nonceBytes;
@@ -183,7 +184,7 @@ export class KeyOperations {
     id: KeyId,
     cipher: CipherInput,
     choice: KeyChoice,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<Buffer | undefined> {
     const key = await this.#chooseOaep(id, cipher, choice, signal);
     const { input } = cipher;
@@ -195,7 +196,7 @@ export class KeyOperations {
     id: KeyId,
     { aad }: CipherInput,
     choice: KeyChoice,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<Key> {
     if (aad !== undefined) {
       throw new ServiceError('InvalidArgs', 'rsa-oaep-sha256 has no additional data');
@@ -224,7 +225,7 @@ function signWith(
   key: Key,
   request: SignRequest,
   { derivation }: KeyChoice,
-  signal: AbortSignal,
+  signal: Cancellation,
 ): Promise<Buffer> {
   if (derivation === undefined) return key.sign(request, signal);
   return withDerived(key, derivation, (derived) => mac(derived, request), signal);
@@ -235,7 +236,7 @@ async function withDerived<T>(
   base: Key,
   derivation: Buffer,
   use: (derived: Buffer) => T,
-  signal: AbortSignal,
+  signal: Cancellation,
 ): Promise<T> {
   const request = parseSignRequest({ family: 'hmac-sha256' }, derivation, false);
   const derived = await base.sign(request, signal);

@@ -1,3 +1,4 @@
+import type { Cancellation } from '../cancellation.ts';
 import { isServiceError, ServiceError } from '../errors.ts';
 import type { KeyId } from '../ids.ts';
 import { SharedReads } from '../service/shared-reads.ts';
@@ -111,13 +112,13 @@ export class KeyService {
   }
 
   /** Lists all stores and publishes the changes, including those of other processes. */
-  async refresh(signal: AbortSignal): Promise<void> {
+  async refresh(signal: Cancellation): Promise<void> {
     this.#refreshing ??= this.#refreshNow(signal);
     await this.#refreshing;
   }
 
   /** Returns the key of an id. NotFound when no store holds it, Unavailable when a store that may hold it fails. */
-  async require(id: KeyId, signal: AbortSignal): Promise<Key> {
+  async require(id: KeyId, signal: Cancellation): Promise<Key> {
     const key = await this.#find(id, signal);
     if (key === undefined) throw notFound(id);
     return key;
@@ -142,7 +143,7 @@ export class KeyService {
     id: KeyId,
     algorithms: readonly PairAlgorithm[],
     wanted: NewKey,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<void> {
     await this.#change(id, async () => {
       const found = (await this.#find(id, signal))?.info;
@@ -156,7 +157,7 @@ export class KeyService {
     id: KeyId,
     algorithm: SymmetricAlgorithm,
     wanted: NewKey,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<void> {
     await this.#change(id, async () => {
       const found = (await this.#find(id, signal))?.info;
@@ -172,7 +173,7 @@ export class KeyService {
     id: KeyId,
     material: Material,
     wanted: NewKey,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<void> {
     await this.#change(id, async () => {
       const { algorithm } = material;
@@ -191,7 +192,7 @@ export class KeyService {
     });
   }
 
-  async deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
+  async deleteKey(id: KeyId, signal: Cancellation): Promise<void> {
     await this.#change(id, async () => {
       const key = await this.require(id, signal);
       if (key.info.origin === 'preloaded') throw preloaded(id);
@@ -200,7 +201,7 @@ export class KeyService {
     });
   }
 
-  async #refreshNow(signal: AbortSignal): Promise<void> {
+  async #refreshNow(signal: Cancellation): Promise<void> {
     try {
       let revision: number;
       let inFiles: Listing;
@@ -237,7 +238,7 @@ export class KeyService {
     throw this.#listFailure ?? new ServiceError('Unavailable', 'the token is being listed');
   }
 
-  async #find(id: KeyId, signal: AbortSignal): Promise<Key | undefined> {
+  async #find(id: KeyId, signal: Cancellation): Promise<Key | undefined> {
     const { file, pkcs11 } = this.#stores;
     if (pkcs11?.preloadedIds.has(id)) return pkcs11.get(id, signal);
     let failure: ServiceError | undefined;
@@ -301,7 +302,7 @@ export class KeyService {
 const unending = new AbortController().signal;
 
 /** A read that callers share must not be cancelled by the caller that started it. */
-function publicSignal(): AbortSignal {
+function publicSignal(): Cancellation {
   return AbortSignal.timeout(publicReadMs);
 }
 

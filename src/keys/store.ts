@@ -1,3 +1,4 @@
+import type { Cancellation } from '../cancellation.ts';
 import type { ServiceError } from '../errors.ts';
 import type { KeyId } from '../ids.ts';
 import type { Algorithm, PairAlgorithm, SymmetricAlgorithm, Usage } from './algorithm.ts';
@@ -68,16 +69,20 @@ export interface CipherRequest {
 export interface Key {
   readonly info: KeyInfo;
   /** Returns the signature (ECDSA: in DER) or MAC. NotSupported when key or token cannot. */
-  sign(request: SignRequest, signal: AbortSignal): Promise<Buffer>;
+  sign(request: SignRequest, signal: Cancellation): Promise<Buffer>;
   /** Returns ciphertext and tag of AES-256-GCM. */
-  encrypt(plain: Buffer, request: CipherRequest, signal: AbortSignal): Promise<Buffer>;
+  encrypt(plain: Buffer, request: CipherRequest, signal: Cancellation): Promise<Buffer>;
   /** Returns the plaintext; undefined when ciphertext, tag and request do not match. */
-  decrypt(sealed: Buffer, request: CipherRequest, signal: AbortSignal): Promise<Buffer | undefined>;
+  decrypt(
+    sealed: Buffer,
+    request: CipherRequest,
+    signal: Cancellation,
+  ): Promise<Buffer | undefined>;
   /** Returns the message of RSA-OAEP with SHA-256 and an empty label; undefined when there is none. */
-  decryptOaep(block: Buffer, signal: AbortSignal): Promise<Buffer | undefined>;
+  decryptOaep(block: Buffer, signal: Cancellation): Promise<Buffer | undefined>;
   /** Returns the raw bytes or the DER PKCS#8. NotSupported for stores that never export keys. */
-  export(signal: AbortSignal): Promise<Buffer>;
-  delete(signal: AbortSignal): Promise<void>;
+  export(signal: Cancellation): Promise<Buffer>;
+  delete(signal: Cancellation): Promise<void>;
 }
 
 /**
@@ -86,27 +91,27 @@ export interface Key {
  */
 export interface KeyStore extends AsyncDisposable {
   readonly kind: StoreKind;
-  list(signal: AbortSignal): Promise<Listing>;
+  list(signal: Cancellation): Promise<Listing>;
   /** Returns a key, undefined when the store certainly does not hold it. */
-  get(id: KeyId, signal: AbortSignal): Promise<Key | undefined>;
+  get(id: KeyId, signal: Cancellation): Promise<Key | undefined>;
   /** Creates a pair of the first algorithm of the list that it supports. NotSupported when it supports none. */
   createPair(
     id: KeyId,
     algorithms: readonly PairAlgorithm[],
     attributes: KeyAttributes,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<KeyInfo>;
   createSymmetric(
     id: KeyId,
     algorithm: SymmetricAlgorithm,
     attributes: KeyAttributes,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<KeyInfo>;
   /** Stores material; an existing key of the id is replaced atomically. */
   importKey(
     id: KeyId,
     material: Material,
     attributes: KeyAttributes,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<KeyInfo>;
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Cancellation } from '../../cancellation.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Bus } from '../bus.ts';
 import type { IncomingMessage } from '../wire/inbox.ts';
@@ -21,12 +22,14 @@ export interface CallContext {
   readonly interactive: boolean;
   /** Aborted when the caller leaves the bus, with `callerLeft`, or the service stops. */
   readonly signal: AbortSignal;
+  /** The same, without an AbortSignal until somebody listens. */
+  readonly cancellation: Cancellation;
   /** When the call arrived, by `performance.now()`. */
   readonly startedAt: number;
 }
 
 /** A call that has not ended. Its request id and its signal are created on first use, since few calls need them. */
-export class IncomingCall implements CallContext {
+export class IncomingCall implements CallContext, Cancellation {
   readonly message: IncomingMessage;
   readonly caller: Caller;
   readonly startedAt = performance.now();
@@ -66,6 +69,22 @@ export class IncomingCall implements CallContext {
 
   get interactive(): boolean {
     return (this.message.header.flags & messageFlag.allowInteractive) !== 0;
+  }
+
+  get cancellation(): Cancellation {
+    return this;
+  }
+
+  get aborted(): boolean {
+    return this.#aborted !== undefined;
+  }
+
+  addEventListener(type: 'abort', listener: () => void, options?: { readonly once: true }): void {
+    this.signal.addEventListener(type, listener, options);
+  }
+
+  removeEventListener(type: 'abort', listener: () => void): void {
+    this.#abort?.signal.removeEventListener(type, listener);
   }
 
   get signal(): AbortSignal {

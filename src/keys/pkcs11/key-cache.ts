@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../cancellation.ts';
 import { isServiceError, type ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
 import type { Usage } from '../algorithm.ts';
@@ -56,8 +57,8 @@ export class KeyCache {
 
   /** Lists all keys after `settle` has recovered the base slot. Never fails: unreadable keys are unavailable. */
   async list(
-    settle: (signal: AbortSignal) => Promise<void> | undefined,
-    signal: AbortSignal,
+    settle: (signal: Cancellation) => Promise<void> | undefined,
+    signal: Cancellation,
   ): Promise<Listing> {
     const failures: ServiceError[] = [];
     const withListing = new Set<KeyId>();
@@ -95,7 +96,7 @@ export class KeyCache {
   }
 
   /** Returns a key; searches for it only when its handle is invalid. */
-  async get(id: KeyId, signal: AbortSignal): Promise<CachedKey | undefined> {
+  async get(id: KeyId, signal: Cancellation): Promise<CachedKey | undefined> {
     const cached = this.#entries.get(id);
     return cached !== undefined && isLive(cached) ? cached : this.refresh(id, signal);
   }
@@ -104,7 +105,7 @@ export class KeyCache {
   async find(
     sessions: TokenSessions,
     id: KeyId,
-    { token, signal }: { readonly token: Token; readonly signal: AbortSignal },
+    { token, signal }: { readonly token: Token; readonly signal: Cancellation },
   ): Promise<CachedKey | undefined> {
     const cached = this.#entries.get(id);
     if (cached !== undefined && isLive(cached)) return cached;
@@ -112,7 +113,7 @@ export class KeyCache {
   }
 
   /** Reads a key again. */
-  async refresh(id: KeyId, signal: AbortSignal): Promise<CachedKey | undefined> {
+  async refresh(id: KeyId, signal: Cancellation): Promise<CachedKey | undefined> {
     const token = this.#registry.tokenOf(id);
     return token?.use(
       () => `cannot look for key "${id}"`,
@@ -128,7 +129,7 @@ export class KeyCache {
   async #lookUp(
     sessions: TokenSessions,
     id: KeyId,
-    { token, signal }: { readonly token: Token; readonly signal: AbortSignal },
+    { token, signal }: { readonly token: Token; readonly signal: Cancellation },
   ): Promise<CachedKey | undefined> {
     const since = this.#changes.begin();
     try {
@@ -157,7 +158,7 @@ export class KeyCache {
   }
 
   /** Lists the keys of the base slot, and those in it that are preloaded; returns the ids of these. */
-  async #listBase(signal: AbortSignal): Promise<readonly KeyId[]> {
+  async #listBase(signal: Cancellation): Promise<readonly KeyId[]> {
     const token = this.#registry.base;
     if (token === undefined) return [];
     const preloaded = [...this.#registry.preloadedIds].filter(

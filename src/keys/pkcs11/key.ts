@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../cancellation.ts';
 import { unpadOaep } from '../crypto/oaep.ts';
 import { notFound, notSupported, unusable } from '../errors.ts';
 import type { SignRequest } from '../mechanism.ts';
@@ -19,13 +20,13 @@ export class Pkcs11Key implements Key {
   readonly info: KeyInfo;
   readonly #token: Token;
   readonly #cache: KeyCache;
-  readonly #remove: (key: Pkcs11Key, signal: AbortSignal) => Promise<void>;
+  readonly #remove: (key: Pkcs11Key, signal: Cancellation) => Promise<void>;
 
   /** `remove` is the store's deletion of the key. */
   constructor(
     { info, token }: Pick<CachedKey, 'info' | 'token'>,
     cache: KeyCache,
-    remove: (key: Pkcs11Key, signal: AbortSignal) => Promise<void>,
+    remove: (key: Pkcs11Key, signal: Cancellation) => Promise<void>,
   ) {
     this.info = info;
     this.#token = token;
@@ -33,7 +34,7 @@ export class Pkcs11Key implements Key {
     this.#remove = remove;
   }
 
-  sign(request: SignRequest, signal: AbortSignal): Promise<Buffer> {
+  sign(request: SignRequest, signal: Cancellation): Promise<Buffer> {
     const work = async (sessions: TokenSessions, object: KeyObject): Promise<Buffer> => {
       const { mechanism, input, finish } = tokenSignature(object.algorithm, request);
       const operation = { key: object.handle, mechanism, data: input };
@@ -43,7 +44,7 @@ export class Pkcs11Key implements Key {
     return this.#use('sign with', work, signal);
   }
 
-  encrypt(plain: Buffer, { nonce, aad }: CipherRequest, signal: AbortSignal): Promise<Buffer> {
+  encrypt(plain: Buffer, { nonce, aad }: CipherRequest, signal: Cancellation): Promise<Buffer> {
     const work = (sessions: TokenSessions, object: KeyObject): Promise<Buffer> => {
       const operation = { key: object.handle, mechanism: gcm(nonce, aad), data: plain };
       const encrypt = (pin: Pin) => sessions.encrypt({ ...operation, pin }, signalOf(pin, signal));
@@ -55,12 +56,12 @@ export class Pkcs11Key implements Key {
   async decrypt(
     sealed: Buffer,
     { nonce, aad }: CipherRequest,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<Buffer | undefined> {
     return this.#decrypt(gcm(nonce, aad), sealed, signal);
   }
 
-  async decryptOaep(block: Buffer, signal: AbortSignal): Promise<Buffer | undefined> {
+  async decryptOaep(block: Buffer, signal: Cancellation): Promise<Buffer | undefined> {
     const padded = await this.#decrypt({ mechanism: CKM.RSA_X_509 }, block, signal);
     const message = padded && unpadOaep(padded);
     padded?.fill(0);
@@ -71,11 +72,11 @@ export class Pkcs11Key implements Key {
     throw notSupported(`key "${this.info.id}" never leaves its token`);
   }
 
-  delete(signal: AbortSignal): Promise<void> {
+  delete(signal: Cancellation): Promise<void> {
     return this.#remove(this, signal);
   }
 
-  #decrypt(mechanism: Mechanism, data: Buffer, signal: AbortSignal): Promise<Buffer | undefined> {
+  #decrypt(mechanism: Mechanism, data: Buffer, signal: Cancellation): Promise<Buffer | undefined> {
     const work = async (
       sessions: TokenSessions,
       object: KeyObject,
@@ -96,7 +97,7 @@ export class Pkcs11Key implements Key {
   #use<T>(
     verb: string,
     work: (sessions: TokenSessions, object: KeyObject) => Promise<T>,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<T> {
     const { id } = this.info;
     const token = this.#token;
@@ -116,13 +117,13 @@ export class Pkcs11Key implements Key {
   #perform(
     { alwaysAuthenticate }: KeyObject,
     operation: (pin: Pin) => Promise<Buffer>,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<Buffer> {
     return alwaysAuthenticate ? this.#token.useWithPin(operation, signal) : operation(undefined);
   }
 }
 
 /** A caller that leaves does not end a call with a PIN: its outcome may be that the PIN is refused. */
-function signalOf(pin: Pin, signal: AbortSignal): AbortSignal | undefined {
+function signalOf(pin: Pin, signal: Cancellation): Cancellation | undefined {
   return pin === undefined ? signal : undefined;
 }

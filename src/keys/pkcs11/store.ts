@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../cancellation.ts';
 import { ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
 import type { PairAlgorithm, SymmetricAlgorithm } from '../algorithm.ts';
@@ -36,7 +37,7 @@ export class Pkcs11Store implements KeyStore {
   }
 
   /** Never fails: known keys that are unreadable now are listed as unavailable. */
-  list(signal: AbortSignal): Promise<Listing> {
+  list(signal: Cancellation): Promise<Listing> {
     return this.#cache.list((stop) => this.#writer?.settle(stop), signal);
   }
 
@@ -50,7 +51,7 @@ export class Pkcs11Store implements KeyStore {
     return this.#cache.lacks(id);
   }
 
-  async get(id: KeyId, signal: AbortSignal): Promise<Key | undefined> {
+  async get(id: KeyId, signal: Cancellation): Promise<Key | undefined> {
     const cached = await this.#cache.get(id, signal);
     return cached && new Pkcs11Key(cached, this.#cache, this.#delete);
   }
@@ -59,7 +60,7 @@ export class Pkcs11Store implements KeyStore {
     id: KeyId,
     algorithms: readonly PairAlgorithm[],
     attributes: KeyAttributes,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<KeyInfo> {
     const writer = this.#writable(attributes);
     await writer.createPair(id, algorithms, attributes, signal);
@@ -70,7 +71,7 @@ export class Pkcs11Store implements KeyStore {
     id: KeyId,
     algorithm: SymmetricAlgorithm,
     attributes: KeyAttributes,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<KeyInfo> {
     const writer = this.#writable(attributes);
     await writer.createSymmetric(id, algorithm, attributes, signal);
@@ -81,7 +82,7 @@ export class Pkcs11Store implements KeyStore {
     id: KeyId,
     material: Material,
     attributes: KeyAttributes,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<KeyInfo> {
     const writer = this.#writable(attributes);
     await writer.importKey(id, material, attributes, signal);
@@ -92,14 +93,14 @@ export class Pkcs11Store implements KeyStore {
     this.#registry[Symbol.dispose]();
   }
 
-  readonly #delete = async ({ info: { id } }: Key, signal: AbortSignal): Promise<void> => {
+  readonly #delete = async ({ info: { id } }: Key, signal: Cancellation): Promise<void> => {
     if (this.preloadedIds.has(id)) throw notSupported(`key "${id}" is preloaded`);
     if (this.#writer === undefined) throw notFound(id);
     await this.#writer.deleteKey(id, signal);
     this.#cache.evict(id);
   };
 
-  async #created(id: KeyId, signal: AbortSignal): Promise<KeyInfo> {
+  async #created(id: KeyId, signal: Cancellation): Promise<KeyInfo> {
     const key = await this.#cache.refresh(id, signal);
     if (key === undefined) throw new ServiceError('Unavailable', `key "${id}" vanished`);
     return key.info;

@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../cancellation.ts';
 /**
  * Adds keys to a token. A token has no transactions, so the intent is persisted first (`Pending`), and completed or
  * rolled back when the token is next available:
@@ -28,7 +29,7 @@ export class TokenJournal {
   async add(
     record: TokenKeyRecord,
     create: (sessions: TokenSessions) => Promise<void>,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<void> {
     await this.#records.put(record.id, record);
     try {
@@ -51,7 +52,7 @@ export class TokenJournal {
   }
 
   /** Completes or rolls back every pending change. */
-  async settleAll(signal: AbortSignal): Promise<void> {
+  async settleAll(signal: Cancellation): Promise<void> {
     const pending = this.#records.values().filter((record) => record.pending !== undefined);
     for (const record of pending) await this.#settle(record, signal);
   }
@@ -67,7 +68,7 @@ export class TokenJournal {
     }
   }
 
-  async #settle(record: TokenKeyRecord, signal: AbortSignal): Promise<void> {
+  async #settle(record: TokenKeyRecord, signal: Cancellation): Promise<void> {
     const { id, ckaId, pending } = record;
     const exists = await this.#token.use(
       () => `cannot look for key "${id}"`,
@@ -88,7 +89,7 @@ export class TokenJournal {
     else await this.#records.put(id, pending.previous);
   }
 
-  async #destroy(id: KeyId, ckaId: string, signal: AbortSignal): Promise<void> {
+  async #destroy(id: KeyId, ckaId: string, signal: Cancellation): Promise<void> {
     await this.#token.use(
       () => `cannot remove what is left of key "${id}"`,
       async (sessions) => {

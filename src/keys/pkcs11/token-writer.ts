@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../cancellation.ts';
 import { ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
 import { Mutex } from '../../service/mutex.ts';
@@ -56,7 +57,7 @@ export class TokenWriter {
     id: KeyId,
     algorithms: readonly PairAlgorithm[],
     attributes: KeyAttributes,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<void> {
     const { usages } = attributes;
     const record = newRecord(id, attributes, { origin: 'generated' });
@@ -76,7 +77,7 @@ export class TokenWriter {
     id: KeyId,
     algorithm: SymmetricAlgorithm,
     attributes: KeyAttributes,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<void> {
     const record = newRecord(id, attributes, { origin: 'generated', algorithm });
     const create = async (sessions: TokenSessions) => {
@@ -93,7 +94,7 @@ export class TokenWriter {
     id: KeyId,
     material: Material,
     attributes: KeyAttributes,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<void> {
     const { algorithm } = material;
     const symmetric = isSymmetricAlgorithm(algorithm) ? algorithm : undefined;
@@ -114,12 +115,12 @@ export class TokenWriter {
   }
 
   /** Deletes the objects of a key, then its record. NotFound when there are none. */
-  async deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
+  async deleteKey(id: KeyId, signal: Cancellation): Promise<void> {
     await this.#changes.run(() => this.#deleteKey(id, signal));
   }
 
   /** Completes or rolls back the changes that an earlier process left pending; does nothing while a change runs. */
-  async settle(signal: AbortSignal): Promise<void> {
+  async settle(signal: Cancellation): Promise<void> {
     if (this.#changes.isHeld) return;
     await this.#changes.run(() => this.#journal.settleAll(signal));
   }
@@ -128,7 +129,7 @@ export class TokenWriter {
   async #add(
     record: NewRecord,
     create: (sessions: TokenSessions) => Promise<void>,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<void> {
     await this.#changes.run(async () => {
       const created = new Date();
@@ -140,7 +141,7 @@ export class TokenWriter {
     });
   }
 
-  async #deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
+  async #deleteKey(id: KeyId, signal: Cancellation): Promise<void> {
     await this.#journal.settleAll(signal);
     refuseUnusable(this.#metadata.records.damage(id));
     await this.#token.use(
@@ -150,7 +151,7 @@ export class TokenWriter {
     await this.#metadata.records.delete(id);
   }
 
-  async #destroy(sessions: TokenSessions, id: KeyId, signal: AbortSignal): Promise<void> {
+  async #destroy(sessions: TokenSessions, id: KeyId, signal: Cancellation): Promise<void> {
     const { key, objects } = await this.#read(sessions, id, signal);
     if (objects.length === 0 && this.#metadata.records.damage(id) !== undefined) return;
     const { object } = key ?? {};
@@ -162,7 +163,7 @@ export class TokenWriter {
   }
 
   /** Reads the objects with a label; none only when that is certain. */
-  async #read(sessions: TokenSessions, id: KeyId, signal: AbortSignal): Promise<Labelled> {
+  async #read(sessions: TokenSessions, id: KeyId, signal: Cancellation): Promise<Labelled> {
     const find = (view: ObjectView, context: ReadContext) => lookUp(view, id, context);
     const from = { sessions, token: this.#token };
     const { found } = await this.#reader.read(from, find, signal);
@@ -171,7 +172,7 @@ export class TokenWriter {
   }
 
   /** Nothing to replace; AlreadyExists when the token holds objects with the label. */
-  async #nothing(id: KeyId, signal: AbortSignal): Promise<Pending> {
+  async #nothing(id: KeyId, signal: Cancellation): Promise<Pending> {
     const { objects } = await this.#find(id, signal);
     if (objects.length > 0) {
       throw new ServiceError('AlreadyExists', `the token holds a key of the label "${id}"`);
@@ -180,7 +181,7 @@ export class TokenWriter {
   }
 
   /** The key to replace, if there is one; AlreadyExists when it may not be replaced. */
-  async #replaced(id: KeyId, signal: AbortSignal): Promise<Pending> {
+  async #replaced(id: KeyId, signal: Cancellation): Promise<Pending> {
     const { key, objects, reason } = await this.#find(id, signal);
     if (objects.length > 0 && key?.info.state !== 'ok') {
       const message = `the token holds a key of the label "${id}": ${reason ?? key?.info.reason}`;
@@ -192,7 +193,7 @@ export class TokenWriter {
     };
   }
 
-  async #find(id: KeyId, signal: AbortSignal): Promise<Labelled> {
+  async #find(id: KeyId, signal: Cancellation): Promise<Labelled> {
     await this.#journal.settleAll(signal);
     const damage = this.#metadata.records.damage(id);
     refuseUnusable(damage);

@@ -38,7 +38,7 @@ import { ShownObjects } from '../../support/wire/shown-objects.ts';
 
 const test = suite('key material in memory');
 
-const call = { signal: soon() } as CallContext; // the members that the handlers use
+const call = { cancellation: soon() } as Partial<CallContext> as CallContext; // the members that the handlers use
 
 /** The methods of the manager over files, one of which is preloaded, and a token. */
 class Fixture implements AsyncDisposable {

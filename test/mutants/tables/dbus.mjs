@@ -24,6 +24,12 @@ export default [
     suite: 'unit/dbus/server/limits/admission',
   },
   {
+    breaks: 'a call whose caller has left is not aborted for who only asks',
+    text: 'return this.#aborted !== undefined;',
+    becomes: 'return this.#abort?.signal.aborted === true;',
+    suite: 'unit/dbus/server/call',
+  },
+  {
     breaks: 'an option may be given twice',
     text: 'if (isRequestId ? requestId !== undefined : Object.hasOwn(options, name)) {',
     becomes: 'if (isRequestId && requestId !== undefined) {',

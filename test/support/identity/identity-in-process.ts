@@ -321,7 +321,15 @@ ${yaml}
     const caller = { sender: ':1.7', uid, gids: [], pid: undefined };
     const signal = new AbortController().signal;
     const more = { interactive: false, startedAt: performance.now() };
-    return { caller, member: '', requestId: 'asked', signal, ...more, ...rest };
+    return {
+      caller,
+      member: '',
+      requestId: 'asked',
+      signal,
+      cancellation: signal,
+      ...more,
+      ...rest,
+    };
   }
 
   /** Cancels an operation, as an authorized call of Cancel does. */

@@ -17,7 +17,7 @@ import { callWith } from '../wire/messages.ts';
 import { ShownObjects } from '../wire/shown-objects.ts';
 
 /** A call with the fields that the handlers read. */
-const call = (): CallContext => ({ signal: soon() }) as CallContext;
+const call = (): CallContext => ({ cancellation: soon() }) as Partial<CallContext> as CallContext;
 type Methods = ReturnType<typeof keysHandlers>;
 
 /** The methods of the manager on keys in files, called as by the dispatcher. */

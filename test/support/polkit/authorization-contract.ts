@@ -230,6 +230,7 @@ export function callBy(
     requestId: 'r',
     interactive,
     signal,
+    cancellation: signal,
     startedAt: performance.now(),
   };
 }

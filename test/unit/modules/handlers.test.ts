@@ -16,6 +16,7 @@ const call: CallContext = {
   requestId: 'request',
   interactive: false,
   signal: new AbortController().signal,
+  cancellation: new AbortController().signal,
   startedAt: 0,
 };
 

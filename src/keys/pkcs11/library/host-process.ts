@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cancellation } from '../../../cancellation.ts';
 import { describeError, ServiceError } from '../../../errors.ts';
 import { type ByteReader, MalformedMessage } from '../protocol/bytes.ts';
 import { FrameSplitter, joinFrames } from '../protocol/frames.ts';
@@ -24,7 +25,7 @@ const endMs = 500;
 /** Options of a call. */
 export interface CallOptions {
   /** Ends waiting for the reply; the process works on. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Cancellation | undefined;
   /** Called when the process is done with the request, or did not get it. */
   readonly done?: () => void;
 }

@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto';
 import { access, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cancellation } from '../../../cancellation.ts';
 import { ServiceError, systemCode } from '../../../errors.ts';
 import { KeyedMutex } from '../../../service/mutex.ts';
 import {
@@ -35,7 +36,7 @@ export interface GuardedLogin<T> {
   readonly tokenInfo: () => Promise<TokenInfo>;
   readonly pin: string;
   /** Ends waiting for the turn, before the PIN is tried. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Cancellation | undefined;
   /** Logs in; throws the error of the token. The bytes of the PIN are wiped afterwards. */
   readonly attempt: (pin: Buffer) => Promise<T>;
 }

@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../../cancellation.ts';
 import {
   type FoundObject,
   type KeyOperation,
@@ -66,45 +67,45 @@ export class TokenSessions {
   /** Returns the objects that each query finds. */
   find(
     queries: readonly Query[],
-    signal?: AbortSignal,
+    signal?: Cancellation,
   ): Promise<readonly (readonly FoundObject[])[]> {
     return this.#call(operations.find, { pool: this.#pool, queries }, signal);
   }
 
   /** Returns an attribute of each object. */
-  read(objects: readonly Handle[], attribute: number, signal?: AbortSignal): Promise<Values> {
+  read(objects: readonly Handle[], attribute: number, signal?: Cancellation): Promise<Values> {
     return this.#call(operations.read, { pool: this.#pool, objects, attribute }, signal);
   }
 
   /** Returns a signature or MAC. */
-  sign(use: KeyOperation, signal?: AbortSignal): Promise<Buffer> {
+  sign(use: KeyOperation, signal?: Cancellation): Promise<Buffer> {
     return this.#call(operations.sign, { pool: this.#pool, ...use }, signal);
   }
 
   /** Returns a ciphertext. */
-  encrypt(use: KeyOperation, signal?: AbortSignal): Promise<Buffer> {
+  encrypt(use: KeyOperation, signal?: Cancellation): Promise<Buffer> {
     return this.#call(operations.encrypt, { pool: this.#pool, ...use }, signal);
   }
 
   /** Returns a plaintext. */
-  decrypt(use: KeyOperation, signal?: AbortSignal): Promise<Buffer> {
+  decrypt(use: KeyOperation, signal?: Cancellation): Promise<Buffer> {
     return this.#call(operations.decrypt, { pool: this.#pool, ...use }, signal);
   }
 
-  generatePair(template: PairTemplate, signal?: AbortSignal): Promise<void> {
+  generatePair(template: PairTemplate, signal?: Cancellation): Promise<void> {
     return this.#call(operations.generatePair, { pool: this.#pool, ...template }, signal);
   }
 
-  generateKey(template: SecretTemplate, signal?: AbortSignal): Promise<void> {
+  generateKey(template: SecretTemplate, signal?: Cancellation): Promise<void> {
     return this.#call(operations.generateKey, { pool: this.#pool, ...template }, signal);
   }
 
   /** Creates an object in the token. */
-  create(template: Template, signal?: AbortSignal): Promise<void> {
+  create(template: Template, signal?: Cancellation): Promise<void> {
     return this.#call(operations.create, { pool: this.#pool, template }, signal);
   }
 
-  destroy(objects: readonly Handle[], signal?: AbortSignal): Promise<void> {
+  destroy(objects: readonly Handle[], signal?: Cancellation): Promise<void> {
     return this.#call(operations.destroy, { pool: this.#pool, objects }, signal);
   }
 
@@ -122,7 +123,7 @@ export class TokenSessions {
   async #call<Request, Reply>(
     operation: Operation<Request, Reply>,
     request: Request,
-    signal?: AbortSignal,
+    signal?: Cancellation,
   ): Promise<Reply> {
     if (this.#inFlight >= maxInFlight) await this.#turn(signal);
     const isLost = this.libraryGeneration !== this.#library.generation;
@@ -139,7 +140,7 @@ export class TokenSessions {
     waiter.start();
   };
 
-  #turn(signal: AbortSignal | undefined): Promise<void> {
+  #turn(signal: Cancellation | undefined): Promise<void> {
     if (signal?.aborted === true) throw cancelled();
     return new Promise((resolve, reject) => {
       const abort = (): void => {

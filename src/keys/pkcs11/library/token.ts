@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../../cancellation.ts';
 import { describeError, isServiceError, ServiceError } from '../../../errors.ts';
 import { formatUri, type PinSource, type TokenSelector } from '../../config/pkcs11-uri.ts';
 import { CKF } from '../protocol/constants.ts';
@@ -137,7 +138,7 @@ export class Token implements Disposable {
    * Runs an operation that includes a login, with the PIN of the token and the same guard. The signal cancels it only
    * while it is queued: once the PIN was sent, the outcome must be known.
    */
-  async useWithPin<T>(operation: (pin: Buffer) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async useWithPin<T>(operation: (pin: Buffer) => Promise<T>, signal?: Cancellation): Promise<T> {
     const connection = this.#connected();
     if (connection === undefined) throw new LostError('session');
     const outcome = await this.#guard.login<Accepted<T>>({

@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../../cancellation.ts';
 import { isId, parseKeyId } from '../../../ids.ts';
 import { LostError } from '../library/ckr.ts';
 import type { Token } from '../library/token.ts';
@@ -26,7 +27,7 @@ export class TokenReader {
   async read<T>(
     { sessions, token }: { readonly sessions: TokenSessions; readonly token: Token },
     find: (view: ObjectView, context: ReadContext) => T,
-    signal?: AbortSignal,
+    signal?: Cancellation,
   ): Promise<{ readonly found: T; readonly generation: number }> {
     const { generation } = token;
     const proofs = this.#proofsOf(token);

@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../../cancellation.ts';
 import { LostError } from '../library/ckr.ts';
 import { ulong } from '../library/slots.ts';
 import type { TokenSessions } from '../library/token-sessions.ts';
@@ -110,7 +111,7 @@ export class TokenView implements ObjectView {
   }
 
   /** Fetches what was missing: all queries with one call, and one for each kind of attribute. */
-  async fetch(sessions: TokenSessions, signal: AbortSignal | undefined): Promise<void> {
+  async fetch(sessions: TokenSessions, signal: Cancellation | undefined): Promise<void> {
     const queries = this.#missingQueries;
     const values = this.#missingValues;
     this.#missingQueries = new Map();
@@ -126,7 +127,7 @@ export class TokenView implements ObjectView {
   async #fetchObjects(
     sessions: TokenSessions,
     templates: ReadonlyMap<string, Template>,
-    signal: AbortSignal | undefined,
+    signal: Cancellation | undefined,
   ): Promise<void> {
     const queries = [...templates.values()].map(queryOf);
     const results = await sessions.find(queries, signal);
@@ -155,7 +156,7 @@ export class TokenView implements ObjectView {
 export async function completed<T>(
   view: TokenView,
   sessions: TokenSessions,
-  { read, signal }: { readonly read: () => T; readonly signal: AbortSignal | undefined },
+  { read, signal }: { readonly read: () => T; readonly signal: Cancellation | undefined },
 ): Promise<T> {
   for (let fetches = 0; fetches < maxFetches; fetches++) {
     const result = read();
@@ -173,7 +174,7 @@ export async function completed<T>(
 export function readObjects<T>(
   sessions: TokenSessions,
   read: (view: ObjectView) => T,
-  signal?: AbortSignal,
+  signal?: Cancellation,
 ): Promise<T> {
   const view = new TokenView();
   return completed(view, sessions, { read: () => read(view), signal });

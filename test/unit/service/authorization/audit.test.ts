@@ -25,6 +25,7 @@ function call(uid: number): CallContext {
     requestId: 'request',
     interactive: false,
     signal: new AbortController().signal,
+    cancellation: new AbortController().signal,
     startedAt: performance.now(),
   };
 }

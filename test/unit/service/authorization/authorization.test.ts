@@ -25,6 +25,7 @@ function callOf(uid: number): CallContext {
     requestId: 'r',
     interactive: false,
     signal: new AbortController().signal,
+    cancellation: new AbortController().signal,
     startedAt: 0,
   };
 }

@@ -94,6 +94,7 @@ function call(
     requestId: 'r',
     interactive,
     signal: abort.signal,
+    cancellation: abort.signal,
     startedAt: 0,
   };
 }
