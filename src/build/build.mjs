@@ -31,7 +31,7 @@ export async function compile() {
 async function buildAddons() {
   useOwnHeaders();
   const { buildNative } = await import('../native/build.mjs');
-  await buildNative({ outDir: join(root, 'dist/bin') });
+  await buildNative({ outDir: join(root, 'dist/lib') });
 }
 
 /** Runs the whole build, without the compiler and the code caches when `isCompiled`. `report` is called with each step. */

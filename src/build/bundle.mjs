@@ -92,7 +92,7 @@ const format = {
 const metaOfCommonJs = { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' };
 
 const programs = join(root, 'dist/bin');
-const bundles = join(programs, 'bundles');
+const bundles = join(root, 'dist/lib');
 
 async function bundle({ name, entry, configs }, version) {
   const { outputFiles } = await build({
@@ -130,12 +130,13 @@ async function launcherText(name) {
   return outputFiles[0].contents;
 }
 
-/** Writes the executables into dist/bin. */
+/** Writes the executables into dist/bin, and what they load into dist/lib. */
 export async function bundleAll() {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const present = executables.filter(({ entry }) => existsSync(compiled(entry)));
   // whoever may write there decides what the programs do
-  mkdirSync(bundles, { recursive: true, mode: 0o755 });
+  for (const directory of [programs, bundles])
+    mkdirSync(directory, { recursive: true, mode: 0o755 });
   await Promise.all(present.map((executable) => bundle(executable, version)));
   for (const { name } of present.filter(({ isThread }) => !isThread))
     replaceFile(join(programs, `${name}.cjs`), await launcherText(name), 0o755);

@@ -13,7 +13,7 @@ export interface TlsThreadOptions {
   readonly onLost: (reason: unknown) => void;
 }
 
-const program = 'bundles/iotedge-tls-worker.cjs';
+const program = 'iotedge-tls-worker.cjs';
 
 /** A thread that starts with the first message to it, and again with the next one after it ended. */
 export class TlsThread implements AsyncDisposable {

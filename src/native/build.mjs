@@ -144,7 +144,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     },
   });
   await buildNative({
-    outDir: resolve(positionals[0] ?? join(here, '..', '..', 'dist', 'bin')),
+    outDir: resolve(positionals[0] ?? join(here, '..', '..', 'dist', 'lib')),
     asan: values.asan,
     deadlineMs: values['deadline-ms'] && Number(values['deadline-ms']),
     only: values.only,

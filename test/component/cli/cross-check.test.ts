@@ -46,7 +46,7 @@ async function readableProgram() {
   const folder = await mkdtemp(join(tmpdir(), 'iotedgectl-'));
   await chmod(folder, 0o755);
   const path = join(folder, 'iotedgectl.cjs');
-  await copyFile(join(import.meta.dirname, '../../../bin/bundles/iotedgectl.cjs'), path);
+  await copyFile(join(import.meta.dirname, '../../../lib/iotedgectl.cjs'), path);
   await chmod(path, 0o644);
   return { path, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
 }

@@ -33,7 +33,7 @@ const rootTest = (name: string, run: (context: { dir: string }) => Promise<void>
 
 test.before.each(async (context) => {
   context.dir = await mkdtemp(join(tmpdir(), 'iotedge-code-cache-'));
-  await mkdir(join(context.dir, 'bundles'), { mode: 0o755 });
+  await mkdir(join(context.dir, 'lib'), { mode: 0o755 });
 });
 test.after.each(async ({ dir }) => {
   await rm(dir, { recursive: true });
@@ -41,11 +41,11 @@ test.after.each(async ({ dir }) => {
 
 /** The bundle of a test, with a cache that fits. */
 async function bundleIn(dir: string) {
-  const path = join(dir, 'bundles/program.cjs');
+  const path = join(dir, 'lib/program.cjs');
   const cache = cachePathOf(path);
   await writeFile(cache, sealed, { mode: 0o644 });
   const bundle = { path, owner: process.getuid?.() ?? 0, source };
-  return { bundle, cache, folder: join(dir, 'bundles') };
+  return { bundle, cache, folder: join(dir, 'lib') };
 }
 
 test('returns the code for the same bundle and Node', () => {

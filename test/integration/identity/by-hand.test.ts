@@ -11,7 +11,7 @@ import { failureOf, untilWorks } from '../../support/failure.ts';
 import { Rig } from '../../support/rig/rig.ts';
 import { startRigCloud } from '../../support/rig/rig-cloud.ts';
 import { deviceName } from '../../support/rig/rig-config.ts';
-import { bundles, type ServiceName, services } from '../../support/rig/rig-services.ts';
+import { programs, type ServiceName, services } from '../../support/rig/rig-services.ts';
 
 const test = suite('services started by hand');
 const order = ['keys', 'certificates', 'identity'] as const;
@@ -33,7 +33,7 @@ async function startByHand(rig: Rig, name: ServiceName, extra: object = {}): Pro
   const child = rig.spawn(
     join(rig.directory, 'node'),
     [
-      join(rig.directory, bundles, `iotedge-${name}.cjs`),
+      join(rig.directory, programs, `iotedge-${name}.cjs`),
       '--config-dir',
       join(rig.directory, 'config'),
     ],

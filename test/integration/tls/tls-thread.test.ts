@@ -199,7 +199,7 @@ test('is Unavailable where its program is not installed', async (context) => {
   const { stdout, stderr } = await runCommand(process.execPath, [file], { timeoutMs: 20_000 });
   assert.is(
     stdout.toString(),
-    'Unavailable localhost:1: the TLS thread failed: bundles/iotedge-tls-worker.cjs is not installed\n',
+    'Unavailable localhost:1: the TLS thread failed: iotedge-tls-worker.cjs is not installed\n',
     stderr,
   );
 });

@@ -2,7 +2,7 @@ import { chmod, copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const built = join(import.meta.dirname, '../../../bin');
+const built = join(import.meta.dirname, '../../..');
 
 /** A directory with copies of some built programs, without code caches. */
 export class Programs implements AsyncDisposable {
@@ -15,21 +15,22 @@ export class Programs implements AsyncDisposable {
   static async copy(...names: readonly string[]): Promise<Programs> {
     const programs = new Programs(await mkdtemp(join(tmpdir(), 'iotedge-programs-')));
     await chmod(programs.directory, 0o755);
-    await mkdir(programs.bundles, { mode: 0o755 });
+    for (const directory of ['bin', 'lib'])
+      await mkdir(join(programs.directory, directory), { mode: 0o755 });
     for (const name of names) {
-      await copyFile(join(built, `${name}.cjs`), programs.program(name));
-      await copyFile(join(built, 'bundles', `${name}.cjs`), programs.bundle(name));
+      await copyFile(join(built, 'bin', `${name}.cjs`), programs.program(name));
+      await copyFile(join(built, 'lib', `${name}.cjs`), programs.bundle(name));
     }
     return programs;
   }
 
   get bundles(): string {
-    return join(this.directory, 'bundles');
+    return join(this.directory, 'lib');
   }
 
   /** The launcher of a program. */
   program(name: string): string {
-    return join(this.directory, `${name}.cjs`);
+    return join(this.directory, 'bin', `${name}.cjs`);
   }
 
   bundle(name: string): string {

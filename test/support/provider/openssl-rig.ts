@@ -56,7 +56,7 @@ export class OpensslRig<Keys extends KeysOnBus = ServedKeys> implements AsyncDis
   ): Promise<OpensslRig<Keys>> {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-openssl-'));
     await chmod(directory, 0o755); // other users run it too
-    const built = asan ? await buildInstrumented() : join(root, 'dist/bin/ossl-modules');
+    const built = asan ? await buildInstrumented() : join(root, 'dist/lib/ossl-modules');
     const modules = join(directory, 'ossl-modules');
     await cp(built, modules, { recursive: true });
     const example = join(root, 'src/native/provider/openssl.cnf');

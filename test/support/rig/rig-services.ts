@@ -17,7 +17,7 @@ export const services: Readonly<Record<ServiceName, ServiceDefinition>> = {
 };
 
 /** The directory of the bundled programs, in the directory of a rig. */
-export const bundles = 'checkout/dist/bin';
+export const programs = 'checkout/dist/bin';
 
 /**
  * The script that executes the service as its unit would: as its user, without the caller's environment and without any
@@ -41,7 +41,7 @@ umask 0077
 cd /
 exec env -i ${assignments.join(' ')} \\
   ${setpriv(identityOf(user)).join(' ')} --inh-caps=-all --no-new-privs \\
-  '${directory}/node' '${directory}/${bundles}/iotedge-${name}.cjs' \\
+  '${directory}/node' '${directory}/${programs}/iotedge-${name}.cjs' \\
   --config-dir '${directory}/config' --state-dir '${directory}/state/${name}' "$@"
 `;
 }

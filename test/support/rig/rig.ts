@@ -24,7 +24,7 @@ import {
   writePolkitFiles,
   writeRules,
 } from './rig-polkit.ts';
-import { bundles, launcherText, makeFor, type ServiceName, services } from './rig-services.ts';
+import { launcherText, makeFor, programs, type ServiceName, services } from './rig-services.ts';
 import { identityOf, type RigUser, writeUsers } from './rig-users.ts';
 
 /** Deviations from the default rig. */
@@ -146,7 +146,7 @@ export class Rig implements AsyncDisposable {
   iotedgectl(args: readonly string[], user?: RigUser): Promise<CommandResult> {
     return this.run(
       `${this.directory}/node`,
-      [`${this.directory}/${bundles}/iotedgectl.cjs`, ...args],
+      [`${this.directory}/${programs}/iotedgectl.cjs`, ...args],
       {
         user,
       },

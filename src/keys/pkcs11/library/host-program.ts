@@ -38,7 +38,7 @@ export function discardEarlyHost(): void {
 }
 
 function spawnHost(): ChildProcess {
-  const program = builtFile('iotedge-pkcs11.cjs');
+  const program = builtFile('../bin/iotedge-pkcs11.cjs');
   if (program === undefined) throw new Error('iotedge-pkcs11.cjs is not installed');
   return spawn(process.execPath, [program], { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] });
 }
