@@ -9,11 +9,12 @@ import { KeyCatalog } from '../../../src/keys/catalog.ts';
 import { FileStore } from '../../../src/keys/file/store.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../src/keys/mechanism.ts';
 import { PinGuard } from '../../../src/keys/pkcs11/library/pin-guard.ts';
+import { operations } from '../../../src/keys/pkcs11/protocol/operations.ts';
 import { openTokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../src/keys/pkcs11/store.ts';
 import { KeyService } from '../../../src/keys/service.ts';
 import type { Stores } from '../../../src/keys/stores.ts';
-import { soon, until } from '../../support/deadline.ts';
+import { deadline, soon, until } from '../../support/deadline.ts';
 import { failureOf, untilWorks } from '../../support/failure.ts';
 import { forSigning, withKey } from '../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../support/keys/soft-token.ts';
@@ -157,18 +158,40 @@ function overUnlisted(calls: { lists: number; gets: number }, elapsedMs: () => n
       throw failure;
     },
   };
+  return { keys: overToken(pkcs11, elapsedMs), known };
+}
+
+/** A service over no files and a token with the methods that it calls. */
+function overToken(pkcs11: object, elapsedMs?: () => number): KeyService {
   const file = {
     get: async () => undefined,
     list: async () => ({ keys: [], ignored: [], failure: undefined }),
   };
   const stores = { file, pkcs11, defaults: { pair: 'pkcs11', symmetric: 'pkcs11' } };
-  // the methods of its stores that the service calls
-  const keys = new KeyService(
-    stores as unknown as Stores,
-    new KeyCatalog(new ShownObjects(keysService)),
-    elapsedMs,
-  );
-  return { keys, known };
+  const catalog = new KeyCatalog(new ShownObjects(keysService));
+  return new KeyService(stores as unknown as Stores, catalog, elapsedMs);
+}
+
+/** Time limits that are reached on request. */
+class TimeLimits implements Disposable {
+  readonly limitsMs: number[] = [];
+  readonly #reached = new AbortController();
+  readonly #original = AbortSignal.timeout.bind(AbortSignal);
+
+  constructor() {
+    AbortSignal.timeout = (limitMs) => {
+      this.limitsMs.push(limitMs);
+      return this.#reached.signal;
+    };
+  }
+
+  reach(): void {
+    this.#reached.abort();
+  }
+
+  [Symbol.dispose](): void {
+    AbortSignal.timeout = this.#original;
+  }
 }
 
 test('queries a token that cannot be listed once a second, for any caller and id', async () => {
@@ -188,6 +211,50 @@ test('queries a token that cannot be listed once a second, for any caller and id
   elapsedMs = 1000;
   await query();
   assert.equal(calls, { lists: 2, gets: 2 });
+});
+
+test('searches for a public key no longer than a client waits', async () => {
+  using limits = new TimeLimits();
+  const get = (_id: string, signal: AbortSignal) =>
+    new Promise<undefined>((_, reject) => {
+      const end = (): void => reject(new ServiceError('Cancelled', 'the time is up'));
+      signal.addEventListener('abort', end);
+    });
+  const keys = overToken({ knows: () => true, preloadedIds: new Set(), get });
+  const id = parseKeyId('slow');
+  const calls = [keys.publicKey(id), keys.publicKey(id)].map(failureOf);
+  await until(5_000, 'the search', () => limits.limitsMs.length > 0);
+  limits.reach();
+  assert.equal(await deadline(5_000, Promise.all(calls), 'replies'), ['Cancelled', 'Cancelled']);
+  assert.equal(limits.limitsMs, [25_000]);
+});
+
+test('lists for all others when the call that began it has taken too long', async () => {
+  await using fixture = await Fixture.start();
+  const { keys, library, objects, soft } = fixture;
+  await soft.login('--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'foreign');
+  const patient = soon();
+  using limits = new TimeLimits();
+  let isHeld = false;
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  library.before = (operation) => {
+    if (operation !== operations.find.number) return undefined;
+    isHeld = true;
+    return held;
+  };
+  const calls = ['unknown', 'foreign'].map((id) => failureOf(keys.publicKey(parseKeyId(id))));
+  await until(10_000, 'the listing', () => isHeld);
+  const refreshed = keys.refresh(patient);
+  const impatient = failureOf(keys.require(parseKeyId('other'), AbortSignal.timeout(25_000)));
+  limits.reach();
+  assert.is(await deadline(10_000, impatient, 'the end of a limited search'), 'Cancelled');
+  release();
+  await refreshed;
+  assert.equal(await Promise.all(calls), ['NotFound', 'no failure']);
+  assert.is(objects.properties.Health, 'ok');
 });
 
 test('returns the current public key after a change', async () => {

@@ -350,4 +350,16 @@ export default [
     becomes: 'const file = this.#findIntact(id);',
     suite: 'component/keys/file/file-store',
   },
+  {
+    breaks: 'a public call that has taken too long ends the listing that others wait for',
+    text: 'this.refresh(unending)',
+    becomes: 'this.refresh(publicSignal())',
+    suite: 'component/keys/service',
+  },
+  {
+    breaks: 'the search for a public key never ends',
+    text: 'return AbortSignal.timeout(publicReadMs);',
+    becomes: 'return unending;',
+    suite: 'component/keys/service',
+  },
 ];
