@@ -273,6 +273,18 @@ export default [
     suite: 'integration/keys/login-tries',
   },
   {
+    breaks: 'the service cuts off a login when it stops',
+    text: '    await opener.loginsSettled();\n',
+    becomes: '',
+    suite: 'integration/keys/login-tries',
+  },
+  {
+    breaks: 'the service does not wait long enough for a login when it stops',
+    text: 'const loginMs = 2_500;',
+    becomes: 'const loginMs = 250;',
+    suite: 'integration/keys/login-tries',
+  },
+  {
     breaks: 'a signature of another length is returned',
     text: 'signature.length !== signatureBytes(algorithm)',
     becomes: 'signature.length > signatureBytes(algorithm) * 100',

@@ -6,6 +6,7 @@
  *   softhsm  the value of SOFTHSM2_CONF for that library
  *   control  commands, read at every call: `FUNCTION WHAT [NUMBER] [times COUNT]`, one a line
  *   calls    a line for every call: the name of its function
+ *   returned the same for every call that returned
  *   used-*   how often a command with a COUNT was obeyed, by all processes, a byte each
  *
  * WHAT: `sleep MS`, `hang`, `abort`, `segfault`, `return CKR`, `garbage` (impossible results), `length N` (a result with
@@ -90,10 +91,10 @@ static ssize_t read_file(const char *name, char *text, size_t size)
   return length;
 }
 
-static void count_call(enum function function)
+static void count_call(const char *file, enum function function)
 {
   char line[64];
-  int length = snprintf(line, sizeof line, "%s\n", names[function]), fd = open_file("calls", O_WRONLY | O_CREAT | O_APPEND);
+  int length = snprintf(line, sizeof line, "%s\n", names[function]), fd = open_file(file, O_WRONLY | O_CREAT | O_APPEND);
 
   if (fd < 0 || write(fd, line, (size_t)length) != length) die("a call cannot be counted");
   close(fd);
@@ -237,9 +238,12 @@ static CK_RV misbehave(enum function function, const struct arguments *arguments
 static CK_RV intercept(enum function function, struct arguments arguments)
 {
   struct command command;
+  CK_RV result;
 
-  count_call(function);
-  return find_command(function, &command) ? misbehave(function, &arguments, &command) : forward(function, &arguments);
+  count_call("calls", function);
+  result = find_command(function, &command) ? misbehave(function, &arguments, &command) : forward(function, &arguments);
+  count_call("returned", function);
+  return result;
 }
 
 #define CK_PKCS11_FUNCTION_INFO(name) \

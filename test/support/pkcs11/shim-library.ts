@@ -68,8 +68,17 @@ export class ShimLibrary {
   }
 
   /** The number of calls of a function by all processes so far, begun or returned. */
-  async calls(name: string): Promise<number> {
-    const file = join(this.#directory, 'calls');
+  calls(name: string): Promise<number> {
+    return this.#count('calls', name);
+  }
+
+  /** The number of these that returned. */
+  returned(name: string): Promise<number> {
+    return this.#count('returned', name);
+  }
+
+  async #count(record: 'calls' | 'returned', name: string): Promise<number> {
+    const file = join(this.#directory, record);
     const text = existsSync(file) ? await readFile(file, 'utf8') : '';
     return text.split('\n').filter((line) => line === name).length;
   }
