@@ -1,19 +1,23 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { serviceEnvironment } from '../support/rig/rig-services.ts';
 
 const run = promisify(execFile);
 
-/** A process that is killed by the disposal. */
+/** Floors start as services do: Node itself is slower, and larger, where NODE_EXTRA_CA_CERTS is set. */
+const env = serviceEnvironment;
+
+/** A process with the environment of a service that is killed by the disposal. */
 export function background(command: string, args: readonly string[]): ChildProcess & Disposable {
-  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+  const child = spawn(command, args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
   return Object.assign(child, { [Symbol.dispose]: () => void child.kill('SIGKILL') });
 }
 
-/** Milliseconds from the start of a program to its end. */
+/** Milliseconds from the start of a program, with the environment of a service, to its end. */
 export async function lifetimeMs(command: string, args: readonly string[]): Promise<number> {
   const startedAt = performance.now();
-  await run(command, args, { timeout: 60_000 });
+  await run(command, args, { env, timeout: 60_000 });
   return performance.now() - startedAt;
 }
 

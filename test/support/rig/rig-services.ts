@@ -19,6 +19,12 @@ export const services: Readonly<Record<ServiceName, ServiceDefinition>> = {
 /** The directory of the bundled programs, in the directory of a rig. */
 export const programs = 'checkout/dist/bin';
 
+/** What every service has in its environment; nothing of the caller's. */
+export const serviceEnvironment = {
+  PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+  LANG: 'C.UTF-8',
+} as const;
+
 /**
  * The script that executes the service as its unit would: as its user, without the caller's environment and without any
  * privilege. It is run by `sh`, since files below /run may not be executable.
@@ -30,8 +36,7 @@ export function launcherText(
 ): string {
   const { user } = services[name];
   const environment = {
-    PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
-    LANG: 'C.UTF-8',
+    ...serviceEnvironment,
     ...(name === 'keys' && { SOFTHSM2_CONF: `${directory}/token/softhsm2.conf` }),
     ...variables,
   };
