@@ -1,7 +1,7 @@
 // Bundles each executable into one CommonJS file: a service starts much faster without resolving modules. It is run by
 // a launcher of the same name in the folder above, or as a thread of another one.
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { build, stop } from 'esbuild';
 import { root } from './setup.mjs';
 import { compiled, importCompiled, schemasOf, services } from './steps/compiled.mjs';
@@ -54,11 +54,15 @@ const loggerAsText = {
   setup(bundle) {
     const namespace = 'text';
     bundle.onResolve({ filter: /\/winston-logger\.js$/ }, ({ path, resolveDir }) => ({
-      path: join(resolveDir, path),
+      path: relative(root, join(resolveDir, path)), // the bundle names it
       namespace,
     }));
     bundle.onLoad({ filter: /.*/, namespace }, async ({ path }) => {
-      const { outputFiles } = await build({ ...format, entryPoints: [path], write: false });
+      const { outputFiles } = await build({
+        ...format,
+        entryPoints: [join(root, path)],
+        write: false,
+      });
       const text = JSON.stringify(`(function (exports, require, module) {${outputFiles[0].text}})`);
       const compile = "require('node:vm').runInThisContext";
       return { contents: `${compile}(${text})(exports, require, module);` };

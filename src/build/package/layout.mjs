@@ -1,0 +1,61 @@
+const programs = 'lib/iotedge/bin';
+const loaded = 'lib/iotedge/lib';
+const documents = 'share/doc/iotedge-dbus';
+const units = '/usr/lib/systemd/system';
+
+/**
+ * The files to install: those of a folder of the checkout whose names match, the folder where they go, and their mode
+ * (0644). A relative folder is below the prefix, an absolute one is where other programs search. `rename` is the name
+ * of an only file; `whole` includes the folders below; `native` files are stripped.
+ */
+export const files = [
+  { from: 'dist/bin', names: /\.cjs$/, to: programs, mode: 0o755 },
+  { from: 'dist/lib', names: /\.cjs$/, to: loaded },
+  { from: 'dist/lib', names: /\.node$/, to: loaded, native: true },
+  { from: 'dist/lib/ossl-modules', names: /\.so$/, to: `${loaded}/ossl-modules`, native: true },
+  {
+    from: 'systemd-units',
+    names: /^iotedge-.*\.(service|socket|timer)$/,
+    to: units,
+    awaited: true,
+  },
+  {
+    from: 'systemd-units',
+    names: /^iotedge\.sysusers$/,
+    to: '/usr/lib/sysusers.d',
+    rename: 'iotedge.conf',
+    awaited: true,
+  },
+  {
+    from: 'systemd-units',
+    names: /^iotedge\.tmpfiles$/,
+    to: '/usr/lib/tmpfiles.d',
+    rename: 'iotedge.conf',
+    awaited: true,
+  },
+  { from: 'systemd-units/drop-ins', names: /\.conf$/, to: `${documents}/drop-ins`, awaited: true },
+  {
+    from: 'dbus-policy',
+    names: /\.service$/,
+    to: '/usr/share/dbus-1/system-services',
+    awaited: true,
+  },
+  { from: 'dbus-policy', names: /\.conf$/, to: '/usr/share/dbus-1/system.d' },
+  { from: 'dbus-policy', names: /\.policy$/, to: '/usr/share/polkit-1/actions' },
+  { from: 'dbus-policy/interfaces', names: /\.xml$/, to: '/usr/share/dbus-1/interfaces' },
+  { from: 'config-examples/schema', names: /\.json$/, to: 'share/iotedge/schema' },
+  { from: 'config-examples', names: /\.yaml$/, to: `${documents}/examples` },
+  { from: 'docs', names: /./, to: documents, whole: true },
+  { from: '.', names: /^(README|SECURITY)\.md$/, to: documents },
+];
+
+/** Links by path below the prefix. */
+export const links = {
+  'bin/iotedgectl': '../lib/iotedge/bin/iotedgectl.cjs',
+};
+
+/** Folders that are installed without a file. */
+export const folders = ['/etc/iotedge'];
+
+/** The Node that programs and units run, a link that is made at the installation. */
+export const nodeLink = `${programs}/node`;
