@@ -4,6 +4,7 @@ import { identityService } from '../../interfaces/identity.ts';
 import { keysService } from '../../interfaces/keys.ts';
 import { modulesService } from '../../interfaces/modules.ts';
 import { apiReference, type Rules } from './api-reference.ts';
+import { busActivation } from './bus-activation.ts';
 import { busPolicy } from './bus-policy.ts';
 import { documentationOf, type InterfaceDocumentation } from './interface-documentation.ts';
 import { polkitActions } from './polkit-actions.ts';
@@ -39,6 +40,7 @@ export function derivedFiles({ introspect, rules, schemas }: Sources): ReadonlyM
       );
     }
     files.set(`dbus-policy/${service.busName}.conf`, busPolicy(service));
+    files.set(`dbus-policy/${service.busName}.service`, busActivation(service));
     files.set(`dbus-policy/${service.busName.toLowerCase()}.policy`, polkitActions(service));
     files.set(`docs/api/${service.busName}.md`, apiReference(service, rules));
   }

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { apiReference } from '../../../../src/build/derived/api-reference.ts';
+import { busActivation } from '../../../../src/build/derived/bus-activation.ts';
 import { busPolicy } from '../../../../src/build/derived/bus-policy.ts';
 import { derivedFiles } from '../../../../src/build/derived/derived-files.ts';
 import { polkitActions } from '../../../../src/build/derived/polkit-actions.ts';
@@ -55,6 +56,13 @@ test('let only the user of the service own its name, and deny file descriptors t
   assert.is(policy.match(/own=/g)?.length, 1);
 });
 
+test('leave the start of a service to systemd alone', () => {
+  const lines = busActivation(service).split('\n');
+  assert.ok(lines.includes('Name=org.example.Doors1'));
+  assert.ok(lines.includes('SystemdService=iotedge-doors.service'));
+  assert.ok(lines.includes('Exec=/bin/false'), 'without systemd, a bus would run it itself');
+});
+
 test('let the user of the service ask polkit about others', () => {
   const policy = polkitActions(service);
   const owner = '<annotate key="org.freedesktop.policykit.owner">unix-user:doors</annotate>';
@@ -82,11 +90,13 @@ test('document arguments, options, results and the required authorization', () =
   assert.match(page, 'Who may call: everybody.');
 });
 
-test('generate two introspection files, a bus policy, actions and a page for each of four services', () => {
+test('generate two introspection files, a bus policy, an activation file, actions and a page for each of four services', () => {
   const paths = [...derivedFiles({ introspect: () => '', rules, schemas: { keys: {} } }).keys()];
-  assert.is(paths.length, 4 * 5 + 1);
+  assert.is(paths.length, 4 * 6 + 1);
   assert.ok(paths.includes('dbus-policy/interfaces/org.iotedge.Keys1.Key.xml'));
   assert.ok(paths.includes('dbus-policy/org.iotedge.Keys1.conf'));
+  // dbus-daemon requires the name of the bus name
+  assert.ok(paths.includes('dbus-policy/org.iotedge.Keys1.service'));
   assert.ok(paths.includes('dbus-policy/org.iotedge.keys1.policy'));
   assert.ok(paths.includes('config-examples/schema/keys.json'));
 });
