@@ -15,15 +15,15 @@ import { interfaceXml, introspectionXml } from '../dbus/introspect.ts';
 import { describeError, systemCode } from '../errors.ts';
 import { journalSend, notify } from '../native/linux.ts';
 import { SystemAccounts } from './accounts.ts';
-import type { LoadedConfig } from './apply-config.ts';
 import { helpText, parseCommandLine, stateDirOf, UsageError } from './command-line.ts';
 import type { CommonConfig } from './config/common-config.ts';
-import { loadConfig } from './config/config.ts';
+import { placedConfig } from './config/config.ts';
 import { ConfigError, formatProblem, type Problem } from './config/config-problem.ts';
 import type { ParseContext } from './config/parse-context.ts';
 import type { Schema } from './config/schema-validator.ts';
 import { consoleSink, isJournalStream, journalSink } from './log/journal.ts';
 import { priorityOf, ServiceLog } from './log/log.ts';
+import type { LoadedConfig } from './reload/apply-config.ts';
 import { runService } from './service-lifecycle.ts';
 import type { ServiceProgram } from './service-program.ts';
 import { openStateDirectory } from './state/state-file.ts';
@@ -101,9 +101,11 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
     const accounts = new SystemAccounts({ getent: true });
     const about = { service: service.name, definition: service, schema, parse };
     const source = { dir, ...about, warn, accounts };
-    return { config: await loadConfig(source), accounts, warnings };
+    const { config, digest } = await placedConfig(source);
+    return { config, digest, loadedAt: new Date(), accounts, warnings };
   };
-  const { config, accounts, warnings } = await load();
+  const { warnings, ...loaded } = await load();
+  const { config } = loaded;
   const log = openLog(service.name, config);
   crash.log = log;
   logWarnings(log, warnings);
@@ -125,9 +127,8 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
     return again;
   };
   const served = runService(program, {
+    ...loaded,
     bus,
-    config,
-    accounts,
     stateDir,
     log,
     version,

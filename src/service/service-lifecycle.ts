@@ -8,7 +8,6 @@ import { describeError } from '../errors.ts';
 import { nameParsers } from '../ids.ts';
 import { releaseMemory } from '../native/release-memory.ts';
 import { SystemAccounts } from './accounts.ts';
-import { configApplier, type LoadedConfig } from './apply-config.ts';
 import { Audit } from './authorization/audit.ts';
 import { Authorizations } from './authorization/authorization.ts';
 import { Cleanup } from './cleanup.ts';
@@ -16,7 +15,9 @@ import { type CommonConfig, serviceUsers } from './config/common-config.ts';
 import { DigestFile } from './digest-file.ts';
 import type { Log, ServiceLog } from './log/log.ts';
 import { LogSettings } from './log/log-settings.ts';
-import { ReloadQueue } from './reload-queue.ts';
+import { ProcessDescription } from './process-description.ts';
+import { configApplier, type LoadedConfig } from './reload/apply-config.ts';
+import { ReloadQueue } from './reload/reload-queue.ts';
 import type { ServiceProgram, StartContext, StartedService } from './service-program.ts';
 import { drain, watchForShutdown } from './shutdown.ts';
 
@@ -46,6 +47,7 @@ interface Lifecycle<S extends ServiceDefinition, C extends CommonConfig> {
   readonly authorizations: Authorizations;
   readonly digests: DigestFile;
   readonly logSettings: LogSettings;
+  readonly description: ProcessDescription;
 }
 
 const completedAfterMs = 1000;
@@ -72,7 +74,8 @@ export async function runService<S extends ServiceDefinition, C extends CommonCo
     const logSettings = await LogSettings.open({ stateDir, log, bus });
     const started = await startUnlessStopped(program, context, { stop, working });
     if (started === undefined) return;
-    const parts = { environment, audit, objects, logSettings };
+    const description = new ProcessDescription(environment);
+    const parts = { environment, audit, objects, logSettings, description };
     const served = await startServer(program, started, parts);
     const digests = await opening;
     await untilReady(started, { stop, log });
@@ -147,9 +150,10 @@ async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfi
     isBusy: () => reloads.isPending,
   });
   const { loadConfig: load, onReloadRequest } = environment;
-  const apply = configApplier({ ...lifecycle, config, log }, (changed) =>
-    end.countIdle(idleMsOf(changed)),
-  );
+  const apply = configApplier({ ...lifecycle, config, log }, (changed) => {
+    lifecycle.description.configuration = changed;
+    end.countIdle(idleMsOf(changed.config));
+  });
   const setProblem = (problem: string): void => objects.setProblem(problem);
   const reloads = new ReloadQueue({ load, apply, setProblem, notify, stop, log });
   onReloadRequest(reloads.request);
@@ -187,7 +191,10 @@ async function startServer<S extends ServiceDefinition, C extends CommonConfig>(
     audit,
     objects,
     logSettings,
-  }: Pick<Lifecycle<S, C>, 'environment' | 'objects' | 'logSettings'> & { readonly audit: Audit },
+    description,
+  }: Pick<Lifecycle<S, C>, 'environment' | 'objects' | 'logSettings' | 'description'> & {
+    readonly audit: Audit;
+  },
 ): Promise<Pick<Lifecycle<S, C>, 'server' | 'authorizations'>> {
   const { bus, config, accounts } = environment;
   const local = new SystemAccounts({ getent: false });
@@ -207,6 +214,7 @@ async function startServer<S extends ServiceDefinition, C extends CommonConfig>(
     observer: audit,
     trustedUids,
     ...(describeMore && { describeMore }),
+    describeProcess: (caller) => description.for(caller),
   });
   return { server, authorizations };
 }

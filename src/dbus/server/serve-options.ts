@@ -48,4 +48,6 @@ export interface ServeOptions<S extends ServiceDefinition, Names extends NamePar
   /** The uids besides root whose `request_id` is adopted and whose calls have the larger limits. */
   readonly trustedUids?: ReadonlySet<number>;
   readonly limits?: CallLimits;
+  /** Fields of `Describe` about the process, which no reload replaces; the caller decides which. */
+  readonly describeProcess?: (caller: Caller) => Readonly<Record<string, unknown>>;
 }

@@ -21,7 +21,10 @@ import { routeOf, type StandardRoute } from './route.ts';
 import type { AnyServingOptions, ServeOptions, ServingOptions } from './serve-options.ts';
 import { standardBodyBytes, standardMethods } from './standard.ts';
 
-type CommonOptions = Pick<ServeOptions<ServiceDefinition>, 'names' | 'observer' | 'trustedUids'>;
+type CommonOptions = Pick<
+  ServeOptions<ServiceDefinition>,
+  'names' | 'observer' | 'trustedUids' | 'describeProcess'
+>;
 
 /** A call with its method, its arguments and the handlers that serve it. */
 interface ServedCall {
@@ -97,7 +100,9 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
     const { observer } = this.#options;
     return new Serving(options, {
       decided: (...decided) => observer.onDecision(...decided),
-      describe: (more) => ({ json: this.#objects.describe(more) }),
+      describe: (more, { caller }) => ({
+        json: this.#objects.describe({ ...this.#options.describeProcess?.(caller), ...more }),
+      }),
     });
   }
 
@@ -296,10 +301,13 @@ export class Serving {
     { handlers, resolvers, authorizer, describeMore }: AnyServingOptions,
     server: {
       readonly decided: DecisionListener;
-      readonly describe: (more: Readonly<Record<string, unknown>> | undefined) => unknown;
+      readonly describe: (
+        more: Readonly<Record<string, unknown>> | undefined,
+        call: CallContext,
+      ) => unknown;
     },
   ) {
-    const describe = (): unknown => server.describe(describeMore?.());
+    const describe: Handler = (_args, call) => server.describe(describeMore?.(), call);
     this.handlers = tableOf({ ...handlers, Describe: describe });
     this.resolvers = tableOf(resolvers);
     this.gate = new AuthorizationGate(authorizer, server.decided);

@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, lstat, open, readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { systemCode } from '../../errors.ts';
 import type { Problem } from './config-problem.ts';
 import type { ConfigNode } from './yaml.ts';
@@ -20,6 +21,17 @@ export interface ConfigFiles {
   /** One node for each file that is not empty, in order of precedence. */
   readonly documents: readonly ConfigNode[];
   readonly problems: readonly Problem[];
+  /**
+   * SHA-256 of all files, in hexadecimal: of each its path below the directory, a NUL, its size in decimal, a NUL, and its
+   * bytes. It is for those who may read the files: who knows the rest of a file finds a short PIN in it.
+   */
+  readonly digest: string;
+}
+
+interface ReadFile {
+  readonly text: string;
+  readonly bytes: Buffer;
+  readonly source: SourceFile;
 }
 
 const maxFileBytes = 4 * 1024 * 1024;
@@ -29,6 +41,7 @@ export async function readConfigFiles(dir: string, service: string): Promise<Con
   const sources: SourceFile[] = [];
   const documents: ConfigNode[] = [];
   const problems: Problem[] = [];
+  const hash = createHash('sha256');
   const paths = [
     join(dir, `${service}.yaml`),
     ...(await dropIns(join(dir, `${service}.d`), problems)),
@@ -39,6 +52,7 @@ export async function readConfigFiles(dir: string, service: string): Promise<Con
     });
     if (read === undefined) continue;
     sources.push(read.source);
+    hash.update(`${relative(dir, path)}\0${read.bytes.length}\0`).update(read.bytes);
     // loaded lazily: a service without configuration starts without the parser
     const { parseYaml } = await import('./yaml.ts');
     const parsed = parseYaml(read.text, path);
@@ -48,7 +62,7 @@ export async function readConfigFiles(dir: string, service: string): Promise<Con
     else
       problems.push({ ...parsed.node.at, path: '', message: 'the file must be a map of settings' });
   }
-  return { sources, documents, problems };
+  return { sources, documents, problems, digest: hash.digest('hex') };
 }
 
 async function dropIns(dir: string, problems: Problem[]): Promise<readonly string[]> {
@@ -62,7 +76,7 @@ async function dropIns(dir: string, problems: Problem[]): Promise<readonly strin
   }
 }
 
-async function readText(path: string): Promise<{ text: string; source: SourceFile } | undefined> {
+async function readText(path: string): Promise<ReadFile | undefined> {
   const file = await openIfThere(path);
   if (file === undefined) return undefined;
   try {
@@ -71,8 +85,9 @@ async function readText(path: string): Promise<{ text: string; source: SourceFil
     if (await isNothing(stats)) return undefined;
     if (!stats.isFile()) throw new Error('it is not a regular file');
     if (size > maxFileBytes) throw new RangeError('the file is too large');
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(await file.readFile());
-    return { text, source: { path, mode: mode & 0o7777, uid, gid } };
+    const bytes = await file.readFile();
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return { text, bytes, source: { path, mode: mode & 0o7777, uid, gid } };
   } finally {
     await file.close();
   }

@@ -41,22 +41,27 @@ export interface PlacedConfig<T> {
   readonly config: T;
   /** Every file that was read, in order. */
   readonly sources: readonly SourceFile[];
+  /** Of the files, as `readConfigFiles` defines it: `Describe` shows the one in force to root. */
+  readonly digest: string;
   /** A problem of a setting that only the other services' files reveal. */
   readonly problemAt: (path: SettingPath, message: string) => Problem;
 }
 
-/** The configuration, frozen. Throws `ConfigError` with all problems. */
+/** The configuration without the positions of its settings. Throws `ConfigError` with all problems. */
 export async function loadConfig<T extends Pick<CommonConfig, 'authorization' | 'grants'>>(
   source: ConfigSource<T>,
 ): Promise<T> {
   return (await placedConfig(source)).config;
 }
 
-/** As `loadConfig`, with the positions of settings. */
+/** The configuration, frozen, with the positions of its settings. Throws `ConfigError` with all problems. */
 export async function placedConfig<T extends Pick<CommonConfig, 'authorization' | 'grants'>>(
   source: ConfigSource<T>,
 ): Promise<PlacedConfig<T>> {
-  const { sources, documents, problems } = await readConfigFiles(source.dir, source.service);
+  const { sources, documents, problems, digest } = await readConfigFiles(
+    source.dir,
+    source.service,
+  );
   const start = { file: join(source.dir, `${source.service}.yaml`), line: 1, column: 1 };
   const root = documents.reduce(mergeNodes, { kind: 'map', at: start, entries: new Map() });
   const value = valueOf(root, source.schema);
@@ -77,7 +82,7 @@ export async function placedConfig<T extends Pick<CommonConfig, 'authorization' 
   }
   const problemAt: PlacedConfig<T>['problemAt'] = (path, message) =>
     place(root, { path, about: 'value', message });
-  return { config, sources, problemAt };
+  return { config, sources, digest, problemAt };
 }
 
 /** A user who can write a configuration controls the service. */

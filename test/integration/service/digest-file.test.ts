@@ -100,6 +100,8 @@ async function live(
     {
       bus,
       config,
+      digest: '',
+      loadedAt: new Date(),
       version,
       log,
       stop: stop.signal,

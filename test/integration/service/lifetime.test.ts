@@ -43,9 +43,11 @@ const sink = (): undefined => undefined;
 const sinks = { console: sink, journal: sink };
 const logOptions = { identifier: 'idler', level: 'err', target: 'console', sinks } as const;
 
+const unread = { digest: '', loadedAt: new Date() };
+
 /** No reloads are requested here. */
 const unreloaded = {
-  loadConfig: () => Promise.resolve({ config, accounts }),
+  loadConfig: () => Promise.resolve({ config, accounts, ...unread }),
   onReloadRequest: () => undefined,
 };
 
@@ -86,7 +88,7 @@ async function leave(stopped: boolean): Promise<{ readonly finished: boolean }> 
     stop: stop.signal,
     ...unreloaded,
   };
-  await deadline(10_000, runService(program, { bus, config, ...rest }), 'the end');
+  await deadline(10_000, runService(program, { bus, config, ...unread, ...rest }), 'the end');
   return { finished };
 }
 
@@ -119,7 +121,7 @@ test('does not wait for its start when it is stopped', async () => {
     stop: stop.signal,
     ...unreloaded,
   };
-  const served = runService({ service: idler, start }, { bus, config, ...rest });
+  const served = runService({ service: idler, start }, { bus, config, ...unread, ...rest });
   await deadline(10_000, served, 'the end');
   assert.is(cleanedUp, true);
 });

@@ -7,6 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
 import { Variant } from '../../../src/dbus/wire/variant.ts';
+import { readConfigFiles } from '../../../src/service/config/config-files.ts';
 import { connectAs } from '../../support/clients/connect-as.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
@@ -158,6 +159,30 @@ test('refuses an invalid configuration as a whole, and reports it until there is
   await probe.reload('greeting: new\n');
   assert.is(await probe.greet(), 'new');
   assert.equal(await probe.properties(), { health: 'ok', lastError: '' });
+});
+
+test('describes the configuration in force: root learns its digest, everybody when it was loaded', async (context) => {
+  const { dir, bus } = context;
+  await using probe = await Probe.start(context, 'greeting: old\n');
+  await using daemon = await connectAs(context.privateBus.address, { uid: 1, gid: 1 });
+  const onDisk = async (): Promise<string> => (await readConfigFiles(dir, 'probe')).digest;
+  const configuration = async (of: Bus) => {
+    const [json] = await callOn(of, 'Describe', '', []);
+    const described = JSON.parse(String(json)) as {
+      readonly configuration: { readonly digest?: string; readonly loaded_at: number };
+    };
+    return described.configuration;
+  };
+  const first = await configuration(bus);
+  assert.is(first.digest, await onDisk());
+  assert.ok(Math.abs(first.loaded_at / 1000 - Date.now()) < 60_000);
+  assert.equal(await configuration(daemon), { loaded_at: first.loaded_at });
+  await probe.reload('greeting: [\n');
+  assert.equal(await configuration(bus), first);
+  await probe.reload('greeting: new\n');
+  const second = await configuration(bus);
+  assert.is(second.digest, await onDisk());
+  assert.ok(second.loaded_at > first.loaded_at);
 });
 
 test('refuses a change that requires a restart', async (context) => {

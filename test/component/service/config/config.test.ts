@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,7 +10,7 @@ import {
   type CommonConfig,
   commonProperties,
 } from '../../../../src/service/config/common-config.ts';
-import { loadConfig } from '../../../../src/service/config/config.ts';
+import { loadConfig, placedConfig } from '../../../../src/service/config/config.ts';
 import { ConfigError, type Problem } from '../../../../src/service/config/config-problem.ts';
 import type { ParseContext } from '../../../../src/service/config/parse-context.ts';
 import { deadline } from '../../../support/deadline.ts';
@@ -420,6 +421,28 @@ test('reads UTF-8 and nothing else', async ({ dir }) => {
   const [problem, ...others] = await problems(dir, 'trusted: a\n');
   assert.equal([problem?.file, problem?.message], [latin, 'cannot be read: it is not UTF-8']);
   assert.is(others.length, 0);
+});
+
+test('have a digest of the names, sizes and bytes of all files, as documented', async ({ dir }) => {
+  const parse = (value: unknown): Loose => value as Loose;
+  const digest = async (): Promise<string> =>
+    (await placedConfig({ dir, service: 'keys', schema, parse })).digest;
+  const expected = (...files: readonly (readonly [string, string])[]): string => {
+    const parts = files.map(([name, text]) => `${name}\0${Buffer.byteLength(text)}\0${text}`);
+    return createHash('sha256').update(parts.join('')).digest('hex');
+  };
+  assert.is(await digest(), expected());
+  await writeFile(join(dir, 'keys.yaml'), '# ü\nlog_level: warn\n');
+  await mkdir(join(dir, 'keys.d'));
+  await writeFile(join(dir, 'keys.d/b.yaml'), '');
+  await writeFile(join(dir, 'keys.d/a.yaml'), 'idle_exit_s: 1\n');
+  await writeFile(join(dir, 'keys.d/other'), 'not read');
+  const main = ['keys.yaml', '# ü\nlog_level: warn\n'] as const;
+  const dropIns = [
+    ['keys.d/a.yaml', 'idle_exit_s: 1\n'],
+    ['keys.d/b.yaml', ''],
+  ] as const;
+  assert.is(await digest(), expected(main, ...dropIns));
 });
 
 test.run();

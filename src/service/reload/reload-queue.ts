@@ -6,10 +6,10 @@
  *
  * Reloads run one after the other, one for each request.
  */
-import { describeError } from '../errors.ts';
-import { ConfigError, formatProblem, type Problem } from './config/config-problem.ts';
-import type { Log } from './log/log.ts';
-import { Mutex } from './mutex.ts';
+import { describeError } from '../../errors.ts';
+import { ConfigError, formatProblem, type Problem } from '../config/config-problem.ts';
+import type { Log } from '../log/log.ts';
+import { Mutex } from '../mutex.ts';
 
 /** The steps of a reload, and who is notified of it. */
 export interface ReloadOptions<T> {

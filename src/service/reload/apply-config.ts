@@ -1,19 +1,22 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { ServiceDefinition } from '../dbus/definition.ts';
-import type { Server } from '../dbus/server/serve.ts';
-import { describeError, ServiceError } from '../errors.ts';
-import { type Accounts, SystemAccounts } from './accounts.ts';
-import type { Authorizations } from './authorization/authorization.ts';
-import type { CommonConfig } from './config/common-config.ts';
-import { priorityOf, type ServiceLog } from './log/log.ts';
-import type { LogSettings } from './log/log-settings.ts';
-import type { Implementation, ServiceProgram, StartedService } from './service-program.ts';
+import type { ServiceDefinition } from '../../dbus/definition.ts';
+import type { Server } from '../../dbus/server/serve.ts';
+import { describeError, ServiceError } from '../../errors.ts';
+import { type Accounts, SystemAccounts } from '../accounts.ts';
+import type { Authorizations } from '../authorization/authorization.ts';
+import type { CommonConfig } from '../config/common-config.ts';
+import { priorityOf, type ServiceLog } from '../log/log.ts';
+import type { LogSettings } from '../log/log-settings.ts';
+import type { Implementation, ServiceProgram, StartedService } from '../service-program.ts';
 
 /** A configuration as read from its files. */
 export interface LoadedConfig<C> {
   readonly config: C;
   /** Where the users and groups of its rules are looked up. */
   readonly accounts: Accounts;
+  /** Of the files. */
+  readonly digest: string;
+  readonly loadedAt: Date;
 }
 
 /** The parts of a service that a configuration changes, and the initial configuration. */
@@ -38,11 +41,12 @@ export function configApplier<S extends ServiceDefinition, C extends CommonConfi
     log,
     logSettings,
   }: ConfiguredParts<S, C>,
-  onApplied: (config: C) => void,
+  onApplied: (loaded: LoadedConfig<C>) => void,
 ): (loaded: LoadedConfig<C>) => Promise<void> {
   let inForce = first;
   let implementation: Implementation<S> = started;
-  return async ({ config, accounts }) => {
+  return async (loaded) => {
+    const { config, accounts } = loaded;
     refuseFixed(program, inForce, config);
     const local = new SystemAccounts({ getent: false });
     const authorize = await authorizations.prepare(config, { accounts, local });
@@ -54,7 +58,7 @@ export function configApplier<S extends ServiceDefinition, C extends CommonConfi
       void logSettings.discard();
     }
     inForce = config;
-    onApplied(config);
+    onApplied(loaded);
     void ended.then(retire).catch((error: unknown) => {
       log.error('resources of the previous configuration not closed', {
         error: describeError(error),

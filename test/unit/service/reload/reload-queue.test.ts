@@ -1,9 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ConfigError, type Problem } from '../../../src/service/config/config-problem.ts';
-import { ReloadQueue } from '../../../src/service/reload-queue.ts';
-import { deadline, until } from '../../support/deadline.ts';
-import { recordingLog } from '../../support/log.ts';
+import { ConfigError, type Problem } from '../../../../src/service/config/config-problem.ts';
+import { ReloadQueue } from '../../../../src/service/reload/reload-queue.ts';
+import { deadline, until } from '../../../support/deadline.ts';
+import { recordingLog } from '../../../support/log.ts';
 
 const test = suite('reloads');
 

@@ -1,0 +1,24 @@
+import type { Caller } from '../dbus/server/caller.ts';
+import { microseconds } from '../dbus/time.ts';
+import type { LoadedConfig } from './reload/apply-config.ts';
+
+/** The fields of `Describe` about the process rather than about what it serves. */
+export class ProcessDescription {
+  /** The configuration in force. */
+  configuration: Pick<LoadedConfig<unknown>, 'digest' | 'loadedAt'>;
+
+  constructor(configuration: Pick<LoadedConfig<unknown>, 'digest' | 'loadedAt'>) {
+    this.configuration = configuration;
+  }
+
+  /**
+   * The fields for a caller. The digest is for those who may read the files, root and the service: others could try PINs
+   * and passwords with it until the digest is the same.
+   */
+  for({ uid }: Pick<Caller, 'uid'>): Readonly<Record<string, unknown>> {
+    const { digest, loadedAt } = this.configuration;
+    const mayRead = uid === 0 || uid === process.getuid?.();
+    const loaded = { loaded_at: Number(microseconds(loadedAt)) };
+    return { configuration: mayRead ? { ...loaded, digest } : loaded };
+  }
+}
