@@ -91,6 +91,8 @@ async function make(planned, folder) {
   mkdirSync(root, { recursive: true });
   const options = ['--variant=minbase', `--components=${distribution.components ?? 'main'}`];
   options.push('--force-check-gpg', ...(await keyring(distribution, mirror, folder)));
+  if (distribution.packages !== undefined)
+    options.push(`--include=${distribution.packages.join(',')}`);
   const script = distribution.script === undefined ? [] : [distribution.script];
   const command = [...options, distribution.suite, root, mirror, ...script];
   await run('debootstrap', command, { env: withProxies(planned.apt) });

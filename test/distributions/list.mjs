@@ -22,3 +22,29 @@ export const distributions = [
     },
   },
 ];
+
+/** What a system with systemd as its process 1 has beyond the bare root, apart from its bus. */
+const systemPackages = [
+  'systemd',
+  'systemd-sysv',
+  'libpam-systemd',
+  'libnss-systemd',
+  'polkitd',
+  'ca-certificates',
+  'iproute2',
+  'procps',
+  'openssl',
+  'softhsm2',
+  'opensc',
+];
+
+function booted(name, bus) {
+  const bare = distributions.find((distribution) => distribution.name === name);
+  return { ...bare, name: `${name}-booted`, packages: [...systemPackages, ...bus] };
+}
+
+/** The systems that tests boot, each with the bus of its distribution. */
+export const bootedSystems = {
+  'debian-12': booted('debian-12', ['dbus', 'dbus-daemon']),
+  'debian-13': booted('debian-13', ['dbus-broker']),
+};

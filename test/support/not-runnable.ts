@@ -22,6 +22,10 @@ const needs = {
     reason: 'CAP_SYS_RESOURCE is not in the bounding set, so no container can be privileged',
     isMet: () => hasCapability(24),
   },
+  'booted-system': {
+    reason: 'no system can be booted below a chroot',
+    isMet: () => / \/ \/ /.test(readFileSync('/proc/self/mountinfo', 'utf8')),
+  },
   'cgroup-v2': {
     reason: 'the controllers of cgroup v2 are not available',
     isMet: () => controllers().includes('memory'),
