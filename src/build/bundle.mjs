@@ -6,13 +6,35 @@ import { build, stop } from 'esbuild';
 import { root } from './setup.mjs';
 import { compiled, importCompiled, schemasOf, services } from './steps/compiled.mjs';
 
-/** Every executable: its name, its entry point below src, and the services whose configuration it reads. */
+/** The part of iotedgectl that has a bundle of its own: `status` would take half as long again to load it, too. */
+const configuration = { name: 'iotedgectl-configuration', entry: 'cli/configuration/check' };
+
+/**
+ * Every bundle: its name, its entry point below src, the services whose configuration it reads, and the entry point of
+ * the launcher where it is a program.
+ */
 const executables = [
-  ...services.map((name) => ({ name: `iotedge-${name}`, entry: `${name}/main`, configs: [name] })),
-  { name: 'iotedgectl', entry: 'cli/main', configs: services },
-  { name: 'iotedge-tls-worker', entry: 'https/tls-worker', configs: [], isThread: true },
-  { name: 'iotedge-pkcs11', entry: 'keys/pkcs11/host/main', configs: [] },
-  { name: 'iotedge-code-cache', entry: 'launcher/cache-maker/main', configs: [] },
+  ...services.map((name) => ({
+    name: `iotedge-${name}`,
+    entry: `${name}/main`,
+    configs: [name],
+    launcher: name === 'keys' ? 'launcher/keys-main' : 'launcher/main',
+  })),
+  { name: 'iotedgectl', entry: 'cli/main', configs: [], launcher: 'launcher/main' },
+  { ...configuration, configs: services, launcher: undefined },
+  { name: 'iotedge-tls-worker', entry: 'https/tls-worker', configs: [], launcher: undefined },
+  {
+    name: 'iotedge-pkcs11',
+    entry: 'keys/pkcs11/host/main',
+    configs: [],
+    launcher: 'launcher/main',
+  },
+  {
+    name: 'iotedge-code-cache',
+    entry: 'launcher/cache-maker/main',
+    configs: [],
+    launcher: 'launcher/main',
+  },
 ];
 
 /** Replaces the module that compiles schemas at run time by validators generated now. */
@@ -70,6 +92,17 @@ const loggerAsText = {
   },
 };
 
+const configurationApart = {
+  name: 'configuration-apart',
+  setup(bundle) {
+    bundle.onResolve({ filter: /\/configuration\/check\.js$/ }, ({ kind }) =>
+      kind === 'dynamic-import'
+        ? { path: `./${configuration.name}.cjs`, external: true }
+        : undefined,
+    );
+  },
+};
+
 /** Replaces a file by a rename, as a running process may have mapped it. */
 function replaceFile(path, contents, mode) {
   if (existsSync(path) && Buffer.compare(readFileSync(path), contents) === 0) return;
@@ -105,25 +138,27 @@ async function bundle({ name, entry, configs }, version) {
     outExtension: { '.js': '.cjs' },
     write: false,
     ...format,
-    inject: [join(root, 'src/build/steps/import-meta.mjs')],
     define: {
       ...format.define,
       ...metaOfCommonJs,
-      'import.meta.url': 'importMetaUrl',
       'process.env.IOTEDGE_VERSION': JSON.stringify(version),
     },
     loader: { '.node': 'copy' },
     assetNames: '[name]',
     external: ['usocket', 'x11', 'cpu-features'],
-    plugins: [generatedValidators(configs), withoutUnusedPackages, loggerAsText],
+    plugins: [
+      generatedValidators(configs),
+      configurationApart,
+      withoutUnusedPackages,
+      loggerAsText,
+    ],
   });
   for (const { path, contents } of outputFiles)
     replaceFile(join(bundles, basename(path)), contents, 0o644);
 }
 
 /** The text of a launcher, which finds its bundle by its own name. */
-async function launcherText(name) {
-  const entry = name === 'iotedge-keys' ? 'launcher/keys-main' : 'launcher/main';
+async function launcherText(entry) {
   const { outputFiles } = await build({
     entryPoints: [compiled(entry)],
     write: false,
@@ -142,7 +177,8 @@ export async function bundleAll() {
   for (const directory of [programs, bundles])
     mkdirSync(directory, { recursive: true, mode: 0o755 });
   await Promise.all(present.map((executable) => bundle(executable, version)));
-  for (const { name } of present.filter(({ isThread }) => !isThread))
-    replaceFile(join(programs, `${name}.cjs`), await launcherText(name), 0o755);
+  for (const { name, launcher } of present)
+    if (launcher !== undefined)
+      replaceFile(join(programs, `${name}.cjs`), await launcherText(launcher), 0o755);
   await stop(); // otherwise its process lives as long as this one
 }

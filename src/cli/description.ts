@@ -1,4 +1,4 @@
-import { type Bus, BusError } from '../dbus/bus.ts';
+import { type Bus, BusError, hasNoOwner, type MethodCall } from '../dbus/bus.ts';
 import type { ServiceDefinition } from '../dbus/definition.ts';
 import { ServiceError } from '../errors.ts';
 
@@ -15,18 +15,36 @@ export interface Description {
 
 /** Calls `Describe` on a service, which starts it when it is not running. */
 export async function describeService(bus: Bus, service: ServiceDefinition): Promise<Description> {
-  const call = {
-    destination: service.busName,
-    path: service.path,
-    interface: service.manager.name,
+  const reply = await bus.call(describe(service)).catch((error: unknown) => {
+    throw isUnknownService(error) ? notInstalled(service) : error;
+  });
+  return parseDescription(service, reply);
+}
+
+/** Calls `Describe` on a service; undefined when it is not running. */
+export async function describeRunning(
+  bus: Bus,
+  service: ServiceDefinition,
+): Promise<Description | undefined> {
+  try {
+    const reply = await bus.call({ ...describe(service), noAutoStart: true });
+    return parseDescription(service, reply);
+  } catch (error) {
+    // one bus says that nobody owns the name, another that it knows none
+    if (hasNoOwner(error) || isUnknownService(error)) return undefined;
+    throw error;
+  }
+}
+
+function describe({ busName, path, manager }: ServiceDefinition): MethodCall {
+  return {
+    destination: busName,
+    path,
+    interface: manager.name,
     member: 'Describe',
     signature: 'a{sv}',
     body: [{}],
   };
-  const [json] = await bus.call(call).catch((error: unknown) => {
-    throw isUnknownService(error) ? notInstalled(service) : error;
-  });
-  return parseDescription(service, typeof json === 'string' ? json : '');
 }
 
 function isUnknownService(error: unknown): boolean {
@@ -39,8 +57,8 @@ function notInstalled({ busName, name }: ServiceDefinition): ServiceError {
   return new ServiceError('Unavailable', problem);
 }
 
-function parseDescription(service: ServiceDefinition, json: string): Description {
-  const whole = parseJson(json);
+function parseDescription(service: ServiceDefinition, [json]: readonly unknown[]): Description {
+  const whole = parseJson(typeof json === 'string' ? json : '');
   if (!isRecord(whole)) {
     throw new ServiceError('Failed', `${service.busName} described itself in no form known here`);
   }

@@ -6,7 +6,7 @@ import { identityService } from '../../interfaces/identity.ts';
 import { keysService } from '../../interfaces/keys.ts';
 import { modulesService } from '../../interfaces/modules.ts';
 import { type Command, exitCodes } from '../command.ts';
-import { describeService } from '../description.ts';
+import { type Description, describeRunning, describeService } from '../description.ts';
 import { formatJson, formatTable } from '../output.ts';
 import { type UnitState, unitState } from '../unit-state.ts';
 
@@ -58,16 +58,15 @@ async function statusOf(
   start: boolean,
 ): Promise<ServiceStatus> {
   const none = { service: service.name, health: '', version: '' };
-  const isRunning = (await bus.nameOwner(service.busName)) !== undefined;
-  if (!isRunning) {
+  try {
+    const running = await describeRunning(bus, service);
+    if (running !== undefined) return described(service, running);
     const unit = await unitState(bus, `iotedge-${service.name}.service`);
     if (unit !== undefined && !start) return { ...none, ...resting(service, unit) };
     if (!(await isActivatable(bus, service.busName))) {
       return { ...none, state: 'absent', detail: `no ${service.busName} on this bus` };
     }
-  }
-  try {
-    return await describedStatus(bus, service);
+    return described(service, await describeService(bus, service));
   } catch (error) {
     // a failure of one service must not hide the others
     if (!isServiceError(error) && !(error instanceof BusError)) throw error;
@@ -85,8 +84,10 @@ function resting(
   return { state: 'failing', detail: `it does not run: its unit is ${active}` };
 }
 
-async function describedStatus(bus: Bus, service: ServiceDefinition): Promise<ServiceStatus> {
-  const { objects, health, version, lastError } = await describeService(bus, service);
+function described(
+  service: ServiceDefinition,
+  { objects, health, version, lastError }: Description,
+): ServiceStatus {
   const count = Object.keys(objects).length;
   return {
     service: service.name,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { findUser, obstacleTo } from '../../../src/cli/file-access.ts';
+import { findUser, obstacleTo } from '../../../../src/cli/configuration/file-access.ts';
 
 const test = suite<{ dir: string }>('file access');
 

@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { crossCheck } from '../../../src/cli/cross-check.ts';
-import { obstacleTo } from '../../../src/cli/file-access.ts';
-import { iotedgectl } from '../../../src/cli/iotedgectl.ts';
-import { identitySchema, parseIdentityConfig } from '../../../src/identity/config/config.ts';
-import { identityService } from '../../../src/interfaces/identity.ts';
-import { keysService } from '../../../src/interfaces/keys.ts';
-import { keysSchema, parseKeysConfig } from '../../../src/keys/config/config.ts';
-import { placedConfig } from '../../../src/service/config/config.ts';
+import { crossCheck } from '../../../../src/cli/configuration/cross-check.ts';
+import { obstacleTo } from '../../../../src/cli/configuration/file-access.ts';
+import { iotedgectl } from '../../../../src/cli/iotedgectl.ts';
+import { identitySchema, parseIdentityConfig } from '../../../../src/identity/config/config.ts';
+import { identityService } from '../../../../src/interfaces/identity.ts';
+import { keysService } from '../../../../src/interfaces/keys.ts';
+import { keysSchema, parseKeysConfig } from '../../../../src/keys/config/config.ts';
+import { placedConfig } from '../../../../src/service/config/config.ts';
 
 const test = suite<{ dir: string }>('iotedgectl config check across the files');
 
@@ -45,10 +45,14 @@ async function check(dir: string, texts: Readonly<Record<string, string>>): Prom
 async function readableProgram() {
   const folder = await mkdtemp(join(tmpdir(), 'iotedgectl-'));
   await chmod(folder, 0o755);
-  const path = join(folder, 'iotedgectl.cjs');
-  await copyFile(join(import.meta.dirname, '../../../lib/iotedgectl.cjs'), path);
-  await chmod(path, 0o644);
-  return { path, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
+  for (const name of ['iotedgectl.cjs', 'iotedgectl-configuration.cjs']) {
+    await copyFile(join(import.meta.dirname, '../../../../lib', name), join(folder, name));
+    await chmod(join(folder, name), 0o644);
+  }
+  return {
+    path: join(folder, 'iotedgectl.cjs'),
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
+  };
 }
 
 const keys = (more = '') =>

@@ -1,16 +1,16 @@
 /** Checks across the files of all four services: ids that none of them creates, missing grants. */
-import type { CertificatesConfig } from '../certificates/config/config.ts';
-import { idGlobMatches } from '../glob.ts';
-import type { IdentityConfig } from '../identity/config/config.ts';
-import { reservedPrefix } from '../ids.ts';
-import { signMechanisms } from '../interfaces/enumerations.ts';
-import { grants } from '../interfaces/grants.ts';
-import type { KeysConfig } from '../keys/config/config.ts';
-import type { ModulesConfig } from '../modules/config/config.ts';
-import { ruleAllows } from '../service/authorization/rules.ts';
-import type { CommonConfig } from '../service/config/common-config.ts';
-import type { PlacedConfig } from '../service/config/config.ts';
-import type { Problem, SettingPath } from '../service/config/config-problem.ts';
+import type { CertificatesConfig } from '../../certificates/config/config.ts';
+import { idGlobMatches } from '../../glob.ts';
+import type { IdentityConfig } from '../../identity/config/config.ts';
+import { reservedPrefix } from '../../ids.ts';
+import { signMechanisms } from '../../interfaces/enumerations.ts';
+import { grants } from '../../interfaces/grants.ts';
+import type { KeysConfig } from '../../keys/config/config.ts';
+import type { ModulesConfig } from '../../modules/config/config.ts';
+import { ruleAllows } from '../../service/authorization/rules.ts';
+import type { CommonConfig } from '../../service/config/common-config.ts';
+import type { PlacedConfig } from '../../service/config/config.ts';
+import type { Problem, SettingPath } from '../../service/config/config-problem.ts';
 
 /** The configurations that could be read. */
 export interface Configurations {
