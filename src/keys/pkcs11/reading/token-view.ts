@@ -74,6 +74,8 @@ export class TokenView implements ObjectView {
     const { attributes } = queryOf(template);
     if (!rest.every(({ type }) => attributes.includes(type))) return undefined;
     const all = this.#found.get(keyOf(ofClass));
+    // all of them are fetched next, and then this is read again
+    if (this.#missingQueries.has(keyOf(ofClass))) return [];
     if (all === undefined) return undefined;
     return this.#candidates(all, rest).filter((object) => {
       const values = this.#values.get(object.toString('hex'));

@@ -84,6 +84,15 @@ test('are matched without a call once all of their class are known', async () =>
   );
 });
 
+test('are searched for once when one reading wants all of their class and some', async () => {
+  const { calls, sessions } = sessionsOf([one, two]);
+  const find = readObjects(sessions, (view) =>
+    [publicKeys, labelled('two'), labelled('one')].map((template) => view.find(template).length),
+  );
+  assert.equal(await find, [2, 1, 1]);
+  assert.equal(calls, ['find 1']);
+});
+
 test('are looked up in the token by what was not read with their class', async () => {
   const { calls, sessions } = sessionsOf([one]);
   const template: Template = [...certificates, { type: CKA.KEY_TYPE, value: 4 }];
