@@ -1,3 +1,7 @@
+/**
+ * Starts the process for a PKCS#11 library while the program itself is not compiled yet, if the configuration seems to
+ * name one. It has no library: the program names it, on the socket that is descriptor 3 of the process.
+ */
 import { spawn } from 'node:child_process';
 import {
   closeSync,
@@ -14,11 +18,7 @@ import { parseCommandLine } from '../service/command-line.ts';
 /** Where the process is left for the program, which takes it or ends it: also in src/keys/pkcs11/library. */
 const startedEarly = Symbol.for('iotedge.pkcs11-host');
 
-/**
- * Starts the process for a PKCS#11 library while the program itself is not compiled yet, if the configuration seems to
- * name one. It has no library: the program names it, on the socket that is descriptor 3 of the process.
- */
-export function startEarlyHost(host: string, args: readonly string[]): void {
+function startEarlyHost(host: string, args: readonly string[]): void {
   try {
     const command = parseCommandLine(args);
     if (command.kind !== 'serve' || !existsSync(host) || !namesLibrary(command.configDir)) return;
@@ -48,3 +48,5 @@ function mentionsPkcs11(path: string): boolean {
     closeSync(file);
   }
 }
+
+startEarlyHost(join(import.meta.dirname, 'iotedge-pkcs11.cjs'), process.argv.slice(2));
