@@ -103,6 +103,21 @@ const configurationApart = {
   },
 };
 
+/** Importing pkcs11js defines a getter for each of its 650 constants, of which none is used: that takes 3 ms. */
+const withoutGetters = {
+  name: 'without-getters',
+  setup(bundle) {
+    const namespace = 'without-getters';
+    bundle.onResolve({ filter: /^pkcs11js$/ }, ({ path, namespace: importer }) =>
+      importer === namespace ? undefined : { path, namespace },
+    );
+    bundle.onLoad({ filter: /.*/, namespace }, ({ path }) => ({
+      contents: `export default require('${path}');`,
+      resolveDir: root,
+    }));
+  },
+};
+
 /** Replaces a file by a rename, as a running process may have mapped it. */
 function replaceFile(path, contents, mode) {
   if (existsSync(path) && Buffer.compare(readFileSync(path), contents) === 0) return;
@@ -150,6 +165,7 @@ async function bundle({ name, entry, configs }, version) {
       generatedValidators(configs),
       configurationApart,
       withoutUnusedPackages,
+      withoutGetters,
       loggerAsText,
     ],
   });
