@@ -71,7 +71,7 @@ const withoutUnusedPackages = {
 };
 
 /** Embeds the logger as a string, which costs no time at start: it is needed only after the first reply. */
-const loggerAsText = {
+const loggerAsText = (sources) => ({
   name: 'logger-as-text',
   setup(bundle) {
     const namespace = 'text';
@@ -80,17 +80,15 @@ const loggerAsText = {
       namespace,
     }));
     bundle.onLoad({ filter: /.*/, namespace }, async ({ path }) => {
-      const { outputFiles } = await build({
-        ...format,
-        entryPoints: [join(root, path)],
-        write: false,
-      });
+      const entryPoints = [join(root, path)];
+      const { outputFiles, metafile } = await build({ ...format, entryPoints, write: false });
+      sources.push(metafile);
       const text = JSON.stringify(`(function (exports, require, module) {${outputFiles[0].text}})`);
       const compile = "require('node:vm').runInThisContext";
       return { contents: `${compile}(${text})(exports, require, module);` };
     });
   },
-};
+});
 
 const configurationApart = {
   name: 'configuration-apart',
@@ -138,6 +136,7 @@ const format = {
   minifySyntax: true,
   lineLimit: 120,
   logLevel: 'warning',
+  metafile: true,
   define: { 'process.env.NODE_ENV': '"production"' }, // otherwise winston includes the colours of its debug output
 };
 
@@ -146,8 +145,12 @@ const metaOfCommonJs = { 'import.meta.dirname': '__dirname', 'import.meta.filena
 const programs = join(root, 'dist/bin');
 const bundles = join(root, 'dist/lib');
 
+const packageFolder = /(?<=^|:)node_modules\/(?:.*\/node_modules\/)?(?:@[^/]+\/)?[^/]+(?=\/)/;
+
+/** Writes the bundle of an executable and returns the packages in it, as folders below the root. */
 async function bundle({ name, entry, configs }, version) {
-  const { outputFiles } = await build({
+  const sources = [];
+  const { outputFiles, metafile } = await build({
     entryPoints: [{ in: compiled(entry), out: name }],
     outdir: bundles,
     outExtension: { '.js': '.cjs' },
@@ -166,11 +169,14 @@ async function bundle({ name, entry, configs }, version) {
       configurationApart,
       withoutUnusedPackages,
       withoutGetters,
-      loggerAsText,
+      loggerAsText(sources),
     ],
   });
   for (const { path, contents } of outputFiles)
     replaceFile(join(bundles, basename(path)), contents, 0o644);
+  return [metafile, ...sources].flatMap(({ inputs }) =>
+    Object.keys(inputs).flatMap((file) => packageFolder.exec(file) ?? []),
+  );
 }
 
 /** The text of a launcher, which finds its bundle by its own name. */
@@ -192,7 +198,10 @@ export async function bundleAll() {
   // whoever may write there decides what the programs do
   for (const directory of [programs, bundles])
     mkdirSync(directory, { recursive: true, mode: 0o755 });
-  await Promise.all(present.map((executable) => bundle(executable, version)));
+  const packages = await Promise.all(present.map((executable) => bundle(executable, version)));
+  // whoever distributes the bundles distributes these
+  const list = JSON.stringify([...new Set(packages.flat())].sort(), undefined, 2);
+  writeFileSync(join(root, 'dist/bundled-packages.json'), `${list}\n`);
   for (const { name, launcher } of present)
     if (launcher !== undefined)
       replaceFile(join(programs, `${name}.cjs`), await launcherText(launcher), 0o755);

