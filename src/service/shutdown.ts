@@ -19,6 +19,9 @@ const overdueCallsMs = 200;
 const abortedCallsMs = 2000;
 const pollEveryMs = 10;
 
+/** The longest that `drain` takes. systemd times an idle exit like a stop, by TimeoutStopSec= of the units. */
+export const longestDrainMs = pendingCallsMs.idle + overdueCallsMs + abortedCallsMs;
+
 /** The end of a service: stopped, or idle. */
 export interface Shutdown {
   readonly reached: Promise<void>;

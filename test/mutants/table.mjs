@@ -7,14 +7,14 @@ import { root } from '../../src/build/setup.mjs';
  * One change of behaviour that a suite must notice.
  * @typedef {object} Mutant
  * @property {string} breaks  the broken behaviour, in one line
- * @property {string} text  the replaced text, which occurs once in `src`
+ * @property {string} text  the replaced text, which occurs once in `src` and `systemd-units`
  * @property {string} becomes  the replacement: valid code, whose types are not checked
  * @property {string} suite  the test file that must fail, below `test`, without `.test.ts`
  */
 
 const tables = join(import.meta.dirname, 'tables');
-const sources = join(root, 'src');
-const isSource = (name) => /\.(ts|c|h)$/.test(name);
+const folders = ['src', 'systemd-units'];
+const isSource = (name) => /\.(ts|c|h|service|socket|timer|sysusers|tmpfiles)$/.test(name);
 
 /** Every mutant, with the name of its table. */
 export async function readMutants() {
@@ -31,11 +31,12 @@ export async function readMutants() {
 
 /** The mutants, each with its file below the root, and the problems of those that cannot be applied. */
 export function locate(mutants) {
-  const files = readdirSync(sources, { recursive: true }).filter(isSource);
-  const texts = files.map((name) => ({
-    file: join('src', name),
-    text: readFileSync(join(sources, name), 'utf8'),
-  }));
+  const files = folders.flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, name)),
+  );
+  const texts = files
+    .filter(isSource)
+    .map((file) => ({ file, text: readFileSync(join(root, file), 'utf8') }));
   const problems = [];
   const located = [];
   const changes = new Set();
@@ -45,7 +46,7 @@ export function locate(mutants) {
     const holders = texts.filter((source) => source.text.includes(text));
     const times = holders.reduce((sum, source) => sum + source.text.split(text).length - 1, 0);
     const change = JSON.stringify([text, becomes]);
-    if (times !== 1) report(`replaces a text that occurs ${times} times in src: ${text}`);
+    if (times !== 1) report(`replaces a text that occurs ${times} times: ${text}`);
     if (text === becomes) report('changes nothing');
     if (changes.has(change)) report('stands twice in the tables');
     changes.add(change);
