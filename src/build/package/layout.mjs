@@ -57,9 +57,11 @@ export const files = [
   { from: '.', names: /^(README|SECURITY)\.md$/, to: documents },
 ];
 
-/** Links by path below the prefix. */
+/** Links by path, with relative ones below the prefix. Those of timers start them at each boot: nobody enables them. */
 export const links = {
   'bin/iotedgectl': '../lib/iotedge/bin/iotedgectl.cjs',
+  [`${units}/timers.target.wants/iotedge-certificates.timer`]: '../iotedge-certificates.timer',
+  [`${units}/timers.target.wants/iotedge-identity.timer`]: '../iotedge-identity.timer',
 };
 
 /** Folders that are installed without a file. */
