@@ -36,10 +36,10 @@ test.after.each(({ dir }) => rm(dir, { recursive: true }));
 test('own the name of their service as its user, and run its program', () => {
   for (const service of services) {
     const unit = unitOf(service);
-    assert.is(unit.only('Type'), 'dbus');
-    assert.is(unit.only('BusName'), service.busName);
-    assert.is(unit.only('User'), service.user);
-    const [node, program = '', ...more] = unit.only('ExecStart')?.split(' ') ?? [];
+    assert.is(unit.value('Type'), 'dbus');
+    assert.is(unit.value('BusName'), service.busName);
+    assert.is(unit.value('User'), service.user);
+    const [node, program = '', ...more] = unit.value('ExecStart')?.split(' ') ?? [];
     assert.equal([node, ...more], ['/usr/lib/iotedge/bin/node']);
     assert.ok(existsSync(join(checkout, 'dist/bin', basename(program))), program);
   }
@@ -56,15 +56,15 @@ test('are the ones that the bus starts', () => {
 test('make the state directory that is the default, closed to others', () => {
   for (const service of services) {
     const unit = unitOf(service);
-    const [directory = ''] = unit.only('StateDirectory')?.split(':') ?? [];
+    const [directory = ''] = unit.value('StateDirectory')?.split(':') ?? [];
     const choices = { commandLine: undefined, config: {}, environment: {} };
     assert.is(join('/var/lib', directory), stateDirOf(service.name, choices));
-    assert.is(unit.only('StateDirectoryMode'), '0700');
+    assert.is(unit.value('StateDirectoryMode'), '0700');
   }
 });
 
 test('make the state directories of existing configurations', () => {
-  const linksOf = (name: string) => new UnitFile(name).only('StateDirectory')?.split(':')[1];
+  const linksOf = (name: string) => new UnitFile(name).value('StateDirectory')?.split(':')[1];
   assert.is(linksOf('iotedge-certificates.service'), 'iotedge/cs');
   assert.is(linksOf('iotedge-modules.service'), 'iotedge/iotedged');
 });
@@ -77,21 +77,21 @@ test('do not restart a service that says that a restart is useless', async ({ di
     codes.push((await runCommand(process.execPath, [program, ...args])).code);
   for (const service of services) {
     const unit = unitOf(service);
-    assert.equal(unit.only('RestartPreventExitStatus')?.split(' ').map(Number), codes);
-    assert.is(unit.only('Restart'), 'on-failure');
+    assert.equal(unit.value('RestartPreventExitStatus')?.split(' ').map(Number), codes);
+    assert.is(unit.value('Restart'), 'on-failure');
   }
 });
 
 test('give a service the time that it takes for its end', () => {
   for (const service of services) {
-    const stopS = Number.parseInt(unitOf(service).only('TimeoutStopSec') ?? '', 10);
+    const stopS = Number.parseInt(unitOf(service).value('TimeoutStopSec') ?? '', 10);
     assert.ok(stopS * 1000 > longestDrainMs + 5000, service.name);
   }
 });
 
 test('let restarts never reach the limit of starts, and 200 activations in a row neither', () => {
   const numberOf = (service: ServiceDefinition, name: string) =>
-    Number.parseInt(unitOf(service).only(name) ?? '', 10);
+    Number.parseInt(unitOf(service).value(name) ?? '', 10);
   for (const service of services) {
     const burst = numberOf(service, 'StartLimitBurst');
     const restarts = numberOf(service, 'StartLimitIntervalSec') / numberOf(service, 'RestartSec');
@@ -105,20 +105,20 @@ test('listen where modules.yaml says by default', async ({ dir }) => {
   const { listen } = await loadText(form, dir, '');
   for (const api of ['management', 'workload'] as const) {
     const unit = new UnitFile(`iotedge-modules-${api}.socket`);
-    assert.is(unit.only('ListenStream'), listen[api]);
-    assert.is(unit.only('FileDescriptorName'), api);
-    assert.is(unit.only('Service'), 'iotedge-modules.service');
-    assert.is(unit.only('SocketUser'), modulesService.user);
+    assert.is(unit.value('ListenStream'), listen[api]);
+    assert.is(unit.value('FileDescriptorName'), api);
+    assert.is(unit.value('Service'), 'iotedge-modules.service');
+    assert.is(unit.value('SocketUser'), modulesService.user);
   }
-  const sockets = unitOf(modulesService).only('Sockets')?.split(' ');
+  const sockets = unitOf(modulesService).value('Sockets')?.split(' ');
   assert.equal(sockets, ['iotedge-modules-management.socket', 'iotedge-modules-workload.socket']);
 });
 
 test('let everybody use the workload API, and one group the management API', () => {
   const management = new UnitFile('iotedge-modules-management.socket');
-  assert.is(management.only('SocketMode'), '0660');
-  assert.is(management.only('SocketGroup'), 'iotedge-admin');
-  assert.is(new UnitFile('iotedge-modules-workload.socket').only('SocketMode'), '0666');
+  assert.is(management.value('SocketMode'), '0660');
+  assert.is(management.value('SocketGroup'), 'iotedge-admin');
+  assert.is(new UnitFile('iotedge-modules-workload.socket').value('SocketMode'), '0666');
 });
 
 test('start at boot for the runtime alone', () => {
@@ -129,7 +129,7 @@ test('start at boot for the runtime alone', () => {
 
 test('start every ten minutes for what is due', () => {
   for (const name of ['certificates', 'identity'])
-    assert.is(new UnitFile(`iotedge-${name}.timer`).only('OnCalendar'), '*:0/10');
+    assert.is(new UnitFile(`iotedge-${name}.timer`).value('OnCalendar'), '*:0/10');
 });
 
 test('need no engine, no network and no clock to start', () => {
@@ -140,7 +140,7 @@ test('need no engine, no network and no clock to start', () => {
     const after = unit.all('After').join(' ');
     assert.not.match(after, /network|time-|\.target/);
   }
-  assert.is(unitOf(modulesService).only('After'), 'docker.service containerd.service');
+  assert.is(unitOf(modulesService).value('After'), 'docker.service containerd.service');
 });
 
 test('have the network where the code makes connections', () => {
@@ -151,8 +151,8 @@ test('have the network where the code makes connections', () => {
       .filter((file) => file.endsWith('.ts'))
       .some((file) => /^import \{.*'.*\/https\//m.test(readFileSync(join(folder, file), 'utf8')));
     const unit = unitOf(service);
-    assert.is(unit.only('PrivateNetwork'), connects ? 'no' : 'yes', service.name);
-    assert.is(/AF_INET/.test(unit.only('RestrictAddressFamilies') ?? ''), connects, service.name);
+    assert.is(unit.value('PrivateNetwork'), connects ? 'no' : 'yes', service.name);
+    assert.is(/AF_INET/.test(unit.value('RestrictAddressFamilies') ?? ''), connects, service.name);
   }
 });
 

@@ -30,7 +30,7 @@ export class UnitFile {
   }
 
   /** The value of a directive that occurs once; undefined when it is missing. */
-  only(name: string): string | undefined {
+  value(name: string): string | undefined {
     const values = this.all(name);
     if (values.length > 1) throw new Error(`${name}= occurs ${values.length} times`);
     return values[0];
