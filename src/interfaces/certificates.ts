@@ -204,24 +204,29 @@ export const certificatesService = defineService({
   actions: {
     'org.iotedge.certificates1.issue': {
       description: 'Issue a certificate',
-      message: 'Authentication is required to issue the certificate $(certificate_id)',
+      message:
+        'Authentication is required to issue the certificate "$(certificate_id)" for this device',
     },
     'org.iotedge.certificates1.issue-ca': {
       description: 'Issue a certificate that can issue certificates',
-      message: 'Authentication is required to issue the CA certificate $(certificate_id)',
+      message:
+        'Authentication is required to issue the certificate "$(certificate_id)", which can issue further certificates',
     },
     'org.iotedge.certificates1.import': {
       description: 'Import a certificate',
-      message: 'Authentication is required to import the certificate $(certificate_id)',
+      message:
+        'Authentication is required to import the certificate "$(certificate_id)" into this device',
     },
     'org.iotedge.certificates1.export': {
       description: 'Export a certificate',
-      message: 'Authentication is required to export the certificate $(certificate_id)',
+      message:
+        'Authentication is required to read the certificate "$(certificate_id)" of this device',
       defaults: { any: 'yes', inactive: 'yes', active: 'yes' },
     },
     'org.iotedge.certificates1.delete': {
       description: 'Delete a certificate',
-      message: 'Authentication is required to delete the certificate $(certificate_id)',
+      message:
+        'Authentication is required to delete the certificate "$(certificate_id)" of this device',
     },
   },
 });

@@ -292,19 +292,21 @@ export const identityService = defineService({
   actions: {
     'org.iotedge.identity1.provision': {
       description: 'Provision the device',
-      message: 'Authentication is required to provision this device',
+      message: 'Authentication is required to register this device with its cloud',
     },
     'org.iotedge.identity1.manage': {
       description: 'Manage a module identity',
-      message: 'Authentication is required to manage the identity of the module $(module_id)',
+      message:
+        'Authentication is required to create, change or delete the cloud identity of the module "$(module_id)"',
     },
     'org.iotedge.identity1.sign': {
       description: 'Create a SAS token of a module',
-      message: 'Authentication is required to create a SAS token of the module $(module_id)',
+      message:
+        'Authentication is required to let a program sign in to the cloud as the module "$(module_id)"',
     },
     'org.iotedge.identity1.sign-device': {
       description: 'Create a SAS token of the device',
-      message: 'Authentication is required to create a SAS token of this device',
+      message: 'Authentication is required to let a program sign in to the cloud as this device',
     },
   },
 });

@@ -279,35 +279,36 @@ export const keysService = defineService({
   actions: {
     'org.iotedge.keys1.create': {
       description: 'Create a key',
-      message: 'Authentication is required to create the key $(key_id)',
+      message: 'Authentication is required to create the key "$(key_id)" on this device',
     },
     'org.iotedge.keys1.import': {
       description: 'Import a key',
-      message: 'Authentication is required to import the key $(key_id)',
+      message: 'Authentication is required to import the key "$(key_id)" into this device',
     },
     'org.iotedge.keys1.delete': {
       description: 'Delete a key',
-      message: 'Authentication is required to delete the key $(key_id)',
+      message: 'Authentication is required to delete the key "$(key_id)" of this device for good',
     },
     'org.iotedge.keys1.sign': {
       description: 'Sign with a key',
-      message: 'Authentication is required to sign with the key $(key_id)',
+      message: 'Authentication is required to sign with the key "$(key_id)" of this device',
     },
     'org.iotedge.keys1.verify': {
       description: 'Verify with a key',
-      message: 'Authentication is required to verify with the key $(key_id)',
+      message:
+        'Authentication is required to verify a signature with the key "$(key_id)" of this device',
     },
     'org.iotedge.keys1.encrypt': {
       description: 'Encrypt with a key',
-      message: 'Authentication is required to encrypt with the key $(key_id)',
+      message: 'Authentication is required to encrypt with the key "$(key_id)" of this device',
     },
     'org.iotedge.keys1.decrypt': {
       description: 'Decrypt with a key',
-      message: 'Authentication is required to decrypt with the key $(key_id)',
+      message: 'Authentication is required to decrypt with the key "$(key_id)" of this device',
     },
     'org.iotedge.keys1.export': {
       description: 'Export a key',
-      message: 'Authentication is required to export the key $(key_id)',
+      message: 'Authentication is required to copy the secret key "$(key_id)" out of this device',
     },
   },
 });

@@ -231,15 +231,18 @@ export const modulesService = defineService({
   actions: {
     'org.iotedge.modules1.run': {
       description: 'Create, change and delete a module',
-      message: 'Authentication is required to change the module $(module)',
+      message:
+        'Authentication is required to create, change or delete the module "$(module)" on this device',
     },
     'org.iotedge.modules1.control': {
       description: 'Start and stop a module',
-      message: 'Authentication is required to start or stop the module $(module)',
+      message:
+        'Authentication is required to start, stop or restart the module "$(module)" on this device',
     },
     'org.iotedge.modules1.read-logs': {
       description: 'Read the log of a module',
-      message: 'Authentication is required to read the log of the module $(module)',
+      message:
+        'Authentication is required to read the log of the module "$(module)" on this device',
     },
   },
 });

@@ -53,8 +53,8 @@ const certificates = [
   ),
   table(
     'polkit allows no user to issue without a rule',
-    "message: 'Authentication is required to issue the certificate $(certificate_id)',",
-    "message: 'Issue $(certificate_id)', defaults: { any: 'yes', inactive: 'yes', active: 'yes' },",
+    '\'Authentication is required to issue the certificate "$(certificate_id)" for this device\',',
+    "'Issue $(certificate_id)', defaults: { any: 'yes', inactive: 'yes', active: 'yes' },",
   ),
 ];
 

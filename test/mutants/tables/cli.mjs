@@ -149,4 +149,10 @@ export default [
     becomes: 'return this.#failure;',
     suite: 'integration/cli/status',
   },
+  {
+    breaks: 'the dialog of polkit quotes what no request has',
+    text: 'copy the secret key "$(key_id)" out of this device',
+    becomes: 'copy the secret key "$(key)" out of this device',
+    suite: 'unit/interfaces/messages',
+  },
 ];
