@@ -41,7 +41,7 @@ const canSoak = (file) =>
 /** The number of tests that a file declares; fewer runs mean that it stopped early. Loops add tests, never remove them. */
 function declaredTests(file) {
   const text = readFileSync(file, 'utf8');
-  const names = [...text.matchAll(/(\w+) = (?:suite|runnable)\(/g)].map((match) => match[1]);
+  const names = [...text.matchAll(/(\w+) = (?:suite|runnable|bootedSuite)\(/g)].map((match) => match[1]);
   if (names.length === 0) return 0;
   return (text.match(new RegExp(`^\\s*(?:${names.join('|')})\\(`, 'gm')) ?? []).length;
 }

@@ -106,6 +106,17 @@ export class BootedSystem implements AsyncDisposable {
     return lines.map((line) => JSON.parse(line) as JournalEntry);
   }
 
+  /** The properties of a unit, as `systemctl show` prints them. */
+  async unit(name: string): Promise<Readonly<Record<string, string>>> {
+    const lines = (await this.output(['systemctl', 'show', name])).split('\n');
+    return Object.fromEntries(
+      lines.map((line): [string, string] => {
+        const [key = '', ...value] = line.split('=');
+        return [key, value.join('=')];
+      }),
+    );
+  }
+
   /** Shuts the system down, and boots it with what is in its layer. */
   async reboot(network: Network = 'none'): Promise<void> {
     await this.output(['systemctl', '--no-block', 'poweroff']);

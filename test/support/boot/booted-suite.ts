@@ -1,0 +1,26 @@
+import { suite } from 'uvu';
+import { runnable } from '../not-runnable.ts';
+import { BootedSystem } from './booted-system.ts';
+import type { Network } from './init-process.ts';
+
+type Run = (system: BootedSystem) => Promise<void>;
+
+/** A suite whose tests share one system, which boots before the first. */
+export interface BootedSuite {
+  (name: string, run: Run): void;
+  readonly run: () => void;
+}
+
+/** A suite for a booted system; where none can be booted, its tests are printed as not runnable here. */
+export function bootedSuite(name: string, network: Network = 'none'): BootedSuite {
+  const tests = suite(name);
+  let system: BootedSystem | undefined;
+  const booted = async () => {
+    system ??= await BootedSystem.boot(network);
+    return system;
+  };
+  tests.after(async () => system?.[Symbol.asyncDispose]());
+  const define = runnable('booted-system', tests);
+  const test = (what: string, run: Run) => define(what, async () => run(await booted()));
+  return Object.assign(test, { run: () => void tests.run() });
+}

@@ -1,0 +1,51 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as assert from 'uvu/assert';
+import { bootedSuite } from '../../support/boot/booted-suite.ts';
+import type { BootedSystem } from '../../support/boot/booted-system.ts';
+import { failedCalls } from '../../support/boot/load.ts';
+
+const test = bootedSuite('reload and stop of an installed service');
+const unit = 'iotedge-keys.service';
+const load = { count: 80, pauses: [0.04] };
+
+/** Runs commands beside calls of which none may fail. */
+async function besideCalls(system: BootedSystem, commands: readonly (() => Promise<unknown>)[]) {
+  const failed = failedCalls(system, load);
+  await sleep(500); // the first call has its reply
+  for (const command of commands) {
+    await command();
+    await sleep(200);
+  }
+  assert.equal(await failed, []);
+}
+
+async function mainPid(system: BootedSystem): Promise<string | undefined> {
+  return (await system.unit(unit))['MainPID'];
+}
+
+test('reloads its configuration beside calls, without a new process', async (system) => {
+  await system.output(['systemctl', 'start', unit]);
+  const pid = await mainPid(system);
+  const reloads = ['debug', 'info', 'debug', 'info', 'debug'].map((level) => async () => {
+    await system.write('/etc/iotedge/keys.yaml', `log_level: ${level}\n`);
+    await system.output(['systemctl', 'reload', unit]);
+  });
+  await besideCalls(system, reloads);
+  assert.is(await mainPid(system), pid);
+  const level = [
+    'org.iotedge.Keys1',
+    '/org/freedesktop/LogControl1',
+    'org.freedesktop.LogControl1',
+  ];
+  assert.is(await system.output(['busctl', 'get-property', ...level, 'LogLevel']), 's "debug"');
+});
+
+test('loses no call at a restart, nor at a stop that a call meets', async (system) => {
+  const pid = await mainPid(system);
+  const restart = () => system.output(['systemctl', 'restart', unit]);
+  const stop = () => system.run(['systemctl', 'stop', unit]); // a call cancels it
+  await besideCalls(system, [restart, stop, restart, stop, stop]);
+  assert.is.not(await mainPid(system), pid);
+});
+
+test.run();
