@@ -12,6 +12,7 @@ requireNode();
 const { runMain, setUp } = await import('../src/build/setup.mjs');
 const { runTestFile } = await import('./support/test-process.mjs');
 const { finish } = await import('./counts.mjs');
+const { sampledSystem } = await import('./distributions/list.mjs');
 const { testPackages } = await import('./packages.mjs');
 const { summaryOf } = await import('./support/suite-summary.mjs');
 
@@ -41,7 +42,9 @@ const canSoak = (file) =>
 /** The number of tests that a file declares; fewer runs mean that it stopped early. Loops add tests, never remove them. */
 function declaredTests(file) {
   const text = readFileSync(file, 'utf8');
-  const names = [...text.matchAll(/(\w+) = (?:suite|runnable|bootedSuite)\(/g)].map((match) => match[1]);
+  const names = [...text.matchAll(/(\w+) = (?:suite|runnable|bootedSuite)\(/g)].map(
+    (match) => match[1],
+  );
   if (names.length === 0) return 0;
   return (text.match(new RegExp(`^\\s*(?:${names.join('|')})\\(`, 'gm')) ?? []).length;
 }
@@ -98,6 +101,10 @@ runMain(async () => {
   const args = process.argv.slice(2);
   if (!args.includes('--built')) await setUp(testPackages);
   let files = testFiles(args.filter((arg) => !arg.startsWith('--')));
+  if (files.some((file) => file.includes('/system/booted/'))) {
+    process.env.IOTEDGE_TEST_SYSTEM ??= sampledSystem(join(root, 'dist/lib'));
+    console.log(`the booted system is ${process.env.IOTEDGE_TEST_SYSTEM}`);
+  }
   let deadlineMs;
   if (args.includes('--soak')) {
     deadlineMs = soakDeadlineMs;

@@ -1,3 +1,7 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
 /**
  * The distributions in README. npm 9.2 is the version of Debian's packages, npm 10 that of Node 20.
  * `script` is for versions of debootstrap that are older than the distribution.
@@ -48,3 +52,12 @@ export const bootedSystems = {
   'debian-12': booted('debian-12', ['dbus', 'dbus-daemon']),
   'debian-13': booted('debian-13', ['dbus-broker']),
 };
+
+/** One of them, another when what is installed changes, so that a run can be repeated. */
+export function sampledSystem(lib) {
+  const hash = createHash('sha256');
+  const bundles = readdirSync(lib).filter((name) => name.endsWith('.cjs'));
+  for (const name of bundles.sort()) hash.update(readFileSync(join(lib, name)));
+  const names = Object.keys(bootedSystems);
+  return names[hash.digest()[0] % names.length];
+}

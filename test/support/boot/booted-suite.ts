@@ -22,5 +22,5 @@ export function bootedSuite(name: string, network: Network = 'none'): BootedSuit
   tests.after(async () => system?.[Symbol.asyncDispose]());
   const define = runnable('booted-system', tests);
   const test = (what: string, run: Run) => define(what, async () => run(await booted()));
-  return Object.assign(test, { run: () => void tests.run() });
+  return Object.assign(test, { run: () => tests.run() });
 }

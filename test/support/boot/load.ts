@@ -24,11 +24,9 @@ wait
 rm -r "$directory"
 `;
 
-/** A call of the Keys service that anybody may make. */
-const call = [
-  ...['busctl', '--timeout=30', 'call', 'org.iotedge.Keys1', '/org/iotedge/Keys1'],
-  ...['org.iotedge.Keys1', 'GetRandom', 'ua{sv}', '8', '0'],
-];
+const keys = ['org.iotedge.Keys1', '/org/iotedge/Keys1', 'org.iotedge.Keys1'];
+/** A call that anybody may make. */
+const call = ['busctl', '--timeout=30', 'call', ...keys, 'GetRandom', 'ua{sv}', '8', '0'];
 
 /** Calls the Keys service again and again; resolves with what busctl said of the calls that failed. */
 export async function failedCalls(

@@ -3,16 +3,20 @@ import * as assert from 'uvu/assert';
 import { bootedSuite } from '../../support/boot/booted-suite.ts';
 import type { BootedSystem } from '../../support/boot/booted-system.ts';
 import { failedCalls } from '../../support/boot/load.ts';
+import { until } from '../../support/deadline.ts';
 
 const test = bootedSuite('reload and stop of an installed service');
 const unit = 'iotedge-keys.service';
 const load = { count: 80, pauses: [0.04] };
 
-/** Runs commands beside calls of which none may fail. */
+/**
+ * Runs commands beside calls of which none may fail. Each waits until the service has started: a stop that meets a start
+ * cancels it, and its callers wait for nothing.
+ */
 async function besideCalls(system: BootedSystem, commands: readonly (() => Promise<unknown>)[]) {
   const failed = failedCalls(system, load);
-  await sleep(500); // the first call has its reply
   for (const command of commands) {
+    await until(10_000, 'a start', async () => (await system.unit(unit))['SubState'] === 'running');
     await command();
     await sleep(200);
   }
