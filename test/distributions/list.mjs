@@ -61,3 +61,17 @@ export function sampledSystem(lib) {
   const names = Object.keys(bootedSystems);
   return names[hash.digest()[0] % names.length];
 }
+
+/** What iotedge-dbus depends on, apart from iotedge-node; the Node of Debian 12 is too old for it. */
+const dependencies = ['dbus', 'libsystemd0', 'nodejs'];
+
+function chroot(name) {
+  const bare = distributions.find((distribution) => distribution.name === name);
+  return { ...bare, name: `${name}-chroot`, packages: dependencies };
+}
+
+/** The systems without systemd into which tests install packages. */
+export const chroots = {
+  'debian-12-chroot': chroot('debian-12'),
+  'debian-13-chroot': chroot('debian-13'),
+};
