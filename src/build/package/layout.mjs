@@ -26,11 +26,6 @@ export const files = [
     to: units,
   },
   {
-    from: 'systemd-units/timers.target.wants',
-    names: /\.timer$/,
-    to: `${units}/timers.target.wants`,
-  },
-  {
     from: 'systemd-units',
     names: /^iotedge\.sysusers$/,
     to: '/usr/lib/sysusers.d',
