@@ -1,4 +1,4 @@
-/** Debian packages that only tests need: another bus, another TLS client, a PKCS#11 spy, D-Bus libraries, a registry. */
+/** Debian packages that only tests need: another bus, another TLS client, a PKCS#11 spy, D-Bus libraries, a registry, checks of packages. */
 const packages = [
   'dbus-broker',
   'curl',
@@ -17,6 +17,9 @@ const packages = [
   'qtbase5-dev-tools',
   'qt6-base-dev',
   'qt6-base-dev-tools',
+  'lintian',
+  'shellcheck',
+  'strace',
 ];
 
 /** Packages that tests use where they are available: Debian 12 lacks them. */

@@ -41,7 +41,7 @@ function controlText(fields) {
  * Makes a package of a tree: `fields` is its control file, `control` the files beside that by name. Only the content
  * and `epoch`, in seconds, decide on its bytes.
  */
-export async function buildDeb(tree, { fields, control, epoch, file }) {
+export async function buildDeb(tree, { fields, control, epoch, file, compression }) {
   const all = {
     ...control,
     md5sums: digests(tree),
@@ -51,7 +51,7 @@ export async function buildDeb(tree, { fields, control, epoch, file }) {
     placeFile(join(tree, 'DEBIAN', name), text, executable.test(name) ? 0o755 : 0o644);
   for (const path of [tree, ...everyPath(tree)]) lutimesSync(path, epoch, epoch);
   // the number of threads would change how the content is divided
-  const options = ['--root-owner-group', '-Zxz', '--threads-max=1'];
+  const options = ['--root-owner-group', `-Z${compression}`, '--threads-max=1'];
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(epoch) };
   await run('dpkg-deb', [...options, '--build', tree, `${file}.new`], { env });
   renameSync(`${file}.new`, file);

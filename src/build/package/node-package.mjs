@@ -69,7 +69,7 @@ const description = `JavaScript runtime for the IoT Edge services
  for these services alone: it is not in PATH.`;
 
 /** Builds iotedge-node in a temporary tree; returns the path of the package. */
-export async function buildNodePackage(tree, { architecture, epoch, strip, out }) {
+export async function buildNodePackage(tree, { architecture, epoch, strip, out, compression }) {
   const program = await stageNode(tree, { architecture, epoch, strip });
   const file = join(out, `iotedge-node_${nodeVersion}_${architecture}.deb`);
   const overrides = readFileSync(
@@ -86,6 +86,6 @@ export async function buildNodePackage(tree, { architecture, epoch, strip, out }
     Priority: 'optional',
     Description: description,
   };
-  await buildDeb(tree, { fields, control: {}, epoch, file });
+  await buildDeb(tree, { fields, control: {}, epoch, file, compression });
   return file;
 }

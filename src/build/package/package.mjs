@@ -1,5 +1,7 @@
 // Makes Debian packages of a finished build: dist/iotedge-dbus_*.deb and dist/iotedge-node_*.deb.
-// usage: node src/build/package/package.mjs [--out DIR] [iotedge-dbus|iotedge-node]
+// usage: node src/build/package/package.mjs [--out DIR] [--uncompressed] [iotedge-dbus|iotedge-node]
+//   --out DIR       where packages go (dist)
+//   --uncompressed  in a moment instead of minutes
 import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -26,7 +28,10 @@ requireNode();
 runMain(async () => {
   const { values, positionals } = parseArgs({
     args: process.argv.slice(2),
-    options: { out: { type: 'string', default: join(root, 'dist') } },
+    options: {
+      out: { type: 'string', default: join(root, 'dist') },
+      uncompressed: { type: 'boolean', default: false },
+    },
     allowPositionals: true,
   });
   const names = positionals.length > 0 ? positionals : Object.keys(builders);
@@ -37,8 +42,9 @@ runMain(async () => {
   const out = resolve(values.out);
   mkdirSync(out, { recursive: true });
   const epoch = await sourceEpoch();
+  const compression = values.uncompressed ? 'none' : 'xz';
   for (const name of names) {
-    const file = await build(builders[name], { architecture, epoch, out });
+    const file = await build(builders[name], { architecture, epoch, out, compression });
     const size = (statSync(file).size / 1e6).toFixed(1);
     console.log(`${file} (${size} MB)`);
   }

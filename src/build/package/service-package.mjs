@@ -53,7 +53,7 @@ function addDebianFiles(tree, { architecture, version, epoch }) {
 }
 
 /** Builds iotedge-dbus in a temporary tree; returns the path of the package. */
-export async function buildServicePackage(tree, { architecture, epoch, strip, out }) {
+export async function buildServicePackage(tree, { architecture, epoch, strip, out, compression }) {
   const version = `${productVersion()}-1`;
   await stage(tree, { strip });
   addDebianFiles(tree, { architecture, version, epoch });
@@ -75,6 +75,6 @@ export async function buildServicePackage(tree, { architecture, epoch, strip, ou
   };
   const scripts = ['postinst', 'prerm', 'postrm', 'templates', 'triggers'];
   const control = Object.fromEntries(scripts.map((script) => [script, debian(script)]));
-  await buildDeb(tree, { fields, control, epoch, file });
+  await buildDeb(tree, { fields, control, epoch, file, compression });
   return file;
 }

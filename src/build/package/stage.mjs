@@ -5,7 +5,6 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -23,7 +22,7 @@ const isText = (content) => !content.includes(0);
 
 const namesIn = (folder, whole) =>
   readdirSync(folder, { recursive: whole, withFileTypes: true })
-    .filter((entry) => !entry.isDirectory())
+    .filter((entry) => entry.isFile())
     .map(({ parentPath, path, name }) => relative(folder, join(parentPath ?? path, name)));
 
 /** The files of a row of the table; a row without any is a mistake, or an unfinished build. */
@@ -77,13 +76,6 @@ function installedContent(path, prefix) {
   return Buffer.from(text, 'latin1');
 }
 
-/** Copies a file, or the link that it is, to its place. */
-async function install(source, target, { row, prefix, strip }) {
-  if (lstatSync(source).isSymbolicLink()) return placeLink(target, readlinkSync(source));
-  placeFile(target, installedContent(source, prefix), row.mode);
-  if (row.native) await run(strip, ['--strip-unneeded', target]);
-}
-
 /**
  * Copies what the table lists from a finished build into the tree `destdir`. `strip` is the program for the addons'
  * architecture.
@@ -93,7 +85,8 @@ export async function stage(destdir, { prefix = standardPrefix, strip = 'strip' 
   for (const row of files) {
     for (const name of sourcesOf(row)) {
       const target = within(join(row.to, row.rename ?? name));
-      await install(join(root, row.from, name), target, { row, prefix, strip });
+      placeFile(target, installedContent(join(root, row.from, name), prefix), row.mode);
+      if (row.native) await run(strip, ['--strip-unneeded', target]);
     }
   }
   for (const [path, target] of Object.entries(links)) placeLink(within(path), target);

@@ -1,0 +1,97 @@
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { outputOf, runCommand } from '../../../support/command.ts';
+import { makePackages } from '../../../support/packages/builders.ts';
+
+const test = suite('packages');
+const scripts = join(import.meta.dirname, '../../../../../src/build/package');
+const directory = mkdtempSync(join(tmpdir(), 'iotedge-packages-'));
+const epoch = '1790000000';
+let deb = '';
+
+/** Makes iotedge-dbus in a new directory. */
+async function make(name: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
+  const out = join(directory, name);
+  const [path = ''] = await makePackages(out, ['iotedge-dbus'], {
+    env: { SOURCE_DATE_EPOCH: epoch, ...env },
+  });
+  return path;
+}
+
+const field = async (name: string) =>
+  (await outputOf('dpkg-deb', ['--field', deb, name])).toString().trim();
+
+test.before(async () => {
+  deb = await make('first');
+});
+test.after(() => rmSync(directory, { recursive: true }));
+
+test('has the same bytes when it is made again, elsewhere and by another user', async () => {
+  const temporary = join(directory, 'other temporary files');
+  mkdirSync(temporary);
+  chmodSync(temporary, 0o700);
+  process.umask(0o077);
+  const again = await make('again', { TMPDIR: temporary, TZ: 'Asia/Tokyo', LC_ALL: 'C' });
+  process.umask(0o022);
+  assert.ok(readFileSync(again).equals(readFileSync(deb)));
+});
+
+test('belongs to root and has the time of its sources', async () => {
+  const list = (await outputOf('dpkg-deb', ['--contents', deb], { env: { TZ: 'UTC' } })).toString();
+  const lines = list.trim().split('\n');
+  assert.ok(lines.length > 100, `${lines.length} files`);
+  const time = new Date(Number(epoch) * 1000).toISOString().slice(0, 16).replace('T', ' ');
+  assert.equal(
+    lines.filter((line) => !line.includes('root/root') || !line.includes(time)),
+    [],
+  );
+});
+
+test('depends on a Node, a bus and the libraries that its addons are linked with', async () => {
+  const depends = await field('Depends');
+  for (const wanted of [
+    /\bnodejs \(>= 20\.19\) \| iotedge-node\b/,
+    /\bdbus-system-bus\b/,
+    /\blibc6 \(>= 2\.\d+\)/,
+    /\blibsystemd0\b/,
+    /\blibstdc\+\+6\b/,
+  ])
+    assert.match(depends, wanted);
+});
+
+test('needs less than 12 MB without Node, with its code caches', async () => {
+  const installedKiB = Number(await field('Installed-Size'));
+  const lib = join(scripts, '../../../dist/lib');
+  const caches = readdirSync(lib).filter((name) => name.endsWith('.cache'));
+  const cacheBytes = caches.reduce((sum, name) => sum + readFileSync(join(lib, name)).length, 0);
+  assert.ok(caches.length >= 6);
+  const bytes = installedKiB * 1024 + cacheBytes;
+  assert.ok(bytes < 12e6, `${bytes} bytes`);
+  console.log(
+    `installed ${(bytes / 1e6).toFixed(1)} MB, package ${readFileSync(deb).length} bytes`,
+  );
+});
+
+test('is accepted by lintian', async () => {
+  const root = process.getuid?.() === 0 ? ['--allow-root'] : [];
+  const options = [...root, '--fail-on=error', '--tag-display-limit=0'];
+  const { code, stdout, stderr } = await runCommand('lintian', [...options, deb], {
+    timeoutMs: 120_000,
+  });
+  assert.is(code, 0, `${stdout.toString()}${stderr}`);
+});
+
+test('has scripts in which shellcheck finds nothing', async () => {
+  const debian = readdirSync(join(scripts, 'debian'))
+    .filter((name) => /\.(preinst|postinst|prerm|postrm)$/.test(name))
+    .map((name) => join(scripts, 'debian', name));
+  assert.is(debian.length, 3);
+  const files = [join(scripts, 'iotedge-setup.sh'), ...debian];
+  const { code, stdout } = await runCommand('shellcheck', files);
+  assert.equal({ code, output: stdout.toString() }, { code: 0, output: '' });
+});
+
+test.run();

@@ -1,0 +1,157 @@
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { installSystem } from '../../../support/packages/builders.ts';
+
+const test = suite('staged tree');
+const root = join(import.meta.dirname, '../../../../..');
+const tree = mkdtempSync(join(tmpdir(), 'iotedge-tree-'));
+
+/** Every path below a folder, relative to it. */
+function pathsBelow(folder: string): readonly string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
+}
+
+const within = (path: string) => join(tree, path);
+const text = (path: string) => readFileSync(within(path), 'latin1');
+const isFile = (path: string) => lstatSync(within(path)).isFile();
+const isLink = (path: string) => lstatSync(within(path)).isSymbolicLink();
+
+test.before(async () => {
+  process.umask(0o077);
+  await installSystem(tree, ['--node', '/usr/bin/node']);
+});
+test.after(() => rmSync(tree, { recursive: true }));
+
+/** The files of the checkout below these folders. */
+function sources(...folders: readonly string[]): readonly string[] {
+  return folders.flatMap((folder) =>
+    pathsBelow(join(root, folder))
+      .map((name) => join(folder, name))
+      .filter((path) => lstatSync(join(root, path)).isFile()),
+  );
+}
+
+test('has every file of a build and of the folders that are installed', () => {
+  const expected = sources(
+    'dist/bin',
+    'dist/lib',
+    'systemd-units',
+    'dbus-policy',
+    'config-examples',
+    'docs',
+  )
+    .filter((path) => !path.endsWith('.cache'))
+    .map((path) => basename(path).replace(/^iotedge\.(sysusers|tmpfiles)$/, 'iotedge.conf'));
+  const installed = new Set(pathsBelow(tree).map((path) => basename(path)));
+  assert.equal(
+    expected.filter((name) => !installed.has(name)),
+    [],
+  );
+  assert.ok(expected.length > 60, `only ${expected.length} files`);
+});
+
+test('has each file where it is searched', () => {
+  const places = [
+    'etc/iotedge',
+    'usr/bin/iotedgectl',
+    'usr/lib/iotedge/bin/iotedge-keys.cjs',
+    'usr/lib/iotedge/bin/iotedge-setup',
+    'usr/lib/iotedge/lib/iotedge-tls-worker.cjs',
+    'usr/lib/iotedge/lib/pkcs11.node',
+    'usr/lib/iotedge/lib/ossl-modules/iotedge-keys.so',
+    'usr/lib/systemd/system/iotedge-keys.service',
+    'usr/lib/systemd/system/iotedge-modules-workload.socket',
+    'usr/lib/sysusers.d/iotedge.conf',
+    'usr/lib/tmpfiles.d/iotedge.conf',
+    'usr/share/dbus-1/system-services/org.iotedge.Keys1.service',
+    'usr/share/dbus-1/system.d/org.iotedge.Keys1.conf',
+    'usr/share/dbus-1/interfaces/org.iotedge.Keys1.Key.xml',
+    'usr/share/polkit-1/actions/org.iotedge.keys1.policy',
+    'usr/share/iotedge/schema/keys.json',
+    'usr/share/doc/iotedge-dbus/examples/keys.yaml',
+    'usr/share/doc/iotedge-dbus/README.md',
+  ];
+  const installed = new Set(pathsBelow(tree));
+  assert.equal(
+    places.filter((path) => !installed.has(path)),
+    [],
+  );
+});
+
+test('has modes that do not depend on the umask', () => {
+  const modes = pathsBelow(tree)
+    .filter((path) => !isLink(path))
+    .map((path) => {
+      const isProgram = path.startsWith('usr/lib/iotedge/bin/') || !isFile(path);
+      const mode = (lstatSync(within(path)).mode & 0o7777).toString(8);
+      return { path, mode, expected: isProgram ? '755' : '644' };
+    });
+  assert.equal(
+    modes.filter(({ mode, expected }) => mode !== expected),
+    [],
+  );
+});
+
+test('has links that lead to what is installed', () => {
+  const broken = pathsBelow(tree)
+    .filter((path) => isLink(path) && path !== 'usr/lib/iotedge/bin/node')
+    .filter((path) => {
+      const target = resolve('/', dirname(path), readlinkSync(within(path)));
+      return !pathsBelow(tree).includes(relative('/', target));
+    });
+  assert.equal(broken, []);
+  assert.is(readlinkSync(within('usr/lib/iotedge/bin/node')), '/usr/bin/node');
+});
+
+test('runs the Node of the installation, in launchers and units', () => {
+  const programs = readdirSync(within('usr/lib/iotedge/bin')).filter((name) =>
+    name.endsWith('.cjs'),
+  );
+  assert.ok(programs.length >= 7);
+  for (const name of programs)
+    assert.match(text(`usr/lib/iotedge/bin/${name}`), /^#!\/usr\/lib\/iotedge\/bin\/node\n/);
+  const units = readdirSync(within('usr/lib/systemd/system')).filter((name) =>
+    name.endsWith('.service'),
+  );
+  for (const name of units) {
+    const [, node = '', program = ''] =
+      /^ExecStart=(\S+) (\S+)$/m.exec(text(`usr/lib/systemd/system/${name}`)) ?? [];
+    assert.is(node, '/usr/lib/iotedge/bin/node');
+    assert.ok(isFile(program), program);
+  }
+});
+
+test('has no path of the machine that built it, no debug information, and no code caches', () => {
+  const files = pathsBelow(tree).filter((path) => !isLink(path) && isFile(path));
+  assert.equal(
+    files.filter((path) => text(path).includes(resolve(root))),
+    [],
+  );
+  assert.equal(
+    files.filter((path) => text(path).includes('.debug_info')),
+    [],
+  );
+  assert.equal(
+    pathsBelow(tree).filter((path) => /node_modules|\.cache$|\.map$|\.new$/.test(path)),
+    [],
+  );
+});
+
+test('has its programs below another prefix, and what systemd and the bus read in /usr', async () => {
+  const other = mkdtempSync(join(tmpdir(), 'iotedge-tree-'));
+  try {
+    await installSystem(other, ['--prefix', '/opt/edge']);
+    const launcher = readFileSync(join(other, 'opt/edge/lib/iotedge/bin/iotedge-keys.cjs'), 'utf8');
+    assert.match(launcher, /^#!\/opt\/edge\/lib\/iotedge\/bin\/node\n/);
+    const unit = readFileSync(join(other, 'usr/lib/systemd/system/iotedge-keys.service'), 'utf8');
+    assert.match(unit, /^ExecStart=\/opt\/edge\/lib\/iotedge\/bin\/node \/opt\/edge\//m);
+    assert.not.ok(pathsBelow(other).includes('usr/lib/iotedge'));
+  } finally {
+    rmSync(other, { recursive: true });
+  }
+});
+
+test.run();
