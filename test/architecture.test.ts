@@ -24,7 +24,7 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
   ['x509/', ['errors.ts', 'quoted.ts']],
   ['native/', []],
   ['launcher/cache-maker/', ['launcher/', 'dbus/', 'interfaces/', 'errors.ts', 'quoted.ts']],
-  ['launcher/', ['service/command-line.ts']],
+  ['launcher/', ['service/command-line.ts', 'service/systemd/manager-environment.ts']],
   [
     'modules/config/',
     [

@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { parseCommandLine } from '../service/command-line.ts';
+import { childEnvironment } from '../service/systemd/manager-environment.ts';
 
 /** Where the process is left for the program, which takes it or ends it: also in src/keys/pkcs11/library. */
 const startedEarly = Symbol.for('iotedge.pkcs11-host');
@@ -23,6 +24,7 @@ function startEarlyHost(host: string, args: readonly string[]): void {
     const command = parseCommandLine(args);
     if (command.kind !== 'serve' || !existsSync(host) || !namesLibrary(command.configDir)) return;
     const child = spawn(process.execPath, [host], {
+      env: childEnvironment(process.env),
       stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
     });
     child.on('error', () => undefined); // the program finds no process that runs, and starts one

@@ -1,8 +1,9 @@
 import { loadAddon } from './addon.ts';
 
 interface LinuxAddon {
-  send(address: string, data: Uint8Array, large: boolean): boolean;
+  send(address: string, data: Uint8Array, large: boolean, fds: Int32Array): boolean;
   peer(fd: number): PeerCredentials;
+  listeningPath(fd: number): string | undefined;
   endWithParent(parent: number): boolean;
   noCore(): void;
   trimMemory(): void;
@@ -19,6 +20,8 @@ export interface PeerCredentials {
 export type JournalFields = Iterable<readonly [string, string]>;
 
 const journalSocket = '/run/systemd/journal/socket';
+
+const none = new Int32Array();
 
 let loaded: LinuxAddon | undefined | 'not yet' = 'not yet';
 
@@ -40,17 +43,22 @@ function linux(): LinuxAddon | undefined {
  * the caller then writes the record to stderr. Never blocks.
  */
 export function journalSend(fields: JournalFields, socket: string = journalSocket): boolean {
-  return linux()?.send(socket, encodeJournalRecord(fields), true) ?? false;
+  return linux()?.send(socket, encodeJournalRecord(fields), true, none) ?? false;
 }
 
 /**
- * Reports a state such as `READY=1` to the service manager (sd_notify(3)). Returns false when no process listens on
- * $NOTIFY_SOCKET or the addon is missing.
+ * Reports a state such as `READY=1`, with at most 16 descriptors, to the service manager that listens on a socket, the
+ * path or abstract name of $NOTIFY_SOCKET (sd_notify(3)). Returns false when no process listens there or the addon is
+ * missing.
  */
-export function notify(state: string): boolean {
-  const socket = process.env['NOTIFY_SOCKET'] ?? '';
+export function notify(socket: string, state: string, fds: readonly number[] = []): boolean {
   if (!/^[/@]./.test(socket)) return false;
-  return linux()?.send(socket, Buffer.from(state), false) ?? false;
+  return linux()?.send(socket, Buffer.from(state), false, Int32Array.from(fds)) ?? false;
+}
+
+/** Where a descriptor of a unix stream socket listens; undefined for any other descriptor, and without the addon. */
+export function listeningPath(fd: number): string | undefined {
+  return linux()?.listeningPath(fd);
 }
 
 /** The credentials behind a connected unix socket; throws when it is not one, or without the addon. */

@@ -27,6 +27,8 @@ import type { LoadedConfig } from './reload/apply-config.ts';
 import { runService } from './service-lifecycle.ts';
 import type { ServiceProgram } from './service-program.ts';
 import { openStateDirectory } from './state/state-file.ts';
+import { takeManagerEnvironment } from './systemd/manager-environment.ts';
+import { startWatchdog } from './systemd/watchdog.ts';
 
 /** A service with its configuration schema and parser. */
 export interface Program<S extends ServiceDefinition, C extends CommonConfig>
@@ -93,6 +95,8 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
   crash: Crash,
 ): Promise<number> {
   const { service, schema, parse } = program;
+  const manager = takeManagerEnvironment(process.env);
+  const notifyManager = (state: string): boolean => notify(manager.NOTIFY_SOCKET ?? '', state);
   const dir = directories.configDir;
   const onReloadRequest = hangUps();
   const load = async (): Promise<LoadedConfig<C> & { readonly warnings: readonly Problem[] }> => {
@@ -121,6 +125,7 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
   const bus = await Bus.connect(systemBusAddress(), {
     onStall: (isOver) => reportStall(log, isOver),
   });
+  using _watchdog = startWatchdog(manager, { bus, notify: notifyManager, log });
   const loadAgain = async (): Promise<LoadedConfig<C>> => {
     const again = await load();
     logWarnings(log, again.warnings);
@@ -132,7 +137,7 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
     stateDir,
     log,
     version,
-    notify,
+    notify: notifyManager,
     stop,
     loadConfig: loadAgain,
     onReloadRequest,

@@ -1,6 +1,7 @@
 /*
- * System calls that Node lacks: datagrams to unix sockets, by a sealed memfd when too large, SO_PEERCRED, and what a
- * process sets for itself: its end with its parent, no core, and less memory.
+ * System calls that Node lacks: datagrams to unix sockets, with descriptors, by a sealed memfd when too large; what is
+ * known of a unix socket: its peer, where it listens; and what a process sets for itself: its end with its parent, no
+ * core, and less memory.
  */
 #define NAPI_VERSION 8
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #define SEND_BUFFER_SIZE (8 << 20)
+#define MAX_DESCRIPTORS 16
 #define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static napi_value throw_error(napi_env env, int error, const char *what)
@@ -75,72 +77,120 @@ static int sealed_copy(const uint8_t *data, size_t length)
   return r;
 }
 
-static int send_descriptor(int sock, struct sockaddr_un *address, socklen_t size, int fd)
+/* A datagram and where it goes. */
+struct datagram {
+  struct sockaddr_un address;
+  socklen_t address_size;
+  struct iovec data;
+  const int *fds;
+  size_t fd_count;
+};
+
+/* Never blocks: a full receive buffer is a failure. */
+static int send_message(int sock, struct datagram *datagram)
 {
   union {
     struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof fd)];
+    char bytes[CMSG_SPACE(MAX_DESCRIPTORS * sizeof(int))];
   } control;
+  size_t size = datagram->fd_count * sizeof(int);
   struct msghdr message = {
-    .msg_name = address,
-    .msg_namelen = size,
-    .msg_control = &control,
-    .msg_controllen = sizeof control,
+    .msg_name = &datagram->address,
+    .msg_namelen = datagram->address_size,
+    .msg_iov = &datagram->data,
+    .msg_iovlen = 1,
   };
-  struct cmsghdr *header;
 
-  memset(&control, 0, sizeof control);
-  header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  if (size > 0) {
+    memset(&control, 0, sizeof control);
+    message.msg_control = &control;
+    message.msg_controllen = CMSG_SPACE(size);
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(&control.header), datagram->fds, size);
+  }
   return sendmsg(sock, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-static int send_as_descriptor(int sock, struct sockaddr_un *address, socklen_t size, const uint8_t *data, size_t length)
+static int send_as_descriptor(int sock, struct datagram *datagram)
 {
-  int fd = sealed_copy(data, length), r;
+  int fd = sealed_copy(datagram->data.iov_base, datagram->data.iov_len), r;
+  struct datagram copy = *datagram;
 
   if (fd < 0) return fd;
-  r = send_descriptor(sock, address, size, fd);
+  copy.data.iov_len = 0;
+  copy.fds = &fd;
+  copy.fd_count = 1;
+  r = send_message(sock, &copy);
   close(fd);
   return r;
 }
 
-/* Never blocks: a full receive buffer is a failure. */
-static int send_datagram(struct sockaddr_un *address, socklen_t size, const uint8_t *data, size_t length, bool large)
+static int send_datagram(struct datagram *datagram, bool large)
 {
-  int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), buffer = SEND_BUFFER_SIZE, r = 0;
+  int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), buffer = SEND_BUFFER_SIZE, r;
 
   if (sock < 0) return -errno;
   /* up to the system's limit; larger datagrams are sent as a descriptor */
   (void)setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
-  if (sendto(sock, data, length, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)address, size) < 0) r = -errno;
-  if (large && (r == -EMSGSIZE || r == -ENOBUFS)) r = send_as_descriptor(sock, address, size, data, length);
+  r = send_message(sock, datagram);
+  if (large && (r == -EMSGSIZE || r == -ENOBUFS)) r = send_as_descriptor(sock, datagram);
   close(sock);
   return r;
 }
 
-/* send(address: string, data: Uint8Array, large: boolean): boolean */
+/* send(address: string, data: Uint8Array, large: boolean, fds: Int32Array): boolean. No more than MAX_DESCRIPTORS fds. */
 static napi_value send_to(napi_env env, napi_callback_info info)
 {
-  napi_value arguments[3], result;
-  size_t count = 3, text_length, length;
+  napi_value arguments[4], result;
+  size_t count = 4, text_length;
   char text[sizeof((struct sockaddr_un *)NULL)->sun_path + 4]; /* a truncated text is still too long for sun_path */
-  struct sockaddr_un address;
-  socklen_t size;
-  napi_typedarray_type type;
-  void *data;
+  struct datagram datagram;
+  napi_typedarray_type data_type, fds_type;
+  void *fds;
   bool large, sent;
 
-  if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok || count != 3
+  if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok || count != 4
       || napi_get_value_string_utf8(env, arguments[0], text, sizeof text, &text_length) != napi_ok
-      || napi_get_typedarray_info(env, arguments[1], &type, &length, &data, NULL, NULL) != napi_ok
-      || type != napi_uint8_array || napi_get_value_bool(env, arguments[2], &large) != napi_ok)
+      || napi_get_typedarray_info(env, arguments[1], &data_type, &datagram.data.iov_len, &datagram.data.iov_base, NULL,
+                                  NULL) != napi_ok
+      || data_type != napi_uint8_array || napi_get_value_bool(env, arguments[2], &large) != napi_ok
+      || napi_get_typedarray_info(env, arguments[3], &fds_type, &datagram.fd_count, &fds, NULL, NULL) != napi_ok
+      || fds_type != napi_int32_array || datagram.fd_count > MAX_DESCRIPTORS)
     return throw_error(env, EINVAL, "send");
-  sent = to_address(text, text_length, &address, &size) && send_datagram(&address, size, data, length, large) == 0;
+  datagram.fds = fds;
+  sent = to_address(text, text_length, &datagram.address, &datagram.address_size) && send_datagram(&datagram, large) == 0;
   return napi_get_boolean(env, sent, &result) == napi_ok ? result : NULL;
+}
+
+static bool has_option(int fd, int option, int wanted)
+{
+  int value = -1;
+  socklen_t size = sizeof value;
+
+  return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
+}
+
+/* listeningPath(fd: number): string | undefined. Where a unix stream socket listens; undefined for anything else. */
+static napi_value listening_path(napi_env env, napi_callback_info info)
+{
+  napi_value argument, result;
+  size_t count = 1, length;
+  int32_t fd;
+  struct sockaddr_un address = {0};
+  socklen_t size = sizeof address;
+
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok || count != 1
+      || napi_get_value_int32(env, argument, &fd) != napi_ok)
+    return throw_error(env, EINVAL, "listeningPath");
+  if (!has_option(fd, SO_DOMAIN, AF_UNIX) || !has_option(fd, SO_TYPE, SOCK_STREAM) || !has_option(fd, SO_ACCEPTCONN, 1)
+      || getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+    return NULL;
+  /* the kernel states a larger size for a path that fills sun_path */
+  length = strnlen(address.sun_path, sizeof address.sun_path);
+  if (length == 0) return NULL;
+  return napi_create_string_utf8(env, address.sun_path, length, &result) == napi_ok ? result : NULL;
 }
 
 static bool set_number(napi_env env, napi_value object, const char *name, int64_t number)
@@ -220,6 +270,7 @@ static bool export_function(napi_env env, napi_value exports, const char *name, 
 NAPI_MODULE_INIT()
 {
   if (!export_function(env, exports, "send", send_to) || !export_function(env, exports, "peer", peer)
+      || !export_function(env, exports, "listeningPath", listening_path)
       || !export_function(env, exports, "endWithParent", end_with_parent)
       || !export_function(env, exports, "noCore", no_core)
       || !export_function(env, exports, "trimMemory", trim_memory))

@@ -43,6 +43,18 @@ test('is one for each library, and ends within a second when the service is kill
   );
 });
 
+test('is started without what systemd passed to the service, early and later', async () => {
+  const ofManager = { NOTIFY_SOCKET: '/run/absent', LISTEN_FDS: '0', WATCHDOG_USEC: '180000000' };
+  await using device = await TwoLibraries.start({ environment: { keys: ofManager } });
+  await device.signs('first');
+  await device.signs('second');
+  for (const pid of await childrenOf(await device.pid())) {
+    const environment = await readFile(`/proc/${pid}/environ`, 'latin1');
+    assert.match(environment, 'PATH=');
+    assert.not.match(environment, /NOTIFY_SOCKET|LISTEN_|WATCHDOG_/);
+  }
+});
+
 test('is not started without tokens', async () => {
   await using rig = await Rig.start({ token: false });
   await using bus = await rig.connect();

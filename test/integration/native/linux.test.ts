@@ -2,13 +2,19 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, mkdtemp, open, rm } from 'node:fs/promises';
-import { createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { encodeJournalRecord, journalSend, notify, peer } from '../../../src/native/linux.ts';
+import {
+  encodeJournalRecord,
+  journalSend,
+  listeningPath,
+  notify,
+  peer,
+} from '../../../src/native/linux.ts';
 import { outputOf, runCommand } from '../../support/command.ts';
 import { deadline } from '../../support/deadline.ts';
 
@@ -88,11 +94,10 @@ test('does not wait for a journal that is slow', async ({ directory = '' }) => {
   const sender = `
     import { journalSend, notify } from ${JSON.stringify(module)};
     const socket = ${JSON.stringify(socket)};
-    process.env.NOTIFY_SOCKET = socket;
     let sent = 0;
     while (journalSend([['MESSAGE', 'x']], socket) && sent < 100_000) sent++;
     const large = journalSend([['MESSAGE', 'x'.repeat(20 << 20)]], socket);
-    console.log(sent > 0 && sent < 100_000, large, notify('READY=1'));`;
+    console.log(sent > 0 && sent < 100_000, large, notify(socket, 'READY=1'));`;
   const words = ['--input-type=module', '-e', sender];
   const { code, stdout, stderr } = await runCommand(process.execPath, words, { timeoutMs: 20_000 });
   receiver.kill('SIGKILL');
@@ -105,16 +110,14 @@ test('reports a missing journal', ({ directory = '' }) => {
 });
 
 test('notifies by path and by abstract name', async ({ directory = '' }) => {
-  for (const address of [
-    join(directory, 'notify'),
-    `@iotedge-test-${randomBytes(8).toString('hex')}`,
-  ]) {
-    process.env['NOTIFY_SOCKET'] = address;
-    const bytes = await received(directory, address, () => assert.ok(notify('READY=1\nSTATUS=x')));
+  const path = join(directory, 'notify');
+  for (const address of [path, `@iotedge-test-${randomBytes(8).toString('hex')}`]) {
+    const send = () => assert.ok(notify(address, 'READY=1\nSTATUS=x'));
+    const bytes = await received(directory, address, send);
     assert.is(bytes.toString(), 'datagram\nREADY=1\nSTATUS=x');
   }
-  assert.is(notify('READY=1'), false); // the listener is closed
   for (const address of [
+    path, // the listener is closed
     '',
     '@',
     'relative',
@@ -122,11 +125,64 @@ test('notifies by path and by abstract name', async ({ directory = '' }) => {
     `/${'x'.repeat(200)}`,
     'vsock:2:1',
   ]) {
-    process.env['NOTIFY_SOCKET'] = address;
-    assert.is(notify('READY=1'), false);
+    assert.is(notify(address, 'READY=1'), false);
   }
-  delete process.env['NOTIFY_SOCKET'];
-  assert.is(notify('READY=1'), false);
+});
+
+test('passes descriptors with a notification, or sends nothing', async ({ directory = '' }) => {
+  const address = join(directory, 'store');
+  const file = await open(join(directory, 'passed'), 'w+');
+  await file.write('content');
+  const bytes = await received(directory, address, () => {
+    assert.is(notify(address, 'FDSTORE=1', [file.fd, 100_000]), false);
+    assert.throws(() =>
+      notify(
+        address,
+        'FDSTORE=1',
+        Array.from({ length: 17 }, () => file.fd),
+      ),
+    );
+    assert.ok(
+      notify(
+        address,
+        'FDSTORE=1',
+        Array.from({ length: 16 }, () => file.fd),
+      ),
+    );
+  });
+  await file.close();
+  // the receiver has copied the first
+  assert.is(bytes.toString(), 'open\ncontent');
+});
+
+test('returns where a descriptor listens, and nothing for one that does not', async ({
+  directory = '',
+}) => {
+  const longest = join(directory, 'x'.repeat(106 - directory.length));
+  for (const path of [join(directory, 'listener'), longest]) {
+    const server = createServer();
+    server.listen(path);
+    await once(server, 'listening');
+    const client = connect(path);
+    const accepted = await new Promise<Socket>((resolve) => server.once('connection', resolve));
+    const found = [server, client, accepted].map((socket) => listeningPath(descriptorOf(socket)));
+    client.destroy();
+    accepted.destroy();
+    server.close();
+    await once(server, 'close');
+    assert.equal(found, [path, undefined, undefined]);
+  }
+  const file = await open('/dev/null');
+  for (const address of ['\0iotedge-test-abstract', 0]) {
+    const server = createServer();
+    server.listen(address);
+    await once(server, 'listening');
+    const found = listeningPath(descriptorOf(server));
+    server.close();
+    assert.is(found, undefined);
+  }
+  for (const fd of [file.fd, -1, 100_000]) assert.is(listeningPath(fd), undefined);
+  await file.close();
 });
 
 test('sends to the whole address or not at all', async ({ directory = '' }) => {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
@@ -365,6 +366,33 @@ test('notifies the service manager when it owns its name, and when it stops', as
   service.child.kill('SIGTERM');
   assert.is((await service.end()).code, 0);
   assert.equal(manager.messages, ['READY=1', 'STOPPING=1']);
+});
+
+test('resets the watchdog of systemd as long as its event loop runs, and exits when idle as ever', async ({
+  dir,
+  privateBus,
+}) => {
+  await using manager = await NotifySocket.open(join(dir, 'notify'));
+  await writeFile(join(dir, 'probe.yaml'), 'idle_exit_s: 2\n');
+  await using service = new Probe(['--config-dir', dir, '--state-dir', join(dir, 'state')], {
+    DBUS_SYSTEM_BUS_ADDRESS: privateBus.address,
+    NOTIFY_SOCKET: manager.path,
+    WATCHDOG_USEC: '600000',
+  });
+  const resets = (): number => manager.messages.filter((text) => text === 'WATCHDOG=1').length;
+  await until(
+    5_000,
+    () => `three resets: ${service.stderr} ${JSON.stringify(manager.messages)}`,
+    () => resets() >= 3,
+  );
+  service.child.kill('SIGSTOP');
+  await pause(100);
+  const before = resets();
+  await pause(500);
+  assert.is(resets(), before);
+  service.child.kill('SIGCONT');
+  await until(20_000, 'more resets', () => resets() > before);
+  assert.is((await service.end()).code, 0);
 });
 
 test('is not ended by a SIGHUP while it starts, and reloads for it', async ({

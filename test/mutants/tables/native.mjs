@@ -220,14 +220,26 @@ export default [
   },
   {
     breaks: 'a record blocks when the journal is slow',
-    text: 'if (sendto(sock, data, length, MSG_NOSIGNAL | MSG_DONTWAIT,',
-    becomes: 'if (sendto(sock, data, length, MSG_NOSIGNAL,',
+    text: 'return sendmsg(sock, &message, MSG_NOSIGNAL | MSG_DONTWAIT)',
+    becomes: 'return sendmsg(sock, &message, MSG_NOSIGNAL)',
     suite: 'integration/native/linux',
   },
   {
-    breaks: 'a record in a file blocks when the journal is slow',
-    text: 'return sendmsg(sock, &message, MSG_NOSIGNAL | MSG_DONTWAIT)',
-    becomes: 'return sendmsg(sock, &message, MSG_NOSIGNAL)',
+    breaks: 'fewer descriptors are passed than there is room for',
+    text: '#define MAX_DESCRIPTORS 16',
+    becomes: '#define MAX_DESCRIPTORS 15',
+    suite: 'integration/native/linux',
+  },
+  {
+    breaks: 'descriptors are not passed with a notification',
+    text: '  if (size > 0) {',
+    becomes: '  if (size > 0 && datagram->data.iov_len == 0) {',
+    suite: 'integration/native/linux',
+  },
+  {
+    breaks: 'a connection is taken for a socket that listens',
+    text: ' || !has_option(fd, SO_ACCEPTCONN, 1)',
+    becomes: '',
     suite: 'integration/native/linux',
   },
   {

@@ -48,7 +48,7 @@ int main(int argc, char **argv)
     .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
   struct cmsghdr *header;
   ssize_t got;
-  int sock = argc == 2 ? listen_on(argv[1]) : -1, fd;
+  int sock = argc == 2 ? listen_on(argv[1]) : -1, fd, seals;
 
   if (sock < 0) return 2;
   fprintf(stderr, "ready\n");
@@ -61,7 +61,8 @@ int main(int argc, char **argv)
     return 0;
   }
   memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  printf("%s\n", (fcntl(fd, F_GET_SEALS) & ALL_SEALS) == ALL_SEALS ? "sealed" : "open");
+  seals = fcntl(fd, F_GET_SEALS);
+  printf("%s\n", seals > 0 && (seals & ALL_SEALS) == ALL_SEALS ? "sealed" : "open");
   copy(fd);
   return 0;
 }
