@@ -17,6 +17,7 @@ const packages = [
   'qtbase5-dev-tools',
   'qt6-base-dev',
   'qt6-base-dev-tools',
+  'groff-base',
   'lintian',
   'shellcheck',
   'strace',

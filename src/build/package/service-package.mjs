@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { root } from '../setup.mjs';
@@ -36,6 +36,17 @@ const description = `Azure IoT Edge as four system services on D-Bus
 const debian = (file) =>
   readFileSync(join(root, 'src/build/package/debian', `${name}.${file}`), 'utf8');
 
+/** Compresses manual pages, and moves the completion of zsh to where Debian's searches. */
+function moveShared(tree) {
+  const share = join(tree, 'usr/share');
+  const pages = everyPath(join(share, 'man')).filter((path) => /\.\d$/.test(path));
+  for (const page of pages) {
+    placeFile(`${page}.gz`, gzipSync(readFileSync(page), { level: 9 }));
+    rmSync(page);
+  }
+  renameSync(join(share, 'zsh/site-functions'), join(share, 'zsh/vendor-completions'));
+}
+
 /** Puts what Debian wants beside the files of every installation into the tree. */
 function addDebianFiles(tree, { architecture, version, epoch }) {
   const documents = join(tree, 'usr/share/doc', name);
@@ -56,6 +67,7 @@ function addDebianFiles(tree, { architecture, version, epoch }) {
 export async function buildServicePackage(tree, { architecture, epoch, strip, out, compression }) {
   const version = `${productVersion()}-1`;
   await stage(tree, { strip });
+  moveShared(tree);
   addDebianFiles(tree, { architecture, version, epoch });
   const native = everyPath(join(tree, 'usr/lib/iotedge')).filter((path) =>
     /\.(node|so)$/.test(path),

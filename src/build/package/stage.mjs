@@ -14,6 +14,7 @@ import { dirname, isAbsolute, join, relative } from 'node:path';
 import { root } from '../setup.mjs';
 import { run } from '../steps/command.mjs';
 import { files, folders, links } from './layout.mjs';
+import { writeManuals } from './manuals.mjs';
 
 const standardPrefix = '/usr';
 
@@ -82,6 +83,7 @@ function installedContent(path, prefix) {
  */
 export async function stage(destdir, { prefix = standardPrefix, strip = 'strip' } = {}) {
   const within = (path) => join(destdir, isAbsolute(path) ? path : join(prefix, path));
+  await writeManuals();
   for (const row of files) {
     for (const name of sourcesOf(row)) {
       const target = within(join(row.to, row.rename ?? name));
