@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly timeoutMs?: number;
 }
 
+export type BootedService = 'Keys' | 'Certificates' | 'Identity' | 'Modules';
+
 /** An entry of the journal: fields by their name. */
 export type JournalEntry = Readonly<Record<string, unknown>>;
 
@@ -104,6 +106,29 @@ export class BootedSystem implements AsyncDisposable {
     const text = await this.output(['journalctl', ...options, ...matches]);
     const lines = text.split('\n').filter((line) => line !== '');
     return lines.map((line) => JSON.parse(line) as JournalEntry);
+  }
+
+  /** The results of a method of a service, by busctl: `values` are its words for all arguments but the options. */
+  async call(
+    service: BootedService,
+    method: string,
+    signature = 'a{sv}',
+    ...values: readonly (string | number)[]
+  ): Promise<readonly unknown[]> {
+    const name = `org.iotedge.${service}1`;
+    const what = [name, `/org/iotedge/${service}1`, name, method, signature];
+    const args = [...values, 0].map(String); // no options
+    const busctl: readonly string[] = [
+      'busctl',
+      '--timeout=60',
+      '--json=short',
+      'call',
+      ...what,
+      '--',
+      ...args,
+    ];
+    const text = await this.output(busctl, { timeoutMs: 70_000 });
+    return text === '' ? [] : (JSON.parse(text) as { readonly data: readonly unknown[] }).data;
   }
 
   /** The properties of a unit, as `systemctl show` prints them. */

@@ -30,6 +30,7 @@ export async function stageMachine(directory: string): Promise<void> {
   };
   await write('etc/machine-id', '00000000000000000000000000000b07\n');
   await write('etc/hostname', 'booted\n');
+  await write('etc/hosts', '127.0.0.1 localhost\n127.0.1.1 booted\n');
   await write('etc/systemd/system.conf.d/test.conf', '[Manager]\nDefaultTimeoutStopSec=5s\n');
   const journal = '[Journal]\nStorage=persistent\nRateLimitBurst=0\n';
   await write('etc/systemd/journald.conf.d/test.conf', journal);

@@ -6,15 +6,13 @@ import { runs } from '../../support/property.ts';
 
 const test = bootedSuite('activation');
 
-for (const service of ['Keys', 'Certificates', 'Identity', 'Modules']) {
-  const name = `org.iotedge.${service}1`;
+for (const service of ['Keys', 'Certificates', 'Identity', 'Modules'] as const) {
   const user = `iotedge-${service.toLowerCase()}`;
   const unit = `${user}.service`;
 
   test(`starts ${service} for a call, as its user, with records in the journal`, async (system) => {
     assert.is((await system.unit(unit))['ActiveState'], 'inactive');
-    const call = ['call', name, `/org/iotedge/${service}1`, name, 'Describe', 'a{sv}', '0'];
-    await system.output(['busctl', '--timeout=20', ...call]);
+    await system.call(service, 'Describe');
     const { ActiveState: state, MainPID: pid } = await system.unit(unit);
     assert.is(state, 'active');
     const record = await untilFound(10_000, 'the record of the start', async () => {
