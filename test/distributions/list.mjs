@@ -40,11 +40,12 @@ const systemPackages = [
   'openssl',
   'softhsm2',
   'opensc',
+  'docker.io',
 ];
 
 function booted(name, bus) {
   const bare = distributions.find((distribution) => distribution.name === name);
-  return { ...bare, name: `${name}-booted`, packages: [...systemPackages, ...bus] };
+  return { ...bare, name: `booted-${name}`, packages: [...systemPackages, ...bus] };
 }
 
 /** The systems that tests boot, each with the bus of its distribution. */

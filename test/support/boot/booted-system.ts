@@ -44,8 +44,8 @@ export class BootedSystem implements AsyncDisposable {
     this.#layers = layers;
   }
 
-  /** Boots the system that `IOTEDGE_TEST_SYSTEM` names. */
-  static async boot(network: Network = 'none'): Promise<BootedSystem> {
+  /** Boots the system that `IOTEDGE_TEST_SYSTEM` names, with the product unless a test installs it. */
+  static async boot(network: Network = 'none', installed = true): Promise<BootedSystem> {
     const root = await rootOf(systemName);
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-booted-'));
     const groups = controlGroups(basename(directory), systemName === 'debian-12');
@@ -55,7 +55,7 @@ export class BootedSystem implements AsyncDisposable {
     const system = new BootedSystem(keeper, layers);
     try {
       await stageMachine(join(directory, 'staged'));
-      await stageProduct(join(directory, 'staged'));
+      if (installed) await stageProduct(join(directory, 'staged'));
       await system.#boot(network);
       return system;
     } catch (error) {
