@@ -6,7 +6,8 @@ import type { ModuleName } from '../ids.ts';
 import type { moduleInterface } from '../interfaces/modules.ts';
 import type { Log } from '../service/log/log.ts';
 import type { Repeats } from '../service/log/repeats.ts';
-import { createSocketDirectory } from './api/http/socket.ts';
+import type { SocketStore } from './api/http/listen.ts';
+import { createSocketDirectory, type ServedSocket } from './api/http/socket.ts';
 import { type ModuleSummary, runtimeStatusOf } from './api/module-list.ts';
 import type { WorkloadBackend } from './api/workload.ts';
 import { serveWorkload } from './api/workload-socket.ts';
@@ -27,6 +28,7 @@ export interface ModuleParts {
   readonly engineStatus: () => EngineStatus;
   readonly backend: WorkloadBackend;
   readonly socketsPath: string;
+  readonly socketStore?: SocketStore;
   /** The published form of a configuration's digest. */
   readonly shownDigest: (digest: string) => string;
   readonly prepare: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
@@ -54,10 +56,10 @@ export class ManagedModule implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #operation: () => string;
   #digest = '';
-  #sockets: AsyncDisposable | undefined;
+  #socket: ServedSocket | undefined;
   #directory = '';
   #socketName = '';
-  #serve: ((name: string) => Promise<AsyncDisposable>) | undefined;
+  #serve: ((name: string) => Promise<ServedSocket>) | undefined;
 
   private constructor(parts: ModuleParts, source: ModuleSource, saved: SavedState) {
     const { type, engineStatus, now, log } = parts;
@@ -154,33 +156,41 @@ export class ManagedModule implements AsyncDisposable {
 
   /** Removes the directory of its socket: the module was removed. */
   async removeDirectory(): Promise<void> {
-    await this[Symbol.asyncDispose]();
+    await this.abandon();
     await rm(this.#directory, { recursive: true, force: true });
   }
 
-  /** Stops supervising it; its instance stays as it is. */
+  /** Stops supervising it and removes its socket, for good; its instance stays as it is. */
+  async abandon(): Promise<void> {
+    this.#stop.abort();
+    const socket = this.#socket;
+    this.#socket = undefined;
+    await socket?.remove();
+  }
+
+  /** Stops supervising it; its instance stays as it is, and its socket for the next process. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    const sockets = this.#sockets;
-    this.#sockets = undefined;
-    await sockets?.[Symbol.asyncDispose]();
+    const socket = this.#socket;
+    this.#socket = undefined;
+    await socket?.[Symbol.asyncDispose]();
   }
 
   /** Serves its socket at the path of a changed configuration. */
   async rebind({ workload }: ApiPaths): Promise<void> {
     const name = posix.basename(workload);
     if (name === this.#socketName || this.#serve === undefined) return;
-    const before = this.#sockets;
-    this.#sockets = await this.#serve(name);
+    const before = this.#socket;
+    this.#socket = await this.#serve(name);
     this.#socketName = name;
-    await before?.[Symbol.asyncDispose]();
+    await before?.remove();
   }
 
   async #open(parts: ModuleParts): Promise<void> {
-    const { config, socketsPath } = parts;
+    const { config, socketsPath, socketStore } = parts;
     this.#directory = await createSocketDirectory(socketsPath, this.name);
     this.#serve = (name) => {
-      const place = { directory: this.#directory, name, mode: 0o666 };
+      const place = { directory: this.#directory, name, mode: 0o666, store: socketStore };
       return serveWorkload({ ...parts, place, module: this.name });
     };
     await this.rebind(config.connect);

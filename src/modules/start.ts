@@ -5,6 +5,8 @@ import type { modulesService } from '../interfaces/modules.ts';
 import { Cancellations } from '../service/operations/cancellations.ts';
 import type { StartContext, StartedService } from '../service/service-program.ts';
 import { SharedReads } from '../service/shared-reads.ts';
+import { serveHostSockets } from './api/host-sockets.ts';
+import { moduleSocketStore } from './api/module-socket-store.ts';
 import { workloadBackend } from './api/workload-backend.ts';
 import { type Clients, clientsOn } from './clients.ts';
 import type { ModulesConfig } from './config/config.ts';
@@ -42,7 +44,7 @@ interface Parts {
 
 /** Starts the Module Runtime: modules are reconciled as soon as the service has its name. */
 export async function startModules(context: Context): Promise<Started> {
-  const { bus, config, stateDir, cleanup, now } = context;
+  const { bus, config, stateDir, cleanup, now, log, sockets } = context;
   const current: Current = { config, volumesSeen: new WeakSet() };
   const clients = clientsOn(bus);
   const identities = new Identities(clients.identity, now);
@@ -62,6 +64,7 @@ export async function startModules(context: Context): Promise<Started> {
     }),
   );
   await runtime.open();
+  cleanup.use(await serveHostSockets(config.listen, { sockets, log }));
   return {
     handlers: modulesHandlers(runtime, options),
     resolvers: modulesResolvers(runtime, options),
@@ -91,7 +94,7 @@ function preparationParts(
 }
 
 function runtimeOptions(
-  { objects, now, log }: Context,
+  { objects, now, log, sockets }: Context,
   parts: Parts & { readonly current: Current; readonly preparation: PrepareParts },
 ): ModuleRuntimeOptions {
   const { clients, current, engine, identities, preparation, records, socketsPath } = parts;
@@ -105,6 +108,7 @@ function runtimeOptions(
     type: new DockerModules(engine, log),
     records,
     socketsPath,
+    socketStore: moduleSocketStore(sockets),
     prepare: (source, via) => prepare(preparation, source, via),
     foresee: (source, via) => prepare({ ...preparation, identities: registered }, source, via),
     eraseIdentity: (name, via) => identities.erase(moduleIdOf(name), via),

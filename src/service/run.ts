@@ -28,6 +28,7 @@ import { runService } from './service-lifecycle.ts';
 import type { ServiceProgram } from './service-program.ts';
 import { openStateDirectory } from './state/state-file.ts';
 import { takeManagerEnvironment } from './systemd/manager-environment.ts';
+import { SystemdSockets } from './systemd/sockets.ts';
 import { startWatchdog } from './systemd/watchdog.ts';
 
 /** A service with its configuration schema and parser. */
@@ -96,7 +97,8 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
 ): Promise<number> {
   const { service, schema, parse } = program;
   const manager = takeManagerEnvironment(process.env);
-  const notifyManager = (state: string): boolean => notify(manager.NOTIFY_SOCKET ?? '', state);
+  const notifyManager = (state: string, fds?: readonly number[]): boolean =>
+    notify(manager.NOTIFY_SOCKET ?? '', state, fds);
   const dir = directories.configDir;
   const onReloadRequest = hangUps();
   const load = async (): Promise<LoadedConfig<C> & { readonly warnings: readonly Problem[] }> => {
@@ -138,6 +140,7 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
     log,
     version,
     notify: notifyManager,
+    sockets: new SystemdSockets(manager, { notify: notifyManager, log }),
     stop,
     loadConfig: loadAgain,
     onReloadRequest,

@@ -20,6 +20,7 @@ import { configApplier, type LoadedConfig } from './reload/apply-config.ts';
 import { ReloadQueue } from './reload/reload-queue.ts';
 import type { ServiceProgram, StartContext, StartedService } from './service-program.ts';
 import { drain, watchForShutdown } from './shutdown.ts';
+import { SystemdSockets } from './systemd/sockets.ts';
 
 /** The environment that the process provides for a service. */
 export interface ServiceEnvironment<C> extends LoadedConfig<C> {
@@ -27,6 +28,8 @@ export interface ServiceEnvironment<C> extends LoadedConfig<C> {
   readonly stateDir: string;
   readonly log: ServiceLog;
   readonly version: string;
+  /** Those that systemd passed; none by default. */
+  readonly sockets?: SystemdSockets;
   /** Notifies systemd of the state of the process; false without systemd. */
   readonly notify: (state: string) => boolean;
   /** Aborted when the service must stop. */
@@ -69,11 +72,13 @@ export async function runService<S extends ServiceDefinition, C extends CommonCo
     const { signal } = working;
     const objects = new ObjectManager(bus, program.service, version);
     const shared = { bus, objects, config, stateDir, log, signal, cleanup };
-    const context = { ...shared, now, startedAt, version };
+    const { sockets = new SystemdSockets({}, environment) } = environment;
+    const context = { ...shared, now, startedAt, version, sockets };
     const opening = DigestFile.open({ stateDir, version, log });
     const logSettings = await LogSettings.open({ stateDir, log, bus });
     const started = await startUnlessStopped(program, context, { stop, working });
     if (started === undefined) return;
+    sockets.closeRest();
     const description = new ProcessDescription(environment);
     const parts = { environment, audit, objects, logSettings, description };
     const served = await startServer(program, started, parts);

@@ -7,6 +7,7 @@ import type { nameParsers } from '../ids.ts';
 import type { Cleanup } from './cleanup.ts';
 import type { CommonConfig } from './config/common-config.ts';
 import type { Log } from './log/log.ts';
+import type { SystemdSockets } from './systemd/sockets.ts';
 
 /** Everything that a service starts with. */
 export interface StartContext<S extends ServiceDefinition, C> {
@@ -24,6 +25,8 @@ export interface StartContext<S extends ServiceDefinition, C> {
   readonly now: () => Date;
   readonly startedAt: Date;
   readonly version: string;
+  /** Sockets that systemd passed; closed after the start unless taken. */
+  readonly sockets: SystemdSockets;
 }
 
 /** The methods and properties that the dispatcher calls. */

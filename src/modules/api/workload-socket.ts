@@ -5,7 +5,8 @@ import type { Log } from '../../service/log/log.ts';
 import type { Repeats } from '../../service/log/repeats.ts';
 import { HttpProblem } from './http/failure.ts';
 import { apiServer, type RequestRecord } from './http/http.ts';
-import { type SocketPlace, serveSocket } from './http/socket.ts';
+import type { SocketPlace } from './http/listen.ts';
+import { type ServedSocket, serveSocket } from './http/socket.ts';
 import { type WorkloadBackend, workloadRoutes } from './workload.ts';
 
 /** Reasons may quote the request. */
@@ -21,7 +22,7 @@ export interface WorkloadSocketParts {
 }
 
 /** Serves the workload API to one module. Disposing closes every connection. */
-export function serveWorkload(parts: WorkloadSocketParts): Promise<AsyncDisposable> {
+export function serveWorkload(parts: WorkloadSocketParts): Promise<ServedSocket> {
   const { backend, module, place } = parts;
   const server = apiServer(workloadRoutes(module, backend), {
     requestId: randomUUID,

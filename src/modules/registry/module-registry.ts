@@ -65,7 +65,7 @@ export class ModuleRegistry {
   /** Stops supervising a module and unpublishes it; its container stays as it is. */
   async leave(module: ManagedModule): Promise<void> {
     this.#modules.delete(module.name);
-    await module[Symbol.asyncDispose]();
+    await module.abandon();
     this.#parts.objects.remove(module.name);
     this.#notifyChange();
   }

@@ -267,7 +267,7 @@ export default [
   },
   {
     breaks: 'an obsolete socket of a module stays served',
-    text: '    await before?.[Symbol.asyncDispose]();',
+    text: '    await before?.remove();',
     becomes: '    void before;',
     suite: 'integration/modules/reload',
   },

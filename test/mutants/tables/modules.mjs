@@ -80,7 +80,7 @@ export default [
   },
   {
     breaks: 'a socket does not have the configured mode',
-    text: 'await chmod(path, place.mode);',
+    text: 'await chmod(bound, mode);',
     becomes: 'await Promise.resolve();',
     suite: 'component/modules/api/workload',
   },

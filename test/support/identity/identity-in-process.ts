@@ -23,6 +23,7 @@ import { identityService } from '../../../src/interfaces/identity.ts';
 import { Cleanup } from '../../../src/service/cleanup.ts';
 import { loadConfig } from '../../../src/service/config/config.ts';
 import type { StartedService } from '../../../src/service/service-program.ts';
+import { SystemdSockets } from '../../../src/service/systemd/sockets.ts';
 import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
 import { CloudRefusal, type CloudRequest, type CloudResponse } from '../cloud/exchange.ts';
 import { Provisioning } from '../cloud/provisioning.ts';
@@ -268,6 +269,7 @@ ${yaml}
         now: this.now,
         startedAt: new Date(),
         version: '1.2.3',
+        sockets: new SystemdSockets({}, { notify: () => false, log }),
       },
       // only `request` is used
       this.cloud as unknown as HttpsClient,

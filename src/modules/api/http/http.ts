@@ -88,6 +88,16 @@ export function apiServer(routes: readonly Route[], options: ApiOptions): Exchan
   };
 }
 
+/** Handles every request with the same failure. Never rejects. */
+export function refusingServer(problem: HttpProblem): ExchangeServer {
+  const unsent = new Unsent();
+  const { status, message } = problem;
+  return {
+    serve: (exchange) => send({ unsent }, exchange, { status, json: { message } }),
+    refused: () => undefined,
+  };
+}
+
 interface ApiParts extends ApiOptions {
   readonly routes: readonly Route[];
   readonly lanes: ReadonlyMap<Route['lane'], RequestQueue>;
@@ -166,7 +176,11 @@ function match(pattern: readonly string[], segments: readonly string[]) {
 }
 
 /** Sends the response after the rest of the request, or at once when that stalls; drains it for a while then. */
-async function send({ unsent }: ApiParts, exchange: Exchange, reply: ApiReply): Promise<void> {
+async function send(
+  { unsent }: Pick<ApiParts, 'unsent'>,
+  exchange: Exchange,
+  reply: ApiReply,
+): Promise<void> {
   const { closed, request } = exchange;
   const body = reply.secretJson ?? reply.jsonBytes ?? Buffer.from(JSON.stringify(reply.json ?? {}));
   const sendBody = () => sendWhole(exchange, reply.status, body);

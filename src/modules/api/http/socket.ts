@@ -1,20 +1,16 @@
-import { chmod, mkdir, open, rm } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { ServiceError } from '../../../errors.ts';
 import { type ConnectionLimits, Connections } from './connections.ts';
 import type { Exchange, ExchangeServer } from './exchange.ts';
 import { HttpProblem, parserProblem } from './failure.ts';
+import { listenAt, type SocketPlace } from './listen.ts';
 
-/** Connections that the kernel queues, of which each iteration of the event loop accepts one: the maximum. */
-const backlog = 4096;
-
-/** Where a socket is and who may connect. */
-export interface SocketPlace {
-  readonly directory: string;
-  readonly name: string;
-  readonly mode: number;
+/** A socket that serves HTTP. */
+export interface ServedSocket extends AsyncDisposable {
+  /** Closes it like disposal, and removes its file: nothing shall listen there again. */
+  readonly remove: () => Promise<void>;
 }
 
 /** Creates the directory of the sockets of one module: accessible to all users, but its parent only to this one. */
@@ -26,16 +22,15 @@ export async function createSocketDirectory(parent: string, module: string): Pro
   return directory;
 }
 
-/** Serves HTTP on a socket, replacing one of a previous process. Disposing closes it and all connections. */
+/**
+ * Serves HTTP on a socket: the one that the process before this one kept, or one that replaces its file. Disposing closes
+ * all connections and leaves the file.
+ */
 export async function serveSocket(
   place: SocketPlace,
   server: ExchangeServer,
   limits?: ConnectionLimits,
-): Promise<AsyncDisposable> {
-  await rm(join(place.directory, place.name), { recursive: true, force: true });
-  // a socket's path is limited to 107 bytes; through the directory's descriptor it is always short
-  const directory = await open(place.directory, 'r');
-  const path = `/proc/self/fd/${directory.fd}/${place.name}`;
+): Promise<ServedSocket> {
   const parser = httpParser();
   const read = (socket: Socket): void => {
     parser.emit('connection', socket);
@@ -46,24 +41,17 @@ export async function serveSocket(
   // accepted connections are not read until the limits allow
   const options = { allowHalfOpen: true, pauseOnConnect: true };
   const listener = createServer(options, (socket) => connections.accept(socket));
-  try {
-    await new Promise<void>((resolve, reject) => {
-      listener.once('error', reject);
-      listener.listen({ path, backlog }, resolve);
-    });
-    await chmod(path, place.mode);
-  } catch (cause) {
-    listener.close();
-    await directory.close();
-    const shown = JSON.stringify(join(place.directory, place.name));
-    throw new ServiceError('Unavailable', `cannot listen on ${shown}`, { cause });
-  }
+  const listening = await listenAt(listener, place);
+  const close = async (): Promise<void> => {
+    const closed = listening.close();
+    await connections[Symbol.asyncDispose]();
+    await closed;
+  };
   return {
-    [Symbol.asyncDispose]: async () => {
-      const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
-      await connections[Symbol.asyncDispose]();
-      await closed;
-      await directory.close();
+    [Symbol.asyncDispose]: close,
+    remove: async () => {
+      await close();
+      await listening.remove();
     },
   };
 }

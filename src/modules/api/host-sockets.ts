@@ -1,0 +1,103 @@
+/**
+ * The sockets of `listen`, for programs of this machine. Their socket units are named after the APIs; without them the
+ * service binds the sockets itself. The APIs are not served there yet: every request is refused.
+ */
+import { chown, lstat } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { basename, dirname } from 'node:path';
+import { describeError, ServiceError, systemCode } from '../../errors.ts';
+import { SystemAccounts } from '../../service/accounts.ts';
+import { Cleanup } from '../../service/cleanup.ts';
+import type { Log } from '../../service/log/log.ts';
+import type { SystemdSockets } from '../../service/systemd/sockets.ts';
+import type { ApiPaths } from '../config/config.ts';
+import { HttpProblem } from './http/failure.ts';
+import { refusingServer } from './http/http.ts';
+import { serveSocket } from './http/socket.ts';
+
+/** Where sockets come from, and the journal. */
+export interface HostSocketParts {
+  readonly sockets: Pick<SystemdSockets, 'take'>;
+  readonly log: Log;
+  /** Where the group is looked up. */
+  readonly accounts?: Pick<SystemAccounts, 'gid'>;
+}
+
+type Api = keyof ApiPaths;
+
+const modes = { management: 0o660, workload: 0o666 } as const;
+/** Whose members may manage modules over the socket. */
+const managers = 'iotedge-admin';
+
+/** Serves both sockets until it is disposed of; one that cannot be bound is reported in the journal. */
+export async function serveHostSockets(
+  paths: ApiPaths,
+  parts: HostSocketParts,
+): Promise<AsyncDisposable> {
+  const served = new Cleanup();
+  for (const api of ['management', 'workload'] as const) {
+    try {
+      served.use(await serveApi(api, paths[api], parts));
+    } catch (error) {
+      const advice = `systemctl start iotedge-modules-${api}.socket`;
+      const reason = { error: describeError(error), advice };
+      parts.log.warn('socket for programs of this machine not available', { api, ...reason });
+    }
+  }
+  return served;
+}
+
+async function serveApi(api: Api, path: string, parts: HostSocketParts): Promise<AsyncDisposable> {
+  const server = refusingServer(new HttpProblem(503, `the ${api} API is not served here`));
+  const place = { directory: dirname(path), name: basename(path), mode: modes[api] };
+  const passed = parts.sockets.take(api, path);
+  if (passed !== undefined) {
+    // its unit keeps it
+    const keeps = (): Promise<void> => Promise.resolve();
+    const store = { take: () => Promise.resolve(passed), keep: keeps, forget: keeps };
+    return serveSocket({ ...place, store }, server);
+  }
+  await refuseTaken(path);
+  const socket = await serveSocket(place, server);
+  if (api === 'management') await giveToManagers(path, parts);
+  return { [Symbol.asyncDispose]: () => socket.remove() };
+}
+
+/** Needs a process of root's or of a member of the group: without it, root alone may connect. */
+async function giveToManagers(
+  path: string,
+  { accounts = new SystemAccounts({ getent: false }), log }: HostSocketParts,
+): Promise<void> {
+  try {
+    const gid = await accounts.gid(managers);
+    if (gid === undefined) throw new ServiceError('NotFound', 'no such group');
+    await chown(path, -1, gid);
+  } catch (error) {
+    const reason = { group: managers, error: describeError(error) };
+    log.warn('the management socket is not accessible to its group', reason);
+  }
+}
+
+/** Throws AlreadyExists for a path at which something else is, or another process listens. */
+async function refuseTaken(path: string): Promise<void> {
+  const stats = await lstat(path).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (stats === undefined) return;
+  if (!stats.isSocket()) throw new ServiceError('AlreadyExists', `${path} is no socket`);
+  if (await isServed(path)) {
+    throw new ServiceError('AlreadyExists', `another process listens on ${path}`);
+  }
+}
+
+function isServed(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const end = (result: boolean): void => {
+      socket.destroy();
+      resolve(result);
+    };
+    socket.once('connect', () => end(true)).once('error', () => end(false));
+  });
+}

@@ -1,0 +1,102 @@
+import { chmod, open, rename, rm } from 'node:fs/promises';
+import type { Server } from 'node:net';
+import { join } from 'node:path';
+import { ServiceError } from '../../../errors.ts';
+
+/** Connections that the kernel queues, of which each iteration of the event loop accepts one: the maximum. */
+const backlog = 4096;
+
+/** Keeps listening sockets beyond the end of the process. */
+export interface SocketStore {
+  /** The descriptor of the socket at a path, when there is one from a process before this one. */
+  readonly take: (path: string) => Promise<number | undefined>;
+  /** Keeps the socket at a path. */
+  readonly keep: (path: string, fd: number) => Promise<void>;
+  /** Keeps the socket at a path no longer. */
+  readonly forget: (path: string) => Promise<void>;
+}
+
+/** Where a socket is and who may connect. */
+export interface SocketPlace {
+  readonly directory: string;
+  readonly name: string;
+  readonly mode: number;
+  readonly store?: SocketStore | undefined;
+}
+
+/** A socket that listens. */
+export interface ListeningSocket {
+  /** Stops listening; the file stays, and the socket, too, if it is kept. */
+  readonly close: () => Promise<void>;
+  /** Called after `close`: the file is removed, and nothing is kept. */
+  readonly remove: () => Promise<void>;
+}
+
+/** Listens on the socket that was kept, or on another one that replaces the file of a process before this one. */
+export async function listenAt(listener: Server, place: SocketPlace): Promise<ListeningSocket> {
+  const path = join(place.directory, place.name);
+  try {
+    const kept = await place.store?.take(path);
+    if (kept === undefined) return await bind(listener, place);
+    await listening(listener, { fd: kept });
+    return { close: () => closed(listener), remove: () => remove(path, place.store) };
+  } catch (cause) {
+    listener.close();
+    throw new ServiceError('Unavailable', `cannot listen on ${JSON.stringify(path)}`, { cause });
+  }
+}
+
+/** Binds another name first: Node removes the name that it has bound, which must stay, and the mode is set in time. */
+async function bind(listener: Server, place: SocketPlace): Promise<ListeningSocket> {
+  const { directory, name, mode, store } = place;
+  const path = join(directory, name);
+  // a socket's path is limited to 107 bytes; through the directory's descriptor it is always short
+  const opened = await open(directory, 'r');
+  try {
+    const bound = `/proc/self/fd/${opened.fd}/.new`;
+    await rm(bound, { recursive: true, force: true });
+    await listening(listener, { path: bound });
+    await chmod(bound, mode);
+    await rename(bound, path).catch(async () => {
+      // a directory is not replaced
+      await rm(path, { recursive: true, force: true });
+      await rename(bound, path);
+    });
+    await store?.keep(path, descriptorOf(listener));
+    const close = async (): Promise<void> => {
+      await closed(listener);
+      await opened.close();
+    };
+    return { close, remove: () => remove(path, store) };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+async function remove(path: string, store: SocketStore | undefined): Promise<void> {
+  await store?.forget(path);
+  await rm(path, { force: true });
+}
+
+function listening(
+  listener: Server,
+  where: { readonly path: string } | { readonly fd: number },
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    listener.once('error', reject);
+    listener.listen({ ...where, backlog }, resolve);
+  });
+}
+
+function closed(listener: Server): Promise<void> {
+  return new Promise((resolve) => listener.close(() => resolve()));
+}
+
+/** The descriptor of a listener, which Node exposes only this way. */
+function descriptorOf(listener: Server): number {
+  const handle: unknown = Reflect.get(listener, '_handle');
+  const fd: unknown = typeof handle === 'object' && handle !== null && Reflect.get(handle, 'fd');
+  if (typeof fd !== 'number') throw new TypeError('the listener has no descriptor');
+  return fd;
+}

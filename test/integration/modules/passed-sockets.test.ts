@@ -1,0 +1,124 @@
+/** Sockets of the runtime that outlive it, with a service manager that passes and keeps them as systemd does. */
+import { lstat, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { deadline, until } from '../../support/deadline.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import { ServiceManager } from '../../support/system/service-manager.ts';
+import { requestOn } from '../../support/workload/api.ts';
+
+const test = suite('sockets of the runtime and its manager');
+
+const options = { token: false, polkit: false } as const;
+const agentSocket = (rig: Rig, agent = 'edgeAgent'): string =>
+  join(rig.stateDirectory('modules'), 'mnt', agent, 'workload.sock');
+const hostSocket = (rig: Rig, name: 'mgmt' | 'workload'): string =>
+  join(rig.stateDirectory('modules'), `${name}.sock`);
+
+const ask = (path: string) =>
+  deadline(10_000, requestOn(path, 'GET', '/systeminfo?api-version=2018-06-28'), 'a response');
+
+async function refusesAll(path: string): Promise<void> {
+  for (const target of ['/systeminfo?api-version=2018-06-28', '/', '/modules/a/start']) {
+    const { status, json } = await deadline(10_000, requestOn(path, 'POST', target, {}), target);
+    assert.is(status, 503);
+    assert.match(String(json['message']), /API is not served/);
+  }
+}
+
+async function modeOf(path: string): Promise<string> {
+  return ((await lstat(path)).mode & 0o777).toString(8);
+}
+
+test('are served as the units bound them; those that are not configured are closed, with a warning', async () => {
+  await using rig = await Rig.start(options);
+  const manager = await ServiceManager.of(rig, 'modules');
+  const other = join(rig.directory, 'other.sock');
+  await manager.listen('workload', other);
+  await manager.listen('workload', hostSocket(rig, 'workload'));
+  await manager.listen('management', hostSocket(rig, 'mgmt'));
+  await manager.listen('unknown', join(rig.directory, 'unknown.sock'));
+  await manager.start();
+  await refusesAll(hostSocket(rig, 'workload'));
+  await refusesAll(hostSocket(rig, 'mgmt'));
+  // as it was bound
+  assert.is(await modeOf(hostSocket(rig, 'mgmt')), '666');
+  const warned = async (): Promise<readonly string[]> =>
+    (await rig.log('modules')).match(/<4>passed socket closed.*/g) ?? [];
+  await until(10_000, 'two warnings', async () => (await warned()).length === 2);
+  assert.match((await warned()).join('\n'), `name=workload path=${other}`);
+  assert.match((await warned()).join('\n'), 'name=unknown');
+  await rig.stop('modules');
+  assert.is(await modeOf(hostSocket(rig, 'mgmt')), '666');
+});
+
+test('are bound by the service itself without units, and removed when it stops', async () => {
+  await using rig = await Rig.start(options);
+  const manager = await ServiceManager.of(rig, 'modules');
+  await manager.start();
+  await refusesAll(hostSocket(rig, 'workload'));
+  await refusesAll(hostSocket(rig, 'mgmt'));
+  assert.is(await modeOf(hostSocket(rig, 'workload')), '666');
+  assert.is(await modeOf(hostSocket(rig, 'mgmt')), '660');
+  await rig.stop('modules', 'SIGKILL');
+  await manager.start();
+  await refusesAll(hostSocket(rig, 'mgmt'));
+  await rig.stop('modules');
+  for (const name of ['mgmt', 'workload'] as const) {
+    assert.is(await lstat(hostSocket(rig, name)).catch(() => 'absent'), 'absent');
+  }
+});
+
+test('of modules are kept: a module that connects while the service is away waits for its response', async () => {
+  await using rig = await Rig.start(options);
+  const manager = await ServiceManager.of(rig, 'modules');
+  await manager.start();
+  const path = agentSocket(rig);
+  const { status } = await ask(path);
+  const { ino } = await lstat(path);
+  const { stored } = manager;
+  assert.is(stored.length, 1);
+  assert.match(stored[0] ?? '', /^module-[0-9a-f]{32}$/);
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    await rig.stop('modules', signal);
+    const waiting = ask(path);
+    await manager.start();
+    assert.is((await waiting).status, status);
+    assert.is((await lstat(path)).ino, ino);
+    assert.equal(manager.stored, stored);
+  }
+});
+
+test('of modules are bound again when their file is gone or what is kept does not listen', async () => {
+  await using rig = await Rig.start(options);
+  const manager = await ServiceManager.of(rig, 'modules');
+  await manager.start();
+  const path = agentSocket(rig);
+  const { status } = await ask(path);
+  for (const damage of [() => rm(path), () => manager.spoilStore()]) {
+    const before = manager.stored;
+    await rig.stop('modules');
+    await damage();
+    await manager.start();
+    assert.is((await ask(path)).status, status);
+    assert.is(await modeOf(path), '666');
+    await until(10_000, 'one stored socket', () => manager.stored.length === 1);
+    assert.not.equal(manager.stored, before);
+  }
+});
+
+test('of modules are kept no longer when their module is gone', async () => {
+  await using rig = await Rig.start(options);
+  const manager = await ServiceManager.of(rig, 'modules');
+  await manager.start();
+  const before = manager.stored;
+  await rig.configure('modules', { agent: { name: 'other' } });
+  assert.is(await rig.reload('modules'), 'reloaded');
+  await until(10_000, 'another socket', () => !manager.stored.includes(before[0] ?? ''));
+  assert.is(manager.stored.length, 1);
+  assert.is(await lstat(agentSocket(rig)).catch(() => 'absent'), 'absent');
+  assert.ok((await ask(agentSocket(rig, 'other'))).status > 0);
+});
+
+test.run();
