@@ -54,7 +54,8 @@ test('are exposed by no more than the network that they need', async ({ root }) 
 });
 
 test('are as closed with the drop-in of a token', async () => {
-  for (const dropIn of ['keys-tpm.conf', 'keys-usb-token.conf', 'keys-softhsm.conf']) {
+  for (const name of ['encrypted-pin', 'softhsm', 'tpm', 'usb-token']) {
+    const dropIn = `keys-${name}.conf`;
     await using root = await StagedRoot.create();
     await root.useDropIn('iotedge-keys.service', dropIn);
     assert.ok(await isWithin(root, 'iotedge-keys.service', 10), dropIn);

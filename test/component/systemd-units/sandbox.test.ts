@@ -16,7 +16,6 @@ const whole: Readonly<Record<string, string | undefined>> = {
   KeyringMode: 'private',
   LimitCORE: '0',
   LockPersonality: 'yes',
-  NoExecPaths: '/',
   NoNewPrivileges: 'yes',
   PrivateDevices: 'yes',
   PrivateIPC: 'yes',
@@ -34,6 +33,7 @@ const whole: Readonly<Record<string, string | undefined>> = {
   ProtectKernelTunables: 'yes',
   ProtectProc: 'invisible',
   ProtectSystem: 'strict',
+  ReadOnlyPaths: '/run /etc/iotedge',
   RemoveIPC: 'yes',
   RestrictAddressFamilies: 'AF_UNIX',
   RestrictNamespaces: 'yes',
@@ -59,6 +59,7 @@ for (const [name, expected] of Object.entries(exceptions)) {
   const valueOf = (directive: string) => unit.all(directive).join('|');
 
   test(`is whole for ${name} but for its exceptions`, () => {
+    assert.is(unit.value('NoExecPaths'), `/var/lib/iotedge/${name} /tmp /var/tmp /dev/shm`);
     const weaker = Object.keys(whole).filter((one) => valueOf(one) !== (whole[one] ?? ''));
     assert.equal(weaker, expected);
     for (const one of Object.keys(whole).filter((each) => whole[each] !== undefined))
