@@ -105,4 +105,10 @@ export default [
     becomes: '',
     suite: sandbox,
   },
+  {
+    breaks: 'a program runs from the state directory of Keys',
+    text: 'NoExecPaths=/var/lib/iotedge/keys /tmp /var/tmp /dev/shm',
+    becomes: 'NoExecPaths=/',
+    suite: 'system/booted/sandbox',
+  },
 ];
