@@ -1,0 +1,101 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rmdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { rootOf } from '../boot/root.ts';
+import { runCommand } from '../command.ts';
+import { deadline } from '../deadline.ts';
+import { keepMounts, newMountNamespace } from '../system/mount-namespace.ts';
+
+/**
+ * Mounts a layer in memory over a root, and waits for the end of its standard input. All processes end with it, as the
+ * first of their process namespace. `/proc` is the machine's: there it finds the process id that is valid outside.
+ */
+const script = `
+directory=$1 lower=$2 packages=$3 proc=$4
+${keepMounts}
+mount -t tmpfs -o mode=755 tmpfs "$directory"
+mkdir "$directory/upper" "$directory/work" "$directory/root"
+mount -t overlay overlay -o "lowerdir=$lower,upperdir=$directory/upper,workdir=$directory/work" "$directory/root"
+mkdir "$directory/root/packages"
+mount --bind "$packages" "$directory/root/packages"
+[ "$proc" = without ] || mount -t proc proc "$directory/root/proc"
+read -r pid rest </proc/self/stat
+echo "$pid"
+exec cat
+`;
+
+const searchPath = '/usr/sbin:/usr/bin:/sbin:/bin';
+
+export interface ChrootOptions {
+  /** A directory with packages, which is /packages inside. */
+  readonly packages: string;
+  readonly proc: 'with' | 'without';
+}
+
+/** The end of a command inside. */
+export interface Ended {
+  readonly code: number | string;
+  /** Standard output and standard error, one after the other. */
+  readonly output: string;
+}
+
+/** A root without systemd and without a bus, in which packages are installed. All changes are in memory. */
+export class Chroot implements AsyncDisposable {
+  readonly #process: ChildProcess;
+  readonly #directory: string;
+  readonly #pid: number;
+
+  private constructor(process: ChildProcess, directory: string, pid: number) {
+    this.#process = process;
+    this.#directory = directory;
+    this.#pid = pid;
+  }
+
+  /** Opens a layer over a root of test/distributions. */
+  static async open(name: string, { packages, proc }: ChrootOptions): Promise<Chroot> {
+    const lower = await rootOf(name);
+    const directory = await mkdtemp(join(tmpdir(), 'iotedge-chroot-'));
+    await mkdir(packages, { recursive: true });
+    const [unshare, ...mounts] = newMountNamespace;
+    const options = [...mounts, '--pid', '--fork', '--kill-child'];
+    const command = ['sh', '-euc', script, 'chroot', directory, lower, packages, proc];
+    const child = spawn(unshare, [...options, ...command], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+    const { done, value } = await deadline(20_000, lines.next(), 'the chroot');
+    if (done === true) throw new Error('the chroot cannot be mounted');
+    return new Chroot(child, directory, Number(value));
+  }
+
+  /** The command line prefix that runs a program inside, after `before`, which is run outside. */
+  #enter(before: readonly string[]): readonly string[] {
+    const namespaces = ['nsenter', `--target=${this.#pid}`, '--mount', '--pid', '--'];
+    return [...namespaces, ...before, 'chroot', join(this.#directory, 'root')];
+  }
+
+  /** Runs a script of sh inside, to its end. `before` is a command outside that runs it. */
+  async run(text: string, before: readonly string[] = []): Promise<Ended> {
+    const environment = ['env', '-i', `PATH=${searchPath}`, 'HOME=/root', 'LANG=C.UTF-8'];
+    const settings = ['DEBIAN_FRONTEND=noninteractive', 'DEBCONF_NOWARNINGS=yes'];
+    const command = [...environment, ...settings, 'sh', '-c', text];
+    const [program = '', ...args] = [...this.#enter(before), ...command];
+    const { code, stdout, stderr } = await runCommand(program, args, { timeoutMs: 120_000 });
+    return { code, output: `${stdout.toString()}${stderr}`.trim() };
+  }
+
+  /** The output of a script that must succeed. */
+  async output(text: string): Promise<string> {
+    const { code, output } = await this.run(text);
+    if (code === 0) return output;
+    throw new Error(`${text} ended with ${code}: ${output}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const exit = once(this.#process, 'exit');
+    this.#process.stdin?.end();
+    await deadline(20_000, exit, 'the end of the chroot');
+    await rmdir(this.#directory);
+  }
+}

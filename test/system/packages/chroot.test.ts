@@ -1,0 +1,166 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { runnable } from '../../support/not-runnable.ts';
+import { Chroot, type ChrootOptions } from '../../support/packages/chroot.ts';
+import { makeVersions, type Versions } from '../../support/packages/versions.ts';
+
+const tests = suite('packages in a chroot');
+const test = runnable('booted-system', tests);
+
+let versions: Versions;
+tests.before(async () => {
+  versions = await makeVersions();
+});
+tests.after(async () => versions[Symbol.asyncDispose]());
+
+const caches = ['iotedge-certificates', 'iotedge-identity', 'iotedge-keys', 'iotedge-modules'];
+const users = ['keys', 'certificates', 'identity', 'modules'].map((name) => `iotedge-${name}`);
+
+/** What is ours on the disk, apart from iotedge-node. */
+const ours = `find / -xdev '(' -path /packages -o -path /proc ')' -prune -o \
+  -name '*iotedge*' -print | grep -v -e iotedge-node -e '^/usr/lib/iotedge$' || true`;
+
+const linkOf = (chroot: Chroot) => chroot.output('readlink /usr/lib/iotedge/bin/node');
+
+async function install(chroot: Chroot, ...names: readonly string[]): Promise<void> {
+  await chroot.output(`cd /packages && dpkg -i ${names.join(' ')}`);
+}
+
+/** Fails unless everything is configured, works and belongs to one version. */
+async function isInstalled(chroot: Chroot): Promise<void> {
+  assert.is(await chroot.output('dpkg --audit'), '');
+  assert.match(await chroot.output('iotedgectl --version'), /^iotedgectl \d/);
+  for (const user of users)
+    assert.match(await chroot.output(`getent passwd ${user}`), /:\/:\/usr\/sbin\/nologin$/);
+  await chroot.output('getent group iotedge-admin docker');
+  const made = await chroot.output('cd /usr/lib/iotedge/lib && ls *.cache');
+  for (const name of caches) assert.match(made, `${name}.cache`);
+  assert.match(
+    await chroot.output('readlink /etc/systemd/system/*/iotedge-modules.service'),
+    /\/lib\/systemd\/system\/iotedge-modules\.service$/,
+  );
+}
+
+/** Whether the caches fit the installed programs: their maker leaves those that do. */
+async function hasFittingCaches(chroot: Chroot): Promise<void> {
+  const times = 'cd /usr/lib/iotedge/lib && stat -c "%n %Y %i" *.cache';
+  const before = await chroot.output(times);
+  await chroot.output('/usr/lib/iotedge/bin/iotedge-code-cache.cjs');
+  assert.is(await chroot.output(times), before);
+}
+
+type Life = (chroot: Chroot) => Promise<void>;
+
+function inChroot(name: string, what: string, options: Pick<ChrootOptions, 'proc'>, run: Life) {
+  const title = `${name}, ${options.proc} /proc: ${what}`;
+  test(title, async () => {
+    const place = { ...options, packages: versions.directory };
+    await using chroot = await Chroot.open(name, place);
+    await run(chroot);
+  });
+}
+
+const nodeOf = {
+  iotedge: '/usr/lib/iotedge/node/bin/node',
+  distribution: '/usr/bin/node',
+};
+
+async function upgrades(chroot: Chroot, node: string): Promise<void> {
+  await isInstalled(chroot);
+  assert.is(await linkOf(chroot), node);
+  // what tells one device from another is made when a service starts
+  assert.is(await chroot.output('find /var/lib/iotedge /etc/iotedge -mindepth 1'), '');
+  await chroot.output('mkdir /var/lib/iotedge/keys && echo k >/var/lib/iotedge/keys/k');
+  await chroot.output('echo "log_level: debug" >/etc/iotedge/keys.yaml');
+  await install(chroot, versions.current);
+  await isInstalled(chroot);
+  await hasFittingCaches(chroot);
+  assert.is(await linkOf(chroot), node);
+  const old = await chroot.run('ls /usr/lib/iotedge/lib/removed-since.cjs');
+  assert.is.not(old.code, 0);
+}
+
+async function isRemovedAndInstalledAgain(chroot: Chroot): Promise<void> {
+  await chroot.output('dpkg -r iotedge-dbus');
+  const left = (await chroot.output(ours)).split('\n');
+  assert.equal(
+    left.filter((path) => /^\/usr\//.test(path)),
+    [],
+  );
+  await install(chroot, versions.current);
+  await isInstalled(chroot);
+}
+
+async function keepsOrRemovesState(chroot: Chroot): Promise<void> {
+  assert.match(await chroot.output('debconf-show iotedge-dbus'), /remove-state: false$/);
+  await chroot.output('dpkg --purge iotedge-dbus');
+  assert.equal((await chroot.output(ours)).split('\n').sort(), [
+    '/etc/iotedge',
+    '/var/lib/iotedge',
+  ]);
+  assert.is(await chroot.output('cat /var/lib/iotedge/keys/k'), 'k');
+  await install(chroot, versions.current);
+  const answer = 'iotedge-dbus iotedge-dbus/remove-state boolean true';
+  await chroot.output(`echo "${answer}" | debconf-set-selections && dpkg --purge iotedge-dbus`);
+  assert.is(await chroot.output(ours), '');
+  assert.is(await chroot.output('dpkg --audit'), '');
+}
+
+const life = 'installs, upgrades, removes, installs again, purges';
+
+inChroot('debian-12-chroot', life, { proc: 'without' }, async (chroot) => {
+  await install(chroot, versions.previous, versions.node);
+  await upgrades(chroot, nodeOf.iotedge);
+  await isRemovedAndInstalledAgain(chroot);
+  await keepsOrRemovesState(chroot);
+});
+
+inChroot('debian-13-chroot', life, { proc: 'with' }, async (chroot) => {
+  await install(chroot, versions.previous);
+  await upgrades(chroot, nodeOf.distribution);
+  await isRemovedAndInstalledAgain(chroot);
+  await keepsOrRemovesState(chroot);
+});
+
+for (const name of ['debian-12', 'debian-13']) {
+  // its programs are there, but nothing of it runs
+  inChroot(name, 'installs and removes with systemd', { proc: 'without' }, async (chroot) => {
+    await install(chroot, versions.current, versions.node);
+    await isInstalled(chroot);
+    await chroot.output('dpkg -r iotedge-dbus');
+  });
+}
+
+inChroot(
+  'debian-13-chroot',
+  'uses the newer Node, and the other one when it goes',
+  { proc: 'with' },
+  async (chroot) => {
+    await install(chroot, versions.current);
+    assert.is(await linkOf(chroot), '/usr/bin/node');
+    await install(chroot, versions.node);
+    assert.is(await linkOf(chroot), '/usr/lib/iotedge/node/bin/node');
+    await hasFittingCaches(chroot);
+    await chroot.output('dpkg -r iotedge-node');
+    assert.is(await linkOf(chroot), '/usr/bin/node');
+    await hasFittingCaches(chroot);
+  },
+);
+
+inChroot(
+  'debian-12-chroot',
+  'refuses to be configured without a Node that is new enough',
+  { proc: 'with' },
+  async (chroot) => {
+    const { code, output } = await chroot.run(
+      `cd /packages && dpkg -i --force-depends ${versions.current}`,
+    );
+    assert.is.not(code, 0);
+    assert.match(output, /no Node 20\.19 or newer/);
+    await install(chroot, versions.node);
+    await chroot.output('dpkg --configure -a');
+    await isInstalled(chroot);
+  },
+);
+
+tests.run();
