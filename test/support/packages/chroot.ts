@@ -64,9 +64,9 @@ export class Chroot implements AsyncDisposable {
     const command = ['sh', '-euc', script, 'chroot', directory, lower, packages, proc];
     const child = spawn(unshare, [...options, ...command], { stdio: ['pipe', 'pipe', 'inherit'] });
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-    const { done, value } = await deadline(20_000, lines.next(), 'the chroot');
-    if (done === true) throw new Error('the chroot cannot be mounted');
-    return new Chroot(child, directory, Number(value));
+    const first = await deadline(20_000, lines.next(), 'the chroot');
+    if (first.done === true) throw new Error('the chroot cannot be mounted');
+    return new Chroot(child, directory, Number(first.value));
   }
 
   /** The command line prefix that runs a program inside, after `before`, which is run outside. */
