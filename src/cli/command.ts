@@ -10,17 +10,33 @@ export interface CommandContext {
   readonly print: (text: string) => void;
 }
 
+/** An option of a verb. */
+export interface CommandOption {
+  readonly type: 'string' | 'boolean';
+  /** The letter for `-f`. */
+  readonly short?: string;
+  /** What its value is called in the help. */
+  readonly value?: string;
+  /** One line. */
+  readonly help: string;
+}
+
+/** A command line that says something that does not exist. */
+export class UsageError extends Error {}
+
 /** One command line verb; it returns the exit code. */
 export interface Command {
   /** The words that select it: `keys list`. */
   readonly words: string;
   readonly summary: string;
+  /** What a person needs to know before running it, in the help of this verb only. */
+  readonly about?: string;
   /** Names of the positional arguments, all required. */
   readonly positionals?: readonly string[];
-  /** Options besides `--json` and `--help`: type and one line of help. */
-  readonly options?: Readonly<
-    Record<string, { readonly type: 'string' | 'boolean'; readonly help: string }>
-  >;
+  /** The name of further arguments, of which there may be any number. */
+  readonly more?: string;
+  /** Options besides `--json` and `--help`. */
+  readonly options?: Readonly<Record<string, CommandOption>>;
   run(context: CommandContext): Promise<number>;
 }
 

@@ -30,3 +30,9 @@ export function configDirectory({ options }: Pick<CommandContext, 'options'>): s
 export function thisUser(): string {
   return `uid ${process.getuid?.() ?? '?'}`;
 }
+
+/** AccessDenied unless root runs the verb. */
+export function requireRoot(verb: string): void {
+  if (process.getuid?.() === 0) return;
+  throw new ServiceError('AccessDenied', `'${verb}' changes what belongs to root: run it as root`);
+}

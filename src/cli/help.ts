@@ -42,18 +42,21 @@ export function overview(commands: readonly Command[]): string {
 }
 
 /** One command with its options. */
-export function commandHelp({ words, summary, positionals = [], options = {} }: Command): string {
+export function commandHelp(command: Command): string {
+  const { words, summary, about, positionals = [], more, options = {} } = command;
   const names = positionals.map((name) => ` ${name.toUpperCase()}`).join('');
+  const others = more === undefined ? '' : ` [${more.toUpperCase()}...]`;
   const lines = [
-    ['--json', 'JSON for programs; the text for people may change between versions'],
-    ...Object.entries(options).map(([name, { type, help }]) => [
-      `--${name}${type === 'string' ? ' VALUE' : ''}`,
+    ...Object.entries(options).map(([name, { type, short, value = 'VALUE', help }]) => [
+      `${short === undefined ? '' : `-${short}, `}--${name}${type === 'string' ? ` ${value}` : ''}`,
       help,
     ]),
+    ['--json', 'JSON for programs; the text for people may change between versions'],
   ];
   const width = Math.max(...lines.map(([option = '']) => option.length));
   return [
-    `usage: iotedgectl ${words}${names} [OPTIONS]\n\n${summary}\n`,
+    `usage: iotedgectl ${words}${names}${others} [OPTIONS]\n\n${summary}\n`,
+    ...(about === undefined ? [] : [`${about}\n`]),
     ...lines.map(([option = '', text = '']) => `  ${option.padEnd(width)}  ${text}`),
   ].join('\n');
 }

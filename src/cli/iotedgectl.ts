@@ -2,15 +2,19 @@ import { parseArgs } from 'node:util';
 import { Bus, BusError, systemBusAddress } from '../dbus/bus.ts';
 import { describeError, isServiceError, ServiceError } from '../errors.ts';
 import { quoted } from '../quoted.ts';
-import { type Command, type CommandContext, exitCodes } from './command.ts';
+import { type Command, type CommandContext, exitCodes, UsageError } from './command.ts';
 import { commandHelp, commandsOf, helpRequest, overview } from './help.ts';
 import { printable } from './output.ts';
 import { certificatesList } from './verbs/certificates-list.ts';
+import { configApply } from './verbs/config-apply.ts';
 import { configCheck } from './verbs/config-check.ts';
 import { identityShow } from './verbs/identity-show.ts';
 import { keysList } from './verbs/keys-list.ts';
 import { modulesList } from './verbs/modules-list.ts';
 import { status } from './verbs/status.ts';
+import { systemLogs } from './verbs/system-logs.ts';
+import { systemRestart } from './verbs/system-restart.ts';
+import { systemStatus } from './verbs/system-status.ts';
 
 /** Every verb of the command line, in the order in which help lists them. */
 export const commands: readonly Command[] = [
@@ -20,11 +24,13 @@ export const commands: readonly Command[] = [
   identityShow,
   modulesList,
   configCheck,
+  configApply,
+  systemStatus,
+  systemLogs,
+  systemRestart,
 ];
 
 type Print = (text: string) => void;
-
-class UsageError extends Error {}
 
 /** Runs one command line; returns the exit code. Results go to `out`, errors to `err`. */
 export async function iotedgectl(args: readonly string[], out: Print, err: Print): Promise<number> {
@@ -101,7 +107,11 @@ function parseCommand(
   const rest = args.slice(command.words.split(' ').length);
   const parsed = parseOptions(command, rest);
   const wanted = command.positionals ?? [];
-  if (parsed.options['help'] !== true && parsed.positionals.length !== wanted.length) {
+  const isWrong =
+    command.more === undefined
+      ? parsed.positionals.length !== wanted.length
+      : parsed.positionals.length < wanted.length;
+  if (parsed.options['help'] !== true && isWrong) {
     throw new UsageError(`${command.words} takes ${wanted.join(' ') || 'no arguments'}`);
   }
   return parsed;

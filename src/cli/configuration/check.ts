@@ -146,7 +146,7 @@ export function printFindings(
   dir: string,
   print: (text: string) => void,
 ): void {
-  for (const warning of warnings) print(printable(`warning: ${formatProblem(warning)}`));
+  printWarnings(warnings, print);
   for (const problem of problems) print(printable(formatProblem(problem)));
   for (const { file } of denied) {
     print(shown(`not checked: ${file} could not be read as ${thisUser()}`));
@@ -154,6 +154,11 @@ export function printFindings(
   if (problems.length > 0) return;
   if (denied.length > 0) print('what could be read is good');
   else print(shown(`the configuration in ${dir} is good`));
+}
+
+/** Prints settings that are valid but may be mistakes. */
+export function printWarnings(warnings: readonly Problem[], print: (text: string) => void): void {
+  for (const warning of warnings) print(printable(`warning: ${formatProblem(warning)}`));
 }
 
 /** A text that contains a directory name, which is untrusted. */

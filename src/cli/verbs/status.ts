@@ -1,21 +1,11 @@
 import { type Bus, BusError } from '../../dbus/bus.ts';
 import type { ServiceDefinition } from '../../dbus/definition.ts';
 import { describeError, isServiceError } from '../../errors.ts';
-import { certificatesService } from '../../interfaces/certificates.ts';
-import { identityService } from '../../interfaces/identity.ts';
-import { keysService } from '../../interfaces/keys.ts';
-import { modulesService } from '../../interfaces/modules.ts';
 import { type Command, exitCodes } from '../command.ts';
 import { type Description, describeRunning, describeService } from '../description.ts';
 import { formatJson, formatTable } from '../output.ts';
-import { type UnitState, unitState } from '../unit-state.ts';
-
-const services: readonly ServiceDefinition[] = [
-  keysService,
-  certificatesService,
-  identityService,
-  modulesService,
-];
+import { type UnitState, unitState } from '../systemd/unit-state.ts';
+import { alwaysRuns, services, serviceUnit } from '../systemd/units.ts';
 
 interface ServiceStatus {
   readonly service: string;
@@ -26,8 +16,6 @@ interface ServiceStatus {
   readonly detail: string;
 }
 
-/** The one service that is not activated on demand. */
-const alwaysRuns = modulesService.name;
 const configurationStatus = /exited with status 78\b/;
 
 /** `iotedgectl status`: one line per service. A service whose state systemd knows is not started unless requested. */
@@ -61,7 +49,7 @@ async function statusOf(
   try {
     const running = await describeRunning(bus, service);
     if (running !== undefined) return described(service, running);
-    const unit = await unitState(bus, `iotedge-${service.name}.service`);
+    const unit = await unitState(bus, serviceUnit(service));
     if (unit !== undefined && !start) return { ...none, ...resting(service, unit) };
     if (!(await isActivatable(bus, service.busName))) {
       return { ...none, state: 'absent', detail: `no ${service.busName} on this bus` };

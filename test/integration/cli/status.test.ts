@@ -63,8 +63,7 @@ async function statusWithSystemd(unit: Readonly<Record<string, string>>, process
     maxBodyBytes: () => 1024,
     receive: (call) => {
       const { serial, sender, member } = call.header;
-      const [name] = call.decode(16);
-      const values = String(name).endsWith('.Unit') ? unit : process;
+      const values: object = { ...unit, ...process };
       const body =
         member === 'LoadUnit'
           ? ['/unit']

@@ -1,0 +1,141 @@
+/**
+ * Files of directories that other users can write, handled as root: each is opened below its directory without following
+ * a link, and changed through its descriptor, so that nothing put in its place meanwhile is changed instead.
+ */
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  type Stats,
+} from 'node:fs';
+import { join } from 'node:path';
+import { ServiceError, systemCode } from '../../errors.ts';
+
+/** Linux's O_PATH: neither a device nor a pipe notices that it is opened. */
+const pathOnly = 0o10000000;
+const maxLinks = 40;
+const writeOfOthers = 0o022;
+const sticky = 0o1000;
+
+/** One file or directory, whatever its path names later. */
+export class HeldFile implements Disposable {
+  readonly path: string;
+  readonly stats: Stats;
+  readonly #descriptor: number;
+
+  private constructor(path: string, open: string) {
+    this.path = path;
+    this.#descriptor = openSync(open, pathOnly | constants.O_NOFOLLOW);
+    this.stats = fstatSync(this.#descriptor);
+  }
+
+  /** The root directory. */
+  static root(): HeldFile {
+    return new HeldFile('/', '/');
+  }
+
+  /** A file of this directory, or a link itself; undefined when there is none of that name. */
+  child(name: string): HeldFile | undefined {
+    try {
+      return new HeldFile(join(this.path, name), `${this.location}/${name}`);
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  /** The names in this directory, sorted. */
+  names(): readonly string[] {
+    return readdirSync(this.location).toSorted();
+  }
+
+  /** The target of a link in this directory. */
+  targetOf(name: string): string {
+    return readlinkSync(`${this.location}/${name}`);
+  }
+
+  setOwner(uid: number, gid: number): void {
+    chownSync(this.location, uid, gid);
+  }
+
+  setMode(mode: number): void {
+    chmodSync(this.location, mode);
+  }
+
+  /** A path of this very file for other calls, valid while it is held. */
+  get location(): string {
+    return `/proc/self/fd/${this.#descriptor}`;
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#descriptor);
+  }
+}
+
+/**
+ * The file at a path, of which only root could change any part, links included; undefined when there is none. The file
+ * itself may belong to anybody. AccessDenied when somebody else could lead the path elsewhere.
+ */
+export function holdTrusted(path: string): HeldFile | undefined {
+  let held = HeldFile.root();
+  const left = partsOf(path);
+  try {
+    for (let links = 0; left.length > 0; ) {
+      const name = left.shift() ?? '';
+      if (name === '..') throw new ServiceError('NotSupported', `${path} leads through ".."`);
+      refuseUntrusted(held, path);
+      const child = held.child(name);
+      if (child === undefined) return undefined;
+      const isLink = child.stats.isSymbolicLink();
+      if (isLink && isShared(held) && child.stats.uid !== 0) {
+        child[Symbol.dispose]();
+        throw untrusted(held.path, path);
+      }
+      if (!isLink) {
+        held[Symbol.dispose]();
+        held = child;
+        continue;
+      }
+      const target = held.targetOf(name);
+      child[Symbol.dispose]();
+      if (++links > maxLinks) throw new ServiceError('NotSupported', `${path} has too many links`);
+      left.unshift(...partsOf(target));
+      if (!target.startsWith('/')) continue;
+      held[Symbol.dispose]();
+      held = HeldFile.root();
+    }
+    const found = held;
+    held = HeldFile.root();
+    return found;
+  } finally {
+    held[Symbol.dispose]();
+  }
+}
+
+function partsOf(path: string): string[] {
+  return path.split('/').filter((part) => part !== '' && part !== '.');
+}
+
+/** In a sticky directory nobody but root replaces what belongs to root. */
+function isShared({ stats }: HeldFile): boolean {
+  return (stats.mode & sticky) !== 0 && (stats.mode & writeOfOthers) !== 0;
+}
+
+function refuseUntrusted(directory: HeldFile, path: string): void {
+  const { uid, mode } = directory.stats;
+  if (uid === 0 && ((mode & writeOfOthers) === 0 || (mode & sticky) !== 0)) return;
+  throw untrusted(directory.path, path);
+}
+
+function untrusted(directory: string, path: string): ServiceError {
+  const advice = 'only root may be able to change the directories above it';
+  return new ServiceError(
+    'AccessDenied',
+    `${path} is not touched, since others can write ${directory}: ${advice}`,
+  );
+}

@@ -1,0 +1,41 @@
+import type { Bus } from '../../dbus/bus.ts';
+import { BusError } from '../../dbus/bus.ts';
+import { isServiceError } from '../../errors.ts';
+import { type Properties, Systemd } from './manager.ts';
+
+const configurationStatus = 78;
+
+/** systemd's state of the unit of a service; undefined without systemd on the bus, or without such a unit. */
+export interface UnitState {
+  /** `active`, `inactive`, `failed`, `activating` and so on. */
+  readonly active: string;
+  /** Why it is not running, `` after an orderly stop. */
+  readonly problem: string;
+}
+
+/** Reads the state of a unit from systemd; nothing is started. */
+export async function unitState(bus: Bus, unit: string): Promise<UnitState | undefined> {
+  try {
+    const systemd = await Systemd.find(bus);
+    return systemd && stateOf(await systemd.unit(unit), unit);
+  } catch (error) {
+    // without a proper reply from systemd the service itself is called
+    if (error instanceof BusError || isServiceError(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Summarizes the properties of a unit. */
+export function stateOf(unit: Properties, name: string): UnitState | undefined {
+  const [load, active, sub] = ['LoadState', 'ActiveState', 'SubState'].map((key) => unit.get(key));
+  if (load === 'not-found' || typeof active !== 'string') return undefined;
+  if (load !== 'loaded') return { active, problem: `unit ${name} is ${String(load)}` };
+  const result = unit.get('Result');
+  const isOver = active === 'failed' || sub === 'auto-restart';
+  if (!isOver || typeof result !== 'string') return { active, problem: '' };
+  const status = unit.get('ExecMainStatus');
+  const hint =
+    status === configurationStatus ? ", its configuration is wrong: 'iotedgectl config check'" : '';
+  const shown = typeof status === 'number' && status !== 0 ? `${result}, status ${status}` : result;
+  return { active, problem: `unit ${name} has failed (${shown})${hint}` };
+}
