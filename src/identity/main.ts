@@ -8,5 +8,6 @@ void main({
   service: identityService,
   schema: identitySchema,
   parse: parseIdentityConfig,
+  unconfined: ['private_network'],
   start: (context) => startIdentity(context, context.cleanup.use(new HttpsClient())),
 });

@@ -20,7 +20,7 @@ export const managerProperties = {
 
 /** The public state of a service in one call, for tools. */
 export const describe = {
-  doc: 'Everything public that the service knows, as JSON: {service, version, health, last_error, properties, configuration, objects}. `configuration` has `loaded_at`, in microseconds since the epoch, and for root `digest`: SHA-256 of the files in force, each as its path below the directory, NUL, its size, NUL, its bytes.',
+  doc: 'Everything public that the service knows, as JSON: {service, version, health, last_error, properties, configuration, sandbox, objects}. `configuration` has `loaded_at`, in microseconds since the epoch, and for root `digest`: SHA-256 of the files in force, each as its path below the directory, NUL, its size, NUL, its bytes. `sandbox` states what of its unit the process finds in force.',
   reads: true,
   out: { json: 's' },
   authorize: 'public',

@@ -9,6 +9,7 @@ void main({
   parse: parseModulesConfig,
   start: startModules,
   idleExit: false,
+  unconfined: ['private_users'],
   // bound by systemd before the service starts
   fixedSettings: ({ listen }: ModulesConfig) => ({ listen }),
 });

@@ -1,14 +1,22 @@
 import type { Caller } from '../dbus/server/caller.ts';
 import { microseconds } from '../dbus/time.ts';
 import type { LoadedConfig } from './reload/apply-config.ts';
+import { readSandbox, type Sandbox } from './systemd/sandbox.ts';
 
 /** The fields of `Describe` about the process rather than about what it serves. */
 export class ProcessDescription {
   /** The configuration in force. */
   configuration: Pick<LoadedConfig<unknown>, 'digest' | 'loadedAt'>;
+  #sandbox: Sandbox | undefined;
 
   constructor(configuration: Pick<LoadedConfig<unknown>, 'digest' | 'loadedAt'>) {
     this.configuration = configuration;
+  }
+
+  /** What of the sandbox is in force; read once, not before it is asked for. */
+  get sandbox(): Sandbox {
+    this.#sandbox ??= readSandbox();
+    return this.#sandbox;
   }
 
   /**
@@ -19,6 +27,7 @@ export class ProcessDescription {
     const { digest, loadedAt } = this.configuration;
     const mayRead = uid === 0 || uid === process.getuid?.();
     const loaded = { loaded_at: Number(microseconds(loadedAt)) };
-    return { configuration: mayRead ? { ...loaded, digest } : loaded };
+    const configuration = mayRead ? { ...loaded, digest } : loaded;
+    return { configuration, sandbox: this.sandbox };
   }
 }

@@ -20,6 +20,7 @@ import { configApplier, type LoadedConfig } from './reload/apply-config.ts';
 import { ReloadQueue } from './reload/reload-queue.ts';
 import type { ServiceProgram, StartContext, StartedService } from './service-program.ts';
 import { drain, watchForShutdown } from './shutdown.ts';
+import { reportSandbox } from './systemd/sandbox.ts';
 import { SystemdSockets } from './systemd/sockets.ts';
 
 /** The environment that the process provides for a service. */
@@ -146,7 +147,7 @@ async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfi
   notify('READY=1');
   log.info('started', { version });
   started.onNameAcquired?.();
-  const completing = setTimeout(() => void completeStart(log, server), completedAfterMs).unref();
+  const completing = setTimeout(() => void completeStart(lifecycle), completedAfterMs).unref();
   const idleMsOf = ({ idle_exit_s: idleS }: C) => (program.idleExit === false ? 0 : idleS * 1000);
   const end = watchForShutdown(started, {
     server,
@@ -228,16 +229,19 @@ async function startServer<S extends ServiceDefinition, C extends CommonConfig>(
 const quietMs = 500;
 
 /** Does what a start does not wait for. */
-async function completeStart(
-  log: ServiceLog,
-  server: Pick<Server<ServiceDefinition>, 'lastActivityAt' | 'pendingCalls'>,
-): Promise<void> {
+async function completeStart<S extends ServiceDefinition, C extends CommonConfig>({
+  environment: { log },
+  program: { unconfined = [] },
+  server,
+  description,
+}: Lifecycle<S, C>): Promise<void> {
   try {
     await log.open();
   } catch (error) {
     log.flush();
     log.error('log not opened', { error: describeError(error) });
   }
+  reportSandbox(description.sandbox, { log, environment: process.env, unconfined });
   // it blocks the thread: not while calls are pending or frequent
   do await pause(quietMs, undefined, { ref: false });
   while (server.pendingCalls > 0 || performance.now() - server.lastActivityAt < quietMs);

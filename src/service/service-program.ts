@@ -7,6 +7,7 @@ import type { nameParsers } from '../ids.ts';
 import type { Cleanup } from './cleanup.ts';
 import type { CommonConfig } from './config/common-config.ts';
 import type { Log } from './log/log.ts';
+import type { Sandbox } from './systemd/sandbox.ts';
 import type { SystemdSockets } from './systemd/sockets.ts';
 
 /** Everything that a service starts with. */
@@ -69,6 +70,8 @@ export interface ServiceProgram<S extends ServiceDefinition, C extends CommonCon
   readonly start: (context: StartContext<S, C>) => Promise<StartedService<S, C>>;
   /** False for a service that never exits when idle. */
   readonly idleExit?: boolean;
+  /** The parts of the sandbox that its unit leaves out. */
+  readonly unconfined?: readonly (keyof Sandbox)[];
   /** The settings that need a restart to change, with their values; the state directory always does. */
   readonly fixedSettings?: (config: C) => Readonly<Record<string, unknown>>;
 }

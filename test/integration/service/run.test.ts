@@ -395,6 +395,25 @@ test('resets the watchdog of systemd as long as its event loop runs, and exits w
   assert.is((await service.end()).code, 0);
 });
 
+test('describes its sandbox, and warns once under systemd when it has none', async ({
+  dir,
+  privateBus,
+  bus,
+}) => {
+  await using service = new Probe(['--config-dir', dir, '--state-dir', join(dir, 'state')], {
+    DBUS_SYSTEM_BUS_ADDRESS: privateBus.address,
+    INVOCATION_ID: '0123456789abcdef0123456789abcdef',
+  });
+  await started(bus, service);
+  const [json] = await call(bus, 'Describe');
+  const { sandbox } = JSON.parse(String(json)) as {
+    readonly sandbox: Readonly<Record<string, unknown>>;
+  };
+  assert.is(sandbox['system_call_filter'], false);
+  await until(10_000, 'the warning', () => service.stderr.includes('<4>sandbox incomplete'));
+  assert.match(service.stderr, /missing="?no_new_privileges, system_call_filter, /);
+});
+
 test('is not ended by a SIGHUP while it starts, and reloads for it', async ({
   dir,
   privateBus,

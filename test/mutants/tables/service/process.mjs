@@ -1,8 +1,8 @@
 export default [
   {
     breaks: 'everybody is shown the digest of a configuration with a PIN in it',
-    text: 'return { configuration: mayRead ? { ...loaded, digest } : loaded };',
-    becomes: 'return { configuration: { ...loaded, digest, mayRead } };',
+    text: 'const configuration = mayRead ? { ...loaded, digest } : loaded;',
+    becomes: 'const configuration = { ...loaded, digest, mayRead };',
     suite: 'integration/service/reload',
   },
   {
@@ -112,5 +112,35 @@ export default [
     text: '  if (await isServed(path)) {',
     becomes: "  if (path === '' && (await isServed(path))) {",
     suite: 'component/modules/api/host-sockets',
+  },
+  {
+    breaks: 'a process that may write below /usr believes that it may not',
+    text: "['/usr', '/etc'].every(",
+    becomes: "['/etc'].every(",
+    suite: 'unit/service/systemd/sandbox',
+  },
+  {
+    breaks: 'the mount over a path is overlooked',
+    text: 'const nearest = Math.max(',
+    becomes: 'const nearest = Math.min(',
+    suite: 'unit/service/systemd/sandbox',
+  },
+  {
+    breaks: 'a sandbox that nobody can see counts as in force',
+    text: 'return names.length > 0 && names.every(',
+    becomes: 'return names.every(',
+    suite: 'unit/service/systemd/sandbox',
+  },
+  {
+    breaks: 'every start without systemd warns of a sandbox that is missing',
+    text: "  if (environment['INVOCATION_ID'] === undefined) return;\n",
+    becomes: '',
+    suite: 'unit/service/systemd/sandbox',
+  },
+  {
+    breaks: 'what a unit leaves out is reported as missing',
+    text: ' && !unconfined.some((one) => one === part))',
+    becomes: ' && unconfined.length >= 0)',
+    suite: 'unit/service/systemd/sandbox',
   },
 ];
