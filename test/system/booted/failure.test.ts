@@ -52,4 +52,18 @@ test('starts again when the bus was lost', async (system) => {
   assert.equal(await failedCalls(system, once), []);
 });
 
+test('is ended and started again by the watchdog when it hangs, and not before', async (system) => {
+  await system.write(`/etc/systemd/system/${unit}.d/test.conf`, '[Service]\nWatchdogSec=2s\n');
+  await system.output(['systemctl', 'daemon-reload']);
+  await system.output(['systemctl', 'restart', unit]);
+  const pid = await pidOf(system);
+  await sleep(5000); // longer than WatchdogSec
+  assert.is(await pidOf(system), pid);
+  await system.output(['kill', '-STOP', String(pid)]);
+  await untilRestarted(system, pid);
+  const said = await system.journal('_PID=1', `UNIT=${unit}`, 'UNIT_RESULT=watchdog');
+  assert.is(said.length, 1);
+  assert.equal(await failedCalls(system, once), []);
+});
+
 test.run();
