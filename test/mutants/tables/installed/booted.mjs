@@ -1,0 +1,105 @@
+const activation = 'system/booted/activation';
+const failure = 'system/booted/failure';
+const secondBoot = 'system/booted/second-boot';
+const stop = 'system/booted/stop';
+
+export default [
+  {
+    breaks: 'a journal record has no identifier of its service',
+    text: "['SYSLOG_IDENTIFIER', identifier],",
+    becomes: '',
+    suite: activation,
+  },
+  {
+    breaks: 'activations after idle exits reach the start limit',
+    text: `StartLimitBurst=200
+
+[Service]
+Type=dbus
+BusName=org.iotedge.Keys1`,
+    becomes: `StartLimitBurst=5
+
+[Service]
+Type=dbus
+BusName=org.iotedge.Keys1`,
+    suite: activation,
+  },
+  {
+    breaks: 'an idle exit loses the calls that arrive during it',
+    text: 'await drain(started, {',
+    becomes: 'await bus.close(); await drain(started, {',
+    suite: activation,
+  },
+  {
+    breaks: 'a wrong configuration is tried again and again',
+    text: `iotedge-keys.cjs
+ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
+NotifyAccess=main
+WatchdogSec=3min
+Restart=on-failure
+RestartSec=2s
+RestartPreventExitStatus=2 78`,
+    becomes: `iotedge-keys.cjs
+ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
+NotifyAccess=main
+WatchdogSec=3min
+Restart=on-failure
+RestartSec=2s`,
+    suite: failure,
+  },
+  {
+    breaks: 'a service that lost its bus ends as if it were idle',
+    text: 'if (lost !== undefined) throw lost;',
+    becomes: 'if (lost !== undefined) return exitCode.stopped;',
+    suite: failure,
+  },
+  {
+    breaks: 'the watchdog ends a service that is well',
+    text: 'const everyMs = Number(microseconds) / 3000;',
+    becomes: 'const everyMs = Number(microseconds) / 500;',
+    suite: failure,
+  },
+  {
+    breaks: 'a hung service stays as it is',
+    text: `iotedge-keys.cjs
+ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
+NotifyAccess=main
+WatchdogSec=3min
+Restart=on-failure`,
+    becomes: `iotedge-keys.cjs
+ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
+NotifyAccess=main
+WatchdogSec=3min
+Restart=no`,
+    suite: failure,
+  },
+  {
+    breaks: 'a reload stops the service',
+    text: `iotedge-keys.cjs
+ExecReload=/bin/sh -c 'kill -HUP $MAINPID'`,
+    becomes: `iotedge-keys.cjs
+ExecReload=/bin/sh -c 'kill -TERM $MAINPID'`,
+    suite: stop,
+  },
+  {
+    breaks: 'a stop is a kill',
+    text: `KillMode=mixed
+OOMPolicy=continue`,
+    becomes: `KillMode=mixed
+KillSignal=SIGKILL
+OOMPolicy=continue`,
+    suite: stop,
+  },
+  {
+    breaks: 'a PIN in /etc/credstore does not reach the service',
+    text: 'LoadCredential=iotedge-keys.pin',
+    becomes: '',
+    suite: secondBoot,
+  },
+  {
+    breaks: 'the identity is forgotten at a boot',
+    text: 'StateDirectory=iotedge/identity',
+    becomes: 'RuntimeDirectory=iotedge/identity',
+    suite: secondBoot,
+  },
+];
