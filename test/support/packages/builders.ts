@@ -23,6 +23,8 @@ export async function makePackages(
   const output = await outputOf(process.execPath, [script, '--out', directory, ...args], {
     timeoutMs: 300_000,
     ...options,
+    // a copy of the checkout has no commit
+    env: { SOURCE_DATE_EPOCH: '1790000000', ...options.env },
   });
   return output
     .toString()

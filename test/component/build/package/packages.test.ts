@@ -16,7 +16,7 @@ let deb = '';
 async function make(name: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
   const out = join(directory, name);
   const [path = ''] = await makePackages(out, ['iotedge-dbus'], {
-    env: { SOURCE_DATE_EPOCH: epoch, ...env },
+    env: { ...env, SOURCE_DATE_EPOCH: epoch },
   });
   return path;
 }
