@@ -13,6 +13,7 @@ import { keysList } from './verbs/keys-list.ts';
 import { modulesList } from './verbs/modules-list.ts';
 import { status } from './verbs/status.ts';
 import { systemLogs } from './verbs/system-logs.ts';
+import { systemPrepareImage } from './verbs/system-prepare-image.ts';
 import { systemRestart } from './verbs/system-restart.ts';
 import { systemStatus } from './verbs/system-status.ts';
 
@@ -28,6 +29,7 @@ export const commands: readonly Command[] = [
   systemStatus,
   systemLogs,
   systemRestart,
+  systemPrepareImage,
 ];
 
 type Print = (text: string) => void;

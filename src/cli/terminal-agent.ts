@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import type { CommandContext } from './command.ts';
@@ -41,6 +41,7 @@ export async function withTerminalAgent<T>(
 
 /** Starts the agent; without one that is installed polkit denies what a person would have to allow. */
 async function startAgent(): Promise<ChildProcess> {
+  const { spawn } = await import('node:child_process'); // other verbs start without it
   const ready = 3;
   const args = ['--process', String(process.pid), '--notify-fd', String(ready), '--fallback'];
   const agent = spawn(program, args, { stdio: ['inherit', 'inherit', 'inherit', 'pipe'] });

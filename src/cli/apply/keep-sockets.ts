@@ -1,4 +1,14 @@
-import { mkdir, open, readFile, rename, rm, rmdir } from 'node:fs/promises';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { systemCode } from '../../errors.ts';
 import type { ModulesConfig } from '../../modules/config/config.ts';
@@ -31,9 +41,9 @@ export async function keepSockets(
       continue;
     }
     const file = (await systemd.unit(unit)).get('FragmentPath');
-    const unitFile = typeof file === 'string' && file !== '' ? await readFile(file, 'utf8') : '';
+    const unitFile = typeof file === 'string' && file !== '' ? readFileSync(file, 'utf8') : '';
     if (unitFile === '') continue; // the service binds its sockets itself
-    const dropIn = await readIfThere(dropInPath(unit));
+    const dropIn = readIfThere(dropInPath(unit));
     const change = socketChange({ unit, setting, wanted: listen[api], unitFile, dropIn });
     if (change !== undefined) changes.push(change);
   }
@@ -73,9 +83,9 @@ async function restart(
   return { isRestarted, problems };
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
+function readIfThere(path: string): string | undefined {
   try {
-    return await readFile(path, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined;
     throw error;
@@ -83,20 +93,28 @@ async function readIfThere(path: string): Promise<string | undefined> {
 }
 
 /** Writes or removes a drop-in. A power cut leaves the old file or the new one. */
-async function write({ path, text }: SocketChange): Promise<void> {
+function write({ path, text }: SocketChange): void {
   if (text === undefined) {
-    await rm(path);
-    await rmdir(dirname(path)).catch(() => undefined); // others have drop-ins there
+    rmSync(path);
+    removeIfEmpty(dirname(path));
     return;
   }
-  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   const temporary = `${path}.${process.pid}`;
-  const file = await open(temporary, 'w', 0o644);
+  const file = openSync(temporary, 'w', 0o644);
   try {
-    await file.writeFile(text);
-    await file.sync();
+    writeFileSync(file, text);
+    fsyncSync(file);
   } finally {
-    await file.close();
+    closeSync(file);
   }
-  await rename(temporary, path);
+  renameSync(temporary, path);
+}
+
+function removeIfEmpty(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOTEMPTY') throw error; // somebody else's drop-ins
+  }
 }

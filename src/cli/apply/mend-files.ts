@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describeError } from '../../errors.ts';
-import { findUser } from '../configuration/file-access.ts';
 import { services } from '../systemd/units.ts';
 import { type HeldFile, holdTrusted } from './held-file.ts';
 import {
@@ -17,6 +16,7 @@ import type { Steps } from './steps.ts';
 
 /** The group and the user of each service that exist on this machine, by the name of the service. */
 export async function serviceOwners(): Promise<ReadonlyMap<string, Owner>> {
+  const { findUser } = await import('../configuration/file-access.ts'); // other verbs start without it
   const found = await Promise.all(
     services.map(async ({ name, user }) => [name, await findUser(user)] as const),
   );

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Bus } from '../../dbus/bus.ts';
 import type { ServiceDefinition } from '../../dbus/definition.ts';
 import { type Description, describeRunning } from '../description.ts';
@@ -52,7 +51,7 @@ async function waitFor(bus: Bus, service: ServiceDefinition, digest: string): Pr
     if (digestIn(description) === digest) return { service: name, state: 'applied', problem: '' };
     if (Date.now() >= end)
       return { service: name, state: 'refused', problem: refusalOf(description, name) };
-    await delay(pauseMs);
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
 

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import type { ServiceDefinition } from '../../dbus/definition.ts';
@@ -50,6 +49,7 @@ export function journalArguments(
 }
 
 async function show(args: readonly string[]): Promise<number> {
+  const { spawn } = await import('node:child_process'); // other verbs start without it
   try {
     const child = spawn('journalctl', args, { stdio: 'inherit' });
     const code = await once(child, 'exit').then(([first]: readonly unknown[]) => first);

@@ -251,4 +251,40 @@ export default [
     becomes: 'return isTerminal;',
     suite: 'unit/cli/verbs/system',
   },
+  {
+    breaks: 'prepare-image removes the state below running modules',
+    text: 'if (running.length > 0) {',
+    becomes: 'if (running.length > 1000) {',
+    suite: 'unit/cli/image/plan',
+  },
+  {
+    breaks: 'a module that is paused counts as stopped',
+    text: "return !['created', 'exited', 'dead'].includes(state);",
+    becomes: "return state === 'running';",
+    suite: 'unit/cli/image/plan',
+  },
+  {
+    breaks: 'prepare-image deletes preloaded keys',
+    text: "textOf(key['Store']) === 'pkcs11' && textOf(key['Origin']) !== 'preloaded'",
+    becomes: "textOf(key['Store']) === 'pkcs11'",
+    suite: 'unit/cli/image/plan',
+  },
+  {
+    breaks: 'a timer starts a service while the state is removed',
+    text: 'return [...timerUnits, ...socketApis.map(socketUnit), ...callersFirst];',
+    becomes: 'return [...callersFirst, ...timerUnits, ...socketApis.map(socketUnit)];',
+    suite: 'unit/cli/image/plan',
+  },
+  {
+    breaks: 'removed keys stay in the free blocks of the disk',
+    text: 'if (child.stats.isFile() && child.stats.nlink === 1) overwrite(child);',
+    becomes: '',
+    suite: 'component/cli/image/empty-directory',
+  },
+  {
+    breaks: 'prepare-image overwrites files that a service linked from elsewhere',
+    text: 'if (child.stats.isFile() && child.stats.nlink === 1) overwrite(child);',
+    becomes: 'if (child.stats.isFile()) overwrite(child);',
+    suite: 'component/cli/image/empty-directory',
+  },
 ];

@@ -1,0 +1,78 @@
+import { ServiceError, systemCode } from '../../errors.ts';
+
+/** A container that was made for a module. */
+export interface ModuleContainer {
+  readonly id: string;
+  readonly module: string;
+  /** The engine's word: `running`, `exited` and so on. */
+  readonly state: string;
+}
+
+const moduleLabel = 'org.iotedge.module';
+const timeoutMs = 30_000;
+
+/** The containers of modules, also those that are stopped; none where no engine is installed. */
+export async function moduleContainers(socketPath: string): Promise<readonly ModuleContainer[]> {
+  const filters = encodeURIComponent(JSON.stringify({ label: [moduleLabel] }));
+  try {
+    return containersIn(
+      await ask(socketPath, 'GET', `/containers/json?all=true&filters=${filters}`),
+    );
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return [];
+    const problem = `the container engine at ${socketPath} does not say which modules run`;
+    throw new ServiceError('Unavailable', problem, { cause: error });
+  }
+}
+
+/** Removes a container that does not run, with the volumes that have no name. */
+export async function removeContainer(socketPath: string, { id }: ModuleContainer): Promise<void> {
+  await ask(socketPath, 'DELETE', `/containers/${id}?v=true`);
+}
+
+/** Parses the engine's list. */
+export function containersIn(json: string): readonly ModuleContainer[] {
+  const list: unknown = JSON.parse(json);
+  if (!Array.isArray(list)) throw new TypeError('its list of containers is none');
+  return list.map((one: unknown) => ({
+    id: textIn(one, 'Id'),
+    module: textIn(memberOf(one, 'Labels'), moduleLabel),
+    state: textIn(one, 'State'),
+  }));
+}
+
+function memberOf(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null) return undefined;
+  return new Map<string, unknown>(Object.entries(value)).get(name);
+}
+
+function textIn(value: unknown, name: string): string {
+  const member = memberOf(value, name);
+  return typeof member === 'string' ? member : '';
+}
+
+/** Whether the processes of a container exist. */
+export function runs({ state }: ModuleContainer): boolean {
+  return !['created', 'exited', 'dead'].includes(state);
+}
+
+async function ask(socketPath: string, method: string, path: string): Promise<string> {
+  const { request } = await import('node:http'); // other verbs start without it
+  return new Promise((resolve, reject) => {
+    const signal = AbortSignal.timeout(timeoutMs);
+    const call = request({ socketPath, method, path, signal }, (response) => {
+      const parts: string[] = [];
+      response.setEncoding('utf8');
+      response.on('data', (part: string) => void parts.push(part));
+      response.on('error', reject);
+      response.on('end', () => {
+        const text = parts.join('');
+        if (response.statusCode !== undefined && response.statusCode < 300) resolve(text);
+        else
+          reject(new Error(`HTTP ${response.statusCode} from the engine: ${text.slice(0, 200)}`));
+      });
+    });
+    call.on('error', reject);
+    call.end();
+  });
+}

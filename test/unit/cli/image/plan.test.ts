@@ -1,0 +1,60 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { containersIn } from '../../../../src/cli/image/engine.ts';
+import { ownTokenKeys, refusalOf, unitsToStop } from '../../../../src/cli/image/plan.ts';
+import { services } from '../../../../src/cli/systemd/units.ts';
+
+const test = suite('what is removed before a disk is copied');
+
+const container = (module: string, state: string) => ({ id: module, module, state });
+const noKeys = { named: [], inToken: [] };
+
+test('is nothing while a module runs, whatever the engine calls that', () => {
+  assert.is(refusalOf([], noKeys), undefined);
+  assert.is(refusalOf([container('a', 'exited'), container('b', 'created')], noKeys), undefined);
+  for (const state of ['running', 'paused', 'restarting', 'removing', '']) {
+    assert.match(refusalOf([container('edgeAgent', state)], noKeys) ?? '', 'run: edgeAgent');
+  }
+});
+
+test('is nothing when a key is named that no token has', () => {
+  const keys = { named: ['a', 'c'], inToken: ['a', 'b'] };
+  assert.match(refusalOf([], keys) ?? '', 'deleted: c, there is: a, b');
+  assert.is(refusalOf([], { ...keys, named: ['b'] }), undefined);
+});
+
+test('has of the keys in tokens only those that the Keys service made or imported', () => {
+  const found = ownTokenKeys([
+    ['created', { Store: 'pkcs11', Origin: 'created' }],
+    ['preloaded', { Store: 'pkcs11', Origin: 'preloaded' }],
+    ['file', { Store: 'file', Origin: 'created' }],
+  ]);
+  assert.equal(found, ['created']);
+});
+
+test('comes after the stop of everything that could start a service', () => {
+  assert.equal(unitsToStop(services), [
+    'iotedge-certificates.timer',
+    'iotedge-identity.timer',
+    'iotedge-modules-management.socket',
+    'iotedge-modules-workload.socket',
+    'iotedge-modules.service',
+    'iotedge-identity.service',
+    'iotedge-certificates.service',
+    'iotedge-keys.service',
+  ]);
+});
+
+test("reads the engine's list, and no other", () => {
+  const json = JSON.stringify([
+    { Id: '1', State: 'running', Labels: { 'org.iotedge.module': 'edgeAgent' } },
+    { Id: '2' },
+  ]);
+  assert.equal(containersIn(json), [
+    { id: '1', module: 'edgeAgent', state: 'running' },
+    { id: '2', module: '', state: '' },
+  ]);
+  for (const other of ['{}', 'null', '"x"', 'no']) assert.throws(() => containersIn(other));
+});
+
+test.run();
