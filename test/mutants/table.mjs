@@ -14,7 +14,10 @@ import { root } from '../../src/build/setup.mjs';
 
 const tables = join(import.meta.dirname, 'tables');
 const folders = ['src', 'systemd-units'];
-const isSource = (name) => /\.(ts|c|h|service|socket|timer|sysusers|tmpfiles)$/.test(name);
+const isSource = (name) =>
+  /\.(ts|mjs|sh|c|h|service|socket|timer|sysusers|tmpfiles|postinst|prerm|postrm|templates)$/.test(
+    name,
+  );
 
 /** Every mutant, with the name of its table. */
 export async function readMutants() {
