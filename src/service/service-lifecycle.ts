@@ -15,6 +15,8 @@ import { type CommonConfig, serviceUsers } from './config/common-config.ts';
 import { DigestFile } from './digest-file.ts';
 import type { Log, ServiceLog } from './log/log.ts';
 import { LogSettings } from './log/log-settings.ts';
+import { Repeats } from './log/repeats.ts';
+import { watchMachine } from './machine.ts';
 import { ProcessDescription } from './process-description.ts';
 import { configApplier, type LoadedConfig } from './reload/apply-config.ts';
 import { ReloadQueue } from './reload/reload-queue.ts';
@@ -72,6 +74,7 @@ export async function runService<S extends ServiceDefinition, C extends CommonCo
     const startedAt = new Date();
     const { signal } = working;
     const objects = new ObjectManager(bus, program.service, version);
+    reportHealth(objects, cleanup.use(new Repeats({ log })), log);
     const shared = { bus, objects, config, stateDir, log, signal, cleanup };
     const { sockets = new SystemdSockets({}, environment) } = environment;
     const context = { ...shared, now, startedAt, version, sockets };
@@ -81,6 +84,8 @@ export async function runService<S extends ServiceDefinition, C extends CommonCo
     if (started === undefined) return;
     sockets.closeRest();
     const description = new ProcessDescription(environment);
+    const machine = { objects, now, environment: process.env };
+    cleanup.use(watchMachine(machine, new SystemAccounts({ getent: false })));
     const parts = { environment, audit, objects, logSettings, description };
     const served = await startServer(program, started, parts);
     const digests = await opening;
@@ -128,6 +133,25 @@ async function untilReady<S extends ServiceDefinition, C>(
   over.abort();
 }
 
+/** Every problem that LastError shows is in the journal, too, whichever part of the service it is of. */
+function reportHealth(
+  objects: Pick<ObjectManager<ServiceDefinition>, 'onHealth'>,
+  repeats: Repeats,
+  log: Log,
+): void {
+  objects.onHealth((problem) => {
+    if (problem === '') log.info('health restored');
+    else {
+      repeats.note(problem, {
+        level: 'warn',
+        message: 'health degraded',
+        cause: ['part', 'health'],
+        fields: () => ({ problem }),
+      });
+    }
+  });
+}
+
 function now(): Date {
   return new Date();
 }
@@ -160,7 +184,7 @@ async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfi
     lifecycle.description.configuration = changed;
     end.countIdle(idleMsOf(changed.config));
   });
-  const setProblem = (problem: string): void => objects.setProblem(problem);
+  const setProblem = (problem: string): void => objects.setProblem('configuration', problem);
   const reloads = new ReloadQueue({ load, apply, setProblem, notify, stop, log });
   onReloadRequest(reloads.request);
   await end.reached;

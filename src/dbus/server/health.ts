@@ -11,22 +11,23 @@ export function healthOf(
   return { Health: text === '' ? 'ok' : 'degraded', LastError: text.slice(0, maxLength) };
 }
 
-/** Health and LastError of a manager: those that its service sets, combined with a problem of the process. */
+/** Health and LastError of a manager: those that its service sets, combined with the problems of the process. */
 export class ManagerHealth<I extends InterfaceDefinition> {
   readonly #own = new Map<string, unknown>([['Health', 'ok']]);
-  #problem = '';
+  readonly #problems = new Map<string, string>();
 
-  /** The values that a service sets, combined with the problem of the process. */
+  /** The values that a service sets, combined with the problems of the process. */
   over(values: Partial<Properties<I>>): Partial<Properties<I>> {
     this.#record(values);
-    if (this.#problem === '') return values;
+    if (this.#problems.size === 0) return values;
     const touched = Object.keys(this.#combined()).some((name) => Object.hasOwn(values, name));
     return touched ? { ...values, ...this.#combined() } : values;
   }
 
-  /** Sets the problem of the process, '' for none, and returns the values that show it. */
-  with(problem: string): Partial<Properties<I>> {
-    this.#problem = problem;
+  /** Sets a problem of the process by its subject, '' for none, and returns the values that show it. */
+  with(subject: string, problem: string): Partial<Properties<I>> {
+    if (problem === '') this.#problems.delete(subject);
+    else this.#problems.set(subject, problem);
     return this.#combined();
   }
 
@@ -39,9 +40,9 @@ export class ManagerHealth<I extends InterfaceDefinition> {
 
   #combined(): Partial<Properties<I>> {
     const own = this.#own.get('LastError');
-    const texts = [this.#problem, typeof own === 'string' ? own : ''].filter(Boolean);
+    const texts = [...this.#problems.values(), typeof own === 'string' ? own : ''].filter(Boolean);
     const combined = {
-      Health: this.#problem === '' ? this.#own.get('Health') : 'degraded',
+      Health: this.#problems.size === 0 ? this.#own.get('Health') : 'degraded',
       LastError: texts.join('; '),
     };
     return combined as Partial<Properties<I>>; // every manager has these two

@@ -29,6 +29,8 @@ export class ObjectManager<S extends ServiceDefinition> {
   readonly #manager: PropertySet;
   readonly #health = new ManagerHealth<S['manager']>();
   readonly #children = new Map<string, Child>();
+  #onHealth: (lastError: string) => void = () => undefined;
+  #lastError = '';
 
   constructor(bus: Pick<Bus, 'send'>, service: S, version = '') {
     const { manager, path } = service;
@@ -53,6 +55,11 @@ export class ObjectManager<S extends ServiceDefinition> {
   /** Calls the listener before each change is announced, so that no client learns of it earlier. It must not throw. */
   onChange(listener: () => void): void {
     this.#signals.onChange(listener);
+  }
+
+  /** Notifies of every change of LastError, also before `goLive`; it must not throw. */
+  onHealth(listener: (lastError: string) => void): void {
+    this.#onHealth = listener;
   }
 
   /** Digests of the current values that clients may have cached. */
@@ -91,9 +98,9 @@ export class ObjectManager<S extends ServiceDefinition> {
     return this.#setManager(this.#health.over(values));
   }
 
-  /** Sets the problem of the process that Health and LastError show besides those of the service; '' for none. */
-  setProblem(text: string): void {
-    this.#setManager(this.#health.with(text));
+  /** Sets a problem of the process, which Health and LastError show besides those of the service; '' for none. */
+  setProblem(subject: string, text: string): void {
+    this.#setManager(this.#health.with(subject, text));
   }
 
   /** Adds the object of an id, or replaces its properties. */
@@ -179,7 +186,15 @@ export class ObjectManager<S extends ServiceDefinition> {
     const { path, manager } = this.service;
     const change = this.#manager.set(values);
     this.#signals.changed(path, manager.name, change);
+    this.#noticeHealth();
     return change !== undefined;
+  }
+
+  #noticeHealth(): void {
+    const lastError = this.#manager.get('LastError')?.value;
+    if (typeof lastError !== 'string' || lastError === this.#lastError) return;
+    this.#lastError = lastError;
+    this.#onHealth(lastError);
   }
 }
 

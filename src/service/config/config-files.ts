@@ -34,6 +34,7 @@ interface ReadFile {
   readonly source: SourceFile;
 }
 
+const mending = 'iotedgectl config apply mends its owner and mode';
 const maxFileBytes = 4 * 1024 * 1024;
 
 /** Reads `<dir>/<service>.yaml` and the drop-ins. A missing file counts as empty. */
@@ -131,7 +132,7 @@ function unreadable(file: string, error: unknown): Problem {
     line: 1,
     column: 1,
     path: '',
-    message: `cannot be read: ${reason}`,
+    message: `cannot be read: ${reason}${isDenied ? `: ${mending}` : ''}`,
     ...(isDenied && { denied: true }),
   };
 }

@@ -156,12 +156,14 @@ async function problemOf(directory: string): Promise<string> {
     const { bavail, bsize, ffree, files } = await statfs(directory);
     // a file system that reports no inode count does not run out of them
     const isFull = bavail * bsize < fullBelowBytes || (files > 0 && ffree === 0);
-    if (isFull) return `${directory} is full: ENOSPC`;
+    if (isFull) return `${directory} is full: ENOSPC, free some space`;
     await access(directory, constants.W_OK);
     return '';
   } catch (error) {
     // a disk error remounts it read-only; other failures are reported by the reader of the directory
-    return systemCode(error) === 'EROFS' ? `${directory} cannot be written: EROFS` : '';
+    return systemCode(error) === 'EROFS'
+      ? `${directory} cannot be written: EROFS, see dmesg and mount it again`
+      : '';
   }
 }
 

@@ -24,6 +24,8 @@ import { describeError, ServiceError, systemCode } from '../../errors.ts';
 const unwritableCodes = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EACCES', 'EPERM']);
 /** The process has run out of a resource, whichever file it accesses. */
 const exhaustedCodes = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
+/** What an administrator does about a wrong owner or mode. */
+const mending = 'iotedgectl config apply mends it';
 /** The version that files are written in, part of each of them. */
 const knownVersion = 1;
 const temporaryName = /^\..*\.[0-9a-f]{12}\.tmp$/;
@@ -70,7 +72,9 @@ export async function makeStateDirectory(path: string): Promise<void> {
   const { mode, uid } = await stat(path);
   if (uid !== process.geteuid?.()) {
     const what = `belongs to another user, uid ${uid}`;
-    throw new UnusableFile(path, `this service runs as uid ${process.geteuid?.()}`, { what });
+    throw new UnusableFile(path, `this service runs as uid ${process.geteuid?.()}: ${mending}`, {
+      what,
+    });
   }
   if ((mode & 0o077) !== 0) await chmod(path, 0o700);
 }
@@ -163,7 +167,7 @@ export async function readStateFile(path: string): Promise<Buffer | undefined> {
 export function checkVersion(path: string, version: unknown): void {
   if (typeof version !== 'number' || version <= knownVersion) return;
   const what = 'was written by a newer version';
-  const reason = `its form is ${version}, and ${knownVersion} is known here`;
+  const reason = `its form is ${version}, and ${knownVersion} is known here: install that version again`;
   throw new NewerFile(path, reason, { what });
 }
 
@@ -348,7 +352,7 @@ export async function ownerOf(path: string, name = 'it'): Promise<string> {
   try {
     const { mode, uid } = await lstat(path);
     const found = `${name} belongs to uid ${uid} with mode ${(mode & 0o7777).toString(8).padStart(4, '0')}`;
-    return `${found}, this service runs as uid ${process.geteuid?.()}`;
+    return `${found}, this service runs as uid ${process.geteuid?.()}: ${mending}`;
   } catch (error) {
     const parent = dirname(resolve(path));
     if (parent === path) return describeError(error);

@@ -90,7 +90,7 @@ test('that free space are written into reserved space when the disk is full', as
     const lines = stdout.trim().split('\n');
     // it is detected by the first write into the reserve, or before
     const problems = lines.filter((line) => line.startsWith('problem: '));
-    assert.equal(problems, [`problem: ${dir} is full: ENOSPC`, 'problem: none']);
+    assert.equal(problems, [`problem: ${dir} is full: ENOSPC, free some space`, 'problem: none']);
     assert.equal(
       lines.filter((line) => !problems.includes(line)),
       [
@@ -98,7 +98,7 @@ test('that free space are written into reserved space when the disk is full', as
         ...need,
         `too large: ${full}`,
         'left: true',
-        `full: ${dir} is full: ENOSPC`,
+        `full: ${dir} is full: ENOSPC, free some space`,
         'ordinary: none',
         '.reserve-0',
         '.reserve-1',

@@ -165,7 +165,10 @@ export class Pkcs11Library implements AsyncDisposable {
   #unusable(what: string, error: unknown): ServiceError {
     // it says already which library, and why
     if (isServiceError(error)) return error;
-    const reason = ckrName(error) ?? describeError(error);
+    const ckr = ckrName(error);
+    // many libraries have no better code for a token directory or a device that they may not open
+    const advice = `may uid ${process.geteuid?.()} use its files and devices?`;
+    const reason = ckr === undefined ? describeError(error) : `${ckr}: ${advice}`;
     const message = `PKCS#11 library ${this.path} cannot be ${what}: ${reason}`;
     return new ServiceError('Unavailable', message, { cause: error });
   }

@@ -10,7 +10,8 @@ export function findToken(tokens: readonly TokenSlot[], selector: TokenSelector)
   // SoftHSM and others list one more slot, for creating the next token
   const [token, ...others] = initialized.length > 0 ? initialized : matching;
   if (token === undefined) {
-    throw new ServiceError('Unavailable', `no token matches ${formatUri(selector)}`);
+    const advice = `is it there, and may uid ${process.geteuid?.()} use it`;
+    throw new ServiceError('Unavailable', `no token matches ${formatUri(selector)}: ${advice}?`);
   }
   if (others.length > 0 && isInitialized(token)) {
     const count = others.length + 1;

@@ -143,4 +143,28 @@ export default [
     becomes: ' && unconfined.length >= 0)',
     suite: 'unit/service/systemd/sandbox',
   },
+  {
+    breaks: 'what LastError shows is not in the journal',
+    text: '    this.#noticeHealth();\n',
+    becomes: '',
+    suite: 'integration/bad-input',
+  },
+  {
+    breaks: 'a problem of the process is shown no more when another one ends',
+    text: "    if (problem === '') this.#problems.delete(subject);",
+    becomes: "    if (problem === '') this.#problems.clear();",
+    suite: 'unit/dbus/server/object-manager',
+  },
+  {
+    breaks: 'a clock that was never set is no problem',
+    text: "  if (now.getTime() >= earliest.getTime()) return '';",
+    becomes: "  if (now.getTime() >= 0) return '';",
+    suite: 'unit/service/machine',
+  },
+  {
+    breaks: 'a user that is missing is no problem',
+    text: "  if (missing.length === 0) return '';\n",
+    becomes: "  if (missing.length < 2) return '';\n",
+    suite: 'unit/service/machine',
+  },
 ];

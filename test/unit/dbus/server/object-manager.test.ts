@@ -100,7 +100,7 @@ test('announces nothing before the service owns its name', () => {
   objects.setProperties({ Health: 'degraded' });
   objects.emit('Happened', { what: 'it', at: 1n });
   objects.remove('ball');
-  objects.setProblem('why');
+  objects.setProblem('disk', 'why');
   assert.equal(signals(), []);
 });
 
@@ -213,7 +213,7 @@ const health = ({ objects }: { readonly objects: ObjectManager<typeof service> }
 test('shows a problem of the process beside those of the service, until it ends', () => {
   const shown = live();
   const { objects, signals } = shown;
-  objects.setProblem('disk full');
+  objects.setProblem('disk', 'disk full');
   assert.equal(health(shown), ['degraded', 'disk full']);
   const change = { Health: variant('s', 'degraded'), LastError: variant('s', 'disk full') };
   assert.equal(signals(), ['change', properties('/a', 'a.Shown', change)]);
@@ -223,10 +223,28 @@ test('shows a problem of the process beside those of the service, until it ends'
   assert.equal(health(shown), ['degraded', 'disk full; no token']);
   objects.setProperties({ LastError: '' });
   assert.equal(health(shown), ['degraded', 'disk full']);
-  objects.setProblem('');
+  objects.setProblem('disk', '');
   assert.equal(health(shown), ['failed', '']);
   objects.setProperties({ Health: 'ok', LastError: 'late' });
   assert.equal(health(shown), ['ok', 'late']);
+  objects.setProblem('disk', 'disk full');
+  objects.setProblem('clock', 'clock wrong');
+  assert.equal(health(shown), ['degraded', 'disk full; clock wrong; late']);
+  objects.setProblem('disk', '');
+  assert.equal(health(shown), ['degraded', 'clock wrong; late']);
+});
+
+test('notifies of every change of LastError, from the start on', () => {
+  const { objects } = open();
+  const seen: string[] = [];
+  objects.onHealth((lastError) => void seen.push(lastError));
+  objects.setProblem('disk', 'disk full');
+  objects.setProblem('disk', 'disk full');
+  objects.setProperties({ List: ['a'] });
+  objects.setProperties({ LastError: 'no token' });
+  objects.setProblem('disk', '');
+  objects.setProperties({ LastError: '' });
+  assert.equal(seen, ['disk full', 'disk full; no token', 'no token', '']);
 });
 
 test('requires every value of the manager before it is served, and of an object when it is added', () => {
