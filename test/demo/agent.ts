@@ -3,8 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bus } from '../../src/dbus/bus.ts';
 import { type Client, client } from '../../src/dbus/client/client.ts';
 import { modulesInterface, modulesService } from '../../src/interfaces/modules.ts';
-import { importNode } from '../support/engine/images.ts';
-import type { PrivateEngine } from '../support/engine/private-engine.ts';
+import { type Importer, importNode } from '../support/engine/images.ts';
 
 /** The image of the agent in the rig's modules.yaml. */
 export const agentImage = 'localhost/edge-agent:1';
@@ -14,7 +13,7 @@ const agentMs = 120_000;
 const giveUpMs = 15_000;
 
 /** Imports the image of the agent. */
-export async function loadAgent(engine: PrivateEngine): Promise<void> {
+export async function loadAgent(engine: Importer): Promise<void> {
   const main = join(import.meta.dirname, '../../../test/demo/agent.mjs');
   await importNode(engine, { tag: agentImage, main });
 }

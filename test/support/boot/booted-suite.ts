@@ -1,7 +1,6 @@
 import { suite } from 'uvu';
 import { runnable } from '../not-runnable.ts';
 import { BootedSystem } from './booted-system.ts';
-import type { Network } from './init-process.ts';
 
 type Run = (system: BootedSystem) => Promise<void>;
 
@@ -12,11 +11,11 @@ export interface BootedSuite {
 }
 
 /** A suite for a booted system; where none can be booted, its tests are printed as not runnable here. */
-export function bootedSuite(name: string, network: Network = 'none'): BootedSuite {
+export function bootedSuite(name: string): BootedSuite {
   const tests = suite(name);
   let system: BootedSystem | undefined;
   const booted = async () => {
-    system ??= await BootedSystem.boot(network);
+    system ??= await BootedSystem.boot();
     return system;
   };
   tests.after(async () => system?.[Symbol.asyncDispose]());

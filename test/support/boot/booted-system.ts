@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { runCommand } from '../command.ts';
 import { untilFound } from '../deadline.ts';
 import { controlGroups } from './control-groups.ts';
-import { InitProcess, type Layers, type Network } from './init-process.ts';
+import { InitProcess, type Layers } from './init-process.ts';
 import { Keeper } from './keeper.ts';
 import { rootOf, systemName } from './root.ts';
 import { stageMachine, stageProduct } from './stage.ts';
@@ -45,7 +45,7 @@ export class BootedSystem implements AsyncDisposable {
   }
 
   /** Boots the system that `IOTEDGE_TEST_SYSTEM` names, with the product unless a test installs it. */
-  static async boot(network: Network = 'none', installed = true): Promise<BootedSystem> {
+  static async boot(installed = true): Promise<BootedSystem> {
     const root = await rootOf(systemName);
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-booted-'));
     const groups = controlGroups(basename(directory), systemName === 'debian-12');
@@ -56,7 +56,7 @@ export class BootedSystem implements AsyncDisposable {
     try {
       await stageMachine(join(directory, 'staged'));
       if (installed) await stageProduct(join(directory, 'staged'));
-      await system.#boot(network);
+      await system.#boot();
       return system;
     } catch (error) {
       await system[Symbol.asyncDispose]();
@@ -67,6 +67,16 @@ export class BootedSystem implements AsyncDisposable {
   /** The process id of systemd on this machine. */
   get pid(): number {
     return this.#init.pid;
+  }
+
+  /** The command line prefix that runs a program of this machine in the network of the system, also between boots. */
+  get enterNetwork(): readonly string[] {
+    return this.#keeper.enterNetwork;
+  }
+
+  /** The path on this machine of a file or socket of the system. */
+  path(inside: string): string {
+    return `/proc/${this.pid}/root${inside}`;
   }
 
   /** The directories on this machine that exist while the system does. */
@@ -143,10 +153,10 @@ export class BootedSystem implements AsyncDisposable {
   }
 
   /** Shuts the system down, and boots it with what is in its layer. */
-  async reboot(network: Network = 'none'): Promise<void> {
+  async reboot(): Promise<void> {
     await this.output(['systemctl', '--no-block', 'poweroff']);
     await this.#init.ended();
-    await this.#boot(network);
+    await this.#boot();
   }
 
   /** Ends all processes at once, and removes the layer. */
@@ -162,8 +172,8 @@ export class BootedSystem implements AsyncDisposable {
   }
 
   /** Boots, and waits until all units are started, which must not fail. */
-  async #boot(network: Network): Promise<void> {
-    this.#running = await InitProcess.start(this.#layers, network);
+  async #boot(): Promise<void> {
+    this.#running = await InitProcess.start(this.#layers);
     const what = () => `the system to boot: ${this.#init.console}`;
     const state = await untilFound(bootMs, what, async () => {
       const { stdout } = await this.run(['systemctl', 'is-system-running', '--wait']);

@@ -8,9 +8,6 @@ import { becomeScript, initScript } from './init-script.ts';
 const startMs = 20_000;
 const endMs = 20_000;
 
-/** The network of a boot: only a loopback device of its own, or that of the machine, where doubles of the cloud listen. */
-export type Network = 'none' | 'machine';
-
 export interface Layers {
   /** The command line prefix that runs a program where the layer is mounted. */
   readonly enter: readonly string[];
@@ -26,16 +23,15 @@ export class InitProcess {
   #console = '';
   #pid = 0;
 
-  private constructor(layers: Layers, network: Network) {
+  private constructor(layers: Layers) {
     const { hierarchies, directories } = layers.groups;
     const groups = hierarchies.map((name, index) => `${name}=${directories[index]}`);
     const places = [layers.layer, layers.lower.join(':'), ...groups];
     const [unshare, ...unshared] = newMountNamespace;
     const own = ['--pid', '--fork', '--kill-child', '--uts', '--ipc'];
-    const net = network === 'none' ? ['--net'] : [];
-    const program = [unshare, ...unshared, ...own, ...net, 'sh', '-euc', initScript, 'systemd'];
+    const program = [unshare, ...unshared, ...own, 'sh', '-euc', initScript, 'systemd'];
     this.#process = spawn('setpriv', ['--pdeathsig=KILL', ...layers.enter, ...program, ...places], {
-      env: { ...process.env, become: becomeScript, network },
+      env: { ...process.env, become: becomeScript },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
@@ -45,8 +41,8 @@ export class InitProcess {
     }
   }
 
-  static async start(layers: Layers, network: Network): Promise<InitProcess> {
-    const init = new InitProcess(layers, network);
+  static async start(layers: Layers): Promise<InitProcess> {
+    const init = new InitProcess(layers);
     const what = () => `the system to start: ${init.console}`;
     init.#pid = await untilFound(startMs, what, async () => {
       const pid = /^process (\d+)$/m.exec(init.console)?.[1];

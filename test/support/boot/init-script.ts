@@ -25,10 +25,15 @@ directory=$1 lower=$2
 shift 2
 root=$directory/root
 mount -t overlay overlay -o "lowerdir=$lower,upperdir=$directory/upper,workdir=$directory/work" "$root"
+# the engine cannot have its layers in an overlay
+mkdir -p "$root/var/lib/docker"
+mount --bind "$directory/docker" "$root/var/lib/docker"
 
 mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
 mount --bind "$root/proc/sys" "$root/proc/sys"
 mount -o remount,bind,ro "$root/proc/sys"
+mount --bind "$root/proc/sys/net" "$root/proc/sys/net"
+mount -o remount,bind,rw "$root/proc/sys/net"
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs "$root/sys"
 [ "$#" = 1 ] || mount -t tmpfs -o mode=755 tmpfs "$root/sys/fs/cgroup"
 for group in "$@"; do
@@ -63,13 +68,15 @@ ln -s fd/1 "$root/dev/stdout"
 ln -s fd/2 "$root/dev/stderr"
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs "$root/run"
 mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs "$root/tmp"
+# the journal tells boots apart
+cat /proc/sys/kernel/random/uuid >"$root/run/boot-id"
+mount --bind "$root/run/boot-id" "$root/proc/sys/kernel/random/boot_id"
 
 cd "$root"
 pivot_root . .
 umount -l .
 cd /
 mount --make-rshared /
-[ "$network" = machine ] || ip link set lo up
 hostname booted
 exec env -i container=test LANG=C.UTF-8 TERM=dumb \\
   PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \\

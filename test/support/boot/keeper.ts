@@ -4,8 +4,8 @@ import { deadline } from '../deadline.ts';
 import { keepMounts, newMountNamespace } from '../system/mount-namespace.ts';
 
 /**
- * The keeper outlives its owner until it has cleaned up. It holds a mount namespace with a tmpfs for the layer, so that
- * the layer survives a reboot, and waits for the end of its standard input, which ends when the owner dies. The booted
+ * The keeper outlives its owner until it has cleaned up. It holds what survives a reboot: a tmpfs with the layer, in a
+ * mount namespace, and a network namespace with nothing but a loopback device. It waits for the end of its standard input, which ends when the owner dies. The booted
  * system ends with its owner by itself; only then its control groups are empty.
  */
 const script = `
@@ -15,7 +15,8 @@ shift
 ${keepMounts}
 mkdir "$directory/layer"
 mount -t tmpfs -o mode=755 tmpfs "$directory/layer"
-mkdir "$directory/layer/upper" "$directory/layer/work" "$directory/layer/root"
+mkdir "$directory/layer/upper" "$directory/layer/work" "$directory/layer/root" "$directory/layer/docker"
+ip link set lo up
 mkdir "$@"
 echo ready
 exec >/dev/null
@@ -39,7 +40,7 @@ export class Keeper implements AsyncDisposable {
 
   /** The layer is in `directory`, which is removed at the end; `groups` are the directories of control groups. */
   static async start(directory: string, groups: readonly string[]): Promise<Keeper> {
-    const [unshare, ...options] = newMountNamespace;
+    const [unshare, ...options] = [...newMountNamespace, '--net'] as const;
     const command = ['sh', '-uc', script, 'keeper', directory, ...groups];
     const child = spawn(unshare, [...options, ...command], {
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -59,9 +60,14 @@ export class Keeper implements AsyncDisposable {
     return keeper;
   }
 
-  /** The command line prefix that runs a program in the namespace with the layer. */
+  /** The command line prefix that runs a program in its namespaces. */
   get enter(): readonly string[] {
-    return ['nsenter', `--target=${this.#process.pid}`, '--mount', '--'];
+    return ['nsenter', `--target=${this.#process.pid}`, '--mount', '--net', '--'];
+  }
+
+  /** The command line prefix that runs a program of this machine in its network. */
+  get enterNetwork(): readonly string[] {
+    return ['nsenter', `--target=${this.#process.pid}`, '--net', '--'];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

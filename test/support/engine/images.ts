@@ -19,6 +19,9 @@ import type { PrivateEngine } from './private-engine.ts';
 const run = promisify(execFile);
 const applets = ['sh', 'ls', 'cat', 'echo', 'env', 'id', 'sleep', 'true', 'false', 'kill', 'trap'];
 
+/** An engine that the command `docker` reaches. */
+export type Importer = Pick<PrivateEngine, 'docker'>;
+
 /** Imports an image that contains only busybox. */
 export async function importBusybox(engine: PrivateEngine, tag: string): Promise<void> {
   await importTree(engine, { tag, changes: ['CMD ["sh"]'] }, async (root) => {
@@ -34,7 +37,7 @@ export interface NodeImage {
 }
 
 /** Imports an image with the running node, its libraries, busybox and one script. */
-export async function importNode(engine: PrivateEngine, image: NodeImage): Promise<void> {
+export async function importNode(engine: Importer, image: NodeImage): Promise<void> {
   const changes = ['ENV PATH=/usr/bin:/bin', 'WORKDIR /app', 'CMD ["node", "main.mjs"]'];
   await importTree(engine, { tag: image.tag, changes }, async (root) => {
     await copyBusybox(root);
@@ -45,7 +48,7 @@ export async function importNode(engine: PrivateEngine, image: NodeImage): Promi
 }
 
 async function importTree(
-  engine: PrivateEngine,
+  engine: Importer,
   image: { readonly tag: string; readonly changes: readonly string[] },
   fill: (root: string) => Promise<void>,
 ): Promise<void> {

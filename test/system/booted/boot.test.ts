@@ -33,7 +33,10 @@ test('has systemd as process 1, keeps its layer over a reboot, and leaves nothin
     await using system = await BootedSystem.boot();
     assert.is(await system.output('cat /proc/1/comm'), 'systemd');
     await system.write('/etc/kept', 'kept\n');
+    await system.output(['systemd-cat', '--identifier=before', 'echo', 'before']);
+    assert.is((await system.journal('SYSLOG_IDENTIFIER=before')).length, 1);
     await system.reboot();
+    assert.equal(await system.journal('SYSLOG_IDENTIFIER=before'), []);
     assert.is(await system.output('cat /etc/kept'), 'kept');
     const [entry] = await system.journal('_PID=1', 'MESSAGE_ID=7d4958e842da4a758f6c1cdc7b36dcc5');
     assert.is(entry?.['SYSLOG_IDENTIFIER'], 'systemd');
