@@ -17,7 +17,7 @@ const keysUnit = 'iotedge-keys.service';
 
 /** A booted system with packages in /packages, none of which is installed. */
 async function booted(): Promise<BootedSystem> {
-  const system = await BootedSystem.boot('none', false);
+  const system = await BootedSystem.boot(false);
   try {
     await using versions = await makeVersions();
     await system.output('mkdir /packages');
