@@ -1,7 +1,7 @@
 // Bundles each executable into one CommonJS file: a service starts much faster without resolving modules. It is run by
 // a launcher of the same name in the folder above, or as a thread of another one.
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { basename, join, relative } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import { build, stop } from 'esbuild';
 import { root } from './setup.mjs';
 import { compiled, importCompiled, schemasOf, services } from './steps/compiled.mjs';
@@ -80,7 +80,7 @@ const loggerAsText = (sources) => ({
       namespace,
     }));
     bundle.onLoad({ filter: /.*/, namespace }, async ({ path }) => {
-      const entryPoints = [join(root, path)];
+      const entryPoints = [resolve(root, path)];
       const { outputFiles, metafile } = await build({ ...format, entryPoints, write: false });
       sources.push(metafile);
       const text = JSON.stringify(`(function (exports, require, module) {${outputFiles[0].text}})`);

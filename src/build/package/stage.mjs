@@ -18,9 +18,6 @@ import { writeManuals } from './manuals.mjs';
 
 const standardPrefix = '/usr';
 
-/** The build id depends on where the checkout is. */
-const stripOptions = ['--strip-unneeded', '--remove-section=.note.gnu.build-id'];
-
 /** Whether a file is text, in which the prefix may occur. */
 const isText = (content) => !content.includes(0);
 
@@ -91,7 +88,7 @@ export async function stage(destdir, { prefix = standardPrefix, strip = 'strip' 
     for (const name of sourcesOf(row)) {
       const target = within(join(row.to, row.rename ?? name));
       placeFile(target, installedContent(join(root, row.from, name), prefix), row.mode);
-      if (row.native) await run(strip, [...stripOptions, target]);
+      if (row.native) await run(strip, ['--strip-unneeded', target]);
     }
   }
   for (const [path, target] of Object.entries(links)) placeLink(within(path), target);

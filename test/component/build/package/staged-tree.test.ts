@@ -125,11 +125,28 @@ test('runs the Node of the installation, in launchers and units', () => {
   }
 });
 
-test('has addons that are the same wherever they were built', async () => {
+test('has addons without debug information, whose relocations are read-only', async () => {
   const addons = pathsBelow(tree).filter((path) => /\.(node|so)$/.test(path));
   assert.is(addons.length, 4);
-  const notes = await outputOf('readelf', ['--wide', '--sections', ...addons.map(within)]);
-  assert.not.match(notes.toString(), /build-id|debug_/);
+  const options = ['--wide', '--sections', '--program-headers'];
+  const headers = (await outputOf('readelf', [...options, ...addons.map(within)])).toString();
+  assert.not.match(headers, /\.debug_/);
+  assert.is(headers.match(/GNU_RELRO/g)?.length, 4);
+});
+
+test('has addons that are the same wherever they are built', async () => {
+  const builder = join(root, 'src/native/build.mjs');
+  const elsewhere = mkdtempSync(join(tmpdir(), 'iotedge-native-'));
+  try {
+    const options = ['--only', 'linux', join(elsewhere, 'lib')];
+    await outputOf(process.execPath, [builder, ...options], { timeoutMs: 120_000 });
+    const [one, other] = [join(elsewhere, 'lib'), join(root, 'dist/lib')].map((folder) =>
+      readFileSync(join(folder, 'iotedge_linux.node')),
+    );
+    assert.ok(one?.equals(other ?? Buffer.alloc(0)));
+  } finally {
+    rmSync(elsewhere, { recursive: true });
+  }
 });
 
 test('has no path of the machine that built it, and no code caches', () => {
