@@ -1,6 +1,7 @@
 import type { Bus } from '../../dbus/bus.ts';
 import { BusError } from '../../dbus/bus.ts';
 import { isServiceError } from '../../errors.ts';
+import { lastRecord } from './last-record.ts';
 import { type Properties, Systemd } from './manager.ts';
 
 const configurationStatus = 78;
@@ -17,12 +18,25 @@ export interface UnitState {
 export async function unitState(bus: Bus, unit: string): Promise<UnitState | undefined> {
   try {
     const systemd = await Systemd.find(bus);
-    return systemd && stateOf(await systemd.unit(unit), unit);
+    return systemd && (await explainedState(await systemd.unit(unit), unit));
   } catch (error) {
     // without a proper reply from systemd the service itself is called
     if (error instanceof BusError || isServiceError(error)) return undefined;
     throw error;
   }
+}
+
+/** The state from properties of a unit, with what a failed one wrote to the journal at last. */
+export async function explainedState(
+  properties: Properties,
+  unit: string,
+): Promise<UnitState | undefined> {
+  const state = stateOf(properties, unit);
+  if (state === undefined || state.problem === '') return state;
+  const record = await lastRecord(unit, properties);
+  return record === ''
+    ? state
+    : { ...state, problem: `${state.problem}; it wrote last: ${record}` };
 }
 
 /** Summarizes the properties of a unit. */

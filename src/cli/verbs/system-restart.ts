@@ -2,7 +2,7 @@ import type { ServiceDefinition } from '../../dbus/definition.ts';
 import { type Command, exitCodes } from '../command.ts';
 import { formatJson, printable } from '../output.ts';
 import { Systemd } from '../systemd/manager.ts';
-import { stateOf } from '../systemd/unit-state.ts';
+import { explainedState } from '../systemd/unit-state.ts';
 import { namedServices, serviceUnit } from '../systemd/units.ts';
 import { mayAsk, passwordOption, withTerminalAgent } from '../terminal-agent.ts';
 
@@ -46,7 +46,7 @@ async function restart(systemd: Systemd, service: ServiceDefinition): Promise<Re
   // one that failed too often is not started again otherwise
   if (before.get('ActiveState') === 'failed') await systemd.resetFailed(unit);
   const result = await systemd.job('RestartUnit', unit);
-  const after = stateOf(await systemd.unit(unit), unit);
+  const after = await explainedState(await systemd.unit(unit), unit);
   return { service: service.name, result, problem: problemOf(result, unit, after?.problem) };
 }
 

@@ -287,4 +287,34 @@ export default [
     becomes: 'if (child.stats.isFile()) overwrite(child);',
     suite: 'component/cli/image/empty-directory',
   },
+  {
+    breaks: 'status takes a record of an earlier process for the reason',
+    text: "? [`_SYSTEMD_INVOCATION_ID=${invocation.toString('hex')}`]",
+    becomes: '? []',
+    suite: 'unit/cli/verbs/system',
+  },
+  {
+    breaks: 'system restart hides why a service does not start',
+    text: "return record === ''",
+    becomes: "return record !== ''",
+    suite: 'system/booted/administration',
+  },
+  {
+    breaks: 'a call starts a service after prepare-image',
+    text: "await this.#authorized('MaskUnitFiles', 'asbb', [units, true, true]);",
+    becomes: "await this.#authorized('UnmaskUnitFiles', 'asb', [units, true]);",
+    suite: 'system/booted/administration',
+  },
+  {
+    breaks: 'config apply does not wait until the configuration is in force',
+    text: 'if (digestIn(description) === digest) return',
+    becomes: "if (digest !== '') return",
+    suite: 'system/booted/administration',
+  },
+  {
+    breaks: 'config apply leaves the sockets where they were',
+    text: "if (isRestarted) await steps.take(`${unit}: stopped`, () => job('StopUnit', unit));",
+    becomes: 'if (isRestarted) continue;',
+    suite: 'system/booted/administration',
+  },
 ];

@@ -35,6 +35,7 @@ test('system restart says why a service does not start, and starts it once that 
     const { code, stdout } = await iotedgectl(system, 'system restart keys');
     assert.is(code, 4);
     assert.match(stdout, /^keys: not restarted: .*status 78.*config check/);
+    assert.match(stdout, 'no_such_setting'); // from the journal
   }
   assert.match((await iotedgectl(system, 'system status')).stdout, /keys\.service +failed/);
   assert.is((await iotedgectl(system, 'status')).code, 4);

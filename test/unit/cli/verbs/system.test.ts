@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestIn, refusalOf } from '../../../../src/cli/apply/reload-services.ts';
 import { UsageError } from '../../../../src/cli/command.ts';
+import { lastRecordArguments } from '../../../../src/cli/systemd/last-record.ts';
 import { namedServices } from '../../../../src/cli/systemd/units.ts';
 import { needsAgent } from '../../../../src/cli/terminal-agent.ts';
 import { journalArguments } from '../../../../src/cli/verbs/system-logs.ts';
@@ -67,6 +68,12 @@ test('show what a running service says of itself', () => {
   const well = lineOf({ ...facts, description: { health: 'ok', lastError: '' } });
   assert.equal([well.verdict, well.detail], ['ok', 'process 7']);
   assert.is(lineOf({ ...facts, failure: 'no reply' }).verdict, 'failing');
+});
+
+test('look in the journal for what the latest process of a unit wrote', () => {
+  const args = lastRecordArguments('x.service', Buffer.from('0aff', 'hex'));
+  assert.equal(args.slice(-2), ['_SYSTEMD_UNIT=x.service', '_SYSTEMD_INVOCATION_ID=0aff']);
+  assert.is(lastRecordArguments('x.service', undefined).at(-1), '_SYSTEMD_UNIT=x.service');
 });
 
 test('say why a service was not restarted', () => {
