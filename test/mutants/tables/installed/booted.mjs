@@ -102,4 +102,10 @@ OOMPolicy=continue`,
     becomes: 'RuntimeDirectory=iotedge/identity',
     suite: secondBoot,
   },
+  {
+    breaks: 'nothing starts the runtime at a boot',
+    text: 'WantedBy=multi-user.target',
+    becomes: 'WantedBy=rescue.target',
+    suite: secondBoot,
+  },
 ];
