@@ -14,10 +14,11 @@ import { root } from '../../src/build/setup.mjs';
 
 const tables = join(import.meta.dirname, 'tables');
 const folders = ['src', 'systemd-units'];
-const isSource = (name) =>
-  /\.(ts|mjs|sh|c|h|service|socket|timer|sysusers|tmpfiles|postinst|prerm|postrm|templates)$/.test(
-    name,
-  );
+const endings = [
+  ...['ts', 'mjs', 'sh', 'c', 'h', 'service', 'socket', 'timer', 'conf', 'sysusers', 'tmpfiles'],
+  ...['postinst', 'prerm', 'postrm', 'templates'],
+];
+const isSource = (name) => endings.some((ending) => name.endsWith(`.${ending}`));
 
 /** Every mutant, with the name of its table. */
 export async function readMutants() {

@@ -1,6 +1,7 @@
 const offline = 'component/systemd-units/offline';
 const agreement = 'component/systemd-units/agreement';
 const sandbox = 'component/systemd-units/sandbox';
+const units = 'system/booted/units';
 
 export default [
   {
@@ -110,5 +111,23 @@ export default [
     text: 'NoExecPaths=/var/lib/iotedge/keys /tmp /var/tmp /dev/shm',
     becomes: 'NoExecPaths=/',
     suite: 'system/booted/sandbox',
+  },
+  {
+    breaks: 'the runtime starts in a loop while a client waits at a socket',
+    text: 'StartLimitIntervalSec=30s\nStartLimitBurst=10\n',
+    becomes: 'StartLimitIntervalSec=0\n',
+    suite: units,
+  },
+  {
+    breaks: 'a token of SoftHSM is closed to Keys, with its drop-in too',
+    text: 'SupplementaryGroups=softhsm',
+    becomes: '',
+    suite: units,
+  },
+  {
+    breaks: 'Keys gets no encrypted PIN with the drop-in',
+    text: 'LoadCredentialEncrypted=iotedge-keys.encrypted-pin',
+    becomes: '',
+    suite: units,
   },
 ];
