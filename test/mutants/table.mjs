@@ -14,10 +14,8 @@ import { root } from '../../src/build/setup.mjs';
 
 const tables = join(import.meta.dirname, 'tables');
 const folders = ['src', 'systemd-units'];
-const endings = [
-  ...['ts', 'mjs', 'sh', 'c', 'h', 'service', 'socket', 'timer', 'conf', 'sysusers', 'tmpfiles'],
-  ...['postinst', 'prerm', 'postrm', 'templates'],
-];
+const units = 'service socket timer conf sysusers tmpfiles';
+const endings = `ts mjs sh c h ${units} postinst prerm postrm templates`.split(' ');
 const isSource = (name) => endings.some((ending) => name.endsWith(`.${ending}`));
 
 /** Every mutant, with the name of its table. */
