@@ -10,7 +10,11 @@ const mostMs = 20_000;
 export function suite<T = Record<string, never>>(name: string): Test<T> {
   return new Proxy(untimed<T>(name), {
     apply(inner, _this, [what, act]: [string, Callback<T>]) {
-      inner(what, (context) => deadline(mostMs, Promise.resolve(act(context)), 'the test to end'));
+      inner(what, (context) => {
+        // the timer is set before the test may replace the clock
+        const done = Promise.resolve().then(() => act(context));
+        return deadline(mostMs, done, 'the test to end');
+      });
     },
   });
 }

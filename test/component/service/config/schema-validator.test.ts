@@ -54,7 +54,7 @@ test('fail when none was generated for a schema', async () => {
 });
 
 test('are in the bundle of a program once', async () => {
-  for (const program of ['iotedge-modules', 'iotedgectl']) {
+  for (const program of ['iotedge-modules', 'iotedgectl-configuration']) {
     const path = join(import.meta.dirname, '../../../../lib', `${program}.cjs`);
     const text = await readFile(path, 'utf8');
     assert.is(text.split('no validator was built').length - 1, 1, program);

@@ -70,6 +70,7 @@ for (const [what, frameFor] of Object.entries<(id: number) => Buffer>({
   'a second reply': (id) => Buffer.concat([yes(id), yes(id)]),
   'a reply of another form': (id) => encodeReply(id, bytes, Buffer.from('some bytes')),
   'a reply that is too short': (id) => encodeReply(id, nothing, undefined),
+  'bytes after a reply': (id) => encodeReply(id, u32, 0x01_01_01_01),
   'a flag of 2': (id) => encodeReply(id, u32, 2),
   'an outcome that does not exist': (id) => {
     const frame = yes(id);

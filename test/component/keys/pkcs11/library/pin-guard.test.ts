@@ -8,6 +8,7 @@ import { isServiceError, ServiceError } from '../../../../../src/errors.ts';
 import { Pkcs11Error } from '../../../../../src/keys/pkcs11/library/ckr.ts';
 import { PinGuard } from '../../../../../src/keys/pkcs11/library/pin-guard.ts';
 import { CKF, CKU_USER } from '../../../../../src/keys/pkcs11/protocol/constants.ts';
+import { deadline } from '../../../../support/deadline.ts';
 import { failureOf } from '../../../../support/failure.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../../support/keys/soft-token.ts';
 import { InProcessLibrary } from '../../../../support/library/in-process-library.ts';
@@ -317,9 +318,12 @@ test('waits for no login of another token', async () => {
   const other = { ...info, serialNumber: 'another' };
   const tokenInfo = async () => other;
   const hanging = rig.guard.login({ token: other, tokenInfo, pin: 'any', attempt: () => hangs });
-  assert.is(await rig.login(userPin), 'logged in');
-  end();
-  await hanging;
+  try {
+    assert.is(await deadline(10_000, rig.login(userPin), 'the login'), 'logged in');
+  } finally {
+    end();
+    await hanging;
+  }
 });
 
 test('wipes the bytes of the PIN after every login', async () => {
