@@ -12,6 +12,13 @@ import type { BootedSystem } from './booted-system.ts';
 
 const program = join(import.meta.dirname, '../cloud/main.js');
 
+/** The only device of a cloud. */
+export interface BootedDevice {
+  readonly name: string;
+  /** The root of its certificate, in PEM. */
+  readonly root: string;
+}
+
 /** The cloud double in the network of a booted system, and the authority of its certificate and of the device's. */
 export class BootedCloud implements AsyncDisposable {
   readonly authority: ThrowAwayAuthority;
@@ -33,18 +40,16 @@ export class BootedCloud implements AsyncDisposable {
     this.#process = process;
   }
 
-  static async start(system: BootedSystem): Promise<BootedCloud> {
+  /** Starts it with one device, by default that of the rigs. */
+  static async start(system: BootedSystem, device?: BootedDevice): Promise<BootedCloud> {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-booted-cloud-'));
     const authority = await ThrowAwayAuthority.create(join(directory, 'authority'));
-    const files = await serverFiles(directory, authority);
+    const { name, root } = device ?? { name: deviceName, root: await authority.certificate() };
+    const files = await serverFiles(directory, authority, root);
     const [nsenter, ...args] = [...system.enterNetwork, process.execPath, program, ...files];
-    const child = spawn(
-      'setpriv',
-      ['--pdeathsig=KILL', String(nsenter), ...args, scopeId, deviceName],
-      {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      },
-    );
+    const child = spawn('setpriv', ['--pdeathsig=KILL', String(nsenter), ...args, scopeId, name], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
     const said = await deadline(20_000, lines.next(), 'the cloud');
     const { endpoint } = JSON.parse(String(said.value)) as Pick<BootedCloud, 'endpoint'>;
@@ -64,12 +69,13 @@ export class BootedCloud implements AsyncDisposable {
 async function serverFiles(
   directory: string,
   authority: ThrowAwayAuthority,
+  root: string,
 ): Promise<readonly string[]> {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const files = {
     'key.pem': privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
     'certificate.pem': await authority.certify('localhost', createPublicKey(privateKey), 'server'),
-    'root.pem': await authority.certificate(),
+    'root.pem': root,
   };
   for (const [name, text] of Object.entries(files)) await writeFile(join(directory, name), text);
   return Object.keys(files).map((name) => join(directory, name));
