@@ -5,6 +5,8 @@ import { ServiceError } from '../../../errors.ts';
 
 /** Connections that the kernel queues, of which each iteration of the event loop accepts one: the maximum. */
 const backlog = 4096;
+/** Clients reach no longer name: their path to it has at most 107 bytes. */
+const maxNameBytes = 90;
 
 /** Keeps listening sockets beyond the end of the process. */
 export interface SocketStore {
@@ -50,6 +52,7 @@ export async function listenAt(listener: Server, place: SocketPlace): Promise<Li
 async function bind(listener: Server, place: SocketPlace): Promise<ListeningSocket> {
   const { directory, name, mode, store } = place;
   const path = join(directory, name);
+  if (Buffer.byteLength(name) > maxNameBytes) throw new RangeError('the name is too long');
   // a socket's path is limited to 107 bytes; through the directory's descriptor it is always short
   const opened = await open(directory, 'r');
   try {

@@ -167,4 +167,10 @@ export default [
     becomes: "  if (missing.length < 2) return '';\n",
     suite: 'unit/service/machine',
   },
+  {
+    breaks: 'a socket is bound under a name that no client can reach',
+    text: "  if (Buffer.byteLength(name) > maxNameBytes) throw new RangeError('the name is too long');\n",
+    becomes: '',
+    suite: 'integration/modules/reload',
+  },
 ];
