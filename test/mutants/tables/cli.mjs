@@ -317,4 +317,16 @@ export default [
     becomes: 'if (isRestarted) continue;',
     suite: 'system/booted/administration',
   },
+  {
+    breaks: 'no agent asks for a password at the terminal',
+    text: "const args = ['--process', String(process.pid), '--notify-fd', String(ready), '--fallback'];",
+    becomes: "const args = ['--help'];",
+    suite: 'system/booted/administration',
+  },
+  {
+    breaks: "polkit's agent goes on at the terminal",
+    text: "agent.kill('SIGTERM');",
+    becomes: 'agent.unref(); return;',
+    suite: 'system/booted/administration',
+  },
 ];

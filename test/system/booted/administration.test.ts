@@ -70,6 +70,25 @@ test('an unprivileged user sees the state, and restarts and applies nothing', as
   assert.match(stdout, /keys\.service +active/);
 });
 
+test("a user at a terminal has polkit's agent while a service is restarted", async (system) => {
+  const wrapper = '#!/bin/sh\necho "$PPID $*" >>/tmp/agents\nexec /usr/bin/pkttyagent "$@"\n';
+  await system.write('/opt/agent/pkttyagent', wrapper, '0755');
+  await system.output('rm -f /tmp/agents; touch /tmp/agents; chmod 666 /tmp/agents');
+  const agents = () => system.output('cat /tmp/agents');
+  const restart = async (options: string, at = '') => {
+    const command = `PATH=/opt/agent:$PATH iotedgectl system restart keys ${options}`;
+    const script = at === '' ? command : `${at} '${command}' /dev/null </dev/null`;
+    return system.run(['sh', '-c', script], { user: 'nobody' });
+  };
+  await restart('');
+  await restart('--no-ask-password', 'script -qec');
+  assert.is(await agents(), '');
+  await restart('', 'script -qec');
+  const [pid, ...args] = (await agents()).split(' ');
+  assert.equal(args, ['--process', pid, '--notify-fd', '3', '--fallback']);
+  assert.is((await system.run(['pgrep', 'pkttyagent'])).code, 1);
+});
+
 test('config apply puts a change into force in the process that runs', async (system) => {
   await succeed(system, 'system restart');
   const before = await pidOf(system, 'iotedge-keys.service');
