@@ -22,9 +22,9 @@ echo ready
 exec >/dev/null
 cat
 umount -l "$directory/layer"
-for attempt in $(seq 100); do
+for attempt in $(seq 200); do
   find "$@" -depth -type d -exec rmdir {} + 2>/dev/null
-  ls -d "$@" >/dev/null 2>&1 || break
+  [ -n "$(ls -d "$@" 2>/dev/null)" ] || break
   sleep 0.1
 done
 rm -rf --one-file-system "$directory"
@@ -74,6 +74,6 @@ export class Keeper implements AsyncDisposable {
     if (this.#process.exitCode !== null) return;
     const exit = once(this.#process, 'exit');
     this.#process.stdin?.end();
-    await deadline(20_000, exit, 'the layer to be removed');
+    await deadline(30_000, exit, 'the layer to be removed');
   }
 }
