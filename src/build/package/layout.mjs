@@ -49,7 +49,6 @@ export const files = [
   { from: 'config-examples/schema', names: /\.json$/, to: 'share/iotedge/schema' },
   { from: 'config-examples', names: /\.yaml$/, to: `${documents}/examples` },
   { from: 'docs', names: /./, to: documents, whole: true },
-  { from: 'dist/share', names: /./, to: 'share', whole: true },
   { from: '.', names: /^(README|SECURITY)\.md$/, to: documents },
 ];
 

@@ -14,7 +14,7 @@ import { dirname, isAbsolute, join, relative } from 'node:path';
 import { root } from '../setup.mjs';
 import { run } from '../steps/command.mjs';
 import { files, folders, links } from './layout.mjs';
-import { writeManuals } from './manuals.mjs';
+import { generatedManuals } from './manuals.mjs';
 
 const standardPrefix = '/usr';
 
@@ -83,7 +83,6 @@ function installedContent(path, prefix) {
  */
 export async function stage(destdir, { prefix = standardPrefix, strip = 'strip' } = {}) {
   const within = (path) => join(destdir, isAbsolute(path) ? path : join(prefix, path));
-  await writeManuals();
   for (const row of files) {
     for (const name of sourcesOf(row)) {
       const target = within(join(row.to, row.rename ?? name));
@@ -91,6 +90,7 @@ export async function stage(destdir, { prefix = standardPrefix, strip = 'strip' 
       if (row.native) await run(strip, ['--strip-unneeded', target]);
     }
   }
+  for (const [path, text] of await generatedManuals()) placeFile(within(join('share', path)), text);
   for (const [path, target] of Object.entries(links)) placeLink(within(path), target);
   for (const path of folders) makeFolder(within(path));
 }

@@ -13,14 +13,16 @@ export async function installSystem(
   await outputOf(process.execPath, [script, '--destdir', directory, ...args], options);
 }
 
-/** Makes packages in a directory, as `npm run package` does; returns their paths. */
+/** Makes packages in a directory, as `npm run package` does; returns their paths. `before` is a program that runs it. */
 export async function makePackages(
   directory: string,
   args: readonly string[],
-  options: CommandOptions = {},
+  { before = [], ...options }: CommandOptions & { readonly before?: readonly string[] } = {},
 ): Promise<readonly string[]> {
   const script = join(folder, 'package.mjs');
-  const output = await outputOf(process.execPath, [script, '--out', directory, ...args], {
+  const command = [process.execPath, script, '--out', directory, ...args];
+  const [program = '', ...words] = [...before, ...command];
+  const output = await outputOf(program, words, {
     timeoutMs: 300_000,
     ...options,
     // a copy of the checkout has no commit

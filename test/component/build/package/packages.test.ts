@@ -12,12 +12,13 @@ const directory = mkdtempSync(join(tmpdir(), 'iotedge-packages-'));
 const epoch = '1790000000';
 let deb = '';
 
+type Options = NonNullable<Parameters<typeof makePackages>[2]>;
+
 /** Makes iotedge-dbus in a new directory. */
-async function make(name: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
+async function make(name: string, options: Options = {}): Promise<string> {
   const out = join(directory, name);
-  const [path = ''] = await makePackages(out, ['iotedge-dbus'], {
-    env: { ...env, SOURCE_DATE_EPOCH: epoch },
-  });
+  const env = { ...options.env, SOURCE_DATE_EPOCH: epoch };
+  const [path = ''] = await makePackages(out, ['iotedge-dbus'], { ...options, env });
   return path;
 }
 
@@ -30,11 +31,16 @@ test.before(async () => {
 test.after(() => rmSync(directory, { recursive: true }));
 
 test('has the same bytes when it is made again, elsewhere and by another user', async () => {
-  const temporary = join(directory, 'other temporary files');
-  mkdirSync(temporary);
-  chmodSync(temporary, 0o700);
+  const other = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--clear-groups'] : [];
+  chmodSync(directory, 0o755);
+  const [temporary, out] = ['other temporary files', 'again'].map((name) => join(directory, name));
+  for (const path of [temporary, out]) {
+    mkdirSync(path ?? '');
+    chmodSync(path ?? '', 0o777);
+  }
   process.umask(0o077);
-  const again = await make('again', { TMPDIR: temporary, TZ: 'Asia/Tokyo', LC_ALL: 'C' });
+  const env = { TMPDIR: temporary ?? '', TZ: 'Asia/Tokyo', LC_ALL: 'C' };
+  const again = await make('again', { env, before: other });
   process.umask(0o022);
   assert.ok(readFileSync(again).equals(readFileSync(deb)));
 });
