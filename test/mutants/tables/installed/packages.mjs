@@ -4,6 +4,7 @@ const manuals = 'component/build/manuals';
 const chroot = 'system/packages/chroot';
 const powerCut = 'system/packages/power-cut';
 const booted = 'system/booted/packages';
+const documents = 'system/booted/documents';
 
 export default [
   {
@@ -137,5 +138,11 @@ export default [
     text: 'systemctl --quiet --runtime unmask $units || true',
     becomes: 'true',
     suite: booted,
+  },
+  {
+    breaks: 'openssl does not find the provider of the package',
+    text: "placeLink(join(modules, 'iotedge-keys.so'), '../../iotedge/lib/ossl-modules/iotedge-keys.so');",
+    becomes: '',
+    suite: documents,
   },
 ];
