@@ -110,12 +110,6 @@ export default [
     suite: powerCut,
   },
   {
-    breaks: 'the bus refuses the names of services whose users are new',
-    text: "reload_bus || say 'the bus",
-    becomes: "true || say 'the bus",
-    suite: booted,
-  },
-  {
     breaks: 'timers do not start at the installation',
     text: '      start_timers\n',
     becomes: '',
@@ -125,12 +119,6 @@ export default [
     breaks: 'an upgrade leaves the old programs running',
     text: 'deb-systemd-invoke try-restart $activated || true',
     becomes: 'true',
-    suite: booted,
-  },
-  {
-    breaks: 'a call during a removal starts a service again',
-    text: 'systemctl --quiet --runtime mask $units\n',
-    becomes: ':\n',
     suite: booted,
   },
   {
