@@ -13,8 +13,8 @@ import { deadline } from '../../support/deadline.ts';
 
 const test = suite<{ directory: string }>('linux addon: the process itself');
 const module = new URL('../../../src/native/linux.js', import.meta.url).href;
-const load = `import { endWithParent, noCore } from ${JSON.stringify(module)};`;
-/** The paths of Node and the addon may be closed to other users, so a program changes its user itself. */
+const load = `import { endWithParent, noCore, trimMemory } from ${JSON.stringify(module)}; trimMemory();`;
+/** The paths of Node and the addon may be closed to other users: a program loads both, then changes its user. */
 const become = 'process.setgroups([]); process.setgid(4712); process.setuid(4711);';
 
 test.before(async (context) => {
