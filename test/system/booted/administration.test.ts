@@ -76,7 +76,7 @@ test("a user at a terminal has polkit's agent while a service is restarted", asy
   await system.output('rm -f /tmp/agents; touch /tmp/agents; chmod 666 /tmp/agents');
   const agents = () => system.output('cat /tmp/agents');
   const restart = async (options: string, at = '') => {
-    const command = `PATH=/opt/agent:$PATH iotedgectl system restart keys ${options}`;
+    const command = `PATH=/opt/agent:$PATH iotedgectl system restart keys ${options}; pgrep pkttyagent >>/tmp/agents`;
     const script = at === '' ? command : `${at} '${command}' /dev/null </dev/null`;
     return system.run(['sh', '-c', script], { user: 'nobody' });
   };
@@ -86,7 +86,6 @@ test("a user at a terminal has polkit's agent while a service is restarted", asy
   await restart('', 'script -qec');
   const [pid, ...args] = (await agents()).split(' ');
   assert.equal(args, ['--process', pid, '--notify-fd', '3', '--fallback']);
-  assert.is((await system.run(['pgrep', 'pkttyagent'])).code, 1);
 });
 
 test('config apply puts a change into force in the process that runs', async (system) => {
