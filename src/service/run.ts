@@ -205,16 +205,22 @@ function explainFailure(service: ServiceDefinition, error: unknown, { log }: Cra
     return exitCode.usage;
   }
   if (error instanceof ConfigError) {
-    for (const problem of error.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+    for (const problem of error.problems) explain(formatProblem(problem));
     return exitCode.configuration;
   }
   if (log === undefined) {
-    process.stderr.write(`iotedge-${service.name}: ${describeError(error)}\n`);
+    explain(`iotedge-${service.name}: ${describeError(error)}`);
     return exitCode.failed;
   }
   log.error('service failed', { error: describeError(error) });
   log.flush();
   return exitCode.failed;
+}
+
+/** Prints why there is no service; the journal gets it as an error. */
+function explain(line: string): void {
+  const priority = isJournalStream(process.env['JOURNAL_STREAM']) ? '<3>' : '';
+  process.stderr.write(`${priority}${line}\n`);
 }
 
 function end({ log }: Crash, error: unknown): never {
