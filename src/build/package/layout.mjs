@@ -19,6 +19,7 @@ export const files = [
   },
   { from: 'dist/lib', names: /\.cjs$/, to: loaded },
   { from: 'dist/lib', names: /\.node$/, to: loaded, native: true },
+  { from: 'src/native/provider', names: /^openssl\.cnf$/, to: loaded },
   { from: 'dist/lib/ossl-modules', names: /\.so$/, to: `${loaded}/ossl-modules`, native: true },
   {
     from: 'systemd-units',
