@@ -5,6 +5,12 @@ const stop = 'system/booted/stop';
 
 export default [
   {
+    breaks: 'a wrong configuration is no error in the journal',
+    text: "? '<3>' : '';",
+    becomes: "? '' : '';",
+    suite: failure,
+  },
+  {
     breaks: 'a journal record has no identifier of its service',
     text: "['SYSLOG_IDENTIFIER', identifier],",
     becomes: '',
@@ -35,6 +41,7 @@ BusName=org.iotedge.Keys1`,
     text: `iotedge-keys.cjs
 ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
 NotifyAccess=main
+SyslogIdentifier=iotedge-keys
 WatchdogSec=3min
 Restart=on-failure
 RestartSec=2s
@@ -42,6 +49,7 @@ RestartPreventExitStatus=2 78`,
     becomes: `iotedge-keys.cjs
 ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
 NotifyAccess=main
+SyslogIdentifier=iotedge-keys
 WatchdogSec=3min
 Restart=on-failure
 RestartSec=2s`,
@@ -64,11 +72,13 @@ RestartSec=2s`,
     text: `iotedge-keys.cjs
 ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
 NotifyAccess=main
+SyslogIdentifier=iotedge-keys
 WatchdogSec=3min
 Restart=on-failure`,
     becomes: `iotedge-keys.cjs
 ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
 NotifyAccess=main
+SyslogIdentifier=iotedge-keys
 WatchdogSec=3min
 Restart=no`,
     suite: failure,
