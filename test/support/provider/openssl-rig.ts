@@ -11,7 +11,7 @@ import type { RigOptions } from '../rig/rig.ts';
 import { identityOf, type RigUser } from '../rig/rig-users.ts';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
-const installedModules = '/usr/lib/iotedge/ossl-modules';
+const installedModules = '/usr/lib/iotedge/lib/ossl-modules';
 
 /** How long the instrumented provider waits for the Keys service. */
 export const asanDeadlineMs = 20_000;
