@@ -2,6 +2,7 @@ import { keepSockets } from '../apply/keep-sockets.ts';
 import { mendConfiguration, mendState, serviceOwners } from '../apply/mend-files.ts';
 import type { Owner } from '../apply/owners.ts';
 import { type Applied, reloadService } from '../apply/reload-services.ts';
+import { foreignState, misplacedStates } from '../apply/state-place.ts';
 import { dryRunOption, Steps } from '../apply/steps.ts';
 import { type Command, type CommandContext, exitCodes } from '../command.ts';
 import { configDirectory, requireRoot } from '../config-directory.ts';
@@ -73,11 +74,18 @@ function missing(owners: ReadonlyMap<string, Owner>): readonly string[] {
 
 async function apply(placed: Configurations, { context, owners, steps }: Tools): Promise<Outcome> {
   const problems: string[] = [];
-  for (const { name } of services) {
+  const states = new Map(
+    services.map(({ name }) => {
+      const config = placedOf(placed, name)?.config;
+      return [name, config?.homedir_path ?? config?.homedir ?? `/var/lib/iotedge/${name}`];
+    }),
+  );
+  const misplaced = misplacedStates(states);
+  for (const [name, state] of states) {
     const owner = owners.get(name);
-    const config = placedOf(placed, name)?.config;
-    const state = config?.homedir_path ?? config?.homedir ?? `/var/lib/iotedge/${name}`;
-    if (owner !== undefined) problems.push(...(await mendState(state, owner, steps)));
+    if (owner === undefined) continue;
+    const problem = misplaced.get(name) ?? foreignState(state, owner.uid);
+    problems.push(...(problem === undefined ? await mendState(state, owner, steps) : [problem]));
   }
   const bus = await context.bus();
   const systemd = await Systemd.find(bus);

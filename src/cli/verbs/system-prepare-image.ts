@@ -1,6 +1,8 @@
 import type { Bus } from '../../dbus/bus.ts';
 import { ServiceError } from '../../errors.ts';
 import { keysService } from '../../interfaces/keys.ts';
+import { serviceOwners } from '../apply/mend-files.ts';
+import { foreignState, misplacedStates } from '../apply/state-place.ts';
 import { dryRunOption, Steps } from '../apply/steps.ts';
 import { type Command, type CommandContext, exitCodes, UsageError } from '../command.ts';
 import { configDirectory, requireRoot } from '../config-directory.ts';
@@ -90,7 +92,18 @@ async function placesOf(): Promise<Places> {
     const { homedir_path: path, homedir } = configs[at] ?? {};
     return [name, path ?? homedir ?? `/var/lib/iotedge/${name}`] as const;
   });
+  await requirePlaces(new Map(states));
   return { states: new Map(states), engineSocket: modules.config.engineSocket };
+}
+
+/** Throws for a state directory that holds something else. */
+async function requirePlaces(states: ReadonlyMap<string, string>): Promise<void> {
+  const owners = await serviceOwners();
+  const misplaced = misplacedStates(states);
+  for (const [name, state] of states) {
+    const problem = misplaced.get(name) ?? foreignState(state, owners.get(name)?.uid);
+    if (problem !== undefined) throw new ServiceError('Failed', `nothing is removed: ${problem}`);
+  }
 }
 
 /** The keys in tokens that can be deleted; none when the Keys service does not describe them and none was asked for. */

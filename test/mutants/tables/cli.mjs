@@ -329,4 +329,16 @@ export default [
     becomes: 'agent.unref(); return;',
     suite: 'system/booted/administration',
   },
+  {
+    breaks: 'root gives a directory that holds the state of all services to one of them',
+    text: 'if (around !== undefined)',
+    becomes: 'if (around === path)',
+    suite: 'component/cli/apply/state-place',
+  },
+  {
+    breaks: 'root gives a directory of the system to a service',
+    text: 'if (top === undefined || isState(top, uid)) return undefined;',
+    becomes: 'return undefined;',
+    suite: 'component/cli/apply/state-place',
+  },
 ];

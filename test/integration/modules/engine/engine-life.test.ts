@@ -31,7 +31,8 @@ test('reports that the engine is unavailable, and starts the agent once it is av
   const absent = await device.untilManager(({ Health }) => Health === 'degraded');
   const what = `the container engine at ${device.rig.directory}/engine/docker.sock cannot be reached`;
   const isOnly = (text: unknown): boolean =>
-    String(text).replace(/\(E[A-Z]+\)$/, '(CODE)') === `${what}: is it installed and running? (CODE)`;
+    String(text).replace(/\(E[A-Z]+\)$/, '(CODE)') ===
+    `${what}: is it installed and running? (CODE)`;
   assert.ok(isOnly(absent['LastError']), String(absent['LastError']));
   await device.untilModule(
     'edgeAgent',
