@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, lutimesSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { chmodSync, lstatSync, lutimesSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { run } from '../steps/command.mjs';
 import { placeFile } from './stage.mjs';
@@ -49,6 +49,7 @@ export async function buildDeb(tree, { fields, control, epoch, file, compression
   };
   for (const [name, text] of Object.entries(all))
     placeFile(join(tree, 'DEBIAN', name), text, executable.test(name) ? 0o755 : 0o644);
+  chmodSync(tree, 0o755); // dpkg-deb -x gives the mode to the directory that it unpacks in
   for (const path of [tree, ...everyPath(tree)]) lutimesSync(path, epoch, epoch);
   // the number of threads would change how the content is divided
   const options = ['--root-owner-group', `-Z${compression}`, '--threads-max=1'];

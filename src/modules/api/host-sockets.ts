@@ -98,6 +98,10 @@ function isServed(path: string): Promise<boolean> {
       socket.destroy();
       resolve(result);
     };
-    socket.once('connect', () => end(true)).once('error', () => end(false));
+    socket.once('connect', () => end(true));
+    // one that is busy, or closed to this user, is served all the same
+    socket.once('error', (error) =>
+      end(!['ECONNREFUSED', 'ENOENT'].includes(systemCode(error) ?? '')),
+    );
   });
 }

@@ -1,5 +1,7 @@
 /** Sockets of the runtime that outlive it, with a service manager that passes and keeps them as systemd does. */
+import { once } from 'node:events';
 import { lstat, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -24,6 +26,17 @@ async function refusesAll(path: string): Promise<void> {
     const { status, json } = await deadline(10_000, requestOn(path, 'POST', target, {}), target);
     assert.is(status, 503);
     assert.match(String(json['message']), /API is not served/);
+  }
+}
+
+/** More than a listener of Node queues by itself. */
+async function connectMany(path: string): Promise<void> {
+  const sockets = Array.from({ length: 600 }, () => connect(path));
+  try {
+    const connected = Promise.all(sockets.map((socket) => once(socket, 'connect')));
+    await deadline(10_000, connected, 'the connections');
+  } finally {
+    for (const socket of sockets) socket.destroy();
   }
 }
 
@@ -82,6 +95,7 @@ test('of modules are kept: a module that connects while the service is away wait
   assert.match(stored[0] ?? '', /^module-[0-9a-f]{32}$/);
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     await rig.stop('modules', signal);
+    await connectMany(path);
     const waiting = ask(path);
     await manager.start();
     assert.is((await waiting).status, status);

@@ -88,7 +88,8 @@ function listening(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     listener.once('error', reject);
-    listener.listen({ ...where, backlog }, resolve);
+    // Node takes the backlog of a descriptor only from this argument
+    listener.listen(where, backlog, resolve);
   });
 }
 

@@ -49,6 +49,11 @@ test('belongs to root and has the time of its sources', async () => {
   const list = (await outputOf('dpkg-deb', ['--contents', deb], { env: { TZ: 'UTC' } })).toString();
   const lines = list.trim().split('\n');
   assert.ok(lines.length > 100, `${lines.length} files`);
+  assert.match(
+    lines[0] ?? '',
+    /^drwxr-xr-x .* \.\/$/,
+    'whose mode dpkg-deb -x gives to its target',
+  );
   const time = new Date(Number(epoch) * 1000).toISOString().slice(0, 16).replace('T', ' ');
   assert.equal(
     lines.filter((line) => !line.includes('root/root') || !line.includes(time)),

@@ -133,4 +133,10 @@ export default [
     becomes: '',
     suite: documents,
   },
+  {
+    breaks: 'a package closes the directory that it is unpacked in',
+    text: 'chmodSync(tree, 0o755); // dpkg-deb -x gives the mode to the directory that it unpacks in',
+    becomes: '',
+    suite: 'component/build/package/packages',
+  },
 ];

@@ -173,4 +173,10 @@ export default [
     becomes: '',
     suite: 'integration/modules/reload',
   },
+  {
+    breaks: 'a socket that was taken over queues 511 connections',
+    text: 'listener.listen(where, backlog, resolve);',
+    becomes: 'listener.listen({ ...where, backlog }, resolve);',
+    suite: 'integration/modules/passed-sockets',
+  },
 ];
