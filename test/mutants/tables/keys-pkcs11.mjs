@@ -93,15 +93,23 @@ export default [
   },
   {
     breaks: 'a key without a CKA_ID has no public half',
-    text: 'if (byId.length === 0) return byLabel.slice(0, maxCandidates);',
-    becomes: 'if (byId.length === 0) return [];',
+    text: 'return view.find([...what, { type: CKA.LABEL, value: label }]).slice(0, maxCandidates);',
+    becomes: 'return [];',
     suite: 'unit/keys/pkcs11/reading/public-halves',
   },
   {
     breaks: 'a key uses public halves with its label although others have its CKA_ID',
     text: 'return sorted.slice(0, maxCandidates);',
-    becomes: 'return [...sorted, ...byLabel].slice(0, maxCandidates);',
+    becomes:
+      'return [...sorted, ...view.find([...what, { type: CKA.LABEL, value: label }])].slice(0, 8);',
     suite: 'unit/keys/pkcs11/reading/public-halves',
+  },
+  {
+    breaks: 'keys without a label are compared with all public keys',
+    text: 'const wanted = Buffer.from(label);',
+    becomes:
+      'view.find([...what, { type: CKA.LABEL, value: label }]);\n  const wanted = Buffer.from(label);',
+    suite: 'unit/keys/pkcs11/token-keys',
   },
   {
     breaks: 'the public half with the label of the key is not tried first',

@@ -81,11 +81,13 @@ function offered(found: readonly (Found | undefined)[]): Candidates {
 
 /** Objects with the CKA_ID of a key, those with its label first; by its label alone when none has its CKA_ID. */
 function named(view: ObjectView, what: Template, { ckaId, label }: PrivateHalf): readonly Handle[] {
-  const byLabel = view.find([...what, { type: CKA.LABEL, value: label }]);
   const byId = ckaId.length === 0 ? [] : view.find([...what, { type: CKA.ID, value: ckaId }]);
-  if (byId.length === 0) return byLabel.slice(0, maxCandidates);
-  const labelled = new Set(byLabel.map((handle) => handle.toString('hex')));
-  const isLabelled = (handle: Handle) => labelled.has(handle.toString('hex'));
+  // not before: many objects may have the same label, or none
+  if (byId.length === 0)
+    return view.find([...what, { type: CKA.LABEL, value: label }]).slice(0, maxCandidates);
+  const wanted = Buffer.from(label);
+  const isLabelled = (handle: Handle) =>
+    view.attribute(handle, CKA.LABEL)?.equals(wanted) ?? label === '';
   const sorted = [...byId.filter(isLabelled), ...byId.filter((handle) => !isLabelled(handle))];
   return sorted.slice(0, maxCandidates);
 }

@@ -61,6 +61,17 @@ const pairs: Readonly<Record<string, (at: number) => readonly Attributes[]>> = {
       { ...both, [CKA.CLASS]: ulong(CKO.PUBLIC_KEY), [CKA.EC_POINT]: point },
     ];
   },
+  'EC keys of other software, without a label': (at) => {
+    const both = {
+      [CKA.ID]: Buffer.from(`id ${at}`),
+      [CKA.KEY_TYPE]: ulong(CKK.EC),
+      [CKA.EC_PARAMS]: p256,
+    };
+    return [
+      { ...both, [CKA.CLASS]: ulong(CKO.PRIVATE_KEY), [CKA.SIGN]: Buffer.of(1) },
+      { ...both, [CKA.CLASS]: ulong(CKO.PUBLIC_KEY), [CKA.EC_POINT]: point },
+    ];
+  },
   'RSA keys whose exponent is in the public key': (at) => {
     const modulus = Buffer.alloc(256, 0xff);
     modulus.writeUInt16LE(at, 100);
@@ -92,7 +103,8 @@ async function looksOf(count: number, pair: (at: number) => readonly Attributes[
   };
   const context = { metadata: metadata as unknown as KeyMetadata, proofs }; // the members in use
   const { keys } = await readObjects(token.sessions, (view) => listAll(view, context));
-  assert.is(keys.filter(({ info }) => info.spki !== undefined).length, count);
+  const shown = keys.filter(({ info }) => info.spki !== undefined).length;
+  assert.is(shown, CKA.LABEL in (pair(0)[0] ?? {}) ? count : 0);
   return token.looks;
 }
 

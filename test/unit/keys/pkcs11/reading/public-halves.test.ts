@@ -23,7 +23,7 @@ function view(objects: readonly Attributes[]): ObjectView {
     find: (template: Template) => handles.filter((_, at) => matches(objects[at] ?? {}, template)),
     attribute: (handle: Handle, type: number) => {
       const value = objects[handle[0] ?? 0]?.[type];
-      return Buffer.isBuffer(value) ? value : undefined;
+      return Buffer.isBuffer(value) || typeof value === 'string' ? Buffer.from(value) : undefined;
     },
   };
 }
