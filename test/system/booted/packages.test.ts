@@ -75,6 +75,14 @@ test('restarts what runs at an upgrade, and loses no call', async () => {
   );
 });
 
+test('leaves masked what an administrator masked', async () => {
+  await system.output(['systemctl', 'mask', '--runtime', keysUnit]);
+  await system.output('DEBIAN_FRONTEND=noninteractive dpkg-reconfigure iotedge-dbus');
+  const { stdout } = await system.run(['systemctl', 'is-enabled', keysUnit]);
+  await system.output(['systemctl', 'unmask', '--runtime', keysUnit]);
+  assert.is(stdout.trim(), 'masked-runtime');
+});
+
 test('restarts what runs when another Node is installed', async () => {
   const before = await pidOf('iotedge-modules.service');
   await dpkg('-i /packages/node.deb');

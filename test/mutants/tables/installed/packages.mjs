@@ -122,6 +122,12 @@ export default [
     suite: booted,
   },
   {
+    breaks: 'a configuration of the package starts what is masked',
+    text: 'if [ "$1" = abort-remove ]; then',
+    becomes: 'if true; then',
+    suite: booted,
+  },
+  {
     breaks: 'a package that is installed again stays masked',
     text: 'systemctl --quiet --runtime unmask $units || true',
     becomes: 'true',
