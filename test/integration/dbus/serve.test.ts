@@ -362,7 +362,7 @@ test('limits the calls of one connection before it is identified', () =>
         failureOf(echo(stranger).Echo({ data: Buffer.alloc(100) })),
       );
       const outcomes = new Set(await Promise.all(calls));
-      assert.ok(most.count > 1 && most.count <= 20, `${most.count} calls were running`);
+      assert.ok(most.count > 0 && most.count <= 20, `${most.count} calls were running`);
       assert.equal([...outcomes].sort(), ['LimitsExceeded', 'no failure']);
     },
     {
