@@ -1,6 +1,6 @@
 /**
- * What waiting for a key needs of an AbortSignal, which is one. The one of a call is no object of its own until somebody
- * listens: a signature asks once whether it is aborted, and an AbortController takes longer than its dispatch.
+ * The part of AbortSignal that waiting for a key needs; an AbortSignal is one. The call of a caller is one, too, without an
+ * AbortController until a listener is added: creating one takes as long as the dispatch of a signature.
  */
 export interface Cancellation {
   readonly aborted: boolean;

@@ -7,6 +7,5 @@ void main({
   service: certificatesService,
   schema: certificatesSchema,
   parse: parseCertificatesConfig,
-  unconfined: ['private_network'],
   start: startCertificates,
 });

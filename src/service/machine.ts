@@ -4,18 +4,18 @@ import type { ObjectManager } from '../dbus/server/object-manager.ts';
 import type { Accounts } from './accounts.ts';
 import { serviceUsers } from './config/common-config.ts';
 
-/** Where problems are shown, and what is looked at. */
+/** The objects that show problems, and the sources of what is checked. */
 export interface MachineParts {
   readonly objects: Pick<ObjectManager<ServiceDefinition>, 'setProblem'>;
   readonly now: () => Date;
   readonly environment: NodeJS.ProcessEnv;
 }
 
-/** Nothing of this product is older: a clock that shows an earlier time was never set. */
+/** Before the first release: a clock that shows an earlier time was never set. */
 const earliest = new Date('2026-01-01T00:00:00Z');
 const clockCheckMs = 5_000;
 
-/** Shows what is wrong until it is disposed of. A clock may be set later; users are looked up at a start only. */
+/** Shows problems until it is disposed of. The clock is checked again until it is set; users are looked up once. */
 export function watchMachine(parts: MachineParts, accounts: Pick<Accounts, 'uid'>): Disposable {
   const { objects, now, environment } = parts;
   const checkClock = (): void => {

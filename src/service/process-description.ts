@@ -20,8 +20,8 @@ export class ProcessDescription {
   }
 
   /**
-   * The fields for a caller. The digest is for those who may read the files, root and the service: others could try PINs
-   * and passwords with it until the digest is the same.
+   * The fields for a caller. The digest is shown to users who may read the files, root and that of the service: others
+   * could guess PINs and passwords with it.
    */
   for({ uid }: Pick<Caller, 'uid'>): Readonly<Record<string, unknown>> {
     const { digest, loadedAt } = this.configuration;

@@ -22,7 +22,7 @@ export interface CallContext {
   readonly interactive: boolean;
   /** Aborted when the caller leaves the bus, with `callerLeft`, or the service stops. */
   readonly signal: AbortSignal;
-  /** The same, without an AbortSignal until somebody listens. */
+  /** The same, cheaper for a call that adds no listener. */
   readonly cancellation: Cancellation;
   /** When the call arrived, by `performance.now()`. */
   readonly startedAt: number;

@@ -1,4 +1,3 @@
-import type { Cancellation } from '../../cancellation.ts';
 /**
  * Adds keys to a token. A token has no transactions, so the intent is persisted first (`Pending`), and completed or
  * rolled back when the token is next available:
@@ -7,6 +6,7 @@ import type { Cancellation } from '../../cancellation.ts';
  *         │ no new object found                │ new object found
  *         └► previous record restored          └► continues from there
  */
+import type { Cancellation } from '../../cancellation.ts';
 import type { KeyId } from '../../ids.ts';
 import { lossOf, toServiceError } from './library/ckr.ts';
 import type { Token } from './library/token.ts';

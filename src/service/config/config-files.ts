@@ -23,7 +23,7 @@ export interface ConfigFiles {
   readonly problems: readonly Problem[];
   /**
    * SHA-256 of all files, in hexadecimal: of each its path below the directory, a NUL, its size in decimal, a NUL, and its
-   * bytes. It is for those who may read the files: who knows the rest of a file finds a short PIN in it.
+   * bytes. Show it only to users who may read the files: with it, a short PIN in a file can be guessed.
    */
   readonly digest: string;
 }

@@ -46,8 +46,8 @@ export function startWatchdog(
 
 /**
  * Sends WATCHDOG=1 every third of what systemd waits for it, after a look at the event loop and a round trip on the bus.
- * Something that delays the loop costs one message and another look; a bus that fails does so only after a minute, since
- * a restart does not mend it.
+ * A delayed event loop skips one message, and is looked at again soon. A bus that does not reply does so only after a
+ * minute, since a restart of this service does not mend it.
  */
 export class Watchdog implements Disposable {
   readonly #everyMs: number;

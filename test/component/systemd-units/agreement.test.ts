@@ -69,6 +69,18 @@ test('make the state directories of existing configurations', () => {
   assert.is(linksOf('iotedge-modules.service'), 'iotedge/iotedged');
 });
 
+test('leave out the parts of the sandbox that the self-check does not expect', () => {
+  const directives = { private_users: 'PrivateUsers', private_network: 'PrivateNetwork' };
+  for (const service of services) {
+    const program = readFileSync(join(checkout, `src/${service.name}/main.ts`), 'utf8');
+    const unconfined = /\n  unconfined: \[(.*)\],\n/.exec(program)?.[1]?.match(/\w+/g) ?? [];
+    const left = Object.entries(directives)
+      .filter(([, directive]) => unitOf(service).value(directive) !== 'yes')
+      .map(([part]) => part);
+    assert.equal([...unconfined], left, service.name);
+  }
+});
+
 test('do not restart a service that says that a restart is useless', async ({ dir }) => {
   await writeFile(join(dir, 'keys.yaml'), 'unknown: 1\n');
   const program = join(checkout, 'dist/bin/iotedge-keys.cjs');

@@ -357,13 +357,17 @@ test('limits the calls of one connection before it is identified', () =>
   withEcho(
     async ({ rig, server }) => {
       using most = new MostCalls(server);
-      await using stranger = await rig.connect();
-      const calls = Array.from({ length: 100 }, () =>
-        failureOf(echo(stranger).Echo({ data: Buffer.alloc(100) })),
-      );
-      const outcomes = new Set(await Promise.all(calls));
-      assert.ok(most.count > 0 && most.count <= 20, `${most.count} calls were running`);
-      assert.equal([...outcomes].sort(), ['LimitsExceeded', 'no failure']);
+      // on a busy machine the calls may arrive one by one, and be over before the next is looked for
+      await until(15_000, 'a connection whose calls run side by side', async () => {
+        await using stranger = await rig.connect();
+        const calls = Array.from({ length: 100 }, () =>
+          failureOf(echo(stranger).Echo({ data: Buffer.alloc(100) })),
+        );
+        const outcomes = new Set(await Promise.all(calls));
+        assert.equal([...outcomes].sort(), ['LimitsExceeded', 'no failure']);
+        return most.count > 1;
+      });
+      assert.ok(most.count <= 20, `${most.count} calls were running`);
     },
     {
       limits: {

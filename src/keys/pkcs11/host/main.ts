@@ -4,10 +4,6 @@ import { serveLibrary } from './host.ts';
 const { ppid } = process;
 // calls of a library block threads of the pool; read when the pool starts
 process.env['UV_THREADPOOL_SIZE'] ??= '8';
-// of the service alone; the library has the rest of its environment
-const notInherited =
-  /^(NOTIFY_SOCKET|WATCHDOG_(PID|USEC)|LISTEN_(PID|FDS|FDNAMES)|JOURNAL_STREAM)$/;
-for (const name of Object.keys(process.env)) if (notInherited.test(name)) delete process.env[name];
 // sent to all processes of the service or the terminal: it is the service that ends this one; SIGUSR1 without a
 // listener opens the debugger of Node, to every local user
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1'])

@@ -5,6 +5,12 @@ const units = 'system/booted/units';
 
 export default [
   {
+    breaks: 'the self-check of Certificates does not miss its network namespace',
+    text: '  start: startCertificates,\n',
+    becomes: "  unconfined: ['private_network'],\n  start: startCertificates,\n",
+    suite: agreement,
+  },
+  {
     breaks: 'a bus without systemd starts a service by itself',
     text: 'Exec=/bin/false',
     becomes: 'Exec=/bin/true',
