@@ -30,6 +30,12 @@ export default [
     suite: 'unit/dbus/server/call',
   },
   {
+    breaks: 'a listener that was removed is told of the end of a call',
+    text: 'this.#abort?.signal.removeEventListener(type, listener);',
+    becomes: '',
+    suite: 'unit/dbus/server/call',
+  },
+  {
     breaks: 'an option may be given twice',
     text: 'if (isRequestId ? requestId !== undefined : Object.hasOwn(options, name)) {',
     becomes: 'if (isRequestId && requestId !== undefined) {',
