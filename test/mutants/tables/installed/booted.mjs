@@ -38,18 +38,12 @@ BusName=org.iotedge.Keys1`,
   },
   {
     breaks: 'a wrong configuration is tried again and again',
-    text: `iotedge-keys.cjs
-ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
-NotifyAccess=main
-SyslogIdentifier=iotedge-keys
+    text: `SyslogIdentifier=iotedge-keys
 WatchdogSec=3min
 Restart=on-failure
 RestartSec=2s
 RestartPreventExitStatus=2 78`,
-    becomes: `iotedge-keys.cjs
-ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
-NotifyAccess=main
-SyslogIdentifier=iotedge-keys
+    becomes: `SyslogIdentifier=iotedge-keys
 WatchdogSec=3min
 Restart=on-failure
 RestartSec=2s`,
@@ -69,16 +63,10 @@ RestartSec=2s`,
   },
   {
     breaks: 'a hung service stays as it is',
-    text: `iotedge-keys.cjs
-ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
-NotifyAccess=main
-SyslogIdentifier=iotedge-keys
+    text: `SyslogIdentifier=iotedge-keys
 WatchdogSec=3min
 Restart=on-failure`,
-    becomes: `iotedge-keys.cjs
-ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
-NotifyAccess=main
-SyslogIdentifier=iotedge-keys
+    becomes: `SyslogIdentifier=iotedge-keys
 WatchdogSec=3min
 Restart=no`,
     suite: failure,
