@@ -67,7 +67,9 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
       'service/config/',
       'service/authorization/rules.ts',
       'https/',
+      'service/command-line.ts',
       ...domains.map((name) => `${name}/config/`),
+      'modules/docker/labels.ts', // it removes the containers that the runtime recognizes
       'x509/',
       ...anywhere,
     ],

@@ -29,7 +29,7 @@ export interface Command {
   /** The words that select it: `keys list`. */
   readonly words: string;
   readonly summary: string;
-  /** What a person needs to know before running it, in the help of this verb only. */
+  /** What the user should know before running it, in the help of this verb only. */
   readonly about?: string;
   /** Names of the positional arguments, all required. */
   readonly positionals?: readonly string[];

@@ -30,7 +30,7 @@ export async function describeRunning(
     const reply = await bus.call({ ...describe(service), noAutoStart: true });
     return parseDescription(service, reply);
   } catch (error) {
-    // one bus says that nobody owns the name, another that it knows none
+    // one bus reports a name without owner, another an unknown one
     if (hasNoOwner(error) || isUnknownService(error)) return undefined;
     throw error;
   }

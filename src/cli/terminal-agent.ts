@@ -14,7 +14,7 @@ export const passwordOption = {
 const program = 'pkttyagent';
 const readyMs = 5000;
 
-/** Whether polkit may ask a person for a password. */
+/** Whether polkit may ask the user for a password. */
 export function mayAsk({ options }: Pick<CommandContext, 'options'>): boolean {
   return options['no-ask-password'] !== true;
 }
@@ -39,7 +39,7 @@ export async function withTerminalAgent<T>(
   }
 }
 
-/** Starts the agent; without one that is installed polkit denies what a person would have to allow. */
+/** Starts the agent; without one that is installed polkit denies what needs a password. */
 async function startAgent(): Promise<ChildProcess> {
   const { spawn } = await import('node:child_process'); // other verbs start without it
   const ready = 3;

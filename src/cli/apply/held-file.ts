@@ -11,7 +11,9 @@ import {
   openSync,
   readdirSync,
   readlinkSync,
+  rmdirSync,
   type Stats,
+  unlinkSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { ServiceError, systemCode } from '../../errors.ts';
@@ -19,6 +21,8 @@ import { ServiceError, systemCode } from '../../errors.ts';
 /** Linux's O_PATH: neither a device nor a pipe notices that it is opened. */
 const pathOnly = 0o10000000;
 const maxLinks = 40;
+/** Each directory on the way to a file is a descriptor. */
+const maxDepth = 64;
 const writeOfOthers = 0o022;
 const sticky = 0o1000;
 
@@ -26,37 +30,62 @@ const sticky = 0o1000;
 export class HeldFile implements Disposable {
   readonly path: string;
   readonly stats: Stats;
+  readonly #name: Buffer;
+  readonly #depth: number;
   readonly #descriptor: number;
 
-  private constructor(path: string, open: string) {
+  private constructor(open: Buffer, { path, name, depth }: Place) {
     this.path = path;
+    this.#name = name;
+    this.#depth = depth;
     this.#descriptor = openSync(open, pathOnly | constants.O_NOFOLLOW);
     this.stats = fstatSync(this.#descriptor);
   }
 
   /** The root directory. */
   static root(): HeldFile {
-    return new HeldFile('/', '/');
+    const name = Buffer.from('/');
+    return new HeldFile(name, { path: '/', name, depth: 0 });
   }
 
   /** A file of this directory, or a link itself; undefined when there is none of that name. */
-  child(name: string): HeldFile | undefined {
+  child(name: Buffer): HeldFile | undefined {
+    const depth = this.#depth + 1;
+    if (depth > maxDepth) {
+      const problem = `${this.path} is deeper than ${maxDepth} directories: see what made it`;
+      throw new ServiceError('NotSupported', problem);
+    }
     try {
-      return new HeldFile(join(this.path, name), `${this.location}/${name}`);
+      return new HeldFile(this.#at(name), { path: join(this.path, name.toString()), name, depth });
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return undefined;
       throw error;
     }
   }
 
-  /** The names in this directory, sorted. */
-  names(): readonly string[] {
-    return readdirSync(this.location).toSorted();
+  /** The files of this directory, each held until the next. */
+  *children(): Generator<HeldFile> {
+    for (const name of this.names()) {
+      using child = this.child(name);
+      if (child !== undefined) yield child;
+    }
+  }
+
+  /** The names in this directory, sorted. They need not be UTF-8. */
+  names(): readonly Buffer[] {
+    return readdirSync(this.location, { encoding: 'buffer' }).toSorted(Buffer.compare);
+  }
+
+  /** Removes a file of this directory, or an empty directory. */
+  remove(child: HeldFile): void {
+    const path = this.#at(child.#name);
+    if (child.stats.isDirectory()) rmdirSync(path);
+    else unlinkSync(path);
   }
 
   /** The target of a link in this directory. */
-  targetOf(name: string): string {
-    return readlinkSync(`${this.location}/${name}`);
+  targetOf(link: HeldFile): string {
+    return readlinkSync(this.#at(link.#name), 'utf8');
   }
 
   setOwner(uid: number, gid: number): void {
@@ -72,14 +101,25 @@ export class HeldFile implements Disposable {
     return `/proc/self/fd/${this.#descriptor}`;
   }
 
+  #at(name: Buffer): Buffer {
+    return Buffer.concat([Buffer.from(`${this.location}/`), name]);
+  }
+
   [Symbol.dispose](): void {
     closeSync(this.#descriptor);
   }
 }
 
+interface Place {
+  /** For messages: what is not UTF-8 in it is replaced. */
+  readonly path: string;
+  readonly name: Buffer;
+  readonly depth: number;
+}
+
 /**
  * The file at a path, of which only root could change any part, links included; undefined when there is none. The file
- * itself may belong to anybody. AccessDenied when somebody else could lead the path elsewhere.
+ * itself may belong to any user. AccessDenied when another user could lead the path elsewhere.
  */
 export function holdTrusted(path: string): HeldFile | undefined {
   let held = HeldFile.root();
@@ -89,7 +129,7 @@ export function holdTrusted(path: string): HeldFile | undefined {
       const name = left.shift() ?? '';
       if (name === '..') throw new ServiceError('NotSupported', `${path} leads through ".."`);
       refuseUntrusted(held, path);
-      const child = held.child(name);
+      const child = held.child(Buffer.from(name));
       if (child === undefined) return undefined;
       const isLink = child.stats.isSymbolicLink();
       if (isLink && isShared(held) && child.stats.uid !== 0) {
@@ -101,7 +141,7 @@ export function holdTrusted(path: string): HeldFile | undefined {
         held = child;
         continue;
       }
-      const target = held.targetOf(name);
+      const target = held.targetOf(child);
       child[Symbol.dispose]();
       if (++links > maxLinks) throw new ServiceError('NotSupported', `${path} has too many links`);
       left.unshift(...partsOf(target));
@@ -121,7 +161,7 @@ function partsOf(path: string): string[] {
   return path.split('/').filter((part) => part !== '' && part !== '.');
 }
 
-/** In a sticky directory nobody but root replaces what belongs to root. */
+/** In a sticky directory only root replaces what belongs to root. */
 function isShared({ stats }: HeldFile): boolean {
   return (stats.mode & sticky) !== 0 && (stats.mode & writeOfOthers) !== 0;
 }

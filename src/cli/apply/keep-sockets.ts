@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -9,10 +10,11 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, posix } from 'node:path';
 import { systemCode } from '../../errors.ts';
 import type { ModulesConfig } from '../../modules/config/config.ts';
 import type { Systemd } from '../systemd/manager.ts';
+import { listenPaths } from '../systemd/unit-state.ts';
 import { alwaysRuns, serviceUnit, socketApis, socketUnit } from '../systemd/units.ts';
 import { dropInPath, type SocketChange, socketChange, unusable } from './socket-drop-ins.ts';
 import type { Steps } from './steps.ts';
@@ -25,62 +27,105 @@ export interface KeptSockets {
   readonly problems: readonly string[];
 }
 
-/** Makes the socket units listen where modules.yaml says, and restarts them when that changed. */
+interface Tools {
+  readonly systemd: Systemd;
+  readonly steps: Steps;
+}
+
+/** A socket unit, and where modules.yaml says that it listens. */
+interface Socket {
+  readonly unit: string;
+  readonly wanted: string;
+  readonly change: SocketChange | undefined;
+  /** Whether it does not listen there yet, although its drop-in says so. */
+  readonly isStale: boolean;
+}
+
+const service = serviceUnit({ name: alwaysRuns });
+
+/** Makes the socket units listen where modules.yaml says, and restarts them when they do not. */
 export async function keepSockets(
   { listen }: Pick<ModulesConfig, 'listen'>,
-  { systemd, steps }: { readonly systemd: Systemd; readonly steps: Steps },
+  tools: Tools,
 ): Promise<KeptSockets> {
-  const changes: SocketChange[] = [];
+  const sockets: Socket[] = [];
   const problems: string[] = [];
+  const isRunning = await runs(tools.systemd);
   for (const api of socketApis) {
-    const unit = socketUnit(api);
-    const setting = `listen.${api}_uri`;
     const problem = unusable(listen[api]);
-    if (problem !== undefined) {
-      problems.push(`${setting} of modules.yaml: ${problem}`);
-      continue;
-    }
-    const file = (await systemd.unit(unit)).get('FragmentPath');
-    const unitFile = typeof file === 'string' && file !== '' ? readFileSync(file, 'utf8') : '';
-    if (unitFile === '') continue; // the service binds its sockets itself
-    const dropIn = readIfThere(dropInPath(unit));
-    const change = socketChange({ unit, setting, wanted: listen[api], unitFile, dropIn });
-    if (change !== undefined) changes.push(change);
+    if (problem !== undefined) problems.push(`listen.${api}_uri of modules.yaml: ${problem}`);
+    else sockets.push(...(await findSocket(api, listen[api], { ...tools, isRunning })));
   }
-  if (changes.length === 0) return { isRestarted: false, problems };
-  for (const change of changes) {
-    const what = change.text === undefined ? 'removed, the unit itself' : 'written, the unit';
-    await steps.take(`${change.path}: ${what} listens on ${change.wanted}`, () => write(change));
+  const moved = sockets.filter(({ change, isStale }) => change !== undefined || isStale);
+  if (moved.length > 0) problems.push(...(await move(moved, { ...tools, isRunning })));
+  for (const socket of tools.steps.isDryRun ? [] : sockets) {
+    problems.push(...(await elsewhere(socket, tools)));
   }
-  await steps.take("systemd: read the units' files again", () => systemd.reload());
-  const restarted = await restart(changes, { systemd, steps });
-  return { isRestarted: restarted.isRestarted, problems: [...problems, ...restarted.problems] };
+  return { isRestarted: moved.length > 0 && isRunning, problems };
+}
+
+async function runs(systemd: Systemd): Promise<boolean> {
+  const state = (await systemd.unit(service)).get('ActiveState');
+  return state === 'active' || state === 'activating' || state === 'reloading';
+}
+
+async function findSocket(
+  api: (typeof socketApis)[number],
+  wanted: string,
+  { systemd, isRunning }: Tools & { readonly isRunning: boolean },
+): Promise<readonly Socket[]> {
+  const unit = socketUnit(api);
+  const properties = await systemd.unit(unit);
+  const file = properties.get('FragmentPath');
+  const unitFile = typeof file === 'string' && file !== '' ? readFileSync(file, 'utf8') : '';
+  if (unitFile === '') return []; // the service binds its sockets itself
+  const dropIn = readIfThere(dropInPath(unit));
+  const setting = `listen.${api}_uri`;
+  const change = socketChange({ unit, setting, wanted, unitFile, dropIn });
+  const isBound = properties.get('ActiveState') === 'active' && existsSync(wanted);
+  const isStale = properties.get('NeedDaemonReload') === true || (isRunning && !isBound);
+  return [{ unit, wanted, change, isStale }];
 }
 
 /**
  * A socket unit cannot start while its service runs. The service is restarted rather than stopped, so that systemd keeps
- * the sockets of modules for it.
+ * the sockets of modules for it. Sockets stop before systemd reads its files: wherever this is interrupted, it finds
+ * them stale the next time.
  */
-async function restart(
-  changes: readonly SocketChange[],
-  { systemd, steps }: { readonly systemd: Systemd; readonly steps: Steps },
-): Promise<KeptSockets> {
+async function move(
+  sockets: readonly Socket[],
+  { systemd, steps, isRunning }: Tools & { readonly isRunning: boolean },
+): Promise<readonly string[]> {
   const problems: string[] = [];
-  const service = serviceUnit({ name: alwaysRuns });
-  const state = (await systemd.unit(service)).get('ActiveState');
-  const isRestarted = state === 'active' || state === 'activating' || state === 'reloading';
   const job = async (...[verb, unit]: Parameters<Systemd['job']>): Promise<void> => {
     const result = await systemd.job(verb, unit);
     if (result !== 'done') problems.push(`${unit}: systemd reports "${result}" for its restart`);
   };
-  for (const { unit } of changes) {
-    if (isRestarted) await steps.take(`${unit}: stopped`, () => job('StopUnit', unit));
-    else await steps.take(`${unit}: restarted`, () => job('RestartUnit', unit));
+  for (const { change } of sockets) {
+    if (change === undefined) continue;
+    const what = change.text === undefined ? 'removed, the unit itself' : 'written, the unit';
+    await steps.take(`${change.path}: ${what} listens on ${change.wanted}`, () => write(change));
   }
-  if (isRestarted) {
+  for (const { unit } of sockets) {
+    await steps.take(`${unit}: stopped`, () => job('StopUnit', unit));
+  }
+  await steps.take("systemd: read the units' files again", () => systemd.reload());
+  if (isRunning) {
     await steps.take(`${service}: restarted with its sockets`, () => job('RestartUnit', service));
+    return problems;
   }
-  return { isRestarted, problems };
+  for (const { unit } of sockets) {
+    await steps.take(`${unit}: started`, () => job('StartUnit', unit));
+  }
+  return problems;
+}
+
+/** Why a unit listens elsewhere: a drop-in of an administrator says so. */
+async function elsewhere({ unit, wanted }: Socket, { systemd }: Tools): Promise<readonly string[]> {
+  const paths = listenPaths(await systemd.unit(unit));
+  if (paths.includes(posix.normalize(wanted))) return [];
+  const advice = `remove ListenStream from the drop-in that sets it: 'systemctl cat ${unit}'`;
+  return [`${unit} listens on ${paths.join(', ')}, and not on ${wanted}: ${advice}`];
 }
 
 function readIfThere(path: string): string | undefined {
@@ -115,6 +160,6 @@ function removeIfEmpty(directory: string): void {
   try {
     rmdirSync(directory);
   } catch (error) {
-    if (systemCode(error) !== 'ENOTEMPTY') throw error; // somebody else's drop-ins
+    if (systemCode(error) !== 'ENOTEMPTY') throw error; // an administrator's drop-ins
   }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describeError } from '../../errors.ts';
 import { services } from '../systemd/units.ts';
 import { type HeldFile, holdTrusted } from './held-file.ts';
+import { holdState } from './held-state.ts';
 import {
   changeText,
   configurationChange,
@@ -41,7 +42,7 @@ export async function mendConfiguration(
       using held = holdTrusted(path);
       if (held === undefined) return [];
       await change(held, configurationChange(factsOf(held), service), { left, steps });
-      return held.stats.isDirectory() ? held.names() : [];
+      return held.stats.isDirectory() ? held.names().map(String) : [];
     } catch (error) {
       left.push(describeError(error));
       return [];
@@ -74,14 +75,11 @@ export async function mendState(
     const wanted = stateChange(factsOf(held), { owner, isTop, protectsLinks });
     await change(held, wanted, { left, steps });
     if (!held.stats.isDirectory()) return;
-    for (const name of held.names()) {
-      using child = held.child(name);
-      if (child !== undefined) await mend(child, false);
-    }
+    for (const child of held.children()) await mend(child, false);
   };
   try {
-    using top = holdTrusted(path);
-    if (top?.stats.isDirectory() === true) await mend(top, true);
+    using top = holdState(path, owner.uid);
+    if (top !== undefined) await mend(top, true);
   } catch (error) {
     left.push(describeError(error));
   }

@@ -37,7 +37,7 @@ const readableByAll = 0o004;
 const searchableByOthers = 0o011;
 
 /**
- * A configuration file, which is root's: of Keys 0640 for its group, others 0644. A file that was not for everybody
+ * A configuration file, which is root's: of Keys 0640 for its group, others 0644. A file that not every user could read
  * becomes readable for its service alone.
  */
 export function configurationChange(
@@ -90,7 +90,7 @@ export interface StateRules {
   readonly protectsLinks: boolean;
 }
 
-/** The change as a person reads it: `owner 0:0 → iotedge-keys, mode 0644 → 0600`. */
+/** The change as text: `owner 0:0 → iotedge-keys, mode 0644 → 0600`. */
 export function changeText(facts: FileFacts, { owner, mode }: OwnerChange): string {
   const parts = [
     ...(facts.uid === owner.uid && facts.gid === owner.gid

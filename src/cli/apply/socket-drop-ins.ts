@@ -9,7 +9,7 @@ export interface SocketFacts {
   readonly wanted: string;
   /** The file of the unit; `` when it is not installed. */
   readonly unitFile: string;
-  /** The drop-in that this command wrote; undefined when there is none. */
+  /** The drop-in that this command writes; undefined when there is none. */
   readonly dropIn: string | undefined;
 }
 
@@ -24,13 +24,14 @@ export interface SocketChange {
 
 /** The longest path of a socket, as the kernel limits it. */
 const maxBytes = 107;
+const header = "# Written by 'iotedgectl config apply'";
 
 /** The drop-in of a socket unit. */
 export function dropInPath(unit: string): string {
   return `/etc/systemd/system/${unit}.d/listen.conf`;
 }
 
-/** The change that makes a unit listen where it shall; undefined when it does. */
+/** The change that makes a unit listen where it shall; undefined for none, and for a drop-in that has another author. */
 export function socketChange({
   unit,
   setting,
@@ -38,6 +39,7 @@ export function socketChange({
   unitFile,
   dropIn,
 }: SocketFacts): SocketChange | undefined {
+  if (dropIn?.startsWith(header) === false) return undefined;
   const isDefault = listensIn(unitFile).join('\n') === wanted;
   const text = isDefault ? undefined : dropInText(setting, wanted);
   if (text === dropIn) return undefined;
@@ -53,7 +55,7 @@ export function unusable(path: string): string | undefined {
 }
 
 function dropInText(setting: string, path: string): string {
-  return `# Written by 'iotedgectl config apply' from ${setting} of modules.yaml: change it there.
+  return `${header} from ${setting} of modules.yaml: change it there.
 [Socket]
 # without the empty one it would listen at the path of the unit, too
 ListenStream=

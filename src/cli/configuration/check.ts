@@ -26,7 +26,8 @@ import { ConfigError, formatProblem, type Problem } from '../../service/config/c
 import { type CommandContext, exitCodes } from '../command.ts';
 import { thisUser } from '../config-directory.ts';
 import { formatJson, printable } from '../output.ts';
-import { type Configurations, crossCheck } from './cross-check.ts';
+import type { Configurations } from './configurations.ts';
+import { crossCheck } from './cross-check.ts';
 import { findUser, obstacleTo } from './file-access.ts';
 
 /** The findings in the files of one service, or of all. */
@@ -140,7 +141,7 @@ async function unreadable(
   return (await Promise.all(found)).flat();
 }
 
-/** Prints the findings for a person. */
+/** Prints the findings as text. */
 export function printFindings(
   { problems, warnings, denied }: Findings,
   dir: string,

@@ -1,7 +1,6 @@
-/** Checks across the files of all four services: ids that none of them creates, missing grants. */
+/** Checks across the files of all four services: ids that none of them creates, missing grants, shared directories. */
 import type { CertificatesConfig } from '../../certificates/config/config.ts';
 import { idGlobMatches } from '../../glob.ts';
-import type { IdentityConfig } from '../../identity/config/config.ts';
 import { reservedPrefix } from '../../ids.ts';
 import { signMechanisms } from '../../interfaces/enumerations.ts';
 import { grants } from '../../interfaces/grants.ts';
@@ -11,14 +10,8 @@ import { ruleAllows } from '../../service/authorization/rules.ts';
 import type { CommonConfig } from '../../service/config/common-config.ts';
 import type { PlacedConfig } from '../../service/config/config.ts';
 import type { Problem, SettingPath } from '../../service/config/config-problem.ts';
-
-/** The configurations that could be read. */
-export interface Configurations {
-  readonly keys?: PlacedConfig<KeysConfig> | undefined;
-  readonly certificates?: PlacedConfig<CertificatesConfig> | undefined;
-  readonly identity?: PlacedConfig<IdentityConfig> | undefined;
-  readonly modules?: PlacedConfig<ModulesConfig> | undefined;
-}
+import type { Configurations } from './configurations.ts';
+import { misplaced } from './state-place.ts';
 
 /** Definite problems, and possible ones. */
 export interface CrossFindings {
@@ -56,7 +49,7 @@ export function crossCheck(all: Configurations, uidOf: UidOf): CrossFindings {
   const missing = [...usesOf(all)].flatMap((use) => missingGrant(use, all.keys, uidOf));
   const hasKeys = (all.keys?.sources.length ?? 0) > 0;
   return {
-    problems: [...sure, ...(hasKeys ? missing : [])],
+    problems: [...sure, ...(hasKeys ? missing : []), ...misplaced(all)],
     warnings: [...unsure, ...(hasKeys ? [] : missing)],
   };
 }

@@ -1,51 +1,53 @@
-import { closeSync, fsyncSync, openSync, rmdirSync, unlinkSync, writeSync } from 'node:fs';
-import { type HeldFile, holdTrusted } from '../apply/held-file.ts';
+import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { ServiceError } from '../../errors.ts';
+import type { HeldFile } from '../apply/held-file.ts';
+import { holdState } from '../apply/held-state.ts';
 
 const block = Buffer.alloc(64 << 10);
+/** The unit of `Stats.blocks`. */
+const blockBytes = 512;
 
-/** The number of files in a state directory and below; undefined when there is no such directory. */
-export function countFiles(path: string): number | undefined {
-  using top = holdTrusted(path);
-  return top?.stats.isDirectory() === true ? count(top) : undefined;
+/** The number of files and directories in the state directory of the user with this uid. It fails as `holdState`. */
+export function countFiles(path: string, uid: number | undefined): number {
+  using top = holdState(path, uid);
+  return top === undefined ? 0 : count(top);
 }
 
 function count(directory: HeldFile): number {
   let found = 0;
-  for (const name of directory.names()) {
-    using child = directory.child(name);
-    found += child?.stats.isDirectory() === true ? count(child) : 1;
-  }
+  for (const child of directory.children())
+    found += child.stats.isDirectory() ? 1 + count(child) : 1;
   return found;
 }
 
 /**
- * Removes all that is in a state directory. Files are overwritten first: a copy of the disk has its free blocks, too. No
- * link is followed, and a file that has other names is left under those.
+ * Removes all that is in the state directory of the user with this uid. Files are overwritten first: a copy of the disk
+ * has its free blocks, too. No link is followed, and a file that has other names is left under those. Fails as
+ * `holdState`, and when anything is left.
  */
-export function emptyDirectory(path: string): void {
-  using top = holdTrusted(path);
-  if (top?.stats.isDirectory() === true) empty(top);
+export function emptyDirectory(path: string, uid: number | undefined): void {
+  using top = holdState(path, uid);
+  if (top === undefined) return;
+  empty(top);
+  const left = top.names().length;
+  if (left > 0) throw new ServiceError('Failed', `${path} is not empty: ${left} files are left`);
 }
 
 function empty(directory: HeldFile): void {
-  for (const name of directory.names()) {
-    using child = directory.child(name);
-    if (child === undefined) continue;
-    if (child.stats.isDirectory()) {
-      empty(child);
-      rmdirSync(`${directory.location}/${name}`);
-      continue;
-    }
+  for (const child of directory.children()) {
+    if (child.stats.isDirectory()) empty(child);
     if (child.stats.isFile() && child.stats.nlink === 1) overwrite(child);
-    unlinkSync(`${directory.location}/${name}`);
+    directory.remove(child);
   }
 }
 
+/** The holes of a file are left: filling them could take more than the disk has. */
 function overwrite({ location, stats }: HeldFile): void {
+  const size = Math.min(stats.size, stats.blocks * blockBytes);
   const file = openSync(location, 'r+');
   try {
-    for (let at = 0; at < stats.size; at += block.length) {
-      writeSync(file, block, 0, Math.min(block.length, stats.size - at), at);
+    for (let at = 0; at < size; at += block.length) {
+      writeSync(file, block, 0, Math.min(block.length, size - at), at);
     }
     fsyncSync(file);
   } finally {

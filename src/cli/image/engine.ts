@@ -1,19 +1,20 @@
 import { ServiceError, systemCode } from '../../errors.ts';
+import { moduleLabel, owner, ownerLabel } from '../../modules/docker/labels.ts';
 
 /** A container that was made for a module. */
 export interface ModuleContainer {
   readonly id: string;
+  /** The name of the module, or of a container that names none. */
   readonly module: string;
   /** The engine's word: `running`, `exited` and so on. */
   readonly state: string;
 }
 
-const moduleLabel = 'org.iotedge.module';
 const timeoutMs = 30_000;
 
 /** The containers of modules, also those that are stopped; none where no engine is installed. */
 export async function moduleContainers(socketPath: string): Promise<readonly ModuleContainer[]> {
-  const filters = encodeURIComponent(JSON.stringify({ label: [moduleLabel] }));
+  const filters = encodeURIComponent(JSON.stringify({ label: [`${ownerLabel}=${owner}`] }));
   try {
     return containersIn(
       await ask(socketPath, 'GET', `/containers/json?all=true&filters=${filters}`),
@@ -30,15 +31,25 @@ export async function removeContainer(socketPath: string, { id }: ModuleContaine
   await ask(socketPath, 'DELETE', `/containers/${id}?v=true`);
 }
 
-/** Parses the engine's list. */
+/** The containers of the Module Runtime in the engine's list. */
 export function containersIn(json: string): readonly ModuleContainer[] {
   const list: unknown = JSON.parse(json);
   if (!Array.isArray(list)) throw new TypeError('its list of containers is none');
-  return list.map((one: unknown) => ({
+  return list.filter(isOwn).map((one: unknown) => ({
     id: textIn(one, 'Id'),
-    module: textIn(memberOf(one, 'Labels'), moduleLabel),
+    module: textIn(memberOf(one, 'Labels'), moduleLabel) || nameOf(one),
     state: textIn(one, 'State'),
   }));
+}
+
+/** As the runtime recognizes its containers. */
+function isOwn(container: unknown): boolean {
+  return textIn(memberOf(container, 'Labels'), ownerLabel) === owner;
+}
+
+function nameOf(container: unknown): string {
+  const names = memberOf(container, 'Names');
+  return Array.isArray(names) ? String(names[0] ?? '').replace(/^\//, '') : '';
 }
 
 function memberOf(value: unknown, name: string): unknown {

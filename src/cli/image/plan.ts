@@ -7,7 +7,7 @@ import { type ModuleContainer, runs } from './engine.ts';
 /** A key as the Keys service describes it. */
 export type Key = readonly [id: string, properties: Readonly<Record<string, unknown>>];
 
-/** Why nothing is removed; undefined when nothing stands against it. */
+/** Why nothing can be removed; undefined when nothing stands against it. */
 export function refusalOf(
   containers: readonly ModuleContainer[],
   { named, inToken }: { readonly named: readonly string[]; readonly inToken: readonly string[] },

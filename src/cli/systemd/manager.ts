@@ -6,7 +6,7 @@ const name = 'org.freedesktop.systemd1';
 const path = '/org/freedesktop/systemd1';
 const interfaceName = `${name}.Manager`;
 const timeoutMs = 5000;
-/** Somebody may have to type a password first. */
+/** The user may have to type a password first. */
 const authorizedMs = 300_000;
 /** More than the time that systemd gives a service for its stop and its start. */
 const jobMs = 180_000;
@@ -24,7 +24,7 @@ export type Properties = ReadonlyMap<string, unknown>;
 
 /** Options of a connection to systemd. */
 export interface SystemdOptions {
-  /** Whether a person may be asked for a password. */
+  /** Whether polkit may ask the user for a password. */
   readonly interactive?: boolean;
 }
 

@@ -53,3 +53,10 @@ export function stateOf(unit: Properties, name: string): UnitState | undefined {
   const shown = typeof status === 'number' && status !== 0 ? `${result}, status ${status}` : result;
   return { active, problem: `unit ${name} has failed (${shown})${hint}` };
 }
+
+/** Where a socket unit listens, as its files said when systemd read them. */
+export function listenPaths(unit: Properties): readonly string[] {
+  const listen = unit.get('Listen');
+  const pairs: readonly unknown[] = Array.isArray(listen) ? listen : [];
+  return pairs.map((pair) => (Array.isArray(pair) ? String(pair[1]) : ''));
+}

@@ -2,14 +2,14 @@ import { keepSockets } from '../apply/keep-sockets.ts';
 import { mendConfiguration, mendState, serviceOwners } from '../apply/mend-files.ts';
 import type { Owner } from '../apply/owners.ts';
 import { type Applied, reloadService } from '../apply/reload-services.ts';
-import { foreignState, misplacedStates } from '../apply/state-place.ts';
 import { dryRunOption, Steps } from '../apply/steps.ts';
 import { type Command, type CommandContext, exitCodes } from '../command.ts';
 import { configDirectory, requireRoot } from '../config-directory.ts';
-import type { Configurations } from '../configuration/cross-check.ts';
+import { type Configurations, statesOf } from '../configuration/configurations.ts';
 import { formatJson, printable } from '../output.ts';
 import { Systemd } from '../systemd/manager.ts';
-import { services } from '../systemd/units.ts';
+import { explainedState } from '../systemd/unit-state.ts';
+import { alwaysRuns, services, serviceUnit } from '../systemd/units.ts';
 
 /** `iotedgectl config apply`. */
 export const configApply: Command = {
@@ -74,18 +74,9 @@ function missing(owners: ReadonlyMap<string, Owner>): readonly string[] {
 
 async function apply(placed: Configurations, { context, owners, steps }: Tools): Promise<Outcome> {
   const problems: string[] = [];
-  const states = new Map(
-    services.map(({ name }) => {
-      const config = placedOf(placed, name)?.config;
-      return [name, config?.homedir_path ?? config?.homedir ?? `/var/lib/iotedge/${name}`];
-    }),
-  );
-  const misplaced = misplacedStates(states);
-  for (const [name, state] of states) {
+  for (const [name, state] of statesOf(placed)) {
     const owner = owners.get(name);
-    if (owner === undefined) continue;
-    const problem = misplaced.get(name) ?? foreignState(state, owner.uid);
-    problems.push(...(problem === undefined ? await mendState(state, owner, steps) : [problem]));
+    if (owner !== undefined) problems.push(...(await mendState(state, owner, steps)));
   }
   const bus = await context.bus();
   const systemd = await Systemd.find(bus);
@@ -97,16 +88,20 @@ async function apply(placed: Configurations, { context, owners, steps }: Tools):
   problems.push(...(sockets?.problems ?? []));
   const applied: Applied[] = [];
   for (const service of services) {
-    if (service.name === 'modules' && sockets?.isRestarted === true) continue;
-    const digest = placedOf(placed, service.name)?.digest ?? '';
+    if (service.name === alwaysRuns && sockets?.isRestarted === true) continue;
+    const digest = new Map(Object.entries(placed)).get(service.name)?.digest ?? '';
     applied.push(await reloadService(service, digest, { bus, systemd, steps }));
   }
+  problems.push(...(await stoppedRuntime(systemd)));
   return { services: applied, problems };
 }
 
-function placedOf(placed: Configurations, name: string) {
-  const { keys, certificates, identity, modules } = placed;
-  return [keys, certificates, identity, modules][services.findIndex((one) => one.name === name)];
+/** Why the Module Runtime, which always runs, does not: it will not read its files by itself. */
+async function stoppedRuntime(systemd: Systemd): Promise<readonly string[]> {
+  const unit = serviceUnit({ name: alwaysRuns });
+  const state = await explainedState(await systemd.unit(unit), unit);
+  if (state === undefined || state.problem === '' || state.active === 'inactive') return [];
+  return [`${state.problem}: 'iotedgectl system restart ${alwaysRuns}' starts it again`];
 }
 
 function report(

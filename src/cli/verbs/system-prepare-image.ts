@@ -1,18 +1,17 @@
-import type { Bus } from '../../dbus/bus.ts';
-import { ServiceError } from '../../errors.ts';
+import { describeError, ServiceError } from '../../errors.ts';
 import { keysService } from '../../interfaces/keys.ts';
 import { serviceOwners } from '../apply/mend-files.ts';
-import { foreignState, misplacedStates } from '../apply/state-place.ts';
 import { dryRunOption, Steps } from '../apply/steps.ts';
 import { type Command, type CommandContext, exitCodes, UsageError } from '../command.ts';
 import { configDirectory, requireRoot } from '../config-directory.ts';
-import { describeService } from '../description.ts';
+import { statesOf } from '../configuration/configurations.ts';
 import { countFiles, emptyDirectory } from '../image/empty-directory.ts';
-import { moduleContainers, removeContainer } from '../image/engine.ts';
-import { ownTokenKeys, refusalOf, unitsToStop } from '../image/plan.ts';
+import { type ModuleContainer, moduleContainers, removeContainer } from '../image/engine.ts';
+import { refusalOf, unitsToStop } from '../image/plan.ts';
+import { deleteKey, tokenKeys } from '../image/token-keys.ts';
 import { formatJson, printable } from '../output.ts';
 import { Systemd } from '../systemd/manager.ts';
-import { services } from '../systemd/units.ts';
+import { services, serviceUnit } from '../systemd/units.ts';
 
 /** `iotedgectl system prepare-image`. */
 export const systemPrepareImage: Command = {
@@ -30,7 +29,7 @@ machine-id(5). It refuses while a module runs. The services are stopped and cann
 off, copy the disk. A device that boots with it begins anew.`,
   options: {
     ...dryRunOption,
-    yes: { type: 'boolean', help: 'do not ask; needed where nobody can answer' },
+    yes: { type: 'boolean', help: 'do not ask; needed without a terminal' },
     'token-keys': {
       type: 'string',
       value: 'ID,ID',
@@ -45,107 +44,130 @@ off, copy the disk. A device that boots with it begins anew.`,
     const systemd = await Systemd.require(bus);
     const given = options['token-keys'];
     const named = typeof given === 'string' ? given.split(',').filter((id) => id !== '') : [];
-    const containers = await moduleContainers(places.engineSocket);
-    const inToken = await tokenKeys(bus, named);
-    const refusal = refusalOf(containers, { named, inToken });
-    if (refusal !== undefined) throw new ServiceError('Unavailable', refusal);
+    const keys = { named, inToken: await tokenKeys(bus, named) };
+    await requireStopped(places, keys);
+    for (const { path, uid } of places.states) countFiles(path, uid); // it fails for what is no state
     const steps = new Steps(context);
     if (!steps.isDryRun) await confirm(context);
-    for (const id of named)
-      await steps.take(`key "${id}": deleted from its token`, () => deleteKey(bus, id));
-    await stopAll(systemd, steps);
-    for (const container of containers) {
-      const text = `module "${container.module}": container removed`;
-      await steps.take(text, () => removeContainer(places.engineSocket, container));
-    }
-    for (const [name, state] of places.states) {
-      const files = countFiles(state) ?? 0;
-      if (files === 0) continue;
-      await steps.take(`${name}: ${files} files removed from ${state}`, () =>
-        emptyDirectory(state),
-      );
-    }
-    const left = inToken.filter((id) => !named.includes(id));
-    if (options['json'] === true) print(formatJson({ steps: steps.all, left_in_tokens: left }));
-    else advise(left, { print, isDryRun: steps.isDryRun });
-    return exitCodes.ok;
+    const containers = await kept('nothing is removed', async () => {
+      await stop(callers, { systemd, steps });
+      return requireStopped(places, keys); // one may have been started meanwhile
+    });
+    await kept('the state is not removed', async () => {
+      for (const id of named)
+        await steps.take(`key "${id}": deleted from its token`, () => deleteKey(bus, id));
+      await stop([keysUnit], { systemd, steps });
+    });
+    const problems = await remove(places, { containers, steps });
+    const left = keys.inToken.filter((id) => !named.includes(id));
+    if (options['json'] === true)
+      print(formatJson({ steps: steps.all, left_in_tokens: left, problems }));
+    else advise({ left, problems }, { print, isDryRun: steps.isDryRun });
+    return problems.length === 0 ? exitCodes.ok : exitCodes.failed;
   },
 };
 
+const units = unitsToStop(services);
+const keysUnit = serviceUnit(keysService);
+const callers = units.filter((unit) => unit !== keysUnit);
+
 interface Places {
-  readonly states: ReadonlyMap<string, string>;
+  readonly states: readonly State[];
   readonly engineSocket: string;
+}
+
+interface State {
+  readonly service: string;
+  readonly path: string;
+  /** Of the service's user; undefined when there is none. */
+  readonly uid: number | undefined;
 }
 
 /** Where the configuration says that things are. */
 async function placesOf(): Promise<Places> {
   const check = await import('../configuration/check.ts');
-  const { placed } = await check.checkConfigurations(configDirectory({ options: {} }));
-  const { keys, certificates, identity, modules } = placed;
-  if (!keys || !certificates || !identity || !modules) {
+  const found = await check.checkConfigurations(configDirectory({ options: {} }));
+  const { modules } = found.placed;
+  if (check.exitCodeOf(found) !== exitCodes.ok || modules === undefined) {
     const problem =
       "the configuration says where the state lies, and is wrong: 'iotedgectl config check'";
     throw new ServiceError('Failed', problem);
   }
-  const configs = [keys, certificates, identity, modules].map(({ config }) => config);
-  const states = services.map(({ name }, at) => {
-    const { homedir_path: path, homedir } = configs[at] ?? {};
-    return [name, path ?? homedir ?? `/var/lib/iotedge/${name}`] as const;
-  });
-  await requirePlaces(new Map(states));
-  return { states: new Map(states), engineSocket: modules.config.engineSocket };
-}
-
-/** Throws for a state directory that holds something else. */
-async function requirePlaces(states: ReadonlyMap<string, string>): Promise<void> {
   const owners = await serviceOwners();
-  const misplaced = misplacedStates(states);
-  for (const [name, state] of states) {
-    const problem = misplaced.get(name) ?? foreignState(state, owners.get(name)?.uid);
-    if (problem !== undefined) throw new ServiceError('Failed', `nothing is removed: ${problem}`);
-  }
+  const states = [...statesOf(found.placed)].map(([service, path]) => {
+    return { service, path, uid: owners.get(service)?.uid };
+  });
+  return { states, engineSocket: modules.config.engineSocket };
 }
 
-/** The keys in tokens that can be deleted; none when the Keys service does not describe them and none was asked for. */
-async function tokenKeys(bus: Bus, named: readonly string[]): Promise<readonly string[]> {
+/** The containers of modules, none of which runs; Unavailable when something stands against the removal. */
+async function requireStopped(
+  { engineSocket }: Places,
+  keys: Parameters<typeof refusalOf>[1],
+): Promise<readonly ModuleContainer[]> {
+  const containers = await moduleContainers(engineSocket);
+  const refusal = refusalOf(containers, keys);
+  if (refusal !== undefined) throw new ServiceError('Unavailable', refusal);
+  return containers;
+}
+
+/** Adds to a failure what was kept, and how the services are started again. */
+async function kept<T>(what: string, act: () => Promise<T>): Promise<T> {
   try {
-    const { objects } = await describeService(bus, keysService);
-    return ownTokenKeys(Object.entries(objects));
+    return await act();
   } catch (error) {
-    if (named.length > 0) throw error;
-    return [];
+    const undo = `boot it, or 'systemctl --runtime unmask ${units.join(' ')}' and start them`;
+    const problem = `${describeError(error)}; ${what}; to use this device again, ${undo}`;
+    throw new ServiceError('Unavailable', problem);
   }
 }
 
-async function deleteKey(bus: Bus, id: string): Promise<void> {
-  const { busName: destination, path, manager } = keysService;
-  const call = { destination, path, interface: manager.name, member: 'DeleteKey' };
-  await bus.call({ ...call, signature: 'sa{sv}', body: [id, {}] });
+/** Removes containers and states, each whatever becomes of the others; returns what failed. */
+async function remove(
+  { states, engineSocket }: Places,
+  { containers, steps }: { readonly containers: readonly ModuleContainer[]; readonly steps: Steps },
+): Promise<readonly string[]> {
+  const problems: string[] = [];
+  const attempt = async (act: () => Promise<void>): Promise<void> => {
+    await act().catch((error: unknown) => problems.push(describeError(error)));
+  };
+  for (const container of containers) {
+    const text = `module "${container.module}": container removed`;
+    await attempt(() => steps.take(text, () => removeContainer(engineSocket, container)));
+  }
+  for (const { service, path, uid } of states) {
+    await attempt(async () => {
+      const files = countFiles(path, uid);
+      if (files === 0) return;
+      const text = `${service}: ${files} files removed from ${path}`;
+      await steps.take(text, () => emptyDirectory(path, uid));
+    });
+  }
+  return problems;
 }
 
-/** Stops all units so that no call, timer or connection starts one again. */
-async function stopAll(systemd: Systemd, steps: Steps): Promise<void> {
-  const units = unitsToStop(services);
-  await steps.take('services: cannot start before the next boot', () =>
-    systemd.maskUntilBoot(units),
+/** Stops units so that no call, timer or connection starts one again. */
+async function stop(
+  wanted: readonly string[],
+  { systemd, steps }: { readonly systemd: Systemd; readonly steps: Steps },
+): Promise<void> {
+  await steps.take(`${wanted.join(', ')}: cannot start before the next boot`, () =>
+    systemd.maskUntilBoot(wanted),
   );
-  for (const unit of units) {
+  for (const unit of wanted) {
     const state = (await systemd.unit(unit)).get('ActiveState');
     if (state === 'inactive' || state === 'failed') continue;
     await steps.take(`${unit}: stopped`, async () => {
       const result = await systemd.job('StopUnit', unit);
       if (result === 'done') return;
-      throw new ServiceError(
-        'Unavailable',
-        `${unit} was not stopped (${result}): nothing is removed`,
-      );
+      throw new ServiceError('Unavailable', `${unit} was not stopped (${result})`);
     });
   }
 }
 
 async function confirm({ options }: CommandContext): Promise<void> {
   if (options['yes'] === true) return;
-  if (!process.stdin.isTTY) throw new UsageError('nobody can be asked here: add --yes');
+  if (!process.stdin.isTTY) throw new UsageError('there is no terminal to ask at: add --yes');
   const { createInterface } = await import('node:readline/promises'); // other verbs start without it
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
@@ -159,11 +181,13 @@ async function confirm({ options }: CommandContext): Promise<void> {
 }
 
 function advise(
-  left: readonly string[],
+  { left, problems }: { readonly left: readonly string[]; readonly problems: readonly string[] },
   { print, isDryRun }: { readonly print: (text: string) => void; readonly isDryRun: boolean },
 ): void {
+  for (const problem of problems) print(printable(problem));
+  if (problems.length > 0) print('do not copy the disk yet: mend that, and run this again');
   if (left.length > 0)
     print(printable(`left in tokens, --token-keys deletes them: ${left.join(', ')}`));
-  if (isDryRun) return;
+  if (isDryRun || problems.length > 0) return;
   print('power off now and copy the disk; to use this device again, boot it');
 }

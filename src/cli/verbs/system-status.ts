@@ -4,7 +4,7 @@ import { type Command, exitCodes } from '../command.ts';
 import { type Description, describeRunning, textOf } from '../description.ts';
 import { formatJson, formatTable, formatTime } from '../output.ts';
 import { type Properties, Systemd } from '../systemd/manager.ts';
-import { stateOf } from '../systemd/unit-state.ts';
+import { listenPaths, stateOf } from '../systemd/unit-state.ts';
 import {
   alwaysRuns,
   services,
@@ -71,7 +71,7 @@ async function factsOf(bus: Bus, systemd: Systemd): Promise<readonly UnitFacts[]
   return Promise.all([...ofServices, ...others]);
 }
 
-/** What a person is told about a unit. */
+/** The line of a unit in the output. */
 export function lineOf({ unit, properties, description, failure = '' }: UnitFacts): UnitLine {
   const text = (key: string): string => textOf(properties.get(key));
   const line = {
@@ -100,11 +100,7 @@ function stopped(unit: string, active: string): string {
 }
 
 function detailOf(unit: string, properties: Properties): string {
-  if (unit.endsWith('.socket')) {
-    const listen = properties.get('Listen');
-    const pairs: readonly unknown[] = Array.isArray(listen) ? listen : [];
-    return pairs.map((pair) => (Array.isArray(pair) ? String(pair[1]) : '')).join(', ');
-  }
+  if (unit.endsWith('.socket')) return listenPaths(properties).join(', ');
   if (unit.endsWith('.timer')) {
     return `next at ${formatTime(Number(properties.get('NextElapseUSecRealtime') ?? 0))}`;
   }

@@ -45,13 +45,14 @@ test('gives a restored state to the service, and tells each change', async ({ di
   const state = join(dir, 'keys');
   await mkdir(join(state, 'keys'), { recursive: true });
   await writeFile(join(state, 'keys/a.json'), '', { mode: 0o600 });
+  await writeFile(join(state, 'shown.json'), '{}');
   const dry = steps(true);
   assert.equal(await mendState(state, owner, dry.steps), []);
-  assert.is(dry.lines.length, 3);
+  assert.is(dry.lines.length, 4);
   assert.is((await stat(state)).uid, 0);
   const { lines, steps: real } = steps();
   assert.equal(await mendState(state, owner, real), []);
-  assert.is(lines.length, 3);
+  assert.is(lines.length, 4);
   assert.match(lines[2] ?? '', /keys\/a\.json: owner 0:0 → iotedge-keys:iotedge-keys$/);
   assert.equal(await found(state), [owner.uid, owner.gid, '700']);
   assert.equal(await found(join(state, 'keys/a.json')), [owner.uid, owner.gid, '600']);
@@ -63,6 +64,7 @@ test('follows no link of the service, and changes no file that has another name'
 }) => {
   const state = join(dir, 'keys');
   await mkdir(state);
+  await writeFile(join(state, 'shown.json'), '{}');
   await mkdir(join(dir, 'etc'));
   for (const name of ['shadow', 'linked'])
     await writeFile(join(dir, 'etc', name), '', { mode: 0o640 });
@@ -94,6 +96,36 @@ test('touches no state that another user could have led elsewhere', async ({ dir
   await chmod(mine, 0o755);
   assert.equal(await mendState(join(dir, 'alias'), owner, steps().steps), []);
   assert.is((await stat(join(mine, 'state'))).uid, owner.uid);
+});
+
+test('leaves a directory alone that is no state, and says so', async ({ dir }) => {
+  const state = join(dir, 'other');
+  await mkdir(join(state, 'info'), { recursive: true });
+  const left = async () => (await mendState(state, owner, steps().steps)).join();
+  assert.match(await left(), 'other is not the state of a service');
+  assert.is((await stat(state)).uid, 0);
+  await writeFile(join(state, 'shown.json'), '{}');
+  assert.is(await left(), '', 'restored by root');
+  assert.is((await stat(join(state, 'info'))).uid, owner.uid);
+  await rm(join(state, 'shown.json'));
+  await chown(join(state, 'info'), 0, 0);
+  assert.is(await left(), '', 'of its user');
+  assert.is((await stat(join(state, 'info'))).uid, owner.uid);
+  await writeFile(join(dir, 'file'), '');
+  assert.match(
+    (await mendState(join(dir, 'file'), owner, steps().steps)).join(),
+    'is not the state',
+  );
+});
+
+test('mends a file whose name is not UTF-8', async ({ dir }) => {
+  const state = join(dir, 'keys');
+  await mkdir(state);
+  await chown(state, owner.uid, owner.gid);
+  const path = Buffer.from(`${state}/\xff`, 'latin1');
+  await writeFile(path, '');
+  assert.equal(await mendState(state, owner, steps().steps), []);
+  assert.is((await stat(path)).uid, owner.uid);
 });
 
 test('passes a sticky directory only by what is of root', async ({ dir }) => {

@@ -220,6 +220,25 @@ test('reports inconsistent sockets', async ({ dir }) => {
   );
 });
 
+test('reports a state directory that is not of one service alone, at its setting', async ({
+  dir,
+}) => {
+  const linked = {
+    certificates: "homedir_path: '/var/lib/iotedge/cs'\n",
+    modules: "homedir: '/var/lib/iotedge/iotedged'\n",
+  };
+  assert.is((await check(dir, linked)).code, 0);
+  const wrong = { ...linked, identity: 'homedir_path: /var/lib/iotedge/certificates\n' };
+  const { code, lines } = await check(dir, wrong);
+  assert.is(code, 78);
+  assert.match(lines.join('\n'), /^identity\.yaml:1:15: the state directory .* contains .*\/cs/m);
+  assert.match(lines.join('\n'), /^certificates\.yaml:1:15: /m);
+  const system = await check(dir, { ...linked, identity: '', modules: 'homedir: /usr/lib/x\n' });
+  assert.is(system.code, 78);
+  assert.equal(system.lines.length, 1, system.lines.join('\n'));
+  assert.match(system.lines[0] ?? '', /^modules\.yaml:1:10: .*belongs to the system/);
+});
+
 test('warns of a module that has the hostname of the device', async ({ dir }) => {
   const text =
     'hostname: edge.example\nserver_names: {broker: [other.example, Edge.example], edgeHub: [edge.example]}\n';

@@ -29,9 +29,16 @@ test('are written only where the unit listens elsewhere, after an empty ListenSt
 });
 
 test('are removed when the unit itself listens there, and written again when changed by hand', () => {
-  const obsolete = socketChange(facts({ dropIn: 'anything' }));
+  const changed = "# Written by 'iotedgectl config apply' from anything\n";
+  const obsolete = socketChange(facts({ dropIn: changed }));
   assert.ok(obsolete !== undefined && obsolete.text === undefined);
-  assert.ok(socketChange(facts({ wanted: '/run/m.sock', dropIn: 'anything' }))?.text);
+  assert.ok(socketChange(facts({ wanted: '/run/m.sock', dropIn: changed }))?.text);
+});
+
+test('are left alone when an administrator wrote them', () => {
+  for (const wanted of ['/run/m.sock', '/var/lib/iotedge/mgmt.sock']) {
+    assert.is(socketChange(facts({ wanted, dropIn: '[Socket]\nBacklog=9\n' })), undefined);
+  }
 });
 
 test('are written for a unit that listens at several paths', () => {

@@ -46,13 +46,17 @@ test('comes after the stop of everything that could start a service', () => {
 });
 
 test("reads the engine's list, and no other", () => {
+  const owner = { 'net.azure-devices.edge.owner': 'Microsoft.Azure.Devices.Edge.Agent' };
   const json = JSON.stringify([
-    { Id: '1', State: 'running', Labels: { 'org.iotedge.module': 'edgeAgent' } },
-    { Id: '2' },
+    { Id: '1', State: 'running', Labels: { ...owner, 'org.iotedge.module': 'edgeAgent' } },
+    { Id: '2', Labels: owner, Names: ['/sensor'] },
+    { Id: '3', Labels: { 'org.iotedge.module': 'foreign' } },
+    { Id: '4', Labels: { 'net.azure-devices.edge.owner': 'another' } },
+    { Id: '5' },
   ]);
   assert.equal(containersIn(json), [
     { id: '1', module: 'edgeAgent', state: 'running' },
-    { id: '2', module: '', state: '' },
+    { id: '2', module: 'sensor', state: '' },
   ]);
   for (const other of ['{}', 'null', '"x"', 'no']) assert.throws(() => containersIn(other));
 });

@@ -1,0 +1,25 @@
+import type { CertificatesConfig } from '../../certificates/config/config.ts';
+import type { IdentityConfig } from '../../identity/config/config.ts';
+import type { KeysConfig } from '../../keys/config/config.ts';
+import type { ModulesConfig } from '../../modules/config/config.ts';
+import { stateDirOf } from '../../service/command-line.ts';
+import type { PlacedConfig } from '../../service/config/config.ts';
+
+/** The configurations that could be read, by the name of the service. */
+export interface Configurations {
+  readonly keys?: PlacedConfig<KeysConfig> | undefined;
+  readonly certificates?: PlacedConfig<CertificatesConfig> | undefined;
+  readonly identity?: PlacedConfig<IdentityConfig> | undefined;
+  readonly modules?: PlacedConfig<ModulesConfig> | undefined;
+}
+
+/** The state directory of each service, by its name. */
+export function statesOf(all: Configurations): ReadonlyMap<string, string> {
+  const { keys, certificates, identity, modules } = all;
+  return new Map(
+    Object.entries({ keys, certificates, identity, modules }).map(([name, placed]) => {
+      const choices = { commandLine: undefined, config: placed?.config ?? {}, environment: {} };
+      return [name, stateDirOf(name, choices)];
+    }),
+  );
+}
