@@ -73,7 +73,8 @@ export class HeldFile implements Disposable {
 
   /** The names in this directory, sorted. They need not be UTF-8. */
   names(): readonly Buffer[] {
-    return readdirSync(this.location, { encoding: 'buffer' }).toSorted(Buffer.compare);
+    const names = readdirSync(this.location, { encoding: 'buffer' });
+    return names.toSorted((left, right) => left.compare(right));
   }
 
   /** Removes a file of this directory, or an empty directory. */

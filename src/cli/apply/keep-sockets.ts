@@ -13,8 +13,8 @@ import {
 import { dirname, posix } from 'node:path';
 import { systemCode } from '../../errors.ts';
 import type { ModulesConfig } from '../../modules/config/config.ts';
-import type { Systemd } from '../systemd/manager.ts';
-import { listenPaths } from '../systemd/unit-state.ts';
+import type { Properties, Systemd } from '../systemd/manager.ts';
+import { listenPaths, stateOf } from '../systemd/unit-state.ts';
 import { alwaysRuns, serviceUnit, socketApis, socketUnit } from '../systemd/units.ts';
 import { dropInPath, type SocketChange, socketChange, unusable } from './socket-drop-ins.ts';
 import type { Steps } from './steps.ts';
@@ -59,7 +59,7 @@ export async function keepSockets(
   const moved = sockets.filter(({ change, isStale }) => change !== undefined || isStale);
   if (moved.length > 0) problems.push(...(await move(moved, { ...tools, isRunning })));
   for (const socket of tools.steps.isDryRun ? [] : sockets) {
-    problems.push(...(await elsewhere(socket, tools)));
+    problems.push(...(await problemsOf(socket, tools)));
   }
   return { isRestarted: moved.length > 0 && isRunning, problems };
 }
@@ -82,8 +82,10 @@ async function findSocket(
   const dropIn = readIfThere(dropInPath(unit));
   const setting = `listen.${api}_uri`;
   const change = socketChange({ unit, setting, wanted, unitFile, dropIn });
-  const isBound = properties.get('ActiveState') === 'active' && existsSync(wanted);
-  const isStale = properties.get('NeedDaemonReload') === true || (isRunning && !isBound);
+  // systemd may have read the drop-in without a restart of the unit, which has then closed its socket
+  const isLost = listensAt(properties, wanted) && !existsSync(wanted);
+  const isClosed = properties.get('ActiveState') === 'active' ? isLost : isRunning;
+  const isStale = properties.get('NeedDaemonReload') === true || isClosed;
   return [{ unit, wanted, change, isStale }];
 }
 
@@ -107,7 +109,10 @@ async function move(
     await steps.take(`${change.path}: ${what} listens on ${change.wanted}`, () => write(change));
   }
   for (const { unit } of sockets) {
-    await steps.take(`${unit}: stopped`, () => job('StopUnit', unit));
+    await steps.take(`${unit}: stopped`, async () => {
+      await job('StopUnit', unit);
+      await systemd.resetFailed(unit);
+    });
   }
   await steps.take("systemd: read the units' files again", () => systemd.reload());
   if (isRunning) {
@@ -120,12 +125,22 @@ async function move(
   return problems;
 }
 
-/** Why a unit listens elsewhere: a drop-in of an administrator says so. */
-async function elsewhere({ unit, wanted }: Socket, { systemd }: Tools): Promise<readonly string[]> {
-  const paths = listenPaths(await systemd.unit(unit));
-  if (paths.includes(posix.normalize(wanted))) return [];
+/** Why a unit does not listen where it shall: it failed, or a drop-in of an administrator says otherwise. */
+async function problemsOf(
+  { unit, wanted }: Socket,
+  { systemd }: Tools,
+): Promise<readonly string[]> {
+  const properties = await systemd.unit(unit);
+  const problem = stateOf(properties, unit)?.problem ?? '';
+  if (problem !== '') return [problem];
+  if (listensAt(properties, wanted)) return [];
+  const paths = listenPaths(properties);
   const advice = `remove ListenStream from the drop-in that sets it: 'systemctl cat ${unit}'`;
   return [`${unit} listens on ${paths.join(', ')}, and not on ${wanted}: ${advice}`];
+}
+
+function listensAt(properties: Properties, path: string): boolean {
+  return listenPaths(properties).includes(posix.normalize(path));
 }
 
 function readIfThere(path: string): string | undefined {

@@ -13,11 +13,15 @@ export interface Configurations {
   readonly modules?: PlacedConfig<ModulesConfig> | undefined;
 }
 
+/** The configurations by the name of their service, in the order of the services. */
+export function byService({ keys, certificates, identity, modules }: Configurations) {
+  return new Map(Object.entries({ keys, certificates, identity, modules }));
+}
+
 /** The state directory of each service, by its name. */
 export function statesOf(all: Configurations): ReadonlyMap<string, string> {
-  const { keys, certificates, identity, modules } = all;
   return new Map(
-    Object.entries({ keys, certificates, identity, modules }).map(([name, placed]) => {
+    [...byService(all)].map(([name, placed]) => {
       const choices = { commandLine: undefined, config: placed?.config ?? {}, environment: {} };
       return [name, stateDirOf(name, choices)];
     }),

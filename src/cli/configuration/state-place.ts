@@ -1,7 +1,7 @@
 /** Where a state directory may lie: root gives all below it to the service's user, or removes it. */
 import { posix } from 'node:path';
 import type { Problem } from '../../service/config/config-problem.ts';
-import { type Configurations, statesOf } from './configurations.ts';
+import { byService, type Configurations, statesOf } from './configurations.ts';
 
 /** What programs and the system are made of: no state lies there. */
 const systemPlaces =
@@ -16,16 +16,14 @@ const links = [
 /** The settings that make something else than the state of one service its state directory. */
 export function misplaced(all: Configurations): readonly Problem[] {
   const problems = misplacedStates(statesOf(all));
-  return Object.entries<Configurations[keyof Configurations]>({ ...all }).flatMap(
-    ([name, placed]) => {
-      const setting = (['homedir_path', 'homedir'] as const).find(
-        (one) => placed?.config[one] !== undefined,
-      );
-      const problem = problems.get(name);
-      if (placed === undefined || setting === undefined || problem === undefined) return [];
-      return [placed.problemAt([setting], `${problem}: name a directory of its own`)];
-    },
-  );
+  return [...byService(all)].flatMap(([name, placed]) => {
+    const setting = (['homedir_path', 'homedir'] as const).find(
+      (one) => placed?.config[one] !== undefined,
+    );
+    const problem = problems.get(name);
+    if (placed === undefined || setting === undefined || problem === undefined) return [];
+    return [placed.problemAt([setting], `${problem}: name a directory of its own`)];
+  });
 }
 
 /** Why state directories cannot lie where they do, by the service. */

@@ -93,8 +93,9 @@ export class Systemd {
     return `no result within ${jobMs / 1000} s`;
   }
 
-  /** Forgets that a unit failed, which may keep it from being started again. */
+  /** Forgets that a unit failed, if it did: one that failed too often is not started again otherwise. */
   async resetFailed(unit: string): Promise<void> {
+    if ((await this.unit(unit)).get('ActiveState') !== 'failed') return;
     await this.#authorized('ResetFailedUnit', 's', [unit]);
   }
 

@@ -5,7 +5,7 @@ import { type Applied, reloadService } from '../apply/reload-services.ts';
 import { dryRunOption, Steps } from '../apply/steps.ts';
 import { type Command, type CommandContext, exitCodes } from '../command.ts';
 import { configDirectory, requireRoot } from '../config-directory.ts';
-import { type Configurations, statesOf } from '../configuration/configurations.ts';
+import { byService, type Configurations, statesOf } from '../configuration/configurations.ts';
 import { formatJson, printable } from '../output.ts';
 import { Systemd } from '../systemd/manager.ts';
 import { explainedState } from '../systemd/unit-state.ts';
@@ -89,7 +89,7 @@ async function apply(placed: Configurations, { context, owners, steps }: Tools):
   const applied: Applied[] = [];
   for (const service of services) {
     if (service.name === alwaysRuns && sockets?.isRestarted === true) continue;
-    const digest = new Map(Object.entries(placed)).get(service.name)?.digest ?? '';
+    const digest = byService(placed).get(service.name)?.digest ?? '';
     applied.push(await reloadService(service, digest, { bus, systemd, steps }));
   }
   problems.push(...(await stoppedRuntime(systemd)));

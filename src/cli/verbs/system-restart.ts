@@ -42,9 +42,7 @@ that arrive meanwhile are answered afterwards. For a changed configuration 'conf
 
 async function restart(systemd: Systemd, service: ServiceDefinition): Promise<Restarted> {
   const unit = serviceUnit(service);
-  const before = await systemd.unit(unit);
-  // one that failed too often is not started again otherwise
-  if (before.get('ActiveState') === 'failed') await systemd.resetFailed(unit);
+  await systemd.resetFailed(unit);
   const result = await systemd.job('RestartUnit', unit);
   const after = await explainedState(await systemd.unit(unit), unit);
   return { service: service.name, result, problem: problemOf(result, unit, after?.problem) };

@@ -140,6 +140,122 @@ test('config apply moves a socket and moves it back', async (system) => {
   assert.is((await system.run(['test', '-e', dropIn])).code, 1);
 });
 
+test('config apply ends what an interruption left, whatever systemd has read by then', async (system) => {
+  const listens = () => system.output("ss -xlH | awk '{print $5}' | grep -E 'mgmt|moved'");
+  const moved = "listen: {management_uri: 'unix:///run/moved.sock'}\n";
+  await system.write('/etc/iotedge/modules.yaml', moved);
+  await succeed(system, 'config apply');
+  const text = await system.output(`cat ${dropIn}`);
+  for (const then of ['true', 'systemctl daemon-reload']) {
+    await system.output('rm /etc/iotedge/modules.yaml');
+    await succeed(system, 'config apply');
+    await system.output('systemctl reset-failed "iotedge-modules*"'); // their start limits
+    await system.write('/etc/iotedge/modules.yaml', moved);
+    await system.write(dropIn, `${text}\n`);
+    await system.output(then);
+    assert.match(await succeed(system, 'config apply'), 'management.socket: stopped');
+    assert.is(await listens(), '/run/moved.sock', then);
+    await system.output('systemctl reset-failed "iotedge-modules*"');
+    assert.not.match(await succeed(system, 'config apply'), 'socket');
+  }
+});
+
+test("config apply reports an administrator's drop-in that listens elsewhere, and leaves it", async (system) => {
+  await system.output('rm /etc/iotedge/modules.yaml; systemctl reset-failed "iotedge-modules*"');
+  await succeed(system, 'config apply');
+  const own = '[Socket]\nListenStream=\nListenStream=/run/own.sock\n';
+  await system.write(dropIn, own);
+  for (let tries = 0; tries < 2; tries++) {
+    const { code, stdout } = await iotedgectl(system, 'config apply');
+    assert.is(code, 1);
+    assert.match(stdout, /management\.socket listens on \/run\/own\.sock, and not on .*mgmt\.sock/);
+    assert.is(stdout.includes('stopped'), tries === 0);
+  }
+  assert.is(await system.output(`cat ${dropIn}`), own.trim());
+  await system.output(`rm ${dropIn}; systemctl reset-failed "iotedge-modules*"`);
+  await succeed(system, 'config apply');
+});
+
+test('config apply fails when the Module Runtime has failed, with what to do', async (system) => {
+  const failing = '/run/systemd/system/iotedge-modules.service.d/failing.conf';
+  await system.write(failing, "[Service]\nExecStart=\nExecStart=/bin/sh -c 'exit 78'\n");
+  await system.output('systemctl daemon-reload; systemctl stop iotedge-keys.service');
+  await iotedgectl(system, 'system restart modules');
+  await system.output(`rm ${failing}; systemctl daemon-reload`);
+  const { code, stdout } = await iotedgectl(system, 'config apply');
+  assert.is(code, 1);
+  assert.match(stdout, /has failed \(.*status 78\).*'iotedgectl system restart modules' starts it/);
+  await succeed(system, 'system restart modules');
+  await succeed(system, 'config apply');
+});
+
+test('config apply mends the other states when one is not to be touched', async (system) => {
+  await system.output('mkdir -p /srv/open/state && chmod 777 /srv/open');
+  await system.write('/etc/iotedge/keys.yaml', 'homedir_path: /srv/open/state\n');
+  await system.output('touch /var/lib/iotedge/identity/restored');
+  const { code, stdout } = await iotedgectl(system, 'config apply');
+  assert.is(code, 1);
+  assert.match(stdout, /state is not touched, since others can write \/srv\/open/);
+  assert.is(
+    await system.output('stat -c %U /var/lib/iotedge/identity/restored'),
+    'iotedge-identity',
+  );
+  await system.write('/etc/iotedge/keys.yaml', 'log_level: info\n');
+  await succeed(system, 'config apply');
+});
+
+/** An engine that lists the containers of a file from the second time on. */
+const engine = `const { readFileSync } = require('node:fs');
+let lists = 0;
+require('node:http').createServer(({ url }, response) => {
+  const isList = url.startsWith('/containers/json?all') && url.includes('Edge.Agent');
+  response.end(isList && lists++ > 0 ? readFileSync('/opt/engine/list') : '[]');
+}).listen('/run/docker.sock');
+`;
+
+test('system prepare-image removes nothing when a module was started meanwhile', async (system) => {
+  const create = 'org.iotedge.Keys1 /org/iotedge/Keys1 org.iotedge.Keys1 CreateKey ssasa{sv}';
+  await system.output(`busctl call ${create} kept aes-256 0 0`);
+  const labels = { 'net.azure-devices.edge.owner': 'Microsoft.Azure.Devices.Edge.Agent' };
+  const list = [{ Id: '1', State: 'running', Names: ['/renamed'], Labels: labels }];
+  await system.write('/opt/engine/list', JSON.stringify(list));
+  await system.write('/opt/engine/engine.cjs', engine);
+  await system.output('systemctl stop iotedge-modules.service'); // it lists containers, too
+  await system.output(
+    'systemd-run --unit=engine /usr/lib/iotedge/bin/node /opt/engine/engine.cjs; until test -e /run/docker.sock; do sleep 0.1; done',
+  );
+  const { code, stderr } = await iotedgectl(system, 'system prepare-image --yes');
+  assert.is(code, 4, await system.output('journalctl -u engine.service; ls -l /run/docker.sock'));
+  assert.match(stderr, /modules run: renamed;.*; nothing is removed;/);
+  assert.is(await system.output('ls /var/lib/iotedge/keys/keys | wc -l'), '1');
+  await system.output('systemctl stop engine.service; rm -f /run/docker.sock');
+  const [undo = ''] = /systemctl --runtime unmask [^']*/.exec(stderr) ?? [];
+  await system.output(undo);
+  await succeed(system, 'system restart');
+  await system.output('systemctl start iotedge-certificates.timer iotedge-identity.timer');
+});
+
+test('system prepare-image empties the other states when one resists, and succeeds afterwards', async (system) => {
+  await system.write('/etc/iotedge/identity.yaml', 'homedir_path: /usr/lib/iotedge\n');
+  const refused = await iotedgectl(system, 'system prepare-image --yes');
+  assert.is(refused.code, 1);
+  assert.match(refused.stderr, 'config check');
+  await system.output('rm /etc/iotedge/identity.yaml');
+  const busy = '/var/lib/iotedge/certificates/busy';
+  await system.output(`mkdir ${busy} && mount -t tmpfs none ${busy}`);
+  const { code, stdout } = await iotedgectl(system, 'system prepare-image --yes');
+  assert.is(code, 1);
+  assert.match(stdout, /EBUSY/);
+  assert.not.match(stdout, 'power off');
+  assert.is(
+    await system.output('find /var/lib/iotedge/{keys,identity,modules} -type f | wc -l'),
+    '0',
+  );
+  await system.output(`umount ${busy}`);
+  assert.match(await succeed(system, 'system prepare-image --yes'), 'power off');
+  await system.reboot();
+});
+
 test('system prepare-image removes what tells the device from another, and nothing starts before the next boot', async (system) => {
   const create = 'org.iotedge.Keys1 /org/iotedge/Keys1 org.iotedge.Keys1 CreateKey ssasa{sv}';
   await system.output(`busctl call ${create} mine aes-256 0 0`);
