@@ -1,4 +1,13 @@
-import type { Command } from './command.ts';
+import type { Command, CommandOption } from './command.ts';
+
+/** The options of every command. */
+export const commonOptions = {
+  json: {
+    type: 'boolean',
+    help: 'JSON for programs; the text for people may change between versions',
+  },
+  help: { type: 'boolean', short: 'h', help: 'explain the command' },
+} as const satisfies Readonly<Record<string, CommandOption>>;
 
 const helpWords = ['--help', '-h', 'help'];
 
@@ -51,7 +60,7 @@ export function commandHelp(command: Command): string {
       `${short === undefined ? '' : `-${short}, `}--${name}${type === 'string' ? ` ${value}` : ''}`,
       help,
     ]),
-    ['--json', 'JSON for programs; the text for people may change between versions'],
+    ['--json', commonOptions.json.help],
   ];
   const width = Math.max(...lines.map(([option = '']) => option.length));
   return [

@@ -1,28 +1,8 @@
+import type { Command, CommandOption } from '../../cli/command.ts';
+import { commonOptions } from '../../cli/help.ts';
+
 /** What the manual and the completions say about a verb of iotedgectl. */
-export interface Verb {
-  readonly words: string;
-  readonly summary: string;
-  readonly about?: string;
-  readonly positionals?: readonly string[];
-  readonly more?: string;
-  readonly options?: Readonly<Record<string, VerbOption>>;
-}
-
-interface VerbOption {
-  readonly type: 'string' | 'boolean';
-  readonly short?: string;
-  readonly value?: string;
-  readonly help: string;
-}
-
-/** Options of every verb. */
-const common: Readonly<Record<string, VerbOption>> = {
-  json: {
-    type: 'boolean',
-    help: 'JSON for programs; the text for people may change between versions',
-  },
-  help: { type: 'boolean', short: 'h', help: 'explain the command' },
-};
+export type Verb = Omit<Command, 'run'>;
 
 /** An option as it is typed, and what it does. */
 export interface Option {
@@ -33,9 +13,16 @@ export interface Option {
   readonly short: string | undefined;
 }
 
-/** The options of a verb. */
-export function optionsOf(verb: Verb): readonly Option[] {
-  return Object.entries({ ...verb.options, ...common }).map(([name, option]) => ({
+/** The options of every verb. */
+export const sharedOptions: readonly Option[] = asTyped(commonOptions);
+
+/** The options of a verb alone. */
+export function ownOptionsOf({ options = {} }: Verb): readonly Option[] {
+  return asTyped(options);
+}
+
+function asTyped(options: Readonly<Record<string, CommandOption>>): readonly Option[] {
+  return Object.entries(options).map(([name, option]) => ({
     name: `--${name}`,
     help: option.help,
     value: option.type === 'string' ? (option.value ?? 'VALUE') : undefined,

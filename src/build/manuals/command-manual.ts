@@ -1,29 +1,32 @@
-import { optionsOf, type Verb } from './command-line.ts';
+import type { exitCodes } from '../../cli/command.ts';
+import { services } from '../../cli/systemd/units.ts';
+import { type Option, ownOptionsOf, sharedOptions, type Verb } from './command-line.ts';
+import { exitStatusSection } from './exit-statuses.ts';
 import { head, paragraph, roff, section, seeAlso, terms } from './roff.ts';
 
-const exitStatuses = [
-  ['0', 'It succeeded.'],
-  ['1', 'It failed.'],
-  ['2', 'The command line is wrong.'],
-  ['3', 'The caller is not authorized.'],
-  ['4', 'A service is not available.'],
-  ['5', 'A service did not reply in time.'],
-  ['6', 'A service works, but is degraded.'],
-  ['78', 'The configuration is wrong.'],
-] as const;
+const exitStatuses: Readonly<Record<keyof typeof exitCodes, string>> = {
+  ok: 'It succeeded.',
+  failed: 'It failed.',
+  usage: 'The command line is wrong.',
+  notAuthorized: 'The caller is not authorized.',
+  unavailable: 'A service is not available, or its unit is not as it must be.',
+  timedOut: 'A service did not reply in time.',
+  degraded: 'A service works, but is degraded.',
+  configuration: 'The configuration is wrong.',
+};
 
 function synopsis({ words, positionals = [], more }: Verb): string {
   const names = [...positionals, ...(more === undefined ? [] : [`[${more}]...`])];
   return ['iotedgectl', words, '[OPTIONS]', ...names.map((name) => name.toUpperCase())].join(' ');
 }
 
+function entryOf({ name, short, value, help }: Option): readonly [string, string] {
+  const names = short === undefined ? name : `${short}, ${name}`;
+  return [value === undefined ? names : `${names} ${value}`, `${help}.`];
+}
+
 function verbText(verb: Verb): string {
-  const options = optionsOf(verb)
-    .filter(({ name }) => name !== '--json' && name !== '--help')
-    .map(({ name, short, value, help }): readonly [string, string] => {
-      const names = short === undefined ? name : `${short}, ${name}`;
-      return [value === undefined ? names : `${names} ${value}`, `${help}.`];
-    });
+  const options = ownOptionsOf(verb).map(entryOf);
   const about = verb.about === undefined ? '' : paragraph(verb.about);
   const list = options.length === 0 ? '' : `.RS\n${terms(options)}.RE\n`;
   return `.SS ${roff(synopsis(verb))}\n${roff(verb.summary)}.\n${about}${list}`;
@@ -37,29 +40,22 @@ export function commandManual(verbs: readonly Verb[]): string {
     section(
       'DESCRIPTION',
       paragraph(
-        'It asks the four services of this device on the system bus; what a caller may do is decided by polkit, or by the rules in their configuration. A service that is idle is started when it has to reply.',
+        'It calls the four services of this device on the system bus, and asks systemd about their units; what a caller may do is decided by polkit, or by the rules in their configuration. A service that is idle is started by a call; `status` makes none to it without `--start`, and `system status` never.',
       ),
     ),
     section('COMMANDS', ...verbs.map(verbText)),
     section(
       'OPTIONS',
       terms([
-        ['--json', 'Print JSON for programs. The text for people may change between versions.'],
-        ['-h, --help', 'Explain the command.'],
-        ['--version', 'Print the version, without a command.'],
+        ...sharedOptions.map(entryOf),
+        ['--version', 'print the version, without a command.'],
       ]),
     ),
-    section('EXIT STATUS', terms(exitStatuses)),
+    exitStatusSection(exitStatuses),
     section(
       'ENVIRONMENT',
       terms([['DBUS_SYSTEM_BUS_ADDRESS', 'The address of another bus than the system bus.']]),
     ),
-    seeAlso(
-      'iotedge.yaml(5)',
-      'iotedge-keys(8)',
-      'iotedge-certificates(8)',
-      'iotedge-identity(8)',
-      'iotedge-modules(8)',
-    ),
+    seeAlso('iotedge.yaml(5)', ...services.map(({ name }) => `iotedge-${name}(8)`)),
   ].join('');
 }

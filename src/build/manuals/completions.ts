@@ -1,4 +1,4 @@
-import { groupsOf, nextWords, optionsOf, type Verb } from './command-line.ts';
+import { groupsOf, nextWords, ownOptionsOf, sharedOptions, type Verb } from './command-line.ts';
 
 const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
 
@@ -9,7 +9,9 @@ function positions(verbs: readonly Verb[]) {
     choices: nextWords(verbs, group === '' ? [] : group.split(' ')),
   }));
   const ends = verbs.map((verb) => {
-    const options = new Map(optionsOf(verb).map(({ name, help }) => [name, help]));
+    const options = new Map(
+      [...ownOptionsOf(verb), ...sharedOptions].map(({ name, help }) => [name, help]),
+    );
     const more = nextWords(verbs, verb.words.split(' '));
     return { pattern: `${quote(verb.words)}*`, choices: new Map([...more, ...options]) };
   });

@@ -15,10 +15,10 @@ export function configurationManual(examples: Readonly<Record<string, string>>):
     section(
       'DESCRIPTION',
       paragraph(
-        'Each service reads its own file, then its drop-ins in the order of their names. Maps are merged, everything else is replaced. A missing file is an empty one, and everything has a default.',
+        'Each service reads its own file, then its drop-ins in the order of their names. Maps are merged, everything else is replaced. A missing file is an empty one, with which the service starts.',
       ),
       paragraph(
-        "`iotedgectl config check` finds what a service would refuse, and what does not fit between the files. A service with a wrong configuration ends with 78 and leaves its state alone; on a reload (`systemctl reload`) it keeps the one it has. A file with a PIN must be readable by root and the service's user alone.",
+        '`iotedgectl config check` finds what a service would refuse, and what does not fit between the files. A service with a wrong configuration ends with 78 and leaves its state alone; on a reload (`systemctl reload`) it keeps the one it has. A keys.yaml with a PIN that every user can read is refused.',
       ),
       paragraph(
         'A setting behind a # below shows its default, or an example where the default stands in brackets. The files are in /usr/share/doc/iotedge-dbus/examples, schemas for editors in /usr/share/iotedge/schema.',

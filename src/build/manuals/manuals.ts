@@ -1,15 +1,10 @@
 import { commands } from '../../cli/iotedgectl.ts';
+import { services } from '../../cli/systemd/units.ts';
 import type { ServiceDefinition } from '../../dbus/definition.ts';
-import { certificatesService } from '../../interfaces/certificates.ts';
-import { identityService } from '../../interfaces/identity.ts';
-import { keysService } from '../../interfaces/keys.ts';
-import { modulesService } from '../../interfaces/modules.ts';
 import { commandManual } from './command-manual.ts';
 import { bashCompletion, zshCompletion } from './completions.ts';
 import { configurationManual } from './configuration-manual.ts';
 import { serviceManual } from './service-manual.ts';
-
-const services = [keysService, certificatesService, identityService, modulesService];
 
 /** Input that the generators cannot import: the text of `--help`, and examples of configurations by service. */
 export interface ManualSources {

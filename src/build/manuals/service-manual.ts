@@ -1,25 +1,25 @@
+import { services } from '../../cli/systemd/units.ts';
 import type { ServiceDefinition } from '../../dbus/definition.ts';
+import { exitStatusSection } from './exit-statuses.ts';
 import { head, paragraph, section, seeAlso, terms, verbatim } from './roff.ts';
 
-const exitStatuses = [
-  ['0', 'It was stopped, or had nothing to do.'],
-  ['1', 'It failed, or lost the bus; systemd starts it again.'],
-  ['2', 'The command line is wrong.'],
-  [
-    '78',
-    'The configuration is wrong; the journal names every mistake. systemd does not repeat it.',
-  ],
-] as const;
+const exitStatuses = {
+  ok: 'It was stopped, or was idle.',
+  failed: 'It failed, or lost the bus; systemd starts it again.',
+  usage: 'The command line is wrong. systemd does not start it again.',
+  configuration:
+    'The configuration is wrong; the journal names every mistake. systemd does not start it again by itself.',
+};
 
 /** What is special about the units. */
 const lives: Readonly<Record<string, string>> = {
-  keys: 'A call starts it, and it ends when it is idle. A PIN can be the credential `iotedge-keys.pin`, see `systemd-creds`(1). Drop-ins for tokens that are devices or are reached by the network are in /usr/share/doc/iotedge-dbus/drop-ins.',
+  keys: 'A call starts it, and it ends when it is idle. A PIN can be the credential `iotedge-keys.pin` in /etc/credstore; a `pin_file` in keys.yaml names it. Drop-ins for tokens that are devices, files or reached by the network, and for an encrypted PIN, are in /usr/share/doc/iotedge-dbus/drop-ins.',
   certificates:
-    'A call starts it, it ends when it is idle, and `iotedge-certificates.timer` starts it for renewals that are due.',
+    'A call starts it, it ends when it is idle, and `iotedge-certificates.timer` starts it every 10 minutes for what is due.',
   identity:
-    'A call starts it, it ends when it is idle, and `iotedge-identity.timer` starts it for what is due.',
+    'A call starts it, it ends when it is idle, and `iotedge-identity.timer` starts it every 10 minutes for what is due.',
   modules:
-    'It is started at boot, and does not end. Without an engine it waits for one. A stop leaves the modules running unless the configuration says otherwise. `iotedge-modules-management.socket` and `iotedge-modules-workload.socket` hold its sockets while it restarts.',
+    'It is started at boot, and does not end when it is idle. Without an engine it waits for one. A stop leaves the modules running. `iotedge-modules-management.socket` and `iotedge-modules-workload.socket` hold its sockets while it restarts.',
 };
 
 function methods({ manager }: ServiceDefinition): string {
@@ -59,17 +59,20 @@ export function serviceManual(service: ServiceDefinition, help: string): string 
       terms([
         [
           'SIGHUP',
-          'It reads its configuration again: a good one takes effect without losing a call, a wrong one changes nothing.',
+          'It reads its configuration again: a good one takes effect without losing a call. One that is wrong, or that changes a setting which takes a restart, changes nothing; the journal says why.',
         ],
-        ['SIGTERM', 'It replies to the calls that are pending, and ends.'],
+        [
+          'SIGTERM',
+          'It ends. Calls that are pending have 3 seconds for their replies; the others are cancelled.',
+        ],
       ]),
     ),
-    section('EXIT STATUS', terms(exitStatuses)),
+    exitStatusSection(exitStatuses),
     section(
       'FILES',
       terms([
         [`/etc/iotedge/${name}.yaml, /etc/iotedge/${name}.d/*.yaml`, 'The configuration.'],
-        [`/var/lib/iotedge/${name}`, 'The state, which nobody else can read.'],
+        [`/var/lib/iotedge/${name}`, 'The state. Only the service and root can read it.'],
         [`/usr/share/iotedge/schema/${name}.json`, 'The schema of the configuration, for editors.'],
         [`/usr/share/dbus-1/interfaces/${busName}.xml`, 'The interface, for code generators.'],
       ]),
@@ -77,9 +80,7 @@ export function serviceManual(service: ServiceDefinition, help: string): string 
     seeAlso(
       'iotedgectl(1)',
       'iotedge.yaml(5)',
-      ...['keys', 'certificates', 'identity', 'modules']
-        .filter((other) => other !== name)
-        .map((other) => `iotedge-${other}(8)`),
+      ...services.filter((other) => other !== service).map((other) => `iotedge-${other.name}(8)`),
     ),
   ].join('');
 }

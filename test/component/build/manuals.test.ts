@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { manuals } from '../../../src/build/manuals/manuals.ts';
+import { exitCodes } from '../../../src/cli/command.ts';
+import { commonOptions } from '../../../src/cli/help.ts';
 import { commands } from '../../../src/cli/iotedgectl.ts';
 import { helpText } from '../../../src/service/command-line.ts';
 import { outputOf, runCommand } from '../../support/command.ts';
@@ -56,6 +58,27 @@ test('has every verb and option of the command line', async () => {
     assert.match(text, `iotedgectl ${words} [OPTIONS]`);
     assert.match(text, summary);
     for (const name of Object.keys(options)) assert.match(text, `--${name}`);
+  }
+});
+
+test('has the options that every verb takes, once', async () => {
+  const text = await shown('man/man1/iotedgectl.1');
+  for (const [name, { help }] of Object.entries(commonOptions)) {
+    assert.is(text.split(help).length, 2, help);
+    assert.match(text, `--${name}`);
+  }
+});
+
+test('has the exit statuses', async () => {
+  const statuses = (text: string) => {
+    const [, section = ''] = /^EXIT STATUS\n(.*?)^[A-Z]/ms.exec(text) ?? [];
+    return [...section.matchAll(/^ {7}(\d+) /gm)].map(([, status]) => Number(status));
+  };
+  const { ok, failed, usage, configuration } = exitCodes;
+  assert.equal(statuses(await shown('man/man1/iotedgectl.1')), Object.values(exitCodes));
+  for (const name of services) {
+    const expected = [ok, failed, usage, configuration];
+    assert.equal(statuses(await shown(`man/man8/iotedge-${name}.8`)), expected);
   }
 });
 

@@ -82,6 +82,23 @@ test('has each file where it is searched', () => {
   );
 });
 
+test('has every file that its manual pages name', () => {
+  const pages = pathsBelow(tree).filter(
+    (path) => path.startsWith('usr/share/man/') && isFile(path),
+  );
+  const named = pages.flatMap((path) =>
+    text(path)
+      .replaceAll('\\-', '-')
+      .match(/\/usr\/[\w./-]*\w/g),
+  );
+  const installed = new Set(pathsBelow(tree));
+  assert.ok(named.length > 20, `${named.length} files`);
+  assert.equal(
+    named.filter((path) => path?.includes('iotedge') && !installed.has(path.slice(1))),
+    [],
+  );
+});
+
 test('has modes that do not depend on the umask', () => {
   const modes = pathsBelow(tree)
     .filter((path) => !isLink(path))
