@@ -40,6 +40,36 @@ users() {
   done </usr/lib/tmpfiles.d/iotedge.conf
 }
 
+# Prints what users other than root can change: of a path, the links that it leads through and the directories above.
+changeable() (
+  path=$1
+  while [ -n "$path" ]; do
+    find "$path" -maxdepth 0 '(' ! -uid 0 -o ! -type l -perm /022 ')'
+    if [ -L "$path" ]; then
+      link=$(readlink "$path")
+      case $link in /*) ;; *) link=${path%/*}/$link ;; esac
+      changeable "$link"
+    fi
+    path=${path%/*}
+  done
+)
+
+# Whether root can run a program without running what another user put there, and the services see it.
+is_trusted() {
+  target=$(readlink -f "$1")
+  case $target in
+    /usr/* | /opt/* | "${programs%/bin}"/*) ;;
+    *)
+      say "$1 is not used: it leads to $target, which is neither in /usr nor in /opt"
+      return 1
+      ;;
+  esac
+  path=$(changeable "$1" | head -n 1)
+  if [ -z "$path" ]; then return 0; fi
+  say "$1 is not used: users other than root can change $path"
+  return 1
+}
+
 # The version of a Node as a number; nothing when it does not run here.
 number_of() {
   version=$(timeout 30 "$1" --version 2>/dev/null) || return 0
@@ -54,7 +84,7 @@ END
 choose_node() {
   best='' newest=$((oldest - 1)) unknown=''
   for node in /usr/lib/iotedge/node/bin/node /usr/bin/node; do
-    [ -x "$node" ] || continue
+    if [ ! -x "$node" ] || ! is_trusted "$node"; then continue; fi
     number=$(number_of "$node")
     if [ -z "$number" ]; then
       unknown=${unknown:-$node}
@@ -68,11 +98,13 @@ choose_node() {
 node() {
   choose_node
   if [ -n "$best" ]; then
-    # whoever starts a program meanwhile finds the old link or the new one
+    # a program that starts meanwhile finds the old link or the new one
     ln -sfn "$best" "$programs/node.new"
     mv -fT "$programs/node.new" "$programs/node"
-  elif [ ! -x "$programs/node" ]; then
-    say "no Node 20.19 or newer: install one, or make $programs/node a link to it"
+  elif [ ! -x "$programs/node" ] || ! is_trusted "$programs/node"; then
+    # root's own programs run it, too
+    rm -f "$programs/node"
+    say "no Node 20.19 or newer: install one, or make $programs/node a link to one in /usr or /opt"
     return 1
   fi
   # of makers that were killed

@@ -149,6 +149,57 @@ inChroot(
   },
 );
 
+/** A program that reports a newer version than any Node has, and leaves a trace. */
+const strangeNode = (path: string) => `mkdir -p "$(dirname ${path})" && cat >${path} <<'END'
+#!/bin/sh
+touch /strange-node-ran
+echo v99.0.0
+END
+chmod 755 ${path}`;
+
+const elsewhere = 'neither in /usr nor in /opt';
+const strange = '/opt/strange/node';
+const strangePlaces: readonly {
+  readonly path: string;
+  readonly prepare?: string;
+  readonly link?: string;
+  readonly reason: string;
+}[] = [
+  { path: '/home/user/node', prepare: 'chown user /home/user/node', reason: elsewhere },
+  { path: '/root/node', reason: elsewhere },
+  { path: strange, prepare: `chown user ${strange}`, reason: `can change ${strange}$` },
+  { path: strange, prepare: `chmod 775 ${strange}`, reason: `can change ${strange}$` },
+  { path: strange, prepare: 'chown user /opt/strange', reason: 'can change /opt/strange$' },
+  {
+    path: strange,
+    prepare: `ln -s ${strange} /home/user/link`,
+    link: '/home/user/link',
+    reason: 'can change /home/user$',
+  },
+];
+
+inChroot(
+  'debian-13-chroot',
+  'uses no Node that users other than root can change',
+  { proc: 'with' },
+  async (chroot) => {
+    await install(chroot, versions.current);
+    await chroot.output('useradd --create-home user && mv /usr/bin/node /usr/bin/real-node');
+    for (const { path, prepare = ':', link = path, reason } of strangePlaces) {
+      await chroot.output(`rm -rf /opt/strange && ${strangeNode(path)}`);
+      await chroot.output(`${prepare} && ln -sfn ${link} /usr/bin/node`);
+      const { code, output } = await chroot.run('/usr/lib/iotedge/bin/iotedge-setup node');
+      assert.is(code, 1, output);
+      assert.match(output, new RegExp(`/usr/bin/node is not used: .*${reason}`, 'm'));
+      assert.match(output, /no Node 20\.19 or newer/);
+    }
+    await chroot.output('! ls /strange-node-ran /usr/lib/iotedge/bin/node 2>/dev/null');
+    await chroot.output('ln -sfn real-node /usr/bin/node && /usr/lib/iotedge/bin/iotedge-setup');
+    await isInstalled(chroot);
+    assert.is(await linkOf(chroot), '/usr/bin/node');
+  },
+);
+
 inChroot(
   'debian-12-chroot',
   'refuses to be configured without a Node that is new enough',
