@@ -25,8 +25,17 @@ rm -r "$directory"
 `;
 
 const keys = ['org.iotedge.Keys1', '/org/iotedge/Keys1', 'org.iotedge.Keys1'];
-/** A call that anybody may make. */
-const call = ['busctl', '--timeout=30', 'call', ...keys, 'GetRandom', 'ua{sv}', '8', '0'];
+/** A call that every user may make. */
+export const openCall = [
+  'busctl',
+  '--timeout=30',
+  'call',
+  ...keys,
+  'GetRandom',
+  'ua{sv}',
+  '8',
+  '0',
+];
 
 /** Calls the Keys service again and again; resolves with what busctl said of the calls that failed. */
 export async function failedCalls(
@@ -34,7 +43,7 @@ export async function failedCalls(
   { count, pauses }: Load,
 ): Promise<readonly string[]> {
   const longestMs = count * Math.max(...pauses) * 1000;
-  const command = ['sh', '-c', script, 'load', String(count), pauses.join(' '), ...call];
+  const command = ['sh', '-c', script, 'load', String(count), pauses.join(' '), ...openCall];
   const text = await system.output(command, { timeoutMs: 60_000 + 3 * longestMs });
   return text.split('\n').filter((line) => line !== '');
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { BootedSystem } from '../../support/boot/booted-system.ts';
-import { failedCalls } from '../../support/boot/load.ts';
+import { failedCalls, openCall } from '../../support/boot/load.ts';
 import { runnable } from '../../support/not-runnable.ts';
 import { makeVersions } from '../../support/packages/versions.ts';
 
@@ -57,6 +57,9 @@ async function works(): Promise<void> {
 
 test('installs four services that a running bus starts, without a reboot', async () => {
   await dpkg('-i /packages/previous.deb /packages/node.deb');
+  // or the bus refused the name of a user that it did not know
+  const { NRestarts, Result } = await system.unit('iotedge-modules.service');
+  assert.equal({ NRestarts, Result }, { NRestarts: '0', Result: 'success' });
   await works();
   assert.is(await system.output('systemctl --failed --no-legend'), '');
   assert.is(await system.output(['systemctl', 'is-enabled', 'iotedge-modules.service']), 'enabled');
@@ -90,11 +93,25 @@ test('restarts what runs when another Node is installed', async () => {
   assert.is.not(await pidOf('iotedge-modules.service'), before);
 });
 
-test('stops everything at a removal, whoever calls meanwhile', async () => {
+/** Calls the Keys service until dpkg has ended. */
+const removeDuringCalls = `
+{ while ! test -e /run/removed; do "$@" >/dev/null 2>&1 & sleep 0.02; done; wait; } &
+dpkg -r iotedge-dbus
+status=$?
+touch /run/removed
+wait
+exit $status`;
+
+/** The stop goes on after the service has released its name: a call that starts it again would cancel the stop. */
+const slowStop = '[Service]\nExecStopPost=/bin/sleep 2\n';
+
+test('stops everything at a removal, with calls until its end', async () => {
+  await system.write(`/etc/systemd/system/${keysUnit}.d/slow-stop.conf`, slowStop);
+  await system.output(['systemctl', 'daemon-reload']);
   await describe('Keys');
-  const load = failedCalls(system, { count: 100, pauses: [0.02] });
-  await dpkg('-r iotedge-dbus');
-  await load;
+  const command = ['sh', '-c', removeDuringCalls, 'remove', ...openCall];
+  await system.output(command, { timeoutMs: 120_000 });
+  await system.output(['rm', '-r', `/etc/systemd/system/${keysUnit}.d`]);
   for (const unit of [...units, ...timers]) assert.is(await stateOf(unit), 'inactive', unit);
   assert.is(await system.output('ls /run/systemd/system | grep iotedge || true'), '');
   const processes = 'ps -eo user:32,args | grep "^iotedge" || true';

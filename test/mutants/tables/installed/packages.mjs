@@ -2,6 +2,7 @@ const tree = 'component/build/package/staged-tree';
 const packages = 'component/build/package/packages';
 const manuals = 'component/build/manuals';
 const chroot = 'system/packages/chroot';
+const purge = 'system/packages/purge';
 const powerCut = 'system/packages/power-cut';
 const booted = 'system/booted/packages';
 const documents = 'system/booted/documents';
@@ -57,9 +58,33 @@ export default [
   },
   {
     breaks: 'the manual leaves options of verbs out',
-    text: "filter(({ name }) => name !== '--json' && name !== '--help')",
-    becomes: 'filter(() => false)',
+    text: 'ownOptionsOf(verb).map(entryOf)',
+    becomes: '[]',
     suite: manuals,
+  },
+  {
+    breaks: 'the manual leaves the options of every verb out',
+    text: '...sharedOptions.map(entryOf),',
+    becomes: '',
+    suite: manuals,
+  },
+  {
+    breaks: 'the manual has exit statuses that are none',
+    text: '[[String(code), meaning] as const]',
+    becomes: '[[String(code + 1), meaning] as const]',
+    suite: manuals,
+  },
+  {
+    breaks: 'the manual names files that are not installed',
+    text: '/usr/share/doc/iotedge-dbus/drop-ins.',
+    becomes: '/usr/share/iotedge/drop-ins.',
+    suite: tree,
+  },
+  {
+    breaks: 'an interrupted download is taken for a complete one',
+    text: 'const beside = mkdtempSync(`${folder}.`);',
+    becomes: 'mkdirSync(folder); const beside = folder;',
+    suite: 'component/build/package/filled-once',
   },
   {
     breaks: 'the manual loses lines that begin with a quote',
@@ -78,6 +103,84 @@ export default [
     text: 'oldest=20019000',
     becomes: 'oldest=18000000',
     suite: chroot,
+  },
+  {
+    breaks: 'root runs a Node of the home directory of a user',
+    text: '/usr/* | /opt/* | "${programs%/bin}"/*) ;;',
+    becomes: '*) ;;',
+    suite: chroot,
+  },
+  {
+    breaks: 'root runs a Node that belongs to another user',
+    text: "'(' ! -uid 0 -o ! -type l -perm /022 ')'",
+    becomes: '! -type l -perm /022',
+    suite: chroot,
+  },
+  {
+    breaks: 'root runs a Node that a group can write',
+    text: "'(' ! -uid 0 -o ! -type l -perm /022 ')'",
+    becomes: '! -uid 0',
+    suite: chroot,
+  },
+  {
+    breaks: 'root runs a Node through a link that another user can change',
+    text: '      changeable "$link"\n',
+    becomes: '      changeable "$(readlink -f "$path")"\n',
+    suite: chroot,
+  },
+  {
+    breaks: 'programs of root run a Node that is not trusted any more',
+    text: '    rm -f "$programs/node"\n    say',
+    becomes: '    say',
+    suite: chroot,
+  },
+  {
+    breaks: 'a purge stops at a mount point',
+    text: 'if [ -z "$left" ]; then',
+    becomes: 'if false; then',
+    suite: purge,
+  },
+  {
+    breaks: 'a purge loses the answer before it is done',
+    text: '      purge "$RET"\n      # the answer stays for another purge until this one is done\n      db_purge\n',
+    becomes: '      answer=$RET\n      db_purge\n      purge "$answer"\n',
+    suite: purge,
+  },
+  {
+    breaks: 'a purge leaves files in silence',
+    text: 'remove_directory "$directory" || failed=true',
+    becomes: 'remove_directory "$directory" || true',
+    suite: purge,
+  },
+  {
+    breaks: 'a purge leaves the drop-ins of socket units',
+    text: '  shred_keys\n  remove_drop_ins\n',
+    becomes: '  shred_keys\n',
+    suite: purge,
+  },
+  {
+    breaks: 'a purge removes the drop-ins of an administrator',
+    text: '*) continue ;; esac\n    rm -f "$file"',
+    becomes: 'esac\n    rm -f "$file"',
+    suite: purge,
+  },
+  {
+    breaks: 'a purge that keeps the configuration loses its drop-ins',
+    text: '  # what the installation made, when it is empty\n',
+    becomes: '  remove_drop_ins\n',
+    suite: purge,
+  },
+  {
+    breaks: 'a purge fills the disk with what a sparse file lacks',
+    text: ' -size -2M',
+    becomes: '',
+    suite: purge,
+  },
+  {
+    breaks: 'a purge overwrites files that have another name',
+    text: ' -links 1',
+    becomes: '',
+    suite: purge,
   },
   {
     breaks: 'groups are missing where systemd-sysusers is',
@@ -110,6 +213,12 @@ export default [
     suite: powerCut,
   },
   {
+    breaks: 'the bus refuses the names of services whose users are new',
+    text: "reload_bus || say 'the bus",
+    becomes: "true || say 'the bus",
+    suite: booted,
+  },
+  {
     breaks: 'timers do not start at the installation',
     text: '      start_timers\n',
     becomes: '',
@@ -125,6 +234,12 @@ export default [
     breaks: 'a configuration of the package starts what is masked',
     text: 'if [ "$1" = abort-remove ]; then',
     becomes: 'if true; then',
+    suite: booted,
+  },
+  {
+    breaks: 'a call during a removal starts a service again',
+    text: 'systemctl --quiet --runtime mask $units\n',
+    becomes: ':\n',
     suite: booted,
   },
   {
