@@ -160,8 +160,8 @@ export default [
   },
   {
     breaks: 'a purge removes the drop-ins of an administrator',
-    text: '*) continue ;; esac\n    rm -f "$file"',
-    becomes: 'esac\n    rm -f "$file"',
+    text: 'apply\' " || continue',
+    becomes: 'apply\' " || true',
     suite: purge,
   },
   {
