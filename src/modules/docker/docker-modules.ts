@@ -72,4 +72,8 @@ export class DockerModules implements ModuleType {
   watch(signal: AbortSignal): Promise<AsyncIterable<string>> {
     return this.#engine.listen(signal);
   }
+
+  appeared(signal: AbortSignal): Promise<void> {
+    return this.#engine.appeared(signal);
+  }
 }

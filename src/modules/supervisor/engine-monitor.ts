@@ -22,7 +22,7 @@ export interface EngineStatus {
 
 /** Dependencies and listeners of a monitor. */
 export interface MonitorOptions {
-  readonly type: Pick<ModuleType, 'name' | 'version' | 'watch'>;
+  readonly type: Pick<ModuleType, 'name' | 'version' | 'watch' | 'appeared'>;
   readonly log: Log;
   readonly now: () => Date;
   /** The engine became reachable or unreachable; events in between are lost. */
@@ -33,7 +33,10 @@ export interface MonitorOptions {
   readonly sleep?: (delayMs: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** Watches the engine, and reconnects with backoff while it is unreachable: after 1 s, doubled each time, 30 s at most. */
+/**
+ * Watches the engine, and reconnects with backoff while it is unreachable: after 1 s, doubled each time, 30 s at most, and
+ * at once when the engine appears.
+ */
 export class EngineMonitor {
   readonly #options: MonitorOptions;
   /** Without jitter: the engine is on this device. */
@@ -80,8 +83,18 @@ export class EngineMonitor {
         this.#lost(error);
       }
       const delayMs = this.#backOff(before);
-      await (this.#options.sleep ?? sleep)(delayMs, round);
+      await this.#pause(delayMs, round);
     }
+  }
+
+  /** Resolves after the delay, when the engine appears, or when the signal aborts. */
+  async #pause(delayMs: number, signal: AbortSignal): Promise<void> {
+    const end = new AbortController();
+    using joined = new JoinedSignal([signal, end.signal]);
+    const delay = (this.#options.sleep ?? sleep)(delayMs, joined.signal);
+    // without a watch the delay remains
+    await Promise.any([delay, this.#options.type.appeared(joined.signal)]);
+    end.abort();
   }
 
   /** Connects to the engine anew: the configuration names another one now. */

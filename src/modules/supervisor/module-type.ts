@@ -127,4 +127,6 @@ export interface ModuleType {
    * the engine ends the iteration with Unavailable. Earlier events are not replayed: inspect everything first.
    */
   watch(signal: AbortSignal): Promise<AsyncIterable<string>>;
+  /** Resolves when an unreachable engine may have been installed or started; rejects when that cannot be watched. */
+  appeared(signal: AbortSignal): Promise<void>;
 }

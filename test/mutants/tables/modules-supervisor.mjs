@@ -331,4 +331,22 @@ export default [
     becomes: 'if (reachedAt === undefined) return this.#backoff.failed(now);',
     suite: 'unit/modules/supervisor/engine-monitor',
   },
+  {
+    breaks: 'an engine that was started is noticed after the delay only',
+    text: 'await Promise.any([delay, this.#options.type.appeared(joined.signal)]);',
+    becomes: 'await delay;',
+    suite: 'unit/modules/supervisor/engine-monitor',
+  },
+  {
+    breaks: 'another file beside the socket counts as the engine',
+    text: 'if (changed === name) break;',
+    becomes: 'break;',
+    suite: 'component/modules/docker/file-watch',
+  },
+  {
+    breaks: 'the directory of the socket has to exist',
+    text: "if (systemCode(error) !== 'ENOENT' || directory === path) throw error;",
+    becomes: 'if (systemCode(error) !== undefined) throw error;',
+    suite: 'component/modules/docker/file-watch',
+  },
 ];

@@ -113,4 +113,6 @@ export interface ContainerEngine {
    * of the engine ends the iteration with Unavailable. Earlier events are not replayed: inspect everything first.
    */
   listen(signal: AbortSignal): Promise<AsyncIterable<string>>;
+  /** Resolves when the engine's socket may have been created; rejects when that cannot be watched. */
+  appeared(signal: AbortSignal): Promise<void>;
 }

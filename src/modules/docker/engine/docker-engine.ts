@@ -22,6 +22,7 @@ import type {
   Renamed,
   Volume,
 } from './container-engine.ts';
+import { fileChanged } from './file-watch.ts';
 import { containerOf, eventNames, imageOf, renamedOf, systemOf, volumeOf } from './inspect.ts';
 import { logStream } from './logs.ts';
 import { followPull, withTag } from './pull.ts';
@@ -235,6 +236,10 @@ export class DockerEngine implements ContainerEngine {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  appeared(signal: AbortSignal): Promise<void> {
+    return fileChanged(this.#socketPath, signal);
   }
 
   /** Requests that share a deadline: the client has none. */

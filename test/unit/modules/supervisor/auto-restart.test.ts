@@ -67,6 +67,7 @@ function engineWith(
     },
     logs: missing,
     listen: missing,
+    appeared: missing,
   };
   return { engine, removals };
 }

@@ -3,11 +3,14 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../src/errors.ts';
 import { EngineMonitor } from '../../../../src/modules/supervisor/engine-monitor.ts';
+import { deadline } from '../../../support/deadline.ts';
 import { silentLog } from '../../../support/log.ts';
 
 const test = suite('engine monitor');
 const minuteMs = 60_000;
 const unreachable = 'unreachable';
+const unwatchable = () => Promise.reject(new Error('no watch'));
+const never = () => new Promise<never>(() => {});
 
 /**
  * The delays between attempts, and whether the engine counted as steady when it was reached, for connections that last
@@ -30,7 +33,12 @@ async function reconnections(attempts: readonly (number | typeof unreachable)[])
       },
     });
   const monitor = new EngineMonitor({
-    type: { name: 'docker', version, watch: () => Promise.resolve(events()) },
+    type: {
+      name: 'docker',
+      version,
+      watch: () => Promise.resolve(events()),
+      appeared: unwatchable,
+    },
     log: silentLog,
     now: () => new Date(nowMs),
     onStatus: (status) => {
@@ -62,6 +70,36 @@ test('starts over after a connection that lasted for a minute', async () => {
   const { delays, steady } = await reconnections([0, unreachable, minuteMs, unreachable, 0]);
   assert.equal(delays, [1, 2, 1, 2, 4]);
   assert.equal(steady, [true, false, true]);
+});
+
+test('reconnects during the delay when the engine appears', async () => {
+  const stop = new AbortController();
+  const delays: AbortSignal[] = [];
+  let attempts = 0;
+  const monitor = new EngineMonitor({
+    type: {
+      name: 'docker',
+      version: () => {
+        if (++attempts === 3) stop.abort();
+        return Promise.reject(new ServiceError('Unavailable', 'no socket'));
+      },
+      watch: never,
+      appeared: () => Promise.resolve(),
+    },
+    log: silentLog,
+    now: () => new Date(0),
+    onStatus: () => {},
+    onInstance: () => {},
+    sleep: (_, signal) => {
+      delays.push(signal);
+      return never();
+    },
+  });
+  await deadline(10_000, monitor.run(stop.signal), 'the attempts');
+  assert.equal(
+    delays.map(({ aborted }) => aborted),
+    [true, true],
+  );
 });
 
 test.run();

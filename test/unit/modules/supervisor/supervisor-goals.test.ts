@@ -121,6 +121,7 @@ function moduleWith({
     removeRestartPolicy: none,
     logs: none,
     listen: none,
+    appeared: none,
   };
   const spec = new ContainerSpec({
     engine,
