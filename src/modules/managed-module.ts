@@ -1,17 +1,11 @@
 import { rm } from 'node:fs/promises';
-import { posix } from 'node:path';
 import type { Via } from '../dbus/client/via.ts';
 import type { Properties } from '../dbus/definition.ts';
 import type { ModuleName } from '../ids.ts';
 import type { moduleInterface } from '../interfaces/modules.ts';
 import type { Log } from '../service/log/log.ts';
-import type { Repeats } from '../service/log/repeats.ts';
-import type { SocketStore } from './api/http/listen.ts';
-import { createSocketDirectory, type ServedSocket } from './api/http/socket.ts';
 import { type ModuleSummary, runtimeStatusOf } from './api/module-list.ts';
-import type { WorkloadBackend } from './api/workload.ts';
-import { serveWorkload } from './api/workload-socket.ts';
-import type { ApiPaths, ModulesConfig } from './config/config.ts';
+import type { ModuleSocket, ModuleSockets } from './api/module-socket.ts';
 import { memberObject, restartPolicyOf } from './docker/create-options/create-options.ts';
 import type { ModuleSource } from './module-source.ts';
 import { moduleProperties } from './properties.ts';
@@ -23,12 +17,9 @@ import { Supervisor } from './supervisor/supervisor.ts';
 
 /** Dependencies of a module. */
 export interface ModuleParts {
-  readonly config: ModulesConfig;
   readonly type: ModuleType;
   readonly engineStatus: () => EngineStatus;
-  readonly backend: WorkloadBackend;
-  readonly socketsPath: string;
-  readonly socketStore?: SocketStore;
+  readonly sockets: Pick<ModuleSockets, 'open'>;
   /** The published form of a configuration's digest. */
   readonly shownDigest: (digest: string) => string;
   readonly prepare: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
@@ -43,8 +34,6 @@ export interface ModuleParts {
   readonly onChange: (module: ManagedModule) => void;
   readonly now: () => Date;
   readonly log: Log;
-  /** Counts refused and failed requests of modules. */
-  readonly requests: Repeats;
 }
 
 /** A module: its configuration, its supervisor and its socket. */
@@ -55,15 +44,16 @@ export class ManagedModule implements AsyncDisposable {
   readonly #parts: ModuleParts;
   readonly #stop = new AbortController();
   readonly #operation: () => string;
+  readonly #socket: ModuleSocket;
   #digest = '';
-  #socket: ServedSocket | undefined;
-  #directory = '';
-  #socketName = '';
-  #serve: ((name: string) => Promise<ServedSocket>) | undefined;
 
-  private constructor(parts: ModuleParts, source: ModuleSource, saved: SavedState) {
+  private constructor(
+    parts: ModuleParts,
+    { source, saved, socket }: { source: ModuleSource; saved: SavedState; socket: ModuleSocket },
+  ) {
     const { type, engineStatus, now, log } = parts;
     this.#parts = parts;
+    this.#socket = socket;
     this.source = source;
     const sourceOf = (): ModuleSource => this.source;
     this.#operation = () => parts.operation(source.name);
@@ -95,9 +85,8 @@ export class ManagedModule implements AsyncDisposable {
     source: ModuleSource,
     saved: SavedState,
   ): Promise<ManagedModule> {
-    const module = new ManagedModule(parts, source, saved);
-    await module.#open(parts);
-    return module;
+    const socket = await parts.sockets.open(source.name);
+    return new ManagedModule(parts, { source, saved, socket });
   }
 
   get name(): ModuleName {
@@ -157,42 +146,18 @@ export class ManagedModule implements AsyncDisposable {
   /** Removes the directory of its socket: the module was removed. */
   async removeDirectory(): Promise<void> {
     await this.abandon();
-    await rm(this.#directory, { recursive: true, force: true });
+    await rm(this.#socket.directory, { recursive: true, force: true });
   }
 
   /** Stops supervising it and removes its socket, for good; its instance stays as it is. */
   async abandon(): Promise<void> {
     this.#stop.abort();
-    const socket = this.#socket;
-    this.#socket = undefined;
-    await socket?.remove();
+    await this.#socket.remove();
   }
 
   /** Stops supervising it; its instance stays as it is, and its socket for the next process. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    const socket = this.#socket;
-    this.#socket = undefined;
-    await socket?.[Symbol.asyncDispose]();
-  }
-
-  /** Serves its socket at the path of a changed configuration. */
-  async rebind({ workload }: ApiPaths): Promise<void> {
-    const name = posix.basename(workload);
-    if (name === this.#socketName || this.#serve === undefined) return;
-    const before = this.#socket;
-    this.#socket = await this.#serve(name);
-    this.#socketName = name;
-    await before?.remove();
-  }
-
-  async #open(parts: ModuleParts): Promise<void> {
-    const { config, socketsPath, socketStore } = parts;
-    this.#directory = await createSocketDirectory(socketsPath, this.name);
-    this.#serve = (name) => {
-      const place = { directory: this.#directory, name, mode: 0o666, store: socketStore };
-      return serveWorkload({ ...parts, place, module: this.name });
-    };
-    await this.rebind(config.connect);
+    await this.#socket[Symbol.asyncDispose]();
   }
 }

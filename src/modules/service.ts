@@ -85,10 +85,6 @@ export class ModuleRuntime implements AsyncDisposable {
     });
     const module = {
       ...options,
-      get config() {
-        return options.config;
-      },
-      requests: this.#requests,
       engineStatus: () => this.#monitor.status,
       shownDigest: (digest: string) =>
         this.#digestKey === undefined ? '' : keyedDigest(this.#digestKey, digest),
@@ -96,7 +92,13 @@ export class ModuleRuntime implements AsyncDisposable {
         records.write(recordOf(source, state, options.config.agent)),
       operation: (name: ModuleName) => this.operations.verb(name),
     };
-    this.#modules = new ModuleRegistry({ ...options, module, onChange: () => this.#publish() });
+    this.#modules = new ModuleRegistry({
+      ...options,
+      module,
+      sockets: { ...options, connect: () => options.config.connect },
+      requests: this.#requests,
+      onChange: () => this.#publish(),
+    });
     this.operations = new Operations({
       nameOf: (name) => `module ${JSON.stringify(name)}`,
       onChange: (name) => {
@@ -169,9 +171,9 @@ export class ModuleRuntime implements AsyncDisposable {
     const isOther = before.agent !== undefined && before.agent.name !== agent?.name;
     const former = isOther ? this.#modules.find(before.agent.name) : undefined;
     if (former !== undefined) await this.#modules.leave(former);
-    for (const module of this.#modules.all()) await module.rebind(config.connect);
+    await this.#modules.rebindSockets();
     const [known] = agent === undefined ? [] : await restoreAgent(agent, records, this.#problems);
-    if (known !== undefined) await this.#reconfigureAgent(known);
+    if (known !== undefined) await this.#creations.run(() => this.#reconfigureAgent(known));
     if (config.engineSocket !== before.engineSocket) this.#monitor.reconnect();
     this.#publish();
     this.retryAll();

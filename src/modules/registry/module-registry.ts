@@ -3,7 +3,10 @@ import { describeError, ServiceError } from '../../errors.ts';
 import type { ModuleName } from '../../ids.ts';
 import type { modulesService } from '../../interfaces/modules.ts';
 import type { Log } from '../../service/log/log.ts';
+import type { Repeats } from '../../service/log/repeats.ts';
+import { ModuleSockets, type ModuleSocketsParts } from '../api/module-socket.ts';
 import type { ModulesBackend } from '../api/workload-backend.ts';
+import { serveWorkload } from '../api/workload-socket.ts';
 import { ManagedModule, type ModuleParts } from '../managed-module.ts';
 import type { ModuleSource } from '../module-source.ts';
 import type { SavedState } from '../supervisor/desired-state.ts';
@@ -11,7 +14,10 @@ import type { Records } from './records.ts';
 
 /** Dependencies of the registry. */
 export interface RegistryOptions {
-  readonly module: Omit<ModuleParts, 'backend' | 'remove' | 'onChange'>;
+  readonly module: Omit<ModuleParts, 'sockets' | 'remove' | 'onChange'>;
+  readonly sockets: Omit<ModuleSocketsParts, 'serve'>;
+  /** Counts refused and failed requests of modules. */
+  readonly requests: Repeats;
   /** Creates the backend of the modules' workload API, which lists the modules. */
   readonly backend: (modules: ModuleRegistry) => ModulesBackend;
   readonly records: Pick<Records, 'delete'>;
@@ -26,10 +32,17 @@ export class ModuleRegistry {
   readonly #parts: RegistryOptions;
   readonly #modules = new Map<ModuleName, ManagedModule>();
   readonly #backend: ModulesBackend;
+  readonly #sockets: ModuleSockets;
 
   constructor(parts: RegistryOptions) {
+    const { log, requests } = parts;
     this.#parts = parts;
-    this.#backend = parts.backend(this);
+    const backend = parts.backend(this);
+    this.#backend = backend;
+    this.#sockets = new ModuleSockets({
+      ...parts.sockets,
+      serve: (module, place) => serveWorkload({ module, place, backend, log, requests }),
+    });
   }
 
   all(): readonly ManagedModule[] {
@@ -53,13 +66,18 @@ export class ModuleRegistry {
   async open(source: ModuleSource, saved: SavedState): Promise<ManagedModule> {
     const parts: ModuleParts = {
       ...this.#parts.module,
-      backend: this.#backend,
+      sockets: this.#sockets,
       remove: (module) => this.remove(module),
       onChange: (module) => this.show(module),
     };
     const module = await ManagedModule.open(parts, source, saved);
     this.#modules.set(source.name, module);
     return module;
+  }
+
+  /** Binds the sockets of all modules as the configuration in force names them. */
+  rebindSockets(): Promise<void> {
+    return this.#sockets.rebind();
   }
 
   /** Stops supervising a module and unpublishes it; its container stays as it is. */

@@ -266,12 +266,6 @@ export default [
     suite: 'integration/modules/module-names',
   },
   {
-    breaks: 'an obsolete socket of a module stays served',
-    text: '    await before?.remove();',
-    becomes: '    void before;',
-    suite: 'integration/modules/reload',
-  },
-  {
     breaks: 'a reload does not change the allowed volumes',
     text: 'current.volumesSeen = new WeakSet(); // others may be allowed',
     becomes: 'void current.volumesSeen;',

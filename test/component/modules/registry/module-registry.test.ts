@@ -55,10 +55,8 @@ function registryIn(socketsPath: string) {
   let backend: ModulesBackend | undefined;
   const modules = new ModuleRegistry({
     module: {
-      config,
       type: { find: () => Promise.resolve(instance) } as unknown as ModuleType, // only this is called
       engineStatus: () => reached,
-      socketsPath,
       shownDigest: (digest) => digest,
       prepare: () => Promise.reject(new Error('not called')),
       foresee: () => Promise.reject(new Error('not called')),
@@ -67,8 +65,9 @@ function registryIn(socketsPath: string) {
       operation: () => '',
       now,
       log: silentLog,
-      requests: new Repeats({ log: silentLog }),
     },
+    sockets: { connect: () => paths, socketsPath },
+    requests: new Repeats({ log: silentLog }),
     backend: (all) => {
       const parts = {
         config,
