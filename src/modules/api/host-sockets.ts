@@ -1,6 +1,7 @@
 /**
  * The sockets of `listen`, for programs of this machine. Their socket units are named after the APIs; without them the
- * service binds the sockets itself. The APIs are not served there yet: every request is refused.
+ * service binds the sockets itself. The APIs are not served there yet: every request is refused. So is every request on a
+ * socket that a unit holds elsewhere: closed here only, it would have its clients wait for ever.
  */
 import { chown, lstat } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -9,15 +10,16 @@ import { describeError, ServiceError, systemCode } from '../../errors.ts';
 import { SystemAccounts } from '../../service/accounts.ts';
 import { Cleanup } from '../../service/cleanup.ts';
 import type { Log } from '../../service/log/log.ts';
-import type { SystemdSockets } from '../../service/systemd/sockets.ts';
+import type { PassedSocket, SystemdSockets } from '../../service/systemd/sockets.ts';
 import type { ApiPaths } from '../config/config.ts';
 import { HttpProblem } from './http/failure.ts';
 import { refusingServer } from './http/http.ts';
-import { serveSocket } from './http/socket.ts';
+import { servePassedSocket, serveSocket } from './http/socket.ts';
+import { isModuleSocketName } from './module-socket-store.ts';
 
 /** Where sockets come from, and the journal. */
 export interface HostSocketParts {
-  readonly sockets: Pick<SystemdSockets, 'take'>;
+  readonly sockets: Pick<SystemdSockets, 'take' | 'takeAll'>;
   readonly log: Log;
   /** Where the group is looked up. */
   readonly accounts?: Pick<SystemAccounts, 'gid'>;
@@ -25,17 +27,18 @@ export interface HostSocketParts {
 
 type Api = keyof ApiPaths;
 
+const apis = ['management', 'workload'] as const;
 const modes = { management: 0o660, workload: 0o666 } as const;
 /** Whose members may manage modules over the socket. */
 const managers = 'iotedge-admin';
 
-/** Serves both sockets until it is disposed of; one that cannot be bound is reported in the journal. */
+/** Serves both sockets, and those that `listen` does not name, until it is disposed of; reports failures in the journal. */
 export async function serveHostSockets(
   paths: ApiPaths,
   parts: HostSocketParts,
 ): Promise<AsyncDisposable> {
   const served = new Cleanup();
-  for (const api of ['management', 'workload'] as const) {
+  for (const api of apis) {
     try {
       served.use(await serveApi(api, paths[api], parts));
     } catch (error) {
@@ -44,20 +47,38 @@ export async function serveHostSockets(
       parts.log.warn('socket for programs of this machine not available', { api, ...reason });
     }
   }
+  for (const passed of parts.sockets.takeAll((name) => !isModuleSocketName(name))) {
+    try {
+      served.use(await refuseAll(passed, parts));
+    } catch (error) {
+      const { name, path } = passed;
+      parts.log.warn('passed socket not served', { name, path, error: describeError(error) });
+    }
+  }
   return served;
+}
+
+/** Serves a socket of a unit that listens where `listen` does not say. */
+function refuseAll(passed: PassedSocket, { log }: HostSocketParts): Promise<AsyncDisposable> {
+  const { name, path } = passed;
+  // others are units of an administrator, which it does not change
+  const advice = apis.some((api) => api === name) ? 'iotedgectl config apply' : undefined;
+  log.warn('passed socket refuses all requests: listen of modules.yaml does not name it', {
+    name,
+    path,
+    advice,
+  });
+  const reason = 'listen of modules.yaml does not name this socket';
+  const message = advice === undefined ? reason : `${reason}: run '${advice}'`;
+  return servePassedSocket(passed, refusingServer(new HttpProblem(503, message)));
 }
 
 async function serveApi(api: Api, path: string, parts: HostSocketParts): Promise<AsyncDisposable> {
   const server = refusingServer(new HttpProblem(503, `the ${api} API is not served here`));
-  const place = { directory: dirname(path), name: basename(path), mode: modes[api] };
   const passed = parts.sockets.take(api, path);
-  if (passed !== undefined) {
-    // its unit keeps it
-    const keeps = (): Promise<void> => Promise.resolve();
-    const store = { take: () => Promise.resolve(passed), keep: keeps, forget: keeps };
-    return serveSocket({ ...place, store }, server);
-  }
+  if (passed !== undefined) return servePassedSocket(passed, server);
   await refuseTaken(path);
+  const place = { directory: dirname(path), name: basename(path), mode: modes[api] };
   const socket = await serveSocket(place, server);
   if (api === 'management') await giveToManagers(path, parts);
   return { [Symbol.asyncDispose]: () => socket.remove() };

@@ -13,7 +13,7 @@ export function moduleSocketStore(sockets: SystemdSockets): SocketStore {
   return {
     take: async (path) => {
       const name = await nameOf(path);
-      return name === undefined ? undefined : sockets.take(name);
+      return name === undefined ? undefined : sockets.take(name)?.fd;
     },
     keep: async (path, fd) => {
       const name = await nameOf(path);
@@ -24,6 +24,11 @@ export function moduleSocketStore(sockets: SystemdSockets): SocketStore {
       if (name !== undefined) sockets.discard(name);
     },
   };
+}
+
+/** Whether a socket that systemd passed is one of a module, from the descriptor store. */
+export function isModuleSocketName(name: string): boolean {
+  return /^module-[0-9a-f]{32}$/.test(name);
 }
 
 /** The name in the store; undefined without a file. Names of modules may be longer than those, or contain `:`. */

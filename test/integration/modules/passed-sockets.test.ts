@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { lstat, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { deadline, until } from '../../support/deadline.ts';
@@ -21,11 +21,11 @@ const hostSocket = (rig: Rig, name: 'mgmt' | 'workload'): string =>
 const ask = (path: string) =>
   deadline(10_000, requestOn(path, 'GET', '/systeminfo?api-version=2018-06-28'), 'a response');
 
-async function refusesAll(path: string): Promise<void> {
+async function refusesAll(path: string, why = /API is not served/): Promise<void> {
   for (const target of ['/systeminfo?api-version=2018-06-28', '/', '/modules/a/start']) {
     const { status, json } = await deadline(10_000, requestOn(path, 'POST', target, {}), target);
     assert.is(status, 503);
-    assert.match(String(json['message']), /API is not served/);
+    assert.match(String(json['message']), why);
   }
 }
 
@@ -44,24 +44,30 @@ async function modeOf(path: string): Promise<string> {
   return ((await lstat(path)).mode & 0o777).toString(8);
 }
 
-test('are served as the units bound them; those that are not configured are closed, with a warning', async () => {
+test('are served as the units bound them; those that are not configured refuse, with a warning', async () => {
   await using rig = await Rig.start(options);
   const manager = await ServiceManager.of(rig, 'modules');
   const other = join(rig.directory, 'other.sock');
   await manager.listen('workload', other);
   await manager.listen('workload', hostSocket(rig, 'workload'));
   await manager.listen('management', hostSocket(rig, 'mgmt'));
-  await manager.listen('unknown', join(rig.directory, 'unknown.sock'));
+  const unknown = join(rig.directory, 'unknown.sock');
+  await manager.listen('unknown', unknown);
   await manager.start();
   await refusesAll(hostSocket(rig, 'workload'));
   await refusesAll(hostSocket(rig, 'mgmt'));
   // as it was bound
   assert.is(await modeOf(hostSocket(rig, 'mgmt')), '666');
   const warned = async (): Promise<readonly string[]> =>
-    (await rig.log('modules')).match(/<4>passed socket closed.*/g) ?? [];
+    (await rig.log('modules')).match(/<4>passed socket.*/g) ?? [];
   await until(10_000, 'two warnings', async () => (await warned()).length === 2);
   assert.match((await warned()).join('\n'), `name=workload path=${other}`);
-  assert.match((await warned()).join('\n'), 'name=unknown');
+  assert.match((await warned()).join('\n'), `name=unknown path=${unknown}`);
+  await refusesAll(
+    other,
+    /^listen of modules.yaml does not name .* run 'iotedgectl config apply'$/,
+  );
+  await refusesAll(unknown, /^listen of modules.yaml does not name this socket$/);
   await rig.stop('modules');
   assert.is(await modeOf(hostSocket(rig, 'mgmt')), '666');
 });
@@ -120,6 +126,22 @@ test('of modules are bound again when their file is gone or what is kept does no
     await until(10_000, 'one stored socket', () => manager.stored.length === 1);
     assert.not.equal(manager.stored, before);
   }
+});
+
+test('of modules are renamed by a reload, and kept by their new name', async () => {
+  await using rig = await Rig.start(options);
+  const manager = await ServiceManager.of(rig, 'modules');
+  await manager.start();
+  const former = agentSocket(rig);
+  const { status } = await ask(former);
+  const before = manager.stored;
+  await rig.configure('modules', { connect: { workload_uri: 'unix:///run/iotedge/other.sock' } });
+  assert.is(await rig.reload('modules'), 'reloaded');
+  const path = join(dirname(former), 'other.sock');
+  assert.is((await ask(path)).status, status);
+  assert.is(await lstat(former).catch(() => 'absent'), 'absent');
+  const isReplaced = () => manager.stored.length === 1 && manager.stored[0] !== before[0];
+  await until(10_000, 'another stored socket', isReplaced);
 });
 
 test('of modules are kept no longer when their module is gone', async () => {

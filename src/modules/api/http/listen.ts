@@ -2,6 +2,7 @@ import { chmod, open, rename, rm } from 'node:fs/promises';
 import type { Server } from 'node:net';
 import { join } from 'node:path';
 import { ServiceError } from '../../../errors.ts';
+import type { PassedSocket } from '../../../service/systemd/sockets.ts';
 
 /** Connections that the kernel queues, of which each iteration of the event loop accepts one: the maximum. */
 const backlog = 4096;
@@ -40,12 +41,37 @@ export async function listenAt(listener: Server, place: SocketPlace): Promise<Li
   try {
     const kept = await place.store?.take(path);
     if (kept === undefined) return await bind(listener, place);
-    await listening(listener, { fd: kept });
+    await listenOn(listener, kept);
     return { close: () => closed(listener), remove: () => remove(path, place.store) };
   } catch (cause) {
-    listener.close();
-    throw new ServiceError('Unavailable', `cannot listen on ${JSON.stringify(path)}`, { cause });
+    throw unavailable(path, cause);
   }
+}
+
+/** Listens on a socket that systemd passed and keeps. Its descriptor is closed with the listener. */
+export async function listenOnPassed(
+  listener: Server,
+  passed: Pick<PassedSocket, 'fd' | 'path'>,
+): Promise<Omit<ListeningSocket, 'remove'>> {
+  try {
+    await listenOn(listener, passed.fd);
+    return { close: () => closed(listener) };
+  } catch (cause) {
+    throw unavailable(passed.path, cause);
+  }
+}
+
+async function listenOn(listener: Server, fd: number): Promise<void> {
+  try {
+    await listening(listener, { fd });
+  } catch (error) {
+    listener.close();
+    throw error;
+  }
+}
+
+function unavailable(path: string, cause: unknown): ServiceError {
+  return new ServiceError('Unavailable', `cannot listen on ${JSON.stringify(path)}`, { cause });
 }
 
 /** Binds another name first: Node removes the name that it has bound, which must stay, and the mode is set in time. */
@@ -55,6 +81,7 @@ async function bind(listener: Server, place: SocketPlace): Promise<ListeningSock
   if (Buffer.byteLength(name) > maxNameBytes) throw new RangeError('the name is too long');
   // a socket's path is limited to 107 bytes; through the directory's descriptor it is always short
   const opened = await open(directory, 'r');
+  let isRenamed = false;
   try {
     const bound = `/proc/self/fd/${opened.fd}/.new`;
     await rm(bound, { recursive: true, force: true });
@@ -65,6 +92,7 @@ async function bind(listener: Server, place: SocketPlace): Promise<ListeningSock
       await rm(path, { recursive: true, force: true });
       await rename(bound, path);
     });
+    isRenamed = true;
     await store?.keep(path, descriptorOf(listener));
     const close = async (): Promise<void> => {
       await closed(listener);
@@ -72,7 +100,11 @@ async function bind(listener: Server, place: SocketPlace): Promise<ListeningSock
     };
     return { close, remove: () => remove(path, store) };
   } catch (error) {
+    // before the directory: Node removes the bound name at once, through a descriptor that may be another file's later.
+    // Not awaited: it ends with the connections of clients
+    void closed(listener);
     await opened.close();
+    if (isRenamed) await rm(path, { force: true });
     throw error;
   }
 }

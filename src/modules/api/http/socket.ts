@@ -1,11 +1,12 @@
 import { chmod, mkdir } from 'node:fs/promises';
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
-import { createServer, type Socket } from 'node:net';
+import { createServer, type Server as Listener, type Socket } from 'node:net';
 import { join } from 'node:path';
+import type { PassedSocket } from '../../../service/systemd/sockets.ts';
 import { type ConnectionLimits, Connections } from './connections.ts';
 import type { Exchange, ExchangeServer } from './exchange.ts';
 import { HttpProblem, parserProblem } from './failure.ts';
-import { listenAt, type SocketPlace } from './listen.ts';
+import { type ListeningSocket, listenAt, listenOnPassed, type SocketPlace } from './listen.ts';
 
 /** A socket that serves HTTP. */
 export interface ServedSocket extends AsyncDisposable {
@@ -31,6 +32,33 @@ export async function serveSocket(
   server: ExchangeServer,
   limits?: ConnectionLimits,
 ): Promise<ServedSocket> {
+  const listen = (listener: Listener) => listenAt(listener, place);
+  const { listening, close } = await serve(listen, server, limits);
+  return {
+    [Symbol.asyncDispose]: close,
+    remove: async () => {
+      await close();
+      await listening.remove();
+    },
+  };
+}
+
+/** Serves HTTP on a socket that systemd keeps. Disposing closes all connections, and the descriptor. */
+export async function servePassedSocket(
+  passed: Pick<PassedSocket, 'fd' | 'path'>,
+  server: ExchangeServer,
+  limits?: ConnectionLimits,
+): Promise<AsyncDisposable> {
+  const listen = (listener: Listener) => listenOnPassed(listener, passed);
+  const { close } = await serve(listen, server, limits);
+  return { [Symbol.asyncDispose]: close };
+}
+
+async function serve<T extends Pick<ListeningSocket, 'close'>>(
+  listen: (listener: Listener) => Promise<T>,
+  server: ExchangeServer,
+  limits: ConnectionLimits | undefined,
+): Promise<{ readonly listening: T; readonly close: () => Promise<void> }> {
   const parser = httpParser();
   const read = (socket: Socket): void => {
     parser.emit('connection', socket);
@@ -41,19 +69,19 @@ export async function serveSocket(
   // accepted connections are not read until the limits allow
   const options = { allowHalfOpen: true, pauseOnConnect: true };
   const listener = createServer(options, (socket) => connections.accept(socket));
-  const listening = await listenAt(listener, place);
-  const close = async (): Promise<void> => {
-    const closed = listening.close();
+  try {
+    const listening = await listen(listener);
+    const close = async (): Promise<void> => {
+      const closed = listening.close();
+      await connections[Symbol.asyncDispose]();
+      await closed;
+    };
+    return { listening, close };
+  } catch (error) {
+    // a client may have connected before the failure
     await connections[Symbol.asyncDispose]();
-    await closed;
-  };
-  return {
-    [Symbol.asyncDispose]: close,
-    remove: async () => {
-      await close();
-      await listening.remove();
-    },
-  };
+    throw error;
+  }
 }
 
 /** Parses the requests of connections passed to it; does not close them. */

@@ -23,7 +23,7 @@ const pathsIn = (dir: string) => ({ management: join(dir, 'm'), workload: join(d
 async function serve(dir: string, gid: number | undefined) {
   const lines: LogLine[] = [];
   const served = await serveHostSockets(pathsIn(dir), {
-    sockets: { take: () => undefined },
+    sockets: { take: () => undefined, takeAll: () => [] },
     log: recordingLog((line) => void lines.push(line)),
     accounts: { gid: () => Promise.resolve(gid) },
   });

@@ -61,12 +61,12 @@ export default [
   },
   {
     breaks: 'a descriptor that does not listen is served',
-    text: 'if (passed.name !== name || passed.path === undefined) continue;',
+    text: 'if (!isSocket(passed) || passed.name !== name) continue;',
     becomes: 'if (passed.name !== name) continue;',
     suite: 'integration/modules/passed-sockets',
   },
   {
-    breaks: 'sockets that nobody takes stay open, and their clients wait for ever',
+    breaks: 'descriptors that are not taken stay open',
     text: '    sockets.closeRest();\n',
     becomes: '',
     suite: 'integration/modules/passed-sockets',
