@@ -1,9 +1,12 @@
+import { realpath } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { ServiceDefinition } from '../../dbus/definition.ts';
 import type { Server } from '../../dbus/server/serve.ts';
 import { describeError, ServiceError } from '../../errors.ts';
 import { type Accounts, SystemAccounts } from '../accounts.ts';
 import type { Authorizations } from '../authorization/authorization.ts';
+import { stateDirOf } from '../command-line.ts';
 import type { CommonConfig } from '../config/common-config.ts';
 import { priorityOf, type ServiceLog } from '../log/log.ts';
 import type { LogSettings } from '../log/log-settings.ts';
@@ -47,7 +50,7 @@ export function configApplier<S extends ServiceDefinition, C extends CommonConfi
   let implementation: Implementation<S> = started;
   return async (loaded) => {
     const { config, accounts } = loaded;
-    refuseFixed(program, inForce, config);
+    await refuseFixed(program, inForce, config);
     const local = new SystemAccounts({ getent: false });
     const authorize = await authorizations.prepare(config, { accounts, local });
     const { retire, ...changed } = (await started.reload?.(config)) ?? {};
@@ -68,20 +71,26 @@ export function configApplier<S extends ServiceDefinition, C extends CommonConfi
 }
 
 /** Throws for a configuration that changes settings fixed until a restart. */
-function refuseFixed<S extends ServiceDefinition, C extends CommonConfig>(
+async function refuseFixed<S extends ServiceDefinition, C extends CommonConfig>(
   { service, fixedSettings }: ServiceProgram<S, C>,
   before: C,
   after: C,
-): void {
-  const fixed = (config: C) => ({
-    homedir_path: config.homedir_path ?? config.homedir,
+): Promise<void> {
+  const fixed = async (config: C) => ({
+    homedir_path: await stateDirectoryOf(service.name, config),
     ...fixedSettings?.(config),
   });
-  const old = new Map<string, unknown>(Object.entries(fixed(before)));
-  const changed = Object.entries(fixed(after))
+  const old = new Map<string, unknown>(Object.entries(await fixed(before)));
+  const changed = Object.entries(await fixed(after))
     .filter(([name, value]) => !isDeepStrictEqual(value, old.get(name)))
     .map(([name]) => name);
   if (changed.length === 0) return;
   const text = `restart needed: ${changed.join(', ')} of ${service.name}.yaml changed`;
   throw new ServiceError('NotSupported', text);
+}
+
+/** The configured or default directory, with links resolved: the units make links for names of IoT Edge. */
+async function stateDirectoryOf(name: string, config: CommonConfig): Promise<string> {
+  const path = stateDirOf(name, { commandLine: undefined, config, environment: process.env });
+  return realpath(path).catch(() => resolve(path)); // a missing one is created at the start
 }

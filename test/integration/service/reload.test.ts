@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -202,6 +202,22 @@ test('refuses a change that requires a restart', async (context) => {
   }
   await probe.reload(`greeting: new\nfixed: a\nhomedir_path: ${context.dir}\n`);
   assert.is(await probe.greet(), 'new');
+});
+
+test('accepts another name of the state directory, which may be the default one', async (context) => {
+  const state = join(context.dir, 'default');
+  await mkdir(state);
+  await symlink(state, join(context.dir, 'link'));
+  const environment = { STATE_DIRECTORY: `${state}:${join(context.dir, 'link')}` };
+  await using probe = await Probe.start(context, 'greeting: default\n', environment);
+  for (const name of ['link', 'link/', 'default/../link', 'default']) {
+    await probe.reload(`greeting: ${name}\nhomedir: ${context.dir}/${name}\n`);
+    assert.is(await probe.greet(), name);
+  }
+  await probe.reload('greeting: none\n');
+  assert.is(await probe.greet(), 'none');
+  await probe.reload(`greeting: another\nhomedir: ${context.dir}\n`);
+  assert.is(await probe.greet(), 'none');
 });
 
 test('authorizes by the rules of the new configuration', async (context) => {

@@ -152,8 +152,14 @@ export default [
   },
   {
     breaks: 'a reload that changes the state directory is accepted',
-    text: 'homedir_path: config.homedir_path ?? config.homedir,',
+    text: 'homedir_path: await stateDirectoryOf(service.name, config),',
     becomes: '',
+    suite: 'integration/service/reload',
+  },
+  {
+    breaks: 'another name of the state directory takes a restart',
+    text: 'return realpath(path).catch(() => resolve(path));',
+    becomes: 'return resolve(path);',
     suite: 'integration/service/reload',
   },
   {

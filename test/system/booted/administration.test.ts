@@ -122,6 +122,13 @@ test('config apply changes nothing but modes for a wrong configuration', async (
   await succeed(system, 'config apply');
 });
 
+test('config apply takes the names that IoT Edge has for state directories', async (system) => {
+  await system.write('/etc/iotedge/modules.yaml', "homedir: '/var/lib/iotedge/iotedged'\n");
+  assert.not.match(await succeed(system, 'config apply'), 'restart');
+  await system.output('rm /etc/iotedge/modules.yaml');
+  assert.not.match(await succeed(system, 'config apply'), 'restart');
+});
+
 test('config apply moves a socket and moves it back', async (system) => {
   const listens = () => system.output("ss -xlH | awk '{print $5}' | grep -E 'mgmt|moved'");
   const path = '/run/moved%.sock';
