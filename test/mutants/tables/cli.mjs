@@ -415,7 +415,7 @@ export default [
   },
   {
     breaks: 'config apply leaves a drop-in that was written before an interruption without effect',
-    text: "const isStale = properties.get('NeedDaemonReload') === true || isClosed;",
+    text: 'const isStale = isUnread || isClosed;',
     becomes: 'const isStale = isClosed;',
     suite: 'system/booted/administration',
   },
