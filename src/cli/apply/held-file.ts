@@ -167,7 +167,8 @@ function isShared({ stats }: HeldFile): boolean {
   return (stats.mode & sticky) !== 0 && (stats.mode & writeOfOthers) !== 0;
 }
 
-function refuseUntrusted(directory: HeldFile, path: string): void {
+/** AccessDenied when others than root can replace what is in a directory; `path` is for the message. */
+export function refuseUntrusted(directory: HeldFile, path: string): void {
   const { uid, mode } = directory.stats;
   if (uid === 0 && ((mode & writeOfOthers) === 0 || (mode & sticky) !== 0)) return;
   throw untrusted(directory.path, path);

@@ -41,8 +41,8 @@ function empty(directory: HeldFile): void {
   }
 }
 
-/** The holes of a file are left: filling them could take more than the disk has. */
-function overwrite({ location, stats }: HeldFile): void {
+/** Overwrites a file with zeros. Its holes are left: filling them could take more than the disk has. */
+export function overwrite({ location, stats }: HeldFile): void {
   const size = Math.min(stats.size, stats.blocks * blockBytes);
   const file = openSync(location, 'r+');
   try {

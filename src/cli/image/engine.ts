@@ -26,6 +26,18 @@ export async function moduleContainers(socketPath: string): Promise<readonly Mod
   }
 }
 
+/** The names of the volumes that were created for modules; none where no engine is installed. */
+export async function moduleVolumes(socketPath: string): Promise<readonly string[]> {
+  const filters = encodeURIComponent(JSON.stringify({ label: [moduleLabel] }));
+  try {
+    return volumesIn(await ask(socketPath, 'GET', `/volumes?filters=${filters}`));
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return [];
+    const problem = `the container engine at ${socketPath} does not list the volumes of modules`;
+    throw new ServiceError('Unavailable', problem, { cause: error });
+  }
+}
+
 /** Removes a container that does not run, with the volumes that have no name. */
 export async function removeContainer(socketPath: string, { id }: ModuleContainer): Promise<void> {
   await ask(socketPath, 'DELETE', `/containers/${id}?v=true`);
@@ -40,6 +52,15 @@ export function containersIn(json: string): readonly ModuleContainer[] {
     module: textIn(memberOf(one, 'Labels'), moduleLabel) || nameOf(one),
     state: textIn(one, 'State'),
   }));
+}
+
+/** The names of the volumes with the label of a module in the engine's list. */
+export function volumesIn(json: string): readonly string[] {
+  const list = memberOf(JSON.parse(json), 'Volumes');
+  const volumes: readonly unknown[] = Array.isArray(list) ? list : []; // null when there is none
+  return volumes
+    .filter((volume) => textIn(memberOf(volume, 'Labels'), moduleLabel) !== '')
+    .map((volume) => textIn(volume, 'Name'));
 }
 
 /** As the runtime recognizes its containers. */

@@ -5,8 +5,15 @@ import { dryRunOption, Steps } from '../apply/steps.ts';
 import { type Command, type CommandContext, exitCodes, UsageError } from '../command.ts';
 import { configDirectory, requireRoot } from '../config-directory.ts';
 import { statesOf } from '../configuration/configurations.ts';
+import { credentialFiles, loadedCredentials, removeCredential } from '../image/credentials.ts';
 import { countFiles, emptyDirectory } from '../image/empty-directory.ts';
-import { type ModuleContainer, moduleContainers, removeContainer } from '../image/engine.ts';
+import {
+  type ModuleContainer,
+  moduleContainers,
+  moduleVolumes,
+  removeContainer,
+} from '../image/engine.ts';
+import { adviceOn, inJson, type Left } from '../image/left.ts';
 import { refusalOf, unitsToStop } from '../image/plan.ts';
 import { deleteKey, tokenKeys } from '../image/token-keys.ts';
 import { formatJson, printable } from '../output.ts';
@@ -21,11 +28,13 @@ export const systemPrepareImage: Command = {
 This command removes, for good:
 
   - the state of all four services: keys in files, certificates, the identity, the modules that were created;
-  - the containers of modules, with what they stored in themselves (images and named volumes stay);
-  - keys in tokens, but only those that --token-keys names: a copy of the disk does not have the token.
+  - the containers of modules, with what they stored in themselves (images and volumes with names stay);
+  - keys in tokens, but only those that --token-keys names: a copy of the disk does not have the token;
+  - with --credentials, the files of the credentials that the units load: PINs of tokens.
 
-It keeps /etc/iotedge: look for a hostname or registration_id there. /etc/machine-id belongs to the system, see
-machine-id(5). It refuses while a module runs. The services are stopped and cannot start before the next boot: power
+It lists what it leaves: keys in tokens, volumes of modules, and credentials, since a PIN may be nowhere else. It keeps
+/etc/iotedge: look for a hostname, a registration_id or a PIN there. /etc/machine-id belongs to the system, see
+machine-id(5). It stops no module, and refuses while one runs. The services are stopped and cannot start before the next boot: power
 off, copy the disk. A device that boots with it begins anew.`,
   options: {
     ...dryRunOption,
@@ -35,6 +44,7 @@ off, copy the disk. A device that boots with it begins anew.`,
       value: 'ID,ID',
       help: 'delete these keys from their tokens, too',
     },
+    credentials: { type: 'boolean', help: 'remove the files of credentials (PINs), too' },
   },
   async run(context) {
     requireRoot('system prepare-image');
@@ -46,6 +56,8 @@ off, copy the disk. A device that boots with it begins anew.`,
     const named = typeof given === 'string' ? given.split(',').filter((id) => id !== '') : [];
     const keys = { named, inToken: await tokenKeys(bus, named) };
     await requireStopped(places, keys);
+    const credentials = await credentialsOf(systemd, places); // a masked unit shows none
+    const volumes = await moduleVolumes(places.engineSocket);
     for (const { path, uid } of places.states) countFiles(path, uid); // it fails for what is no state
     const steps = new Steps(context);
     if (!steps.isDryRun) await confirm(context);
@@ -58,10 +70,16 @@ off, copy the disk. A device that boots with it begins anew.`,
         await steps.take(`key "${id}": deleted from its token`, () => deleteKey(bus, id));
       await stop([keysUnit], { systemd, steps });
     });
-    const problems = await remove(places, { containers, steps });
-    const left = keys.inToken.filter((id) => !named.includes(id));
+    const isTaken = options['credentials'] === true;
+    const removed = { containers, credentials: isTaken ? credentials : [] };
+    const problems = await remove(places, { ...removed, steps });
+    const left = {
+      tokens: keys.inToken.filter((id) => !named.includes(id)),
+      credentials: isTaken ? [] : credentials,
+      volumes,
+    };
     if (options['json'] === true)
-      print(formatJson({ steps: steps.all, left_in_tokens: left, problems }));
+      print(formatJson({ steps: steps.all, ...inJson(left), problems }));
     else advise({ left, problems }, { print, isDryRun: steps.isDryRun });
     return problems.length === 0 ? exitCodes.ok : exitCodes.failed;
   },
@@ -100,6 +118,17 @@ async function placesOf(): Promise<Places> {
   return { states, engineSocket: modules.config.engineSocket };
 }
 
+/** The files of credentials outside of the states. */
+async function credentialsOf(systemd: Systemd, { states }: Places): Promise<readonly string[]> {
+  const loaded: string[] = [];
+  for (const unit of callers.concat(keysUnit)) {
+    loaded.push(...loadedCredentials(await systemd.unit(unit)));
+  }
+  return credentialFiles(loaded).filter(
+    (file) => !states.some(({ path }) => file.startsWith(`${path}/`)),
+  );
+}
+
 /** The containers of modules, none of which runs; Unavailable when something stands against the removal. */
 async function requireStopped(
   { engineSocket }: Places,
@@ -122,10 +151,15 @@ async function kept<T>(what: string, act: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Removes containers and states, each whatever becomes of the others; returns what failed. */
+interface Removed {
+  readonly containers: readonly ModuleContainer[];
+  readonly credentials: readonly string[];
+}
+
+/** Removes containers, states and credentials, each whatever becomes of the others; returns what failed. */
 async function remove(
   { states, engineSocket }: Places,
-  { containers, steps }: { readonly containers: readonly ModuleContainer[]; readonly steps: Steps },
+  { containers, credentials, steps }: Removed & { readonly steps: Steps },
 ): Promise<readonly string[]> {
   const problems: string[] = [];
   const attempt = async (act: () => Promise<void>): Promise<void> => {
@@ -142,6 +176,9 @@ async function remove(
       const text = `${service}: ${files} files removed from ${path}`;
       await steps.take(text, () => emptyDirectory(path, uid));
     });
+  }
+  for (const path of credentials) {
+    await attempt(() => steps.take(`credential ${path} removed`, () => removeCredential(path)));
   }
   return problems;
 }
@@ -181,13 +218,12 @@ async function confirm({ options }: CommandContext): Promise<void> {
 }
 
 function advise(
-  { left, problems }: { readonly left: readonly string[]; readonly problems: readonly string[] },
+  { left, problems }: { readonly left: Left; readonly problems: readonly string[] },
   { print, isDryRun }: { readonly print: (text: string) => void; readonly isDryRun: boolean },
 ): void {
   for (const problem of problems) print(printable(problem));
   if (problems.length > 0) print('do not copy the disk yet: mend that, and run this again');
-  if (left.length > 0)
-    print(printable(`left in tokens, --token-keys deletes them: ${left.join(', ')}`));
+  for (const line of adviceOn(left)) print(printable(line));
   if (isDryRun || problems.length > 0) return;
   print('power off now and copy the disk; to use this device again, boot it');
 }

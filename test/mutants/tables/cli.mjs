@@ -437,4 +437,28 @@ export default [
     becomes: "if (state?.active !== '') return [];",
     suite: 'system/booted/administration',
   },
+  {
+    breaks: 'prepare-image does not see credentials that no unit loads any more',
+    text: '.filter((name) => ownNames.test(name))',
+    becomes: '.filter(() => false)',
+    suite: 'component/cli/image/credentials',
+  },
+  {
+    breaks: 'prepare-image leaves the target of a linked credential',
+    text: 'files.flatMap((path) => [path, realpathSync(path)])',
+    becomes: 'files.flatMap((path) => [path, path])',
+    suite: 'component/cli/image/credentials',
+  },
+  {
+    breaks: 'prepare-image unlinks a credential without overwriting it',
+    text: 'if (file.stats.isFile()) overwrite(file);',
+    becomes: '',
+    suite: 'component/cli/image/credentials',
+  },
+  {
+    breaks: 'prepare-image removes credentials without --credentials',
+    text: 'credentials: isTaken ? credentials : [] };',
+    becomes: 'credentials };',
+    suite: 'system/booted/administration',
+  },
 ];

@@ -267,12 +267,23 @@ test('system prepare-image removes what tells the device from another, and nothi
   const create = 'org.iotedge.Keys1 /org/iotedge/Keys1 org.iotedge.Keys1 CreateKey ssasa{sv}';
   await system.output(`busctl call ${create} mine aes-256 0 0`);
   assert.is((await iotedgectl(system, 'system prepare-image')).code, 2);
-  assert.match(
-    await succeed(system, 'system prepare-image --dry-run'),
-    /would be done: keys: \d+ files removed/,
-  );
+  for (const file of ['/etc/credstore/iotedge-keys.pin', '/root/other.pin']) {
+    await system.write(file, '1234', '0600');
+  }
+  const credential = '[Service]\nLoadCredential=other:/root/other.pin\n';
+  await system.write('/etc/systemd/system/iotedge-keys.service.d/pin.conf', credential);
+  await system.output('systemctl daemon-reload');
+  const planned = await succeed(system, 'system prepare-image --dry-run');
+  assert.match(planned, /would be done: keys: \d+ files removed/);
+  assert.not.match(planned, /credential \S+ removed/);
+  assert.match(planned, /left: credentials .*--credentials removes them: \S+\.pin, \S+\.pin$/m);
   assert.is(await system.output('ls /var/lib/iotedge/keys/keys | wc -l'), '1');
-  const stdout = await succeed(system, 'system prepare-image --yes');
+  const stdout = await succeed(system, 'system prepare-image --yes --credentials');
+  for (const file of ['/etc/credstore/iotedge-keys.pin', '/root/other.pin']) {
+    assert.match(stdout, `credential ${file} removed`);
+    assert.is((await system.run(['test', '-e', file])).code, 1);
+  }
+  await system.output('rm /etc/systemd/system/iotedge-keys.service.d/pin.conf');
   assert.match(stdout, /keys: \d+ files removed from \/var\/lib\/iotedge\/keys/);
   assert.match(stdout, 'power off');
   assert.is(await system.output('find /var/lib/iotedge -type f | wc -l'), '0');

@@ -1,6 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { containersIn } from '../../../../src/cli/image/engine.ts';
+import { loadedCredentials } from '../../../../src/cli/image/credentials.ts';
+import { containersIn, volumesIn } from '../../../../src/cli/image/engine.ts';
+import { adviceOn } from '../../../../src/cli/image/left.ts';
 import { ownTokenKeys, refusalOf, unitsToStop } from '../../../../src/cli/image/plan.ts';
 import { services } from '../../../../src/cli/systemd/units.ts';
 
@@ -59,6 +61,33 @@ test("reads the engine's list, and no other", () => {
     { id: '2', module: 'sensor', state: '' },
   ]);
   for (const other of ['{}', 'null', '"x"', 'no']) assert.throws(() => containersIn(other));
+});
+
+test("reads the engine's list of volumes, which has none as null", () => {
+  const label = { 'org.iotedge.module': 'edgeHub' };
+  const volumes = [
+    { Name: 'hub', Labels: label },
+    { Name: 'foreign', Labels: null },
+  ];
+  assert.equal(volumesIn(JSON.stringify({ Volumes: volumes })), ['hub']);
+  assert.equal(volumesIn('{"Volumes":null}'), []);
+});
+
+test('knows the credentials of a unit by the path, which is the name where the unit has none', () => {
+  const lines = new Map([
+    ['LoadCredential', [['iotedge-keys.pin', 'iotedge-keys.pin']]],
+    ['LoadCredentialEncrypted', [['pin', '/etc/pin']]],
+  ]);
+  assert.equal(loadedCredentials(lines), ['iotedge-keys.pin', '/etc/pin']);
+  assert.equal(loadedCredentials(new Map()), []); // of a socket or timer
+});
+
+test('says of each kind of what is left how it is removed', () => {
+  const nothing = { tokens: [], credentials: [], volumes: [] };
+  assert.equal(adviceOn(nothing), []);
+  assert.match(adviceOn({ ...nothing, tokens: ['a'] }).join(), /--token-keys .*: a$/);
+  assert.match(adviceOn({ ...nothing, credentials: ['/b'] }).join(), /--credentials .*: \/b$/);
+  assert.match(adviceOn({ ...nothing, volumes: ['c'] }).join(), /docker volume rm.*: c$/);
 });
 
 test.run();
