@@ -3,13 +3,13 @@ import { type Step, showsOutput } from './shell-document.ts';
 
 const stepMs = 180_000;
 
-/** Each step is a process of its own: variables and the directory go on to the next, as in the shell of a reader. */
+/** Each step is a process of its own: variables, functions and the directory go on to the next, as in the shell of a reader. */
 const script = `
 set -a
 state=/run/shell-of-$1
 cd /root
 [ ! -e "$state" ] || . "$state"
-trap '{ export -p; echo "cd $PWD"; } >"$state"' EXIT
+trap '{ export -p; declare -f; echo "cd $PWD"; } >"$state"' EXIT
 eval "$2"
 `;
 

@@ -52,4 +52,15 @@ test('loses no call at a restart, nor at a stop that a call meets', async (syste
   assert.is.not(await mainPid(system), pid);
 });
 
+test('answers calls whose start a restart meets', async (system) => {
+  const activating = async () => (await system.unit(unit))['ActiveState'] === 'activating';
+  for (let tries = 0; tries < 3; tries++) {
+    await system.output(['systemctl', 'stop', unit]);
+    const calling = failedCalls(system, { count: 3, pauses: [0.04] });
+    await until(10_000, 'a start', activating);
+    await system.output(['iotedgectl', 'system', 'restart', 'keys']);
+    assert.equal(await calling, []);
+  }
+});
+
 test.run();

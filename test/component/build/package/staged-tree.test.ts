@@ -99,6 +99,23 @@ test('has every file that its manual pages name', () => {
   );
 });
 
+/** The absolute paths in the OpenSSL configuration of a tree, which has one module. */
+function openSslPaths(where: string, prefix: string): readonly string[] {
+  const config = join(where, prefix, 'lib/iotedge/lib/openssl.cnf');
+  const matches = readFileSync(config, 'utf8').matchAll(/\/\w[\w.-]*\/[\w./-]+\w/g);
+  const paths = [...matches].map(([path]) => path);
+  assert.ok(paths.some((path) => path.endsWith('.so')));
+  assert.ok(paths.includes(join(prefix, 'lib/iotedge/lib/openssl.cnf')));
+  return paths;
+}
+
+test('has every file that its OpenSSL configuration names', () => {
+  assert.equal(
+    openSslPaths(tree, '/usr').filter((path) => !isFile(path)),
+    [],
+  );
+});
+
 test('has modes that do not depend on the umask', () => {
   const modes = pathsBelow(tree)
     .filter((path) => !isLink(path))
@@ -186,6 +203,7 @@ test('has its programs below another prefix, and what systemd and the bus read i
     assert.match(launcher, /^#!\/opt\/edge\/lib\/iotedge\/bin\/node\n/);
     const unit = readFileSync(join(other, 'usr/lib/systemd/system/iotedge-keys.service'), 'utf8');
     assert.match(unit, /^ExecStart=\/opt\/edge\/lib\/iotedge\/bin\/node \/opt\/edge\//m);
+    for (const path of openSslPaths(other, '/opt/edge')) assert.ok(lstatSync(join(other, path)));
     assert.not.ok(pathsBelow(other).includes('usr/lib/iotedge'));
   } finally {
     rmSync(other, { recursive: true });

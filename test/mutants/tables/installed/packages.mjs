@@ -33,6 +33,12 @@ export default [
     suite: tree,
   },
   {
+    breaks: 'the OpenSSL configuration names a module that is installed elsewhere',
+    text: 'to: `${loaded}/ossl-modules`, native: true },',
+    becomes: 'to: `${loaded}/openssl`, native: true },',
+    suite: tree,
+  },
+  {
     breaks: 'a bundle names the directory in which it was built',
     text: 'path: relative(root, join(resolveDir, path)), // the bundle names it',
     becomes: 'path: join(resolveDir, path),',
