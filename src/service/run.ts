@@ -13,7 +13,7 @@ import { Bus, systemBusAddress } from '../dbus/bus.ts';
 import type { ServiceDefinition } from '../dbus/definition.ts';
 import { interfaceXml, introspectionXml } from '../dbus/introspect.ts';
 import { describeError, systemCode } from '../errors.ts';
-import { journalSend, notify } from '../native/linux.ts';
+import { journalSend } from '../native/linux.ts';
 import { SystemAccounts } from './accounts.ts';
 import { helpText, parseCommandLine, stateDirOf, UsageError } from './command-line.ts';
 import type { CommonConfig } from './config/common-config.ts';
@@ -21,13 +21,16 @@ import { placedConfig } from './config/config.ts';
 import { ConfigError, formatProblem, type Problem } from './config/config-problem.ts';
 import type { ParseContext } from './config/parse-context.ts';
 import type { Schema } from './config/schema-validator.ts';
-import { consoleSink, isJournalStream, journalSink } from './log/journal.ts';
+import { isJournalStream, journalWriter } from './log/journal.ts';
 import { priorityOf, ServiceLog } from './log/log.ts';
+import { sinkOf } from './log/sink.ts';
+import { standardErrorWriter } from './log/standard-error.ts';
 import type { LoadedConfig } from './reload/apply-config.ts';
 import { runService } from './service-lifecycle.ts';
 import type { ServiceProgram } from './service-program.ts';
 import { openStateDirectory } from './state/state-file.ts';
 import { takeManagerEnvironment } from './systemd/manager-environment.ts';
+import { systemdNotifier } from './systemd/notifications.ts';
 import { SystemdSockets } from './systemd/sockets.ts';
 import { startWatchdog } from './systemd/watchdog.ts';
 
@@ -97,8 +100,6 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
 ): Promise<number> {
   const { service, schema, parse } = program;
   const manager = takeManagerEnvironment(process.env);
-  const notifyManager = (state: string, fds?: readonly number[]): boolean =>
-    notify(manager.NOTIFY_SOCKET ?? '', state, fds);
   const dir = directories.configDir;
   const onReloadRequest = hangUps();
   const load = async (): Promise<LoadedConfig<C> & { readonly warnings: readonly Problem[] }> => {
@@ -115,6 +116,7 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
   const log = openLog(service.name, config);
   crash.log = log;
   logWarnings(log, warnings);
+  const notify = systemdNotifier(manager, { log });
   const stop = stopOnSignals();
   const stateDir = stateDirOf(service.name, {
     commandLine: directories.stateDir,
@@ -127,7 +129,7 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
   const bus = await Bus.connect(systemBusAddress(), {
     onStall: (isOver) => reportStall(log, isOver),
   });
-  using _watchdog = startWatchdog(manager, { bus, notify: notifyManager, log });
+  using _watchdog = startWatchdog(manager, { bus, notify, log });
   const loadAgain = async (): Promise<LoadedConfig<C>> => {
     const again = await load();
     logWarnings(log, again.warnings);
@@ -139,8 +141,8 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
     stateDir,
     log,
     version,
-    notify: notifyManager,
-    sockets: new SystemdSockets(manager, { notify: notifyManager, log }),
+    notify,
+    sockets: new SystemdSockets(manager, { notify, log }),
     stop,
     loadConfig: loadAgain,
     onReloadRequest,
@@ -166,7 +168,9 @@ function openLog(name: string, config: CommonConfig): ServiceLog {
   const identifier = `iotedge-${name}`;
   const level = priorityOf(config.log_level);
   const target = isJournalStream(process.env['JOURNAL_STREAM']) ? 'journal' : 'console';
-  const sinks = { console: consoleSink, journal: journalSink(journalSend, identifier) };
+  const lines = standardErrorWriter();
+  const journal = sinkOf([journalWriter(journalSend, identifier), lines]);
+  const sinks = { console: sinkOf([lines]), journal };
   return new ServiceLog({ identifier, level, target, sinks });
 }
 
@@ -226,8 +230,9 @@ function explain(line: string): void {
 function end({ log }: Crash, error: unknown): never {
   const stack = error instanceof Error ? error.stack : undefined;
   const fields = { error: describeError(error), stack };
-  if (log === undefined) consoleSink({ priority: 'crit', message: 'unexpected failure', fields });
-  else {
+  if (log === undefined) {
+    standardErrorWriter()({ priority: 'crit', message: 'unexpected failure', fields });
+  } else {
     log.error('unexpected failure', fields);
     log.flush();
   }

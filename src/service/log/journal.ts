@@ -1,24 +1,12 @@
-import { fstatSync, writeSync } from 'node:fs';
-import { type LogSink, priorities, toJournalFields, toLine } from './log-record.ts';
+import { fstatSync } from 'node:fs';
+import { type LogRecord, type RecordWriter, toJournalFields } from './log-record.ts';
 
-/** Sends one record to systemd's journal; returns false when the journal did not accept it. */
+/** Sends one record to systemd's journal, never waits; returns false when the journal did not accept it. */
 export type JournalSend = (fields: Iterable<readonly [string, string]>) => boolean;
 
-/** Lines on standard error, `<6>certificate renewed certificateId=device-id`: systemd parses the priority. */
-export const consoleSink: LogSink = (record) => {
-  const line = `<${priorities.indexOf(record.priority)}>${toLine(record)}\n`;
-  try {
-    writeSync(2, line);
-  } catch {
-    // a log that cannot be written must not end the service
-  }
-};
-
-/** Structured records in the journal; on standard error when the journal does not accept one. */
-export function journalSink(send: JournalSend, identifier: string): LogSink {
-  return (record) => {
-    if (!send(toJournalFields(record, identifier))) consoleSink(record);
-  };
+/** Writes structured records to the journal. */
+export function journalWriter(send: JournalSend, identifier: string): RecordWriter {
+  return (record: LogRecord) => send(toJournalFields(record, identifier));
 }
 
 /**

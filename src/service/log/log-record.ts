@@ -28,7 +28,10 @@ export interface LogRecord {
   readonly fields: Fields;
 }
 
-/** Writes a record to its destination. */
+/** Writes a record to its destination, never waits; returns false when that does not accept the record now. */
+export type RecordWriter = (record: LogRecord) => boolean;
+
+/** Writes a record, or counts it as dropped. */
 export type LogSink = (record: LogRecord) => void;
 
 const maxValueLength = 4096;

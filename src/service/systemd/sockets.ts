@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs';
 import { listeningPath } from '../../native/linux.ts';
 import type { Log } from '../log/log.ts';
 import type { ManagerEnvironment } from './manager-environment.ts';
+import type { Notify } from './notifications.ts';
 
 /** A listening unix stream socket that systemd passed. */
 export interface PassedSocket {
@@ -15,7 +16,7 @@ type PassedDescriptor = Omit<PassedSocket, 'path'> & { readonly path: string | u
 
 /** The manager to which sockets are handed over, and the journal. */
 export interface SocketsParts {
-  readonly notify: (state: string, fds?: readonly number[]) => boolean;
+  readonly notify: Notify;
   readonly log: Log;
 }
 

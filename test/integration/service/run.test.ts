@@ -368,6 +368,20 @@ test('notifies the service manager when it owns its name, and when it stops', as
   assert.equal(manager.messages, ['READY=1', 'STOPPING=1']);
 });
 
+test('warns of notifications that its service manager does not receive', async ({
+  dir,
+  privateBus,
+}) => {
+  await using service = new Probe(['--config-dir', dir, '--state-dir', join(dir, 'state')], {
+    DBUS_SYSTEM_BUS_ADDRESS: privateBus.address,
+    NOTIFY_SOCKET: join(dir, 'absent'),
+  });
+  const lost = /^<4>notification of systemd lost notification="READY=1" consequence=/m;
+  await until(20_000, 'a warning', () => lost.test(service.stderr));
+  service.child.kill('SIGTERM');
+  assert.is((await service.end()).code, 0);
+});
+
 test('resets the watchdog of systemd as long as its event loop runs, and exits when idle as ever', async ({
   dir,
   privateBus,

@@ -145,12 +145,6 @@ export default [
     suite: 'unit/service/idle',
   },
   {
-    breaks: 'a record that the journal does not accept is lost',
-    text: 'if (!send(toJournalFields(record, identifier))) consoleSink(record);',
-    becomes: 'send(toJournalFields(record, identifier));',
-    suite: 'component/service/log/log',
-  },
-  {
     breaks: 'a reload that changes the state directory is accepted',
     text: 'homedir_path: await stateDirectoryOf(service.name, config),',
     becomes: '',

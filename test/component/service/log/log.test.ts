@@ -3,7 +3,7 @@ import { fstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isJournalStream, journalSink } from '../../../../src/service/log/journal.ts';
+import { isJournalStream, journalWriter } from '../../../../src/service/log/journal.ts';
 import { priorityOf, ServiceLog } from '../../../../src/service/log/log.ts';
 import { type LogRecord, toJournalFields, toLine } from '../../../../src/service/log/log-record.ts';
 import { codeOf } from '../../../support/failure.ts';
@@ -123,35 +123,38 @@ test('redacts PINs, tokens and private keys that were logged by mistake', () => 
   }
 });
 
-/** The standard error of a program that uses the sinks of a log. */
+/** The standard error of a program that uses the writers of a log. */
 function stderrOf(program: string): string {
-  const module = JSON.stringify(
-    join(import.meta.dirname, '../../../../src/service/log/journal.js'),
-  );
-  const text = `import { consoleSink, journalSink } from ${module}; ${program}`;
+  const file = (name: string) =>
+    JSON.stringify(join(import.meta.dirname, '../../../../src/service/log', name));
+  const text = `
+import { sinkOf } from ${file('sink.js')};
+import { standardErrorWriter } from ${file('standard-error.js')};
+const lines = standardErrorWriter();
+${program}`;
   const args = ['--input-type=module', '--eval', text];
   return spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 30_000 }).stderr;
 }
 
 test('writes lines to standard error that begin with their priority', () => {
   const records = ['emerg', 'err', 'debug'].map(
-    (priority) => `consoleSink({ priority: '${priority}', message: 'a', fields: { b: 1 } });`,
+    (priority) => `lines({ priority: '${priority}', message: 'a', fields: { b: 1 } });`,
   );
   assert.is(stderrOf(records.join('')), '<0>a b=1\n<3>a b=1\n<7>a b=1\n');
 });
 
 test('falls back to standard error when the journal does not accept a record, and only then', () => {
   const record = "{ priority: 'debug', message: 'seen on standard error', fields: {} }";
-  const log = (isTaken: boolean) => stderrOf(`journalSink(() => ${isTaken}, 'x')(${record})`);
+  const log = (isTaken: boolean) => stderrOf(`sinkOf([() => ${isTaken}, lines])(${record})`);
   assert.is(log(false), '<7>seen on standard error\n');
   assert.is(log(true), '');
 });
 
 test('sends the fields of a record to the journal', () => {
   const sent: (readonly (readonly [string, string])[])[] = [];
-  const sink = journalSink((fields) => sent.push([...fields]) > 0, 'iotedge-test');
+  const write = journalWriter((fields) => sent.push([...fields]) > 0, 'iotedge-test');
   const record: LogRecord = { priority: 'warning', message: 'a', fields: { requestId: 'r' } };
-  sink(record);
+  assert.is(write(record), true);
   assert.equal(sent, [toJournalFields(record, 'iotedge-test')]);
   assert.equal(sent[0]?.at(-1), ['IOTEDGE_REQUEST_ID', 'r']);
 });
