@@ -8,6 +8,7 @@ import type { Log } from '../service/log/log.ts';
 import { Repeats } from '../service/log/repeats.ts';
 import { Mutex } from '../service/mutex.ts';
 import { Operations } from '../service/operations/operations.ts';
+import type { ConnectionLimits } from './api/http/connections.ts';
 import type { SocketStore } from './api/http/listen.ts';
 import type { ModulesBackend } from './api/workload-backend.ts';
 import type { ModulesConfig } from './config/config.ts';
@@ -46,6 +47,8 @@ export interface ModuleRuntimeOptions {
   readonly records: Records;
   readonly socketsPath: string;
   readonly socketStore: SocketStore;
+  /** Of every socket. */
+  readonly connections: ConnectionLimits;
   readonly prepare: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
   readonly foresee: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
   readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;

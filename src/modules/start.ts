@@ -6,6 +6,8 @@ import { Cancellations } from '../service/operations/cancellations.ts';
 import type { StartContext, StartedService } from '../service/service-program.ts';
 import { SharedReads } from '../service/shared-reads.ts';
 import { serveHostSockets } from './api/host-sockets.ts';
+import { type ConnectionLimits, connectionLimits } from './api/http/connections.ts';
+import { SharedConnections } from './api/http/shared-connections.ts';
 import { moduleSocketStore } from './api/module-socket-store.ts';
 import { workloadBackend } from './api/workload-backend.ts';
 import { type Clients, clientsOn } from './clients.ts';
@@ -40,6 +42,7 @@ interface Parts {
   readonly engine: DockerEngine;
   readonly records: Records;
   readonly socketsPath: string;
+  readonly connections: ConnectionLimits;
 }
 
 /** Starts the Module Runtime: modules are reconciled as soon as the service has its name. */
@@ -51,7 +54,9 @@ export async function startModules(context: Context): Promise<Started> {
   const engine = new DockerEngine(config.engineSocket);
   const records = await Records.open(stateDir);
   cleanup.use(records.disk);
-  const parts = { clients, identities, engine, records, socketsPath: join(stateDir, 'mnt') };
+  const connections = { ...connectionLimits, shared: new SharedConnections() };
+  const socketsPath = join(stateDir, 'mnt');
+  const parts = { clients, identities, engine, records, socketsPath, connections };
   const preparation = preparationParts(current, parts);
   const runtime = cleanup.use(
     new ModuleRuntime(runtimeOptions(context, { ...parts, current, preparation })),
@@ -64,7 +69,7 @@ export async function startModules(context: Context): Promise<Started> {
     }),
   );
   await runtime.open();
-  cleanup.use(await serveHostSockets(config.listen, { sockets, log }));
+  cleanup.use(await serveHostSockets(config.listen, { sockets, connections, log }));
   return {
     handlers: modulesHandlers(runtime, options),
     resolvers: modulesResolvers(runtime, options),
@@ -97,7 +102,8 @@ function runtimeOptions(
   { objects, now, log, sockets }: Context,
   parts: Parts & { readonly current: Current; readonly preparation: PrepareParts },
 ): ModuleRuntimeOptions {
-  const { clients, current, engine, identities, preparation, records, socketsPath } = parts;
+  const { clients, connections, current, engine, identities, preparation } = parts;
+  const { records, socketsPath } = parts;
   const registered: Pick<Identities, 'ensure'> = {
     ensure: (moduleId, via) => identities.get(moduleId, via),
   };
@@ -109,6 +115,7 @@ function runtimeOptions(
     records,
     socketsPath,
     socketStore: moduleSocketStore(sockets),
+    connections,
     prepare: (source, via) => prepare(preparation, source, via),
     foresee: (source, via) => prepare({ ...preparation, identities: registered }, source, via),
     eraseIdentity: (name, via) => identities.erase(moduleIdOf(name), via),

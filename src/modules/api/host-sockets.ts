@@ -12,6 +12,7 @@ import { Cleanup } from '../../service/cleanup.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { PassedSocket, SystemdSockets } from '../../service/systemd/sockets.ts';
 import type { ApiPaths } from '../config/config.ts';
+import type { ConnectionLimits } from './http/connections.ts';
 import { HttpProblem } from './http/failure.ts';
 import { refusingServer } from './http/http.ts';
 import { servePassedSocket, serveSocket } from './http/socket.ts';
@@ -21,6 +22,7 @@ import { isModuleSocketName } from './module-socket-store.ts';
 export interface HostSocketParts {
   readonly sockets: Pick<SystemdSockets, 'take' | 'takeAll'>;
   readonly log: Log;
+  readonly connections?: ConnectionLimits;
   /** Where the group is looked up. */
   readonly accounts?: Pick<SystemAccounts, 'gid'>;
 }
@@ -59,7 +61,10 @@ export async function serveHostSockets(
 }
 
 /** Serves a socket of a unit that listens where `listen` does not say. */
-function refuseAll(passed: PassedSocket, { log }: HostSocketParts): Promise<AsyncDisposable> {
+function refuseAll(
+  passed: PassedSocket,
+  { connections, log }: HostSocketParts,
+): Promise<AsyncDisposable> {
   const { name, path } = passed;
   // others are units of an administrator, which it does not change
   const advice = apis.some((api) => api === name) ? 'iotedgectl config apply' : undefined;
@@ -70,16 +75,17 @@ function refuseAll(passed: PassedSocket, { log }: HostSocketParts): Promise<Asyn
   });
   const reason = 'listen of modules.yaml does not name this socket';
   const message = advice === undefined ? reason : `${reason}: run '${advice}'`;
-  return servePassedSocket(passed, refusingServer(new HttpProblem(503, message)));
+  return servePassedSocket(passed, refusingServer(new HttpProblem(503, message)), connections);
 }
 
 async function serveApi(api: Api, path: string, parts: HostSocketParts): Promise<AsyncDisposable> {
   const server = refusingServer(new HttpProblem(503, `the ${api} API is not served here`));
-  const passed = parts.sockets.take(api, path);
-  if (passed !== undefined) return servePassedSocket(passed, server);
+  const { connections, sockets } = parts;
+  const passed = sockets.take(api, path);
+  if (passed !== undefined) return servePassedSocket(passed, server, connections);
   await refuseTaken(path);
   const place = { directory: dirname(path), name: basename(path), mode: modes[api] };
-  const socket = await serveSocket(place, server);
+  const socket = await serveSocket(place, server, connections);
   if (api === 'management') await giveToManagers(path, parts);
   return { [Symbol.asyncDispose]: () => socket.remove() };
 }

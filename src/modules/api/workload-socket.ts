@@ -3,6 +3,7 @@ import { describeError, isServiceError } from '../../errors.ts';
 import type { ModuleName } from '../../ids.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { Repeats } from '../../service/log/repeats.ts';
+import type { ConnectionLimits } from './http/connections.ts';
 import { HttpProblem } from './http/failure.ts';
 import { apiServer, type RequestRecord } from './http/http.ts';
 import type { SocketPlace } from './http/listen.ts';
@@ -19,16 +20,17 @@ export interface WorkloadSocketParts {
   readonly backend: WorkloadBackend;
   readonly log: Log;
   readonly requests: Repeats;
+  readonly connections?: ConnectionLimits | undefined;
 }
 
 /** Serves the workload API to one module. Disposing closes every connection. */
 export function serveWorkload(parts: WorkloadSocketParts): Promise<ServedSocket> {
-  const { backend, module, place } = parts;
+  const { backend, module, place, connections } = parts;
   const server = apiServer(workloadRoutes(module, backend), {
     requestId: randomUUID,
     onRequest: (record) => logRequest(parts, record),
   });
-  return serveSocket(place, server);
+  return serveSocket(place, server, connections);
 }
 
 /** Our own failures are errors in the journal, mistakes of a module only information. */

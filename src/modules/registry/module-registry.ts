@@ -4,6 +4,7 @@ import type { ModuleName } from '../../ids.ts';
 import type { modulesService } from '../../interfaces/modules.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { Repeats } from '../../service/log/repeats.ts';
+import type { ConnectionLimits } from '../api/http/connections.ts';
 import { ModuleSockets, type ModuleSocketsParts } from '../api/module-socket.ts';
 import type { ModulesBackend } from '../api/workload-backend.ts';
 import { serveWorkload } from '../api/workload-socket.ts';
@@ -18,6 +19,7 @@ export interface RegistryOptions {
   readonly sockets: Omit<ModuleSocketsParts, 'serve'>;
   /** Counts refused and failed requests of modules. */
   readonly requests: Repeats;
+  readonly connections?: ConnectionLimits;
   /** Creates the backend of the modules' workload API, which lists the modules. */
   readonly backend: (modules: ModuleRegistry) => ModulesBackend;
   readonly records: Pick<Records, 'delete'>;
@@ -35,13 +37,14 @@ export class ModuleRegistry {
   readonly #sockets: ModuleSockets;
 
   constructor(parts: RegistryOptions) {
-    const { log, requests } = parts;
+    const { connections, log, requests } = parts;
     this.#parts = parts;
     const backend = parts.backend(this);
     this.#backend = backend;
     this.#sockets = new ModuleSockets({
       ...parts.sockets,
-      serve: (module, place) => serveWorkload({ module, place, backend, log, requests }),
+      serve: (module, place) =>
+        serveWorkload({ module, place, backend, connections, log, requests }),
     });
   }
 
@@ -83,9 +86,10 @@ export class ModuleRegistry {
   /** Stops supervising a module and unpublishes it; its container stays as it is. */
   async leave(module: ManagedModule): Promise<void> {
     this.#modules.delete(module.name);
-    await module.abandon();
+    // not later: another module of the same name may be opened meanwhile
     this.#parts.objects.remove(module.name);
     this.#notifyChange();
+    await module.abandon();
   }
 
   /** Removes the persisted state of a module, and only then the module. Never rejects. */

@@ -40,6 +40,28 @@ test('are accepted where the socket units bound them, and refused with 503', asy
   }
 });
 
+test('refuse where listen of modules.yaml does not say so, rather than leave clients waiting', async (system) => {
+  const socketUnit = 'iotedge-modules-workload.socket';
+  const directory = `/etc/systemd/system/${socketUnit}.d`;
+  const moved = '[Socket]\nListenStream=\nListenStream=/run/elsewhere.sock\n';
+  await system.write(`${directory}/test.conf`, moved);
+  const restart = async (): Promise<void> => {
+    await system.output(['systemctl', 'daemon-reload']);
+    await system.output(['systemctl', 'stop', unit, socketUnit]);
+    await system.output(['systemctl', 'start', socketUnit, unit]);
+  };
+  await restart();
+  const reply = await ask(system, '/run/elsewhere.sock');
+  assert.match(reply, /^503 \{"message":"listen of modules.yaml .* run 'iotedgectl config apply'"/);
+  const warning = await untilFound(10_000, 'a warning', async () => {
+    const records = await system.journal(`_SYSTEMD_UNIT=${unit}`, 'PRIORITY=4');
+    return records.find(({ MESSAGE }) => String(MESSAGE).startsWith('passed socket refuses'));
+  });
+  assert.match(String(warning['MESSAGE']), 'path=/run/elsewhere.sock');
+  await system.output(['rm', '-r', directory]);
+  await restart();
+});
+
 test('of modules stay during a restart: a module that connects waits for its response', async (system) => {
   await system.write('/etc/iotedge/modules.yaml', configuration);
   await system.output(['systemctl', 'restart', unit]);

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection, lateHead, type QueueSize } from './connection.ts';
 import type { ExchangeServer } from './exchange.ts';
+import type { SharedConnections, SharingSocket } from './shared-connections.ts';
 
 /** Limits on the number and the times of connections of a socket. */
 export interface ConnectionLimits {
@@ -13,6 +14,8 @@ export interface ConnectionLimits {
   readonly headMs: number;
   readonly idleMs: number;
   readonly checkMs: number;
+  /** The limit on all sockets together. */
+  readonly shared?: SharedConnections;
 }
 
 export const connectionLimits: ConnectionLimits = {
@@ -30,7 +33,7 @@ const roomCheckMs = 100;
 const graceMs = 2_000;
 
 /** The connections of one socket. When too many are open, further ones wait until the longest idle one is closed. */
-export class Connections implements AsyncDisposable {
+export class Connections implements AsyncDisposable, SharingSocket {
   readonly #limits: ConnectionLimits;
   readonly #server: ExchangeServer;
   readonly #read: (socket: Socket) => void;
@@ -51,19 +54,33 @@ export class Connections implements AsyncDisposable {
     this.#server = server;
     this.#read = read;
     this.#limits = limits;
+    limits.shared?.add(this);
+  }
+
+  get size(): number {
+    return this.#open.size + this.#waiting.size;
   }
 
   /** Accepts a connection that has not been read from. */
   accept(socket: Socket): void {
+    const { most, maxWaiting, shared } = this.#limits;
     socket.on('error', () => undefined); // 'close' follows
     socket.once('close', () => this.#drop(socket));
-    if (this.#closing !== undefined) socket.destroy();
-    else if (this.#open.size < this.#limits.most) this.#begin(socket);
-    else if (this.#waiting.size >= this.#limits.maxWaiting) socket.destroy();
+    if (this.#closing !== undefined || shared?.admit(this) === false) socket.destroy();
+    else if (this.#open.size < most) this.#begin(socket);
+    else if (this.#waiting.size >= maxWaiting) socket.destroy();
     else {
       this.#waiting.add(socket);
       this.#makeRoom();
     }
+  }
+
+  shed(): boolean {
+    const [waiting] = this.#waiting;
+    if (waiting === undefined) return this.#closeLongestIdle();
+    this.#waiting.delete(waiting);
+    waiting.destroy();
+    return true;
   }
 
   /** The open connection of a socket. */
@@ -86,6 +103,7 @@ export class Connections implements AsyncDisposable {
     clearInterval(this.#check);
     clearTimeout(this.#roomCheck);
     for (const socket of all) socket.destroy();
+    this.#limits.shared?.delete(this);
   }
 
   #begin(socket: Socket): void {

@@ -72,4 +72,28 @@ export default [
     becomes: '    void before;',
     suite: 'component/modules/api/module-socket',
   },
+  {
+    breaks: 'a module can use up the connections of the others',
+    text: 'return largest !== newcomer && largest.shed();',
+    becomes: 'return false;',
+    suite: 'component/modules/api/http/shared-connections',
+  },
+  {
+    breaks: 'the connections of all sockets together are not limited',
+    text: 'if (this.size < this.#most) return true;',
+    becomes: 'if (this.size >= 0) return true;',
+    suite: 'component/modules/api/http/shared-connections',
+  },
+  {
+    breaks: 'the module with the most connections gets further ones at the cost of its own',
+    text: 'return largest !== newcomer && largest.shed();',
+    becomes: 'return largest.shed();',
+    suite: 'component/modules/api/http/shared-connections',
+  },
+  {
+    breaks: 'idle connections make no room for those of other modules',
+    text: 'if (waiting === undefined) return this.#closeLongestIdle();',
+    becomes: 'if (waiting === undefined) return false;',
+    suite: 'component/modules/api/http/shared-connections',
+  },
 ];
