@@ -24,7 +24,10 @@ export function needsAgent(uid: number | undefined, isTerminal: boolean): boolea
   return uid !== 0 && isTerminal;
 }
 
-/** Runs polkit's agent at the terminal while an action that needs a password runs, as systemctl does. */
+/**
+ * Runs polkit's agent at the terminal while an action that needs a password runs, as systemctl does. A desktop's agent
+ * has precedence, and outside of a login session polkit asks neither.
+ */
 export async function withTerminalAgent<T>(
   context: Pick<CommandContext, 'options'>,
   action: () => Promise<T>,

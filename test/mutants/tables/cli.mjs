@@ -461,4 +461,10 @@ export default [
     becomes: 'credentials };',
     suite: 'system/booted/administration',
   },
+  {
+    breaks: 'polkit may not ask the user at a terminal for the password',
+    text: '{ interactive: mayAsk(context) }',
+    becomes: '{ interactive: false }',
+    suite: 'system/booted/terminal',
+  },
 ];

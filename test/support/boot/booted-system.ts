@@ -69,6 +69,11 @@ export class BootedSystem implements AsyncDisposable {
     return this.#init.pid;
   }
 
+  /** The command line prefix that runs a program of the system in it. */
+  get enter(): readonly string[] {
+    return this.#init.enter;
+  }
+
   /** The command line prefix that runs a program of this machine in the network of the system, also between boots. */
   get enterNetwork(): readonly string[] {
     return this.#keeper.enterNetwork;
