@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { activation } from './activation.ts';
 import { EchoBench, thisCheckout } from './echo.ts';
-import { memory } from './memory.ts';
 import { quantile } from './result.ts';
 import { SignBench } from './sign/sign.ts';
+import { activation } from './start/activation.ts';
+import { memory } from './start/memory.ts';
 
 /** The results of a build as speeds: costs are inverted, so that more is always better. */
 type Speeds = ReadonlyMap<string, number>;

@@ -3,6 +3,7 @@
 //        bench [--rounds N] rates  echo and Sign, against their parts and against p11-kit
 //        bench [--rounds N] start  activation and memory
 //        bench [--rounds N] ping   a caller of Keys while its PKCS#11 library sleeps
+//        bench [--rounds N] system  activation by a booted systemd, its boot to a running module, iotedgectl status
 //        bench flood [KIND]        a caller beside a flood of hostile messages
 //        bench stall               a caller beside one that sends calls and never reads
 //        bench [--rounds N] --against DIRECTORY  rates and start against the finished build of another checkout
@@ -13,7 +14,8 @@ import { stalls } from './hostile/stall.ts';
 import { pings } from './ping.ts';
 import { rates } from './rates.ts';
 import type { Result } from './result.ts';
-import { starts } from './start.ts';
+import { starts } from './start/start.ts';
+import { systems } from './start/system.ts';
 
 type Suite = (rounds?: number, ...args: string[]) => Promise<readonly Result[]>;
 
@@ -26,6 +28,7 @@ const suites: Readonly<Record<string, Suite>> = {
   rates,
   start: starts,
   ping: pings,
+  system: systems,
   flood: (_, only) => floods(only),
   stall: stalls,
 };

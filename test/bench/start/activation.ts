@@ -1,8 +1,8 @@
-import { client } from '../../src/dbus/client/client.ts';
-import { keysInterface, keysService } from '../../src/interfaces/keys.ts';
-import type { Rig } from '../support/rig/rig.ts';
-import { lifetimeMs } from './processes.ts';
-import { median, type Result } from './result.ts';
+import { client } from '../../../src/dbus/client/client.ts';
+import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
+import type { Rig } from '../../support/rig/rig.ts';
+import { lifetimeMs } from '../processes.ts';
+import { median, type Result } from '../result.ts';
 
 /** Milliseconds from the first call to its reply, including the activation of the service, and of a Node without a program. */
 export interface Activation {

@@ -1,11 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Rig } from '../support/rig/rig.ts';
-import type { ServiceName } from '../support/rig/rig-services.ts';
-import { background, type Memory, memoryMiB } from './processes.ts';
-import type { Result } from './result.ts';
-import { startedProcess } from './started-process.ts';
+import type { Rig } from '../../support/rig/rig.ts';
+import type { ServiceName } from '../../support/rig/rig-services.ts';
+import { background, type Memory, memoryMiB } from '../processes.ts';
+import type { Result } from '../result.ts';
+import { startedProcess } from '../started-process.ts';
 
 const settleMs = 2500;
 /** The TLS worker of Identity ends after a minute without a request; V8 has collected garbage by then. */

@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Rig } from '../support/rig/rig.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import type { Result } from '../result.ts';
 import { activations } from './activation.ts';
 import { idleMemory, memory } from './memory.ts';
-import type { Result } from './result.ts';
 
 /** Activation and memory, with a token and without. */
 export async function starts(rounds = 15): Promise<readonly Result[]> {
