@@ -8,7 +8,6 @@ import { connect } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { describeError, ServiceError, systemCode } from '../../errors.ts';
 import { SystemAccounts } from '../../service/accounts.ts';
-import { Cleanup } from '../../service/cleanup.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { PassedSocket, SystemdSockets } from '../../service/systemd/sockets.ts';
 import type { ApiPaths } from '../config/config.ts';
@@ -39,10 +38,10 @@ export async function serveHostSockets(
   paths: ApiPaths,
   parts: HostSocketParts,
 ): Promise<AsyncDisposable> {
-  const served = new Cleanup();
+  const served: AsyncDisposable[] = [];
   for (const api of apis) {
     try {
-      served.use(await serveApi(api, paths[api], parts));
+      served.push(await serveApi(api, paths[api], parts));
     } catch (error) {
       const advice = `systemctl start iotedge-modules-${api}.socket`;
       const reason = { error: describeError(error), advice };
@@ -51,13 +50,17 @@ export async function serveHostSockets(
   }
   for (const passed of parts.sockets.takeAll((name) => !isModuleSocketName(name))) {
     try {
-      served.use(await refuseAll(passed, parts));
+      served.push(await refuseAll(passed, parts));
     } catch (error) {
       const { name, path } = passed;
       parts.log.warn('passed socket not served', { name, path, error: describeError(error) });
     }
   }
-  return served;
+  return {
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(served.map(async (socket) => socket[Symbol.asyncDispose]()));
+    },
+  };
 }
 
 /** Serves a socket of a unit that listens where `listen` does not say. */

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { serveHostSockets } from '../../../../src/modules/api/host-sockets.ts';
-import { deadline } from '../../../support/deadline.ts';
+import { deadline, until } from '../../../support/deadline.ts';
 import { type LogLine, recordingLog } from '../../../support/log.ts';
 import { requestOn } from '../../../support/workload/api.ts';
+import { RawClient, rawRequest } from '../../../support/workload/raw-client.ts';
 
 const test = suite<{ dir: string }>('sockets for programs of this machine');
 
@@ -49,15 +50,41 @@ test('are served without the group, which is reported', async ({ dir }) => {
   assert.is(lines[0]?.fields['group'], 'iotedge-admin');
 });
 
+test('are closed all at once, whatever their requests wait for', async ({ dir }) => {
+  const { served } = await serve(dir, 4711);
+  using busy = new RawClient(join(dir, 'w'));
+  // the second one, which does not end, is read with the first
+  busy.send(`${rawRequest('GET /')}POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n`);
+  assert.match((await busy.response()).statusLine, '503');
+  const body = setInterval(() => busy.send('x'), 50);
+  try {
+    const closed = Promise.resolve(served[Symbol.asyncDispose]());
+    await until(10_000, 'the other socket to be closed', async () => {
+      const reply = requestOn(join(dir, 'm'), 'GET', '/');
+      return reply.then(
+        () => false,
+        () => true,
+      );
+    });
+    assert.not.ok(busy.socket.readableEnded || busy.errorCode !== undefined);
+    await deadline(10_000, closed, 'the end');
+  } finally {
+    clearInterval(body);
+  }
+});
+
 test('replace neither a file nor the socket of another process', async ({ dir }) => {
   await writeFile(join(dir, 'm'), 'content');
   const other = createServer((socket) => socket.destroy());
   await new Promise<void>((resolve) => other.listen(join(dir, 'w'), resolve));
   const { served, lines } = await serve(dir, undefined);
   await served[Symbol.asyncDispose]();
-  const { ino } = await lstat(join(dir, 'w'));
+  const remains = await lstat(join(dir, 'w')).then(
+    () => true,
+    () => false,
+  );
   other.close();
-  assert.ok(ino > 0);
+  assert.ok(remains);
   assert.is(await readFile(join(dir, 'm'), 'utf8'), 'content');
   assert.equal(
     lines.map(({ level, fields }) => [level, fields['api'], fields['advice']]),

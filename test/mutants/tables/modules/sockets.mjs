@@ -96,4 +96,10 @@ export default [
     becomes: 'if (waiting === undefined) return false;',
     suite: 'component/modules/api/http/shared-connections',
   },
+  {
+    breaks: 'one socket of the machine is closed after the other',
+    text: 'await Promise.all(served.map(async (socket) => socket[Symbol.asyncDispose]()));',
+    becomes: 'for (const socket of served.reverse()) await socket[Symbol.asyncDispose]();',
+    suite: 'component/modules/api/host-sockets',
+  },
 ];
