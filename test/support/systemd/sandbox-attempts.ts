@@ -20,8 +20,11 @@ export interface Attempt {
   readonly open?: readonly string[];
   /** The only services that it is about. */
   readonly only?: readonly string[];
-  /** Whether the directive has no effect beside control groups of version 1, as systemd states. */
-  readonly unified?: true;
+  /**
+   * What the directive needs to have an effect: control groups of version 2 alone, as systemd states, or a controller of
+   * processes, which a hierarchy of version 2 beside one of version 1 does not have.
+   */
+  readonly needs?: 'unified' | 'pids';
 }
 
 const noFilter = [
@@ -55,7 +58,8 @@ const runFrom = (directory: string) =>
   $status == 0
 }`;
 const loopback = "sockaddr_in(7, inet_aton('127.0.0.1'))";
-const isTrue = (condition: string) => `(${condition}) || do { $! = POSIX::EPERM; 0 }`;
+/** In Perl, EPERM where a condition does not hold. */
+export const isTrue = (condition: string) => `(${condition}) || do { $! = POSIX::EPERM; 0 }`;
 
 /** What the attempts look for, made before they run. */
 export const surroundings = `
@@ -169,7 +173,7 @@ export const attempts: readonly Attempt[] = [
     reset: ['SocketBindDeny='],
     stopped: 'EPERM',
     only: ['identity'],
-    unified: true,
+    needs: 'unified',
   },
   {
     name: 'PrivateUsers=: see which user owns a file',

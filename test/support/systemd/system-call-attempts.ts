@@ -19,6 +19,7 @@ const numbers = {
   perf_event_open: [298, 241],
   personality: [135, 92],
   pivot_root: [155, 41],
+  prlimit64: [302, 261],
   process_vm_readv: [310, 270],
   process_vm_writev: [311, 271],
   ptrace: [101, 117],
@@ -40,7 +41,8 @@ const numbers = {
 
 type Call = keyof typeof numbers;
 
-function call(name: Call, args: string): string {
+/** In Perl, whether a system call succeeds. */
+export function call(name: Call, args: string): string {
   return `syscall(${numbers[name][process.arch === 'arm64' ? 1 : 0]}, ${args}) != -1`;
 }
 

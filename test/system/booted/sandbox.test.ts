@@ -3,12 +3,15 @@ import * as assert from 'uvu/assert';
 import { BootedSystem } from '../../support/boot/booted-system.ts';
 import { runnable } from '../../support/not-runnable.ts';
 import { type Probe, resultsOf } from '../../support/systemd/probes.ts';
+import { processAttempts } from '../../support/systemd/process-attempts.ts';
 import { type Attempt, attempts, surroundings } from '../../support/systemd/sandbox-attempts.ts';
 import { systemCallAttempts } from '../../support/systemd/system-call-attempts.ts';
 
 const suiteOfSandbox = suite('sandbox of the units');
 const test = runnable('booted-system', suiteOfSandbox);
 
+const controlsPids =
+  'test -d /sys/fs/cgroup/pids || grep -w pids /sys/fs/cgroup/cgroup.controllers';
 const services = ['keys', 'certificates', 'identity', 'modules'];
 
 /** The units agree but for their exceptions, so one of them is tried with everything. */
@@ -48,9 +51,12 @@ async function unexpected(
 test('stops every attempt, and only the directive that it names does', async () => {
   await using system = await BootedSystem.boot();
   await system.output(surroundings);
-  const isUnified = (await system.output('stat -f -c %T /sys/fs/cgroup')) === 'cgroup2fs';
-  const all = [...attempts, ...systemCallAttempts].filter(
-    ({ unified }) => unified === undefined || isUnified,
+  const has = {
+    unified: (await system.output('stat -f -c %T /sys/fs/cgroup')) === 'cgroup2fs',
+    pids: (await system.run(controlsPids)).code === 0,
+  };
+  const all = [...attempts, ...systemCallAttempts, ...processAttempts].filter(
+    ({ needs }) => needs === undefined || has[needs],
   );
   for (const service of services) {
     const tried = all
@@ -68,6 +74,21 @@ test('stops every attempt, and only the directive that it names does', async () 
     stops: false,
   }));
   assert.equal(await unexpected(system, withoutDirective), []);
+});
+
+test('leaves no shared memory of its user behind, as RemoveIPC= says', async () => {
+  await using system = await BootedSystem.boot();
+  const create = (key: number, reset: readonly string[]): Probe => ({
+    unit: 'iotedge-keys.service',
+    dropIn: ['PrivateIPC=no', ...reset], // whose namespace would end with the unit
+    perl: `defined shmget(${key}, 4096, 01600)`,
+  });
+  const left = async (key: number) =>
+    (await system.run(['perl', '-e', `exit !defined shmget(${key}, 0, 0)`])).code === 0;
+  assert.equal(await resultsOf(system, [create(4712, [])]), ['done']);
+  assert.is(await left(4712), false);
+  assert.equal(await resultsOf(system, [create(4713, ['RemoveIPC=no'])]), ['done']);
+  assert.is(await left(4713), true);
 });
 
 suiteOfSandbox.run();
