@@ -1,7 +1,16 @@
 import { join } from 'node:path';
 import { type CommandOptions, outputOf } from '../command.ts';
 
-const folder = join(import.meta.dirname, '../../../../src/build/package');
+/** The directory of the checkout. */
+export const checkout = join(import.meta.dirname, '../../../..');
+const folder = 'src/build/package';
+
+interface PackageOptions extends CommandOptions {
+  /** A program that runs it, with its arguments. */
+  readonly before?: readonly string[];
+  /** Where that program finds the checkout. */
+  readonly place?: string;
+}
 
 /** Installs the build into a directory, as `npm run install-system` does. */
 export async function installSystem(
@@ -9,17 +18,17 @@ export async function installSystem(
   args: readonly string[] = [],
   options: CommandOptions = {},
 ): Promise<void> {
-  const script = join(folder, 'install-system.mjs');
+  const script = join(checkout, folder, 'install-system.mjs');
   await outputOf(process.execPath, [script, '--destdir', directory, ...args], options);
 }
 
-/** Makes packages in a directory, as `npm run package` does; returns their paths. `before` is a program that runs it. */
+/** Makes packages in a directory, as `npm run package` does; returns their paths. */
 export async function makePackages(
   directory: string,
   args: readonly string[],
-  { before = [], ...options }: CommandOptions & { readonly before?: readonly string[] } = {},
+  { before = [], place = checkout, ...options }: PackageOptions = {},
 ): Promise<readonly string[]> {
-  const script = join(folder, 'package.mjs');
+  const script = join(place, folder, 'package.mjs');
   const command = [process.execPath, script, '--out', directory, ...args];
   const [program = '', ...words] = [...before, ...command];
   const output = await outputOf(program, words, {

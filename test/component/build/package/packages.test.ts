@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { outputOf, runCommand } from '../../../support/command.ts';
-import { makePackages } from '../../../support/packages/builders.ts';
+import { checkout, makePackages } from '../../../support/packages/builders.ts';
 
 const test = suite('packages');
-const scripts = join(import.meta.dirname, '../../../../../src/build/package');
+const scripts = join(checkout, 'src/build/package');
 const directory = mkdtempSync(join(tmpdir(), 'iotedge-packages-'));
 const epoch = '1790000000';
 let deb = '';
@@ -30,17 +30,25 @@ test.before(async () => {
 });
 test.after(() => rmSync(directory, { recursive: true }));
 
+/** Runs it as another user, to whom a checkout below /root would be closed. */
+function otherUser(place: string) {
+  const script =
+    'mount --bind "$1" "$2" && shift 2 && exec setpriv --reuid=65534 --clear-groups -- "$@"';
+  return { before: ['unshare', '--mount', 'sh', '-c', script, 'sh', checkout, place], place };
+}
+
 test('has the same bytes when it is made again, elsewhere and by another user', async () => {
-  const other = process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--clear-groups'] : [];
   chmodSync(directory, 0o755);
   const [temporary, out] = ['other temporary files', 'again'].map((name) => join(directory, name));
   for (const path of [temporary, out]) {
     mkdirSync(path ?? '');
     chmodSync(path ?? '', 0o777);
   }
+  const elsewhere = join(directory, 'checkout');
+  mkdirSync(elsewhere);
   process.umask(0o077);
   const env = { TMPDIR: temporary ?? '', TZ: 'Asia/Tokyo', LC_ALL: 'C' };
-  const again = await make('again', { env, before: other });
+  const again = await make('again', { env, ...(process.getuid?.() === 0 && otherUser(elsewhere)) });
   process.umask(0o022);
   assert.ok(readFileSync(again).equals(readFileSync(deb)));
 });
@@ -75,7 +83,7 @@ test('depends on a Node, a bus and the libraries that its addons are linked with
 
 test('needs less than 12 MB without Node, with its code caches', async () => {
   const installedKiB = Number(await field('Installed-Size'));
-  const lib = join(scripts, '../../../dist/lib');
+  const lib = join(checkout, 'dist/lib');
   const caches = readdirSync(lib).filter((name) => name.endsWith('.cache'));
   const cacheBytes = caches.reduce((sum, name) => sum + readFileSync(join(lib, name)).length, 0);
   assert.ok(caches.length >= 6);
