@@ -36,7 +36,7 @@ export function credentialFiles(
       .filter((name) => ownNames.test(name))
       .map((name) => join(store, name)),
   ]);
-  const files = [...loaded.filter(isAbsolute), ...stored].filter(isFile);
+  const files = [...loaded.filter(isAbsolute), ...stored].flatMap(filesAt);
   return [...new Set(files.flatMap((path) => [path, realpathSync(path)]))].toSorted();
 }
 
@@ -63,6 +63,10 @@ function namesIn(directory: string): readonly string[] {
   }
 }
 
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+/** A credential is a file, or all files of a directory; one from a socket is not on the disk. */
+function filesAt(path: string): readonly string[] {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats?.isDirectory() !== true) return stats?.isFile() === true ? [path] : [];
+  const entries = readdirSync(path, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((file) => join(file.parentPath, file.name));
 }

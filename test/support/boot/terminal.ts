@@ -7,7 +7,7 @@ const waitMs = 30_000;
 /** Of each terminal of the system. */
 const settings = 'for terminal in /dev/pts/[0-9]*; do stty -F "$terminal" -a; done';
 
-/** A person at the only terminal of a booted system. */
+/** The only terminal of a booted system, and what a user types there. */
 export class Terminal implements AsyncDisposable {
   readonly #system: BootedSystem;
   readonly #process: ChildProcess;

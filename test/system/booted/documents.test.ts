@@ -145,7 +145,7 @@ test('go from packages to a provisioned device with its first module, and back',
   );
 
   await reader.follow(install, 'Upgrade', 'Before you copy this disk');
-  assert.is(await system.output('find /var/lib/iotedge -type f'), '');
+  assert.is(await system.output('find /var/lib/iotedge /etc/credstore.encrypted -type f'), '');
   assert.is(await system.output('docker ps --all --quiet'), '');
   await reader.follow(install, 'Remove');
   assert.is(

@@ -11,7 +11,7 @@ const test = bootedSuite('password at a terminal');
 const password = 'correct horse';
 const prompt = 'manager$ ';
 
-/** A user whom polkit asks for the own password, at a terminal where she has logged in. */
+/** A user whom polkit asks for the own password, at the terminal of a login. */
 async function logIn(system: BootedSystem): Promise<Terminal> {
   const create = 'useradd --create-home --shell /bin/sh --groups sudo manager && chpasswd';
   const { code } = await system.run(['id', 'manager']);

@@ -4,8 +4,8 @@ import { basename, dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { systemCode } from '../../../errors.ts';
 
-/** A server sets owner and mode of its socket after it has created it. */
-const settleMs = 100;
+/** A server sets owner and mode of its socket after it has created it, and one may fail again and again. */
+const settleMs = 500;
 
 /**
  * Resolves when a file, or a directory above it that is missing, is created, removed or changed from this call on. Rejects

@@ -31,12 +31,15 @@ test('are the files that units load, and those with a name of ours', async ({ di
   }
   await writeFile(join(dir, 'pin'), '1234');
   await symlink(join(dir, 'pin'), join(store, 'linked'));
-  const loaded = ['iotedge-keys.pin', 'own', 'linked', join(dir, 'absent'), dir];
+  await mkdir(join(dir, 'pins/deep'), { recursive: true });
+  await writeFile(join(dir, 'pins/deep/one'), '1234');
+  const loaded = ['iotedge-keys.pin', 'own', 'linked', join(dir, 'absent'), join(dir, 'pins')];
   assert.equal(credentialFiles(loaded, [store, join(dir, 'no-store')]), [
     join(store, 'iotedge-keys.old'),
     join(store, 'linked'),
     join(store, 'own'),
     join(dir, 'pin'),
+    join(dir, 'pins/deep/one'),
   ]);
 });
 
