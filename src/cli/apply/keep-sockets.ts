@@ -93,7 +93,10 @@ async function findSocket(
 const needsReload = (properties: Properties): boolean =>
   properties.get('NeedDaemonReload') === true;
 
-/** systemd 252 needs no reload for a drop-in whose directory is newer than the last one; an empty one it never reads. */
+/**
+ * systemd 252 needs no reload for a drop-in whose directory is newer than the last one. No systemd reads one that is a
+ * link to /dev/null.
+ */
 function hasRead(properties: Properties, unit: string): boolean {
   const paths = properties.get('DropInPaths');
   return Array.isArray(paths) && paths.includes(dropInPath(unit));

@@ -468,7 +468,7 @@ export default [
     suite: 'system/booted/terminal',
   },
   {
-    breaks: 'config apply restarts sockets each time for a drop-in that is empty',
+    breaks: 'config apply restarts sockets each time for a drop-in that is masked',
     text: "((dropIn ?? '') !== '' && !hasRead(properties, unit))",
     becomes: '(dropIn !== undefined && !hasRead(properties, unit))',
     suite: 'system/booted/administration',
