@@ -85,7 +85,7 @@ async function findSocket(
   // systemd may have read the drop-in without a restart of the unit, which has then closed its socket
   const isLost = listensAt(properties, wanted) && !existsSync(wanted);
   const isClosed = properties.get('ActiveState') === 'active' ? isLost : isRunning;
-  const isUnread = needsReload(properties) || ((dropIn ?? '') !== '' && !hasRead(properties, unit));
+  const isUnread = needsReload(properties) || (dropIn !== undefined && !hasRead(properties, unit));
   const isStale = isUnread || isClosed;
   return [{ unit, wanted, change, isStale }];
 }
@@ -93,10 +93,7 @@ async function findSocket(
 const needsReload = (properties: Properties): boolean =>
   properties.get('NeedDaemonReload') === true;
 
-/**
- * systemd 252 needs no reload for a drop-in whose directory is newer than the last one. No systemd reads one that is a
- * link to /dev/null.
- */
+/** systemd 252 needs no reload for a drop-in whose directory is newer than the last one. */
 function hasRead(properties: Properties, unit: string): boolean {
   const paths = properties.get('DropInPaths');
   return Array.isArray(paths) && paths.includes(dropInPath(unit));

@@ -468,12 +468,6 @@ export default [
     suite: 'system/booted/terminal',
   },
   {
-    breaks: 'config apply restarts sockets each time for a drop-in that is masked',
-    text: "((dropIn ?? '') !== '' && !hasRead(properties, unit))",
-    becomes: '(dropIn !== undefined && !hasRead(properties, unit))',
-    suite: 'system/booted/administration',
-  },
-  {
     breaks: 'prepare-image does not see the files of a directory of credentials',
     text: 'return entries.filter((entry) => entry.isFile())',
     becomes: 'return entries.filter(() => false)',
