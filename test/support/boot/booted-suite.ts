@@ -11,11 +11,14 @@ export interface BootedSuite {
 }
 
 /** A suite for a booted system; where none can be booted, its tests are printed as not runnable here. */
-export function bootedSuite(name: string): BootedSuite {
+export function bootedSuite(
+  name: string,
+  boot: () => Promise<BootedSystem> = () => BootedSystem.boot(),
+): BootedSuite {
   const tests = suite(name);
   let system: BootedSystem | undefined;
   const booted = async () => {
-    system ??= await BootedSystem.boot();
+    system ??= await boot();
     return system;
   };
   tests.after(async () => system?.[Symbol.asyncDispose]());

@@ -1,14 +1,10 @@
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { bootedSuite } from '../../support/boot/booted-suite.ts';
 import { BootedSystem } from '../../support/boot/booted-system.ts';
 import { failedCalls, openCall } from '../../support/boot/load.ts';
-import { runnable } from '../../support/not-runnable.ts';
 import { makeVersions } from '../../support/packages/versions.ts';
-
-const tests = suite('packages in a booted system');
-const test = runnable('booted-system', tests);
 
 const services = ['Keys', 'Certificates', 'Identity', 'Modules'];
 const units = services.map((name) => `iotedge-${name.toLowerCase()}.service`);
@@ -33,10 +29,10 @@ async function booted(): Promise<BootedSystem> {
 }
 
 let system: BootedSystem;
-tests.before(async () => {
+const test = bootedSuite('packages in a booted system', async () => {
   system = await booted();
+  return system;
 });
-tests.after(async () => system[Symbol.asyncDispose]());
 
 const dpkg = (words: string) =>
   system.output(`DEBIAN_FRONTEND=noninteractive dpkg ${words}`, { timeoutMs: 120_000 });
@@ -130,4 +126,4 @@ test('works again when it is installed again, and after a purge', async () => {
   assert.is(await stateOf(keysUnit), 'active');
 });
 
-tests.run();
+test.run();
