@@ -21,7 +21,7 @@ export default [
     breaks: 'the number of lost records is reported only by the next record',
     text: '      if (!report()) reportLater();\n',
     becomes: '      report();\n',
-    suite: 'component/service/log/stalled-reader',
+    suite: 'unit/service/log/sink',
   },
   {
     breaks: 'the end of a line that was written in part is lost',
