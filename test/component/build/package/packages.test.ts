@@ -5,6 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { outputOf, runCommand } from '../../../support/command.ts';
 import { checkout, makePackages } from '../../../support/packages/builders.ts';
+import { keepMounts, newMountNamespace } from '../../../support/system/mount-namespace.ts';
 
 const test = suite('packages');
 const scripts = join(checkout, 'src/build/package');
@@ -32,9 +33,9 @@ test.after(() => rmSync(directory, { recursive: true }));
 
 /** Runs it as another user, to whom a checkout below /root would be closed. */
 function otherUser(place: string) {
-  const script =
-    'mount --bind "$1" "$2" && shift 2 && exec setpriv --reuid=65534 --clear-groups -- "$@"';
-  return { before: ['unshare', '--mount', 'sh', '-c', script, 'sh', checkout, place], place };
+  const become = 'exec setpriv --reuid=65534 --clear-groups -- "$@"';
+  const script = `${keepMounts} && mount --bind "$1" "$2" && shift 2 && ${become}`;
+  return { before: [...newMountNamespace, 'sh', '-c', script, 'sh', checkout, place], place };
 }
 
 test('has the same bytes when it is made again, elsewhere and by another user', async () => {

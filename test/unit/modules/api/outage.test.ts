@@ -181,17 +181,15 @@ test('holds a request up to the limit, and not at all after that', async () => {
   assert.ok(hold.leftMs() <= 100);
   const longer = new Holds({ ...limits, ms: 60_000 }).of({ bytes: 1, signal, queue });
   assert.ok(longer.leftMs() > 100);
-  await deadline(
-    10_000,
-    queue.run(() => hold.wait(3_600_000)),
-    'the end of the hold',
-  );
-  assert.ok(hold.leftMs() <= 1);
-  await deadline(
-    10_000,
-    queue.run(() => hold.wait(3_600_000)),
-    'no hold',
-  );
+  const wait = async (what: string) =>
+    deadline(
+      10_000,
+      queue.run(() => hold.wait(3_600_000)),
+      what,
+    );
+  // more than once on a busy machine: a timer of Node may be some milliseconds early
+  while (hold.leftMs() > 0) await wait('the end of the hold');
+  await wait('no hold');
 });
 
 test.run();
