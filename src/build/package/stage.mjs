@@ -27,10 +27,9 @@ const namesIn = (folder, whole) =>
     .map(({ parentPath, path, name }) => relative(folder, join(parentPath ?? path, name)));
 
 /** The files of a row of the table; a row without any is a mistake, or an unfinished build. */
-function sourcesOf({ from, names, whole = false }) {
-  const folder = join(root, from);
+function sourcesIn(folder, { names, whole = false }) {
   const found = existsSync(folder) ? namesIn(folder, whole).filter((name) => names.test(name)) : [];
-  if (found.length === 0) throw new Error(`${from} has no ${names.source}: is it built?`);
+  if (found.length === 0) throw new Error(`${folder} has no ${names.source}: is it built?`);
   return found.sort();
 }
 
@@ -78,15 +77,19 @@ function installedContent(path, prefix) {
 }
 
 /**
- * Copies what the table lists from a finished build into the tree `destdir`. `strip` is the program for the addons'
- * architecture.
+ * Copies what the table lists from a finished build into the tree `destdir`. `addons` is the folder of the addons,
+ * and `strip` the program for their architecture.
  */
-export async function stage(destdir, { prefix = standardPrefix, strip = 'strip' } = {}) {
+export async function stage(
+  destdir,
+  { prefix = standardPrefix, addons = join(root, 'dist/lib'), strip = 'strip' } = {},
+) {
   const within = (path) => join(destdir, isAbsolute(path) ? path : join(prefix, path));
   for (const row of files) {
-    for (const name of sourcesOf(row)) {
+    const folder = join(row.native ? addons : root, row.from);
+    for (const name of sourcesIn(folder, row)) {
       const target = within(join(row.to, row.rename ?? name));
-      placeFile(target, installedContent(join(root, row.from, name), prefix), row.mode);
+      placeFile(target, installedContent(join(folder, name), prefix), row.mode);
       if (row.native) await run(strip, ['--strip-unneeded', target]);
     }
   }

@@ -14,13 +14,18 @@ import { keepMounts, newMountNamespace } from '../system/mount-namespace.ts';
  * first of their process namespace. `/proc` is the machine's: there it finds the process id that is valid outside.
  */
 const script = `
-directory=$1 lower=$2 packages=$3 proc=$4
+directory=$1 lower=$2 packages=$3 proc=$4 sources=$5
 ${keepMounts}
 mount -t tmpfs -o mode=755 tmpfs "$directory"
 mkdir "$directory/upper" "$directory/work" "$directory/root"
 mount -t overlay overlay -o "lowerdir=$lower,upperdir=$directory/upper,workdir=$directory/work" "$directory/root"
 mkdir "$directory/root/packages"
 mount --bind "$packages" "$directory/root/packages"
+if [ -n "$sources" ]; then
+  mkdir "$directory/root/sources"
+  mount --bind "$sources" "$directory/root/sources"
+  mount -o remount,bind,ro "$directory/root/sources"
+fi
 [ "$proc" = without ] || mount -t proc proc "$directory/root/proc"
 read -r pid rest </proc/self/stat
 echo "$pid"
@@ -33,6 +38,8 @@ export interface ChrootOptions {
   /** A directory with packages, which is /packages inside. */
   readonly packages: string;
   readonly proc: 'with' | 'without';
+  /** A directory that is /sources inside, read-only. */
+  readonly sources?: string;
 }
 
 /** The end of a command inside. */
@@ -55,14 +62,17 @@ export class Chroot implements AsyncDisposable {
   }
 
   /** Opens a layer over a root of test/distributions. */
-  static async open(name: string, { packages, proc }: ChrootOptions): Promise<Chroot> {
+  static async open(name: string, options: ChrootOptions): Promise<Chroot> {
+    const { packages, proc, sources = '' } = options;
     const lower = await rootOf(name);
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-chroot-'));
     await mkdir(packages, { recursive: true });
     const [unshare, ...mounts] = newMountNamespace;
-    const options = [...mounts, '--pid', '--fork', '--kill-child'];
-    const command = ['sh', '-euc', script, 'chroot', directory, lower, packages, proc];
-    const child = spawn(unshare, [...options, ...command], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const namespaces = [...mounts, '--pid', '--fork', '--kill-child'];
+    const command = ['sh', '-euc', script, 'chroot', directory, lower, packages, proc, sources];
+    const child = spawn(unshare, [...namespaces, ...command], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
     const first = await deadline(20_000, lines.next(), 'the chroot');
     if (first.done === true) throw new Error('the chroot cannot be mounted');

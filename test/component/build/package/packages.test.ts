@@ -1,4 +1,12 @@
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -93,6 +101,28 @@ test('needs less than 12 MB without Node, with its code caches', async () => {
   console.log(
     `installed ${(bytes / 1e6).toFixed(1)} MB, package ${readFileSync(deb).length} bytes`,
   );
+});
+
+test('is not made for another architecture without its compiler: one line names what to install', async () => {
+  const other = process.arch === 'arm64' ? 'amd64' : 'arm64';
+  const script = join(scripts, 'package.mjs');
+  const out = join(directory, 'other');
+  const options = ['--architecture', other, '--out', out, 'iotedge-dbus'];
+  const env = { PATH: directory };
+  const { code, stderr } = await runCommand(process.execPath, [script, ...options], { env });
+  assert.is(code, 1);
+  const [line = '', ...more] = stderr.trim().split('\n');
+  assert.equal(more, []);
+  assert.match(line, /^what builds for (amd64|arm64) is missing: dpkg --add-architecture /);
+  for (const name of [`libsystemd-dev:${other}`, `libssl3:${other}`, '&& apt-get install g++-'])
+    assert.ok(line.includes(name), line);
+  assert.not.ok(existsSync(out));
+});
+
+test('is not made for an architecture that no Node is packaged for', async () => {
+  const options = [join(scripts, 'package.mjs'), '--architecture', 'riscv64'];
+  const { code, stderr } = await runCommand(process.execPath, options);
+  assert.equal({ code, stderr }, { code: 1, stderr: 'no packages are made for riscv64\n' });
 });
 
 test('is accepted by lintian', async () => {

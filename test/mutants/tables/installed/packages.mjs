@@ -261,6 +261,18 @@ export default [
     suite: documents,
   },
   {
+    breaks: 'packages for another architecture are begun without its compiler',
+    text: 'if (found.every(Boolean)) return;',
+    becomes: 'return;',
+    suite: packages,
+  },
+  {
+    breaks: 'packages for another architecture lack a library that they are linked with',
+    text: 'const packages = `${compiler} libsystemd-dev:${architecture} libssl3:${architecture}`;',
+    becomes: 'const packages = `${compiler} libsystemd-dev:${architecture}`;',
+    suite: packages,
+  },
+  {
     breaks: 'a package closes the directory that it is unpacked in',
     text: 'chmodSync(tree, 0o755); // dpkg-deb -x gives the mode to the directory that it unpacks in',
     becomes: '',
