@@ -56,11 +56,11 @@ export class Holds {
     const leftMs = (): number => until - performance.now();
     return {
       leftMs,
-      wait: (ms) => this.#wait(Math.max(0, Math.min(ms, leftMs())), request),
+      wait: (ms) => this.#waitUntil(Math.min(performance.now() + ms, until), request),
     };
   }
 
-  async #wait(ms: number, { bytes, signal, queue }: HeldRequest): Promise<void> {
+  async #waitUntil(time: number, { bytes, signal, queue }: HeldRequest): Promise<void> {
     const { most, bytes: maxBytes } = this.#limits;
     if (this.#held >= most || this.#bytes + bytes > maxBytes) {
       throw new HttpProblem(503, 'too many requests wait for a service that cannot be reached');
@@ -68,10 +68,16 @@ export class Holds {
     this.#held++;
     this.#bytes += bytes;
     try {
-      await queue.pause(() => sleep(ms, undefined, { signal }));
+      await queue.pause(() => sleepUntil(time, signal));
     } finally {
       this.#held--;
       this.#bytes -= bytes;
     }
   }
+}
+
+/** One timer of Node may end up to two milliseconds earlier: it counts whole ones. */
+async function sleepUntil(time: number, signal: AbortSignal): Promise<void> {
+  do await sleep(Math.max(0, time - performance.now()), undefined, { signal });
+  while (performance.now() < time);
 }

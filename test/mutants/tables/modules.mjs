@@ -30,18 +30,6 @@ export default [
     suite: 'unit/modules/api/http/failure',
   },
   {
-    breaks: 'the number of requests held during an outage is unlimited',
-    text: 'if (this.#held >= most || this.#bytes + bytes > maxBytes) {',
-    becomes: 'if (this.#bytes + bytes > maxBytes) {',
-    suite: 'unit/modules/api/outage',
-  },
-  {
-    breaks: 'the memory of held requests is unlimited',
-    text: 'if (this.#held >= most || this.#bytes + bytes > maxBytes) {',
-    becomes: 'if (this.#held >= most) {',
-    suite: 'unit/modules/api/outage',
-  },
-  {
     breaks: 'the request record lacks the status of a failure',
     text: 'status: reply.status,\n    requestId,',
     becomes: 'status: 200,\n    requestId,',
