@@ -14,26 +14,28 @@ const timeoutMs = 30_000;
 
 /** The containers of modules, also those that are stopped; none where no engine is installed. */
 export async function moduleContainers(socketPath: string): Promise<readonly ModuleContainer[]> {
-  const filters = encodeURIComponent(JSON.stringify({ label: [`${ownerLabel}=${owner}`] }));
-  try {
-    return containersIn(
-      await ask(socketPath, 'GET', `/containers/json?all=true&filters=${filters}`),
-    );
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return [];
-    const problem = `the container engine at ${socketPath} does not say which modules run`;
-    throw new ServiceError('Unavailable', problem, { cause: error });
-  }
+  const path = `/containers/json?all=true&${labelled(`${ownerLabel}=${owner}`)}`;
+  const list = await listed(socketPath, path, 'say which modules run');
+  return list === undefined ? [] : containersIn(list);
 }
 
 /** The names of the volumes that were created for modules; none where no engine is installed. */
 export async function moduleVolumes(socketPath: string): Promise<readonly string[]> {
-  const filters = encodeURIComponent(JSON.stringify({ label: [moduleLabel] }));
+  const path = `/volumes?${labelled(moduleLabel)}`;
+  const list = await listed(socketPath, path, 'list the volumes of modules');
+  return list === undefined ? [] : volumesIn(list);
+}
+
+const labelled = (label: string): string =>
+  `filters=${encodeURIComponent(JSON.stringify({ label: [label] }))}`;
+
+/** A list of the engine; undefined where none is installed. `what` is for the error. */
+async function listed(socketPath: string, path: string, what: string): Promise<string | undefined> {
   try {
-    return volumesIn(await ask(socketPath, 'GET', `/volumes?filters=${filters}`));
+    return await ask(socketPath, 'GET', path);
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return [];
-    const problem = `the container engine at ${socketPath} does not list the volumes of modules`;
+    if (systemCode(error) === 'ENOENT') return undefined;
+    const problem = `the container engine at ${socketPath} does not ${what}`;
     throw new ServiceError('Unavailable', problem, { cause: error });
   }
 }

@@ -34,8 +34,10 @@ This command removes, for good:
 
 It lists what it leaves: keys in tokens, volumes of modules, and credentials, since a PIN may be nowhere else. It keeps
 /etc/iotedge: look for a hostname, a registration_id or a PIN there. /etc/machine-id belongs to the system, see
-machine-id(5). It stops no module, and refuses while one runs. The services are stopped and cannot start before the next boot: power
-off, copy the disk. A device that boots with it begins anew.`,
+machine-id(5). It stops no module, and refuses while one runs.
+
+The services are stopped and cannot start before the next boot: power off, copy the disk. A device that boots with it
+begins anew.`,
   options: {
     ...dryRunOption,
     yes: { type: 'boolean', help: 'do not ask; needed without a terminal' },

@@ -21,7 +21,7 @@ import { isModuleSocketName } from './module-socket-store.ts';
 export interface HostSocketParts {
   readonly sockets: Pick<SystemdSockets, 'take' | 'takeAll'>;
   readonly log: Log;
-  readonly connections?: ConnectionLimits;
+  readonly connections: ConnectionLimits;
   /** Where the group is looked up. */
   readonly accounts?: Pick<SystemAccounts, 'gid'>;
 }

@@ -20,7 +20,7 @@ export interface WorkloadSocketParts {
   readonly backend: WorkloadBackend;
   readonly log: Log;
   readonly requests: Repeats;
-  readonly connections?: ConnectionLimits | undefined;
+  readonly connections: ConnectionLimits;
 }
 
 /** Serves the workload API to one module. Disposing closes every connection. */

@@ -19,7 +19,7 @@ export interface RegistryOptions {
   readonly sockets: Omit<ModuleSocketsParts, 'serve'>;
   /** Counts refused and failed requests of modules. */
   readonly requests: Repeats;
-  readonly connections?: ConnectionLimits;
+  readonly connections: ConnectionLimits;
   /** Creates the backend of the modules' workload API, which lists the modules. */
   readonly backend: (modules: ModuleRegistry) => ModulesBackend;
   readonly records: Pick<Records, 'delete'>;

@@ -45,9 +45,9 @@ export function startWatchdog(
 }
 
 /**
- * Sends WATCHDOG=1 every third of what systemd waits for it, after a look at the event loop and a round trip on the bus.
- * A delayed event loop skips one message, and is looked at again soon. A bus that does not reply does so only after a
- * minute, since a restart of this service does not mend it.
+ * Sends WATCHDOG=1 at a third of the watchdog interval, after a check of the event loop's delay and a round trip on the
+ * bus. A delayed event loop skips one notification, and is checked again soon. A bus that does not reply stops the
+ * notifications only after a minute, since a restart of this service does not mend it.
  */
 export class Watchdog implements Disposable {
   readonly #everyMs: number;

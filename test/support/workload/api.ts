@@ -11,6 +11,7 @@ import { createSocketDirectory, serveSocket } from '../../../src/modules/api/htt
 import type { SendLimits } from '../../../src/modules/api/http/unsent.ts';
 import { type ModuleSummary, moduleList } from '../../../src/modules/api/module-list.ts';
 import { type WorkloadBackend, workloadRoutes } from '../../../src/modules/api/workload.ts';
+import { ownLimits } from './limits.ts';
 
 /** The end of validity of all certificates. */
 export const notAfter = new Date('2026-02-01T00:00:00Z');
@@ -97,7 +98,11 @@ export class WorkloadApi implements AsyncDisposable {
       ...(send !== undefined && { sendLimits: send }),
     });
     const place = { directory, name: 'w.sock', mode: 0o666 };
-    return new WorkloadApi(root, await serveSocket(place, server, connections), records);
+    return new WorkloadApi(
+      root,
+      await serveSocket(place, server, connections ?? ownLimits()),
+      records,
+    );
   }
 
   request(method: string, path: string, body?: unknown): Promise<WorkloadResponse> {

@@ -196,6 +196,13 @@ test('config apply fails when the Module Runtime has failed, with what to do', a
   await succeed(system, 'config apply');
 });
 
+test('config apply leaves a Module Runtime alone that an administrator has masked', async (system) => {
+  await system.output('systemctl mask --runtime --now iotedge-modules.service');
+  await succeed(system, 'config apply');
+  await system.output('systemctl unmask --runtime iotedge-modules.service');
+  await succeed(system, 'system restart modules');
+});
+
 test('config apply mends the other states when one is not to be touched', async (system) => {
   await system.output('mkdir -p /srv/open/state && chmod 777 /srv/open');
   await system.write('/etc/iotedge/keys.yaml', 'homedir_path: /srv/open/state\n');
@@ -267,10 +274,11 @@ test('system prepare-image removes what tells the device from another, and nothi
   const create = 'org.iotedge.Keys1 /org/iotedge/Keys1 org.iotedge.Keys1 CreateKey ssasa{sv}';
   await system.output(`busctl call ${create} mine aes-256 0 0`);
   assert.is((await iotedgectl(system, 'system prepare-image')).code, 2);
-  for (const file of ['/etc/credstore/iotedge-keys.pin', '/root/other.pin']) {
+  const inState = '/var/lib/iotedge/keys/inside.pin';
+  for (const file of ['/etc/credstore/iotedge-keys.pin', '/root/other.pin', inState]) {
     await system.write(file, '1234', '0600');
   }
-  const credential = '[Service]\nLoadCredential=other:/root/other.pin\n';
+  const credential = `[Service]\nLoadCredential=other:/root/other.pin\nLoadCredential=inside:${inState}\n`;
   await system.write('/etc/systemd/system/iotedge-keys.service.d/pin.conf', credential);
   await system.output('systemctl daemon-reload');
   const planned = await succeed(system, 'system prepare-image --dry-run');

@@ -1,19 +1,9 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { runnable } from '../../support/not-runnable.ts';
 import { Chroot, type ChrootOptions } from '../../support/packages/chroot.ts';
-import { makeVersions, type Versions } from '../../support/packages/versions.ts';
+import { versionsSuite } from '../../support/packages/versions-suite.ts';
 
-const tests = suite('packages in a chroot');
-const test = runnable('booted-system', tests);
-
-let versions: Versions;
-let remove = async (): Promise<void> => undefined; // where nothing can run, nothing is made
-tests.before(async () => {
-  versions = await makeVersions();
-  remove = async () => versions[Symbol.asyncDispose]();
-});
-tests.after(() => remove());
+const test = versionsSuite('packages in a chroot');
+const { versions } = test;
 
 const caches = ['iotedge-certificates', 'iotedge-identity', 'iotedge-keys', 'iotedge-modules'];
 const users = ['keys', 'certificates', 'identity', 'modules'].map((name) => `iotedge-${name}`);
@@ -56,7 +46,7 @@ type Life = (chroot: Chroot) => Promise<void>;
 function inChroot(name: string, what: string, options: Pick<ChrootOptions, 'proc'>, run: Life) {
   const title = `${name}, ${options.proc} /proc: ${what}`;
   test(title, async () => {
-    const place = { ...options, packages: versions.directory };
+    const place = { ...options, packages: versions().directory };
     await using chroot = await Chroot.open(name, place);
     await run(chroot);
   });
@@ -74,7 +64,7 @@ async function upgrades(chroot: Chroot, node: string): Promise<void> {
   assert.is(await chroot.output('find /var/lib/iotedge /etc/iotedge -mindepth 1'), '');
   await chroot.output('mkdir /var/lib/iotedge/keys && echo k >/var/lib/iotedge/keys/k');
   await chroot.output('echo "log_level: debug" >/etc/iotedge/keys.yaml');
-  await install(chroot, versions.current);
+  await install(chroot, versions().current);
   await isInstalled(chroot);
   await hasFittingCaches(chroot);
   assert.is(await linkOf(chroot), node);
@@ -89,7 +79,7 @@ async function isRemovedAndInstalledAgain(chroot: Chroot): Promise<void> {
     left.filter((path) => path.startsWith('/usr/')),
     [],
   );
-  await install(chroot, versions.current);
+  await install(chroot, versions().current);
   await isInstalled(chroot);
 }
 
@@ -101,7 +91,7 @@ async function keepsOrRemovesState(chroot: Chroot): Promise<void> {
     '/var/lib/iotedge',
   ]);
   assert.is(await chroot.output('cat /var/lib/iotedge/keys/k'), 'k');
-  await install(chroot, versions.current);
+  await install(chroot, versions().current);
   const answer = 'iotedge-dbus iotedge-dbus/remove-state boolean true';
   await chroot.output(`echo "${answer}" | debconf-set-selections && dpkg --purge iotedge-dbus`);
   assert.is(await chroot.output(ours), '');
@@ -111,14 +101,14 @@ async function keepsOrRemovesState(chroot: Chroot): Promise<void> {
 const life = 'installs, upgrades, removes, installs again, purges';
 
 inChroot('debian-12-chroot', life, { proc: 'without' }, async (chroot) => {
-  await install(chroot, versions.previous, versions.node);
+  await install(chroot, versions().previous, versions().node);
   await upgrades(chroot, nodeOf.iotedge);
   await isRemovedAndInstalledAgain(chroot);
   await keepsOrRemovesState(chroot);
 });
 
 inChroot('debian-13-chroot', life, { proc: 'with' }, async (chroot) => {
-  await install(chroot, versions.previous);
+  await install(chroot, versions().previous);
   await upgrades(chroot, nodeOf.distribution);
   await isRemovedAndInstalledAgain(chroot);
   await keepsOrRemovesState(chroot);
@@ -127,7 +117,7 @@ inChroot('debian-13-chroot', life, { proc: 'with' }, async (chroot) => {
 for (const name of ['debian-12', 'debian-13']) {
   // its programs are there, but nothing of it runs
   inChroot(name, 'installs and removes with systemd', { proc: 'without' }, async (chroot) => {
-    await install(chroot, versions.current, versions.node);
+    await install(chroot, versions().current, versions().node);
     await isInstalled(chroot);
     await chroot.output('dpkg -r iotedge-dbus');
   });
@@ -138,9 +128,9 @@ inChroot(
   'uses the newer Node, and the other one when it goes',
   { proc: 'with' },
   async (chroot) => {
-    await install(chroot, versions.current);
+    await install(chroot, versions().current);
     assert.is(await linkOf(chroot), '/usr/bin/node');
-    await install(chroot, versions.node);
+    await install(chroot, versions().node);
     assert.is(await linkOf(chroot), '/usr/lib/iotedge/node/bin/node');
     await hasFittingCaches(chroot);
     await chroot.output('dpkg -r iotedge-node');
@@ -183,7 +173,7 @@ inChroot(
   'uses no Node that users other than root can change',
   { proc: 'with' },
   async (chroot) => {
-    await install(chroot, versions.current);
+    await install(chroot, versions().current);
     await chroot.output('useradd --create-home user && mv /usr/bin/node /usr/bin/real-node');
     for (const { path, prepare = ':', link = path, reason } of strangePlaces) {
       await chroot.output(`rm -rf /opt/strange && ${strangeNode(path)}`);
@@ -206,14 +196,14 @@ inChroot(
   { proc: 'with' },
   async (chroot) => {
     const { code, output } = await chroot.run(
-      `cd /packages && dpkg -i --force-depends ${versions.current}`,
+      `cd /packages && dpkg -i --force-depends ${versions().current}`,
     );
     assert.is.not(code, 0);
     assert.match(output, /no Node 20\.19 or newer/);
-    await install(chroot, versions.node);
+    await install(chroot, versions().node);
     await chroot.output('dpkg --configure -a');
     await isInstalled(chroot);
   },
 );
 
-tests.run();
+test.run();

@@ -1,12 +1,10 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { runnable } from '../../support/not-runnable.ts';
 import { Chroot } from '../../support/packages/chroot.ts';
-import { makeVersions } from '../../support/packages/versions.ts';
+import { versionsSuite } from '../../support/packages/versions-suite.ts';
 import { runs } from '../../support/property.ts';
 
-const tests = suite('a power cut during an upgrade');
-const test = runnable('booted-system', tests);
+const test = versionsSuite('a power cut during an upgrade');
+const { versions } = test;
 
 const programs = ['keys', 'certificates', 'identity', 'modules'].map((name) => `iotedge-${name}`);
 
@@ -52,23 +50,22 @@ async function startsEverything(chroot: Chroot, where: string): Promise<void> {
 const endAll = 'kill -9 -1 2>/dev/null; true';
 
 test('at a rename of dpkg leaves programs that start, and can be repaired', async () => {
-  await using versions = await makeVersions();
-  const place = { packages: versions.directory, proc: 'with' } as const;
+  const place = { packages: versions().directory, proc: 'with' } as const;
   await using chroot = await Chroot.open('debian-13-chroot', place);
   const install = (name: string, before: readonly string[] = []) =>
     chroot.run(`dpkg -i /packages/${name}`, before);
   const strace = ['strace', '-f', '-qq', '-e', 'trace=rename'];
 
-  assert.is((await install(versions.previous)).code, 0);
-  const traced = await install(versions.current, strace);
+  assert.is((await install(versions().previous)).code, 0);
+  const traced = await install(versions().current, strace);
   const renames = traced.output.match(/rename\(".*iotedge.*\.dpkg-new"/g)?.length ?? 0;
   assert.ok(renames > 50, traced.output);
   const cuts = Math.min(runs(4), renames);
   for (let cut = 0; cut < cuts; cut += 1) {
     // the state of dpkg takes a few renames more
     const at = 1 + Math.floor((cut + 0.5) * ((renames + 8) / cuts));
-    assert.is((await install(versions.previous)).code, 0);
-    await install(versions.current, [
+    assert.is((await install(versions().previous)).code, 0);
+    await install(versions().current, [
       ...strace,
       '-o/dev/null',
       '-e',
@@ -76,29 +73,28 @@ test('at a rename of dpkg leaves programs that start, and can be repaired', asyn
     ]);
     await chroot.run(endAll);
     await startsEverything(chroot, `rename ${at}`);
-    const { code, output } = await install(versions.current);
+    const { code, output } = await install(versions().current);
     assert.is(code, 0, output);
     assert.is((await chroot.run('dpkg --audit')).output, '');
   }
 });
 
 test('at a step of the scripts leaves programs that start, and can be repaired', async () => {
-  await using versions = await makeVersions();
-  const place = { packages: versions.directory, proc: 'with' } as const;
+  const place = { packages: versions().directory, proc: 'with' } as const;
   await using chroot = await Chroot.open('debian-13-chroot', place);
   await chroot.output(prepareSteps);
   const install = (name: string, last: number) =>
     chroot.run(
       `echo 0 >/steps/done; echo ${last} >/steps/last; PATH=/steps:$PATH dpkg -i /packages/${name}`,
     );
-  assert.is((await install(versions.previous, 0)).code, 0);
-  const whole = await install(versions.current, 0);
+  assert.is((await install(versions().previous, 0)).code, 0);
+  const whole = await install(versions().current, 0);
   assert.is(whole.code, 0, whole.output);
   const steps = Number(await chroot.output('cat /steps/done'));
   assert.ok(steps >= 8, `${steps} steps`);
   for (let last = 1; last <= steps; last += 1) {
-    assert.is((await install(versions.previous, 0)).code, 0);
-    const cut = await install(versions.current, last);
+    assert.is((await install(versions().previous, 0)).code, 0);
+    const cut = await install(versions().current, last);
     assert.is.not(cut.code, 0, `step ${last}: ${cut.output}`);
     await chroot.run(endAll);
     await startsEverything(chroot, `step ${last}`);
@@ -108,4 +104,4 @@ test('at a step of the scripts leaves programs that start, and can be repaired',
   }
 });
 
-tests.run();
+test.run();

@@ -1,27 +1,17 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { runnable } from '../../support/not-runnable.ts';
 import { Chroot } from '../../support/packages/chroot.ts';
-import { makeVersions, type Versions } from '../../support/packages/versions.ts';
+import { versionsSuite } from '../../support/packages/versions-suite.ts';
 
-const tests = suite('a purge that removes the state');
-const test = runnable('booted-system', tests);
-
-let versions: Versions;
-let remove = async (): Promise<void> => undefined; // where nothing can run, nothing is made
-tests.before(async () => {
-  versions = await makeVersions();
-  remove = async () => versions[Symbol.asyncDispose]();
-});
-tests.after(() => remove());
+const test = versionsSuite('a purge that removes the state');
+const { versions } = test;
 
 const answer = 'iotedge-dbus iotedge-dbus/remove-state boolean';
 
 /** A chroot with the package installed, and the question of its removal answered. */
 async function installed(removesState: boolean): Promise<Chroot> {
-  const place = { packages: versions.directory, proc: 'with' } as const;
+  const place = { packages: versions().directory, proc: 'with' } as const;
   const chroot = await Chroot.open('debian-13-chroot', place);
-  await chroot.output(`dpkg -i /packages/${versions.current}`);
+  await chroot.output(`dpkg -i /packages/${versions().current}`);
   await chroot.output(`echo "${answer} ${removesState}" | debconf-set-selections`);
   return chroot;
 }
@@ -103,4 +93,4 @@ test('overwrites keys, and neither files of any size nor those that have another
   await chroot.output('! test -e /var/lib/iotedge');
 });
 
-tests.run();
+test.run();

@@ -15,10 +15,10 @@ export interface ConnectionLimits {
   readonly idleMs: number;
   readonly checkMs: number;
   /** The limit on all sockets together. */
-  readonly shared?: SharedConnections;
+  readonly shared: SharedConnections;
 }
 
-export const connectionLimits: ConnectionLimits = {
+export const connectionLimits: Omit<ConnectionLimits, 'shared'> = {
   most: 128,
   maxWaiting: 1920,
   headMs: 10_000,
@@ -46,15 +46,11 @@ export class Connections implements AsyncDisposable, SharingSocket {
   #closing: (() => void) | undefined;
 
   /** `read` starts parsing the data of a connection. */
-  constructor(
-    server: ExchangeServer,
-    read: (socket: Socket) => void,
-    limits: ConnectionLimits = connectionLimits,
-  ) {
+  constructor(server: ExchangeServer, read: (socket: Socket) => void, limits: ConnectionLimits) {
     this.#server = server;
     this.#read = read;
     this.#limits = limits;
-    limits.shared?.add(this);
+    limits.shared.add(this);
   }
 
   get size(): number {
@@ -66,7 +62,7 @@ export class Connections implements AsyncDisposable, SharingSocket {
     const { most, maxWaiting, shared } = this.#limits;
     socket.on('error', () => undefined); // 'close' follows
     socket.once('close', () => this.#drop(socket));
-    if (this.#closing !== undefined || shared?.admit(this) === false) socket.destroy();
+    if (this.#closing !== undefined || !shared.admit(this)) socket.destroy();
     else if (this.#open.size < most) this.#begin(socket);
     else if (this.#waiting.size >= maxWaiting) socket.destroy();
     else {
@@ -103,7 +99,7 @@ export class Connections implements AsyncDisposable, SharingSocket {
     clearInterval(this.#check);
     clearTimeout(this.#roomCheck);
     for (const socket of all) socket.destroy();
-    this.#limits.shared?.delete(this);
+    this.#limits.shared.delete(this);
   }
 
   #begin(socket: Socket): void {

@@ -30,7 +30,7 @@ export async function createSocketDirectory(parent: string, module: string): Pro
 export async function serveSocket(
   place: SocketPlace,
   server: ExchangeServer,
-  limits?: ConnectionLimits,
+  limits: ConnectionLimits,
 ): Promise<ServedSocket> {
   const listen = (listener: Listener) => listenAt(listener, place);
   const { listening, close } = await serve(listen, server, limits);
@@ -47,7 +47,7 @@ export async function serveSocket(
 export async function servePassedSocket(
   passed: Pick<PassedSocket, 'fd' | 'path'>,
   server: ExchangeServer,
-  limits?: ConnectionLimits,
+  limits: ConnectionLimits,
 ): Promise<AsyncDisposable> {
   const listen = (listener: Listener) => listenOnPassed(listener, passed);
   const { close } = await serve(listen, server, limits);
@@ -57,7 +57,7 @@ export async function servePassedSocket(
 async function serve<T extends Pick<ListeningSocket, 'close'>>(
   listen: (listener: Listener) => Promise<T>,
   server: ExchangeServer,
-  limits: ConnectionLimits | undefined,
+  limits: ConnectionLimits,
 ): Promise<{ readonly listening: T; readonly close: () => Promise<void> }> {
   const parser = httpParser();
   const read = (socket: Socket): void => {

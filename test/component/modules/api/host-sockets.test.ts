@@ -8,6 +8,7 @@ import { serveHostSockets } from '../../../../src/modules/api/host-sockets.ts';
 import { deadline, until } from '../../../support/deadline.ts';
 import { type LogLine, recordingLog } from '../../../support/log.ts';
 import { requestOn } from '../../../support/workload/api.ts';
+import { ownLimits } from '../../../support/workload/limits.ts';
 import { RawClient, rawRequest } from '../../../support/workload/raw-client.ts';
 
 const test = suite<{ dir: string }>('sockets for programs of this machine');
@@ -24,6 +25,7 @@ const pathsIn = (dir: string) => ({ management: join(dir, 'm'), workload: join(d
 async function serve(dir: string, gid: number | undefined) {
   const lines: LogLine[] = [];
   const served = await serveHostSockets(pathsIn(dir), {
+    connections: ownLimits(),
     sockets: { take: () => undefined, takeAll: () => [] },
     log: recordingLog((line) => void lines.push(line)),
     accounts: { gid: () => Promise.resolve(gid) },

@@ -11,6 +11,7 @@ import { Repeats } from '../../../../src/service/log/repeats.ts';
 import { until } from '../../../support/deadline.ts';
 import { type LogLine, recordingLog } from '../../../support/log.ts';
 import { plainBackend, requestOn, version } from '../../../support/workload/api.ts';
+import { ownLimits } from '../../../support/workload/limits.ts';
 import { RawClient, rawRequest } from '../../../support/workload/raw-client.ts';
 
 interface Context {
@@ -35,6 +36,7 @@ test.before.each(async (context) => {
       signal.addEventListener('abort', () => reject(new ServiceError('Cancelled', 'left')));
     });
   context.listening = await serveWorkload({
+    connections: ownLimits(),
     module,
     place: { directory: context.directory, name: 'w.sock', mode: 0o600 },
     backend: { ...plainBackend, trustBundle },

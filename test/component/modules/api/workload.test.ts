@@ -14,6 +14,7 @@ import {
   requestOn,
   version,
 } from '../../../support/workload/api.ts';
+import { ownLimits } from '../../../support/workload/limits.ts';
 
 interface Context {
   root: string;
@@ -36,7 +37,11 @@ test.before(async (context) => {
     requestId: () => 'id-1',
     onRequest: (record) => records.push(record),
   });
-  context.server = await serveSocket({ directory, name: 'workload.sock', mode: 0o666 }, server);
+  context.server = await serveSocket(
+    { directory, name: 'workload.sock', mode: 0o666 },
+    server,
+    ownLimits(),
+  );
 });
 
 test.after(async ({ server, root }) => {
@@ -208,7 +213,7 @@ test('wipes plaintexts, also those of its responses', async () => {
   const server = apiServer(kept, { requestId: () => 'id', onRequest: () => {} });
   const directory = join(shortPath, '..');
   const place = { directory, name: 'kept.sock', mode: 0o600 };
-  const listening = await serveSocket(place, server);
+  const listening = await serveSocket(place, server, ownLimits());
   const body = { plaintext: vector, ciphertext: vector, initializationVector: '' };
   for (const verb of ['encrypt', 'decrypt']) {
     const path = `${genid}/${verb}?${version}`;

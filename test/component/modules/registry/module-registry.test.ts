@@ -16,6 +16,7 @@ import type { Instance, ModuleType } from '../../../../src/modules/supervisor/mo
 import { Repeats } from '../../../../src/service/log/repeats.ts';
 import { until } from '../../../support/deadline.ts';
 import { silentLog } from '../../../support/log.ts';
+import { ownLimits } from '../../../support/workload/limits.ts';
 import { callWithoutHold } from '../../../support/workload/no-hold.ts';
 
 const test = suite<{ directory: string }>('module registry');
@@ -68,6 +69,7 @@ function registryIn(socketsPath: string) {
     },
     sockets: { connect: () => paths, socketsPath },
     requests: new Repeats({ log: silentLog }),
+    connections: ownLimits(),
     backend: (all) => {
       const parts = {
         config,

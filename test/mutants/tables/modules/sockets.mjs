@@ -1,5 +1,11 @@
 export default [
   {
+    breaks: 'sockets that are closed for good are counted for ever',
+    text: '    this.#limits.shared.delete(this);\n',
+    becomes: '',
+    suite: 'component/modules/api/http/shared-connections',
+  },
+  {
     breaks: 'a change of the configuration closes the sockets of modules one after the other',
     text: 'const bound = await Promise.allSettled([...this.#sockets].map((socket) => socket.bind()));',
     becomes:

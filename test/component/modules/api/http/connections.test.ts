@@ -5,19 +5,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { holdLimits } from '../../../../../src/modules/api/hold.ts';
-import {
-  type ConnectionLimits,
-  connectionLimits,
-} from '../../../../../src/modules/api/http/connections.ts';
+import { connectionLimits } from '../../../../../src/modules/api/http/connections.ts';
 import { sendLimits } from '../../../../../src/modules/api/http/unsent.ts';
 import { deadline, until } from '../../../../support/deadline.ts';
 import { genid, version, WorkloadApi } from '../../../../support/workload/api.ts';
+import { ownLimits } from '../../../../support/workload/limits.ts';
 import { RawClient, rawRequest } from '../../../../support/workload/raw-client.ts';
 
 const test = suite('connections');
 const bundle = rawRequest(`GET /trust-bundle?${version}`);
 const absent = rawRequest(`GET /absent?${version}`);
-const few: ConnectionLimits = { ...connectionLimits, most: 4 };
+const few = ownLimits({ most: 4 });
 
 async function assertServed(client: RawClient): Promise<void> {
   client.send(bundle);
@@ -151,7 +149,7 @@ test('makes room by closing a connection that received nothing', async () => {
 });
 
 test('closes a connection without a request silently after the idle timeout', async () => {
-  const limits = { ...connectionLimits, idleMs: 300, checkMs: 50 };
+  const limits = ownLimits({ idleMs: 300, checkMs: 50 });
   await using api = await WorkloadApi.open({ connections: limits });
   using unused = new RawClient(api.socketPath);
   using used = new RawClient(api.socketPath);
@@ -221,7 +219,7 @@ test('has the limits of the documentation', () => {
 });
 
 test('responds to a head that is not complete in time', async () => {
-  const limits = { ...connectionLimits, headMs: 200, checkMs: 50 };
+  const limits = ownLimits({ headMs: 200, checkMs: 50 });
   await using api = await WorkloadApi.open({ connections: limits });
   using client = new RawClient(api.socketPath);
   await assertServed(client);

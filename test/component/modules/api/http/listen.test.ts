@@ -10,6 +10,7 @@ import type { SocketPlace } from '../../../../../src/modules/api/http/listen.ts'
 import { serveSocket } from '../../../../../src/modules/api/http/socket.ts';
 import { deadline, until } from '../../../../support/deadline.ts';
 import { failureOf } from '../../../../support/failure.ts';
+import { ownLimits } from '../../../../support/workload/limits.ts';
 
 const test = suite<{ directory: string }>('sockets that cannot be bound');
 const server = { serve: () => Promise.resolve(), refused: () => undefined };
@@ -27,7 +28,7 @@ async function isOpen(directory: string): Promise<boolean> {
 }
 
 const serve = (place: SocketPlace) =>
-  deadline(10_000, failureOf(serveSocket(place, server)), 'the failure');
+  deadline(10_000, failureOf(serveSocket(place, server, ownLimits())), 'the failure');
 
 test('leave no file and no descriptor when their mode cannot be set', async ({ directory }) => {
   const mode = -1; // chmod refuses it

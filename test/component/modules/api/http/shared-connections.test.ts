@@ -7,6 +7,7 @@ import { connectionLimits } from '../../../../../src/modules/api/http/connection
 import {
   maxSharedConnections,
   SharedConnections,
+  type SharingSocket,
 } from '../../../../../src/modules/api/http/shared-connections.ts';
 import { until } from '../../../../support/deadline.ts';
 import { version, WorkloadApi } from '../../../../support/workload/api.ts';
@@ -66,6 +67,24 @@ test('are closed when they are idle and another socket needs the room', async ()
   });
   await untilEnded(clients, 1);
   for (const client of clients) client[Symbol.dispose]();
+});
+
+test('of a socket that is closed for good are not counted any more', async () => {
+  class Recorded extends SharedConnections {
+    readonly counted = new Set<SharingSocket>();
+    override add(socket: SharingSocket): void {
+      this.counted.add(socket);
+    }
+    override delete(socket: SharingSocket): void {
+      this.counted.delete(socket);
+    }
+  }
+  const shared = new Recorded();
+  {
+    await using _ = await WorkloadApi.open({ connections: { ...connectionLimits, shared } });
+    assert.is(shared.counted.size, 1);
+  }
+  assert.is(shared.counted.size, 0);
 });
 
 test('do not use all descriptors of the process', () => {

@@ -13,6 +13,7 @@ import { parseTarget } from '../../../../../src/modules/api/http/target.ts';
 import { workloadRoutes } from '../../../../../src/modules/api/workload.ts';
 import { holds, holdsAsync } from '../../../../support/property.ts';
 import { plainBackend, requestOn, version, WorkloadApi } from '../../../../support/workload/api.ts';
+import { ownLimits } from '../../../../support/workload/limits.ts';
 import { RawClient } from '../../../../support/workload/raw-client.ts';
 
 interface Context {
@@ -170,7 +171,11 @@ async function withRoutes(
   action: (socketPath: string) => Promise<void>,
 ): Promise<void> {
   const server = apiServer(routes, { requestId: () => 'id', onRequest: () => {} });
-  const listening = await serveSocket({ directory, name: 'routes.sock', mode: 0o600 }, server);
+  const listening = await serveSocket(
+    { directory, name: 'routes.sock', mode: 0o600 },
+    server,
+    ownLimits(),
+  );
   try {
     await action(join(directory, 'routes.sock'));
   } finally {
