@@ -1,5 +1,5 @@
 // README's test command, what meets the bus and polkit on Debian 13, and some mutants; ends with the counts of all as one line.
-import { countsOf, finish, sumOf } from '../test/counts.mjs';
+import { countsOf, failuresOf, finish, sumOf } from '../test/counts.mjs';
 import { runShown } from '../test/shown-command.mjs';
 
 const parts = [
@@ -8,8 +8,12 @@ const parts = [
   ['node', 'test/mutants/run.mjs', '--built', '--sample', '12'],
 ];
 const results = [];
+const failures = [];
 for (const [command, ...args] of parts) {
   console.log(`\n== ${command} ${args.join(' ')}`);
-  results.push(countsOf(await runShown(command, args)));
+  const outcome = await runShown(command, args);
+  results.push(countsOf(outcome));
+  failures.push(failuresOf(outcome.output));
 }
+console.log(`\n${failures.filter((text) => text !== '').join('\n')}`);
 finish(sumOf(results));

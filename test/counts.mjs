@@ -2,6 +2,22 @@
 const line = /^(\d+) (?:passed, (\d+) failed|killed, (\d+) survived)$/;
 const skippedLine = /^(\d+) skipped$/;
 
+/** The lines around the failures that the end of a run repeats. */
+export const failuresBegin = 'failed files:';
+export const failuresEnd = 'end of the failed files';
+
+/** What the runs in this output repeated of their failures, without their indents. */
+export function failuresOf(output) {
+  const found = [];
+  let isInside = false;
+  for (const text of output.split('\n')) {
+    if (text.endsWith(failuresEnd)) isInside = false;
+    if (isInside) found.push(text.replace(/^(\| )+/, ''));
+    if (text.endsWith(failuresBegin)) isInside = true;
+  }
+  return found.join('\n');
+}
+
 export const failure = { passed: 0, failed: 1, skipped: 0 };
 
 /** The counts in this line, with the skipped ones of the line before. */

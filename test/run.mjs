@@ -11,7 +11,7 @@ import { requireNode } from '../src/build/steps/node-version.mjs';
 requireNode();
 const { runMain, setUp } = await import('../src/build/setup.mjs');
 const { runTestFile } = await import('./support/test-process.mjs');
-const { finish } = await import('./counts.mjs');
+const { failuresBegin, failuresEnd, finish } = await import('./counts.mjs');
 const { sampledSystem } = await import('./distributions/list.mjs');
 const { testPackages } = await import('./packages.mjs');
 const { summaryOf } = await import('./support/suite-summary.mjs');
@@ -90,6 +90,17 @@ async function runFiles(files, deadlineMs) {
   return results;
 }
 
+/** The failures once more, at the end: what stands in the middle of a long output is often cut. */
+function repeatFailures(results) {
+  const failed = results.filter(({ counts }) => counts.failed > 0);
+  if (failed.length === 0) return;
+  console.log(`\n${failuresBegin}`);
+  for (const { name, output } of failed) {
+    console.log(`FAIL ${name}\n${output.trimEnd().split('\n').slice(-60).join('\n')}`);
+  }
+  console.log(failuresEnd);
+}
+
 function summarize(results, skipped) {
   const slowest = [...results].sort((a, b) => b.seconds - a.seconds).slice(0, 10);
   console.log('\nslowest files:');
@@ -97,6 +108,7 @@ function summarize(results, skipped) {
   const sum = (key) => results.reduce((total, { counts }) => total + counts[key], 0);
   const notRunnable = results.flatMap(({ counts }) => counts.notRunnable);
   if (notRunnable.length > 0) console.log(`\n${[...new Set(notRunnable)].join('\n')}`);
+  repeatFailures(results);
   const counts = { passed: sum('passed'), failed: sum('failed') };
   finish({ ...counts, skipped: skipped + notRunnable.length });
 }

@@ -10,6 +10,7 @@ interface Counts {
 }
 interface Module {
   readonly countsOf: (ended: { readonly code: number | string; readonly output: string }) => Counts;
+  readonly failuresOf: (output: string) => string;
   readonly formatCounts: (counts: Counts) => string;
   readonly sumOf: (results: readonly Counts[]) => Counts;
 }
@@ -64,6 +65,14 @@ test('add up to one line', async () => {
     formatCounts(sumOf([{ passed: 7, failed: 0, skipped: 1 }, failure])),
     '1 skipped\n7 passed, 1 failed',
   );
+});
+
+test('are followed by the failures of every run inside of the run', async () => {
+  const { failuresOf } = await load();
+  const part = (name: string) =>
+    `| | failed files:\n| | FAIL ${name}\n| | end of the failed files\n| | 3 passed, 1 failed`;
+  assert.is(failuresOf(`${part('a')}\n| x\n${part('b')}\n`), 'FAIL a\nFAIL b');
+  assert.is(failuresOf('FAIL a\n3 passed, 1 failed\n'), '');
 });
 
 test.run();
