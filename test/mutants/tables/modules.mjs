@@ -338,13 +338,13 @@ export default [
     breaks: 'the length of a line of the engine is unlimited',
     text: 'if (bytes.length > longestLineBytes) {',
     becomes: 'if (bytes.length > 2 * longestLineBytes) {',
-    suite: 'unit/modules/docker/engine/streams',
+    suite: 'unit/modules/docker/engine/connection/streams',
   },
   {
     breaks: 'a truncated log begins in the middle of a line',
     text: 'return tail.subarray(tail.indexOf(10) + 1);',
     becomes: 'return tail;',
-    suite: 'unit/modules/docker/engine/streams',
+    suite: 'unit/modules/docker/engine/connection/streams',
   },
   {
     breaks: 'wrong credentials for a registry are retried forever',

@@ -1,6 +1,6 @@
 import type { PullProgress } from '../../supervisor/module-type.ts';
-import { jsonLines } from './streams.ts';
-import { translatePull } from './translate.ts';
+import { jsonLines } from './connection/streams.ts';
+import { translatePull } from './connection/translate.ts';
 
 /** The reference with `:latest` where it names neither tag nor digest: the engine would fetch all tags. */
 export function withTag(reference: string): string {

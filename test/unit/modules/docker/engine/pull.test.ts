@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { translatePull } from '../../../../../src/modules/docker/engine/connection/translate.ts';
 import { followPull, withTag } from '../../../../../src/modules/docker/engine/pull.ts';
-import { translatePull } from '../../../../../src/modules/docker/engine/translate.ts';
 import type { PullProgress } from '../../../../../src/modules/supervisor/module-type.ts';
 import { codeIn } from '../../../../support/failure.ts';
 

@@ -1,6 +1,13 @@
-import { ServiceError } from '../../../errors.ts';
+import { Readable } from 'node:stream';
+import { ServiceError } from '../../../../errors.ts';
 
 const longestLineBytes = 1 << 20;
+
+/** The chunks of a response that was requested as a stream. */
+export function iterable(stream: unknown): AsyncIterable<unknown> {
+  if (stream instanceof Readable) return stream;
+  throw new TypeError('the engine client answered no stream');
+}
 
 /** The JSON objects of a stream with one per line; other lines are skipped. */
 export async function* jsonLines(stream: AsyncIterable<unknown>): AsyncGenerator<object> {

@@ -1,4 +1,4 @@
-import { type ErrorCode, ServiceError, systemCode } from '../../../errors.ts';
+import { type ErrorCode, ServiceError, systemCode } from '../../../../errors.ts';
 
 /** A message may quote the configuration of a module, and is logged at every attempt. */
 const longestMessage = 1024;

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { translate } from '../../../../../src/modules/docker/engine/translate.ts';
+import { translate } from '../../../../../../src/modules/docker/engine/connection/translate.ts';
 
 const test = suite('engine failures');
 

@@ -7,9 +7,9 @@ import {
   jsonLines,
   lastLines,
   plain,
-} from '../../../../../src/modules/docker/engine/streams.ts';
-import { codeIn } from '../../../../support/failure.ts';
-import { holdsAsync } from '../../../../support/property.ts';
+} from '../../../../../../src/modules/docker/engine/connection/streams.ts';
+import { codeIn } from '../../../../../support/failure.ts';
+import { holdsAsync } from '../../../../../support/property.ts';
 
 const test = suite('streams of the engine');
 

@@ -1,0 +1,115 @@
+import type Docker from 'dockerode';
+import { ServiceError } from '../../../errors.ts';
+import type { Instance, InstanceQuery, LogRequest } from '../../supervisor/module-type.ts';
+import { owner, ownerLabel } from '../labels.ts';
+import { type EngineConnection, responseMs } from './connection/engine-connection.ts';
+import { ignoring, unlessMissing } from './connection/statuses.ts';
+import { demultiplexed, iterable, lastLines, plain } from './connection/streams.ts';
+import { messageOf, statusOf } from './connection/translate.ts';
+import type { JsonObject, Renamed } from './container-engine.ts';
+import { containerOf, renamedOf } from './inspect.ts';
+import { logStream } from './logs.ts';
+
+const ours = { label: [`${ownerLabel}=${owner}`] };
+
+/** The containers of an engine. */
+export class EngineContainers {
+  readonly #connection: EngineConnection;
+
+  constructor(connection: EngineConnection) {
+    this.#connection = connection;
+  }
+
+  list(signal: AbortSignal): Promise<readonly string[]> {
+    return this.#request('listing containers', signal, async (docker) => {
+      const found = await docker.listContainers({ all: true, filters: ours });
+      return found.flatMap(({ Names: [name] }) => (name ? [name.replace(/^\//, '')] : []));
+    });
+  }
+
+  inspect(name: string, signal: AbortSignal): Promise<Instance | undefined> {
+    return this.#request(`inspecting ${shown(name)}`, signal, async (docker) => {
+      const found = await findNamed(docker, name);
+      return found && containerOf(found);
+    });
+  }
+
+  findRenamed(module: InstanceQuery, signal: AbortSignal): Promise<Renamed | undefined> {
+    return this.#request('listing containers', signal, async (docker) =>
+      renamedOf(await docker.listContainers({ all: true, filters: ours }), module),
+    );
+  }
+
+  rename(id: string, name: string, signal: AbortSignal): Promise<void> {
+    return this.#request(`renaming ${shown(id)}`, signal, async (docker) => {
+      await docker.getContainer(id).rename({ name });
+    });
+  }
+
+  create(name: string, body: JsonObject, signal: AbortSignal): Promise<void> {
+    const action = `creating ${shown(name)}`;
+    return this.#request(action, signal, async (docker) => {
+      try {
+        await docker.createContainer({ ...body, name });
+      } catch (error) {
+        if (statusOf(error) !== 409) throw error;
+        throw new ServiceError('AlreadyExists', `${action}: ${messageOf(error)}`, { cause: error });
+      }
+    });
+  }
+
+  start(name: string, signal: AbortSignal): Promise<void> {
+    return this.#request(`starting ${shown(name)}`, signal, (docker) =>
+      ignoring([304], docker.getContainer(name).start()),
+    );
+  }
+
+  stop(nameOrId: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void> {
+    const action = `stopping ${shown(nameOrId)}`;
+    const limitMs = responseMs + (timeoutS ?? 0) * 1000;
+    const options = timeoutS === undefined ? {} : { t: timeoutS };
+    return this.#connection.request({ action, limitMs }, signal, (docker) =>
+      ignoring([304, 404], docker.getContainer(nameOrId).stop(options)),
+    );
+  }
+
+  remove(nameOrId: string, signal: AbortSignal): Promise<void> {
+    return this.#request(`removing ${shown(nameOrId)}`, signal, (docker) =>
+      ignoring([404], docker.getContainer(nameOrId).remove({ force: true, v: true })),
+    );
+  }
+
+  removeRestartPolicy(nameOrId: string, signal: AbortSignal): Promise<void> {
+    const action = `removing the restart policy of ${shown(nameOrId)}`;
+    return this.#request(action, signal, async (docker) => {
+      await docker.getContainer(nameOrId).update({ RestartPolicy: { Name: 'no' } });
+    });
+  }
+
+  logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer> {
+    return this.#request(`reading the log of ${shown(name)}`, signal, async (docker) => {
+      const found = await findNamed(docker, name);
+      if (found === undefined) throw new ServiceError('NotFound', `no ${shown(name)}`);
+      const stream = iterable(await logStream(docker, found.Id, request));
+      return lastLines((found.Config.Tty ? plain : demultiplexed)(stream), request.maxBytes);
+    });
+  }
+
+  #request<T>(
+    action: string,
+    signal: AbortSignal,
+    run: (docker: Docker) => Promise<T>,
+  ): Promise<T> {
+    return this.#connection.request({ action }, signal, run);
+  }
+}
+
+/** The engine would also accept the beginning of another container's id as a name. */
+async function findNamed(docker: Docker, name: string) {
+  const found = await unlessMissing(docker.getContainer(name).inspect());
+  return found?.Name === `/${name}` ? found : undefined;
+}
+
+function shown(name: string): string {
+  return `container ${JSON.stringify(name)}`;
+}
