@@ -5,7 +5,7 @@ import type { ModuleName } from '../ids.ts';
 import type { moduleInterface } from '../interfaces/modules.ts';
 import type { Log } from '../service/log/log.ts';
 import { type ModuleSummary, runtimeStatusOf } from './api/module-list.ts';
-import type { ModuleSocket, ModuleSockets } from './api/module-socket.ts';
+import type { ModuleSocket, ModuleSockets } from './api/sockets/module-socket.ts';
 import { memberObject, restartPolicyOf } from './docker/create-options/create-options.ts';
 import type { ModuleSource } from './module-source.ts';
 import { moduleProperties } from './properties.ts';

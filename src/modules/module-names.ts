@@ -6,7 +6,7 @@ import { hostname as machineName } from 'node:os';
 import { ServiceError } from '../errors.ts';
 import { isId, type ModuleName } from '../ids.ts';
 import { quoted } from '../quoted.ts';
-import { certificateIdOf } from './api/module-certificate.ts';
+import { certificateIdOf } from './api/workload/module-certificate.ts';
 import type { ModulesConfig } from './config/config.ts';
 import {
   hostOf,

@@ -10,7 +10,7 @@ import { Mutex } from '../service/mutex.ts';
 import { Operations } from '../service/operations/operations.ts';
 import type { ConnectionLimits } from './api/http/connections.ts';
 import type { SocketStore } from './api/http/listen.ts';
-import type { ModulesBackend } from './api/workload-backend.ts';
+import type { ModulesBackend } from './api/workload/workload-backend.ts';
 import type { ModulesConfig } from './config/config.ts';
 import { settingsJson } from './docker/create-options/create-options.ts';
 import { canonicalJson, keyedDigest } from './docker/digest.ts';

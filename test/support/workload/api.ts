@@ -4,13 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ServiceError } from '../../../src/errors.ts';
 import { parseModuleName } from '../../../src/ids.ts';
-import type { HoldLimits } from '../../../src/modules/api/hold.ts';
 import type { ConnectionLimits } from '../../../src/modules/api/http/connections.ts';
+import type { HoldLimits } from '../../../src/modules/api/http/hold.ts';
 import { apiServer, type RequestRecord } from '../../../src/modules/api/http/http.ts';
 import { createSocketDirectory, serveSocket } from '../../../src/modules/api/http/socket.ts';
 import type { SendLimits } from '../../../src/modules/api/http/unsent.ts';
 import { type ModuleSummary, moduleList } from '../../../src/modules/api/module-list.ts';
-import { type WorkloadBackend, workloadRoutes } from '../../../src/modules/api/workload.ts';
+import {
+  type WorkloadBackend,
+  workloadRoutes,
+} from '../../../src/modules/api/workload/workload.ts';
 import { ownLimits } from './limits.ts';
 
 /** The end of validity of all certificates. */

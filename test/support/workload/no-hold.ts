@@ -1,4 +1,4 @@
-import type { HeldCall } from '../../../src/modules/api/hold.ts';
+import type { HeldCall } from '../../../src/modules/api/http/hold.ts';
 
 /** A call for a request that is not held during an outage: failures are immediate. */
 export function callWithoutHold(): HeldCall {

@@ -3,11 +3,11 @@
  * directions, `{"message": …}` for every failure, 400 for an unsupported method.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Hold, type HoldLimits, Holds } from '../hold.ts';
-import { RequestQueue } from '../request-queue.ts';
 import { discard, readJson } from './body.ts';
 import type { Exchange, ExchangeServer } from './exchange.ts';
 import { failureOf, HttpProblem, reasonOf } from './failure.ts';
+import { type Hold, type HoldLimits, Holds } from './hold.ts';
+import { RequestQueue } from './request-queue.ts';
 import { parseTarget } from './target.ts';
 import { type SendLimits, Unsent } from './unsent.ts';
 

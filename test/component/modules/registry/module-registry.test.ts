@@ -7,7 +7,7 @@ import { parseModuleName } from '../../../../src/ids.ts';
 import {
   type ModulesBackend,
   workloadBackend,
-} from '../../../../src/modules/api/workload-backend.ts';
+} from '../../../../src/modules/api/workload/workload-backend.ts';
 import type { Clients } from '../../../../src/modules/clients.ts';
 import type { ModulesConfig } from '../../../../src/modules/config/config.ts';
 import { Identities } from '../../../../src/modules/identities.ts';

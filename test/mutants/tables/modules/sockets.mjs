@@ -10,25 +10,25 @@ export default [
     text: 'const bound = await Promise.allSettled([...this.#sockets].map((socket) => socket.bind()));',
     becomes:
       'const bound = []; for (const socket of this.#sockets) bound.push(...(await Promise.allSettled([socket.bind()])));',
-    suite: 'component/modules/api/module-socket',
+    suite: 'component/modules/api/sockets/module-socket',
   },
   {
     breaks: 'a module that ends while its socket is renamed has a socket again',
     text: 'if (this.#isClosed || name === this.#bound?.name) return;',
     becomes: 'if (name === this.#bound?.name) return;',
-    suite: 'component/modules/api/module-socket',
+    suite: 'component/modules/api/sockets/module-socket',
   },
   {
     breaks: 'a module that is opened while sockets are renamed keeps the old name',
     text: '    this.#sockets.add(socket);\n    try {\n      await socket.bind();\n',
     becomes: '    try {\n      await socket.bind();\n      this.#sockets.add(socket);\n',
-    suite: 'component/modules/api/module-socket',
+    suite: 'component/modules/api/sockets/module-socket',
   },
   {
     breaks: 'the end of a socket removes the file of the next one of the same module',
     text: 'change: (task) => this.#changes.run(module, task),',
     becomes: 'change: (task) => task(),',
-    suite: 'component/modules/api/module-socket',
+    suite: 'component/modules/api/sockets/module-socket',
   },
   {
     breaks: 'a reload does not rename the sockets of modules',
@@ -76,7 +76,7 @@ export default [
     breaks: 'an obsolete socket of a module stays served',
     text: 'await before?.socket.remove();',
     becomes: '    void before;',
-    suite: 'component/modules/api/module-socket',
+    suite: 'component/modules/api/sockets/module-socket',
   },
   {
     breaks: 'a module can use up the connections of the others',
@@ -106,6 +106,6 @@ export default [
     breaks: 'one socket of the machine is closed after the other',
     text: 'await Promise.all(served.map(async (socket) => socket[Symbol.asyncDispose]()));',
     becomes: 'for (const socket of served.reverse()) await socket[Symbol.asyncDispose]();',
-    suite: 'component/modules/api/host-sockets',
+    suite: 'component/modules/api/sockets/host-sockets',
   },
 ];

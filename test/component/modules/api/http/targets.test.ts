@@ -10,7 +10,7 @@ import { HttpProblem } from '../../../../../src/modules/api/http/failure.ts';
 import { apiServer, type Route } from '../../../../../src/modules/api/http/http.ts';
 import { serveSocket } from '../../../../../src/modules/api/http/socket.ts';
 import { parseTarget } from '../../../../../src/modules/api/http/target.ts';
-import { workloadRoutes } from '../../../../../src/modules/api/workload.ts';
+import { workloadRoutes } from '../../../../../src/modules/api/workload/workload.ts';
 import { holds, holdsAsync } from '../../../../support/property.ts';
 import { plainBackend, requestOn, version, WorkloadApi } from '../../../../support/workload/api.ts';
 import { ownLimits } from '../../../../support/workload/limits.ts';

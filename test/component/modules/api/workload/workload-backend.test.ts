@@ -4,20 +4,20 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseModuleName } from '../../../../src/ids.ts';
-import { Outage } from '../../../../src/modules/api/outage.ts';
-import { TrustBundle } from '../../../../src/modules/api/trust-bundle.ts';
+import { parseModuleName } from '../../../../../src/ids.ts';
+import { Outage } from '../../../../../src/modules/api/workload/outage.ts';
+import { TrustBundle } from '../../../../../src/modules/api/workload/trust-bundle.ts';
 import {
   type BackendParts,
   workloadBackend,
-} from '../../../../src/modules/api/workload-backend.ts';
-import type { Clients } from '../../../../src/modules/clients.ts';
-import type { CertificateReference } from '../../../../src/modules/config/certificate-references.ts';
-import { Identities } from '../../../../src/modules/identities.ts';
-import { codeIn } from '../../../support/failure.ts';
-import { silentLog } from '../../../support/log.ts';
-import { Pki } from '../../../support/tls/pki.ts';
-import { callWithoutHold } from '../../../support/workload/no-hold.ts';
+} from '../../../../../src/modules/api/workload/workload-backend.ts';
+import type { Clients } from '../../../../../src/modules/clients.ts';
+import type { CertificateReference } from '../../../../../src/modules/config/certificate-references.ts';
+import { Identities } from '../../../../../src/modules/identities.ts';
+import { codeIn } from '../../../../support/failure.ts';
+import { silentLog } from '../../../../support/log.ts';
+import { Pki } from '../../../../support/tls/pki.ts';
+import { callWithoutHold } from '../../../../support/workload/no-hold.ts';
 
 const test = suite<{ pki: Pki }>('workload backend');
 const now = () => new Date();

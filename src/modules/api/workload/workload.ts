@@ -2,18 +2,18 @@
  * The workload API for one module, served on a socket that only this module can access: each client is the module, and
  * a path of another one is refused.
  */
-import { ServiceError } from '../../errors.ts';
+import { ServiceError } from '../../../errors.ts';
 import {
   type ModuleId,
   type ModuleName,
   moduleIdOf,
   moduleNameOf,
   parseModuleId,
-} from '../../ids.ts';
-import type { HeldCall } from './hold.ts';
-import { HttpProblem } from './http/failure.ts';
-import type { ApiReply, ApiRequest, Route } from './http/http.ts';
-import { parseRfc3339 } from './rfc3339.ts';
+} from '../../../ids.ts';
+import { HttpProblem } from '../http/failure.ts';
+import type { HeldCall } from '../http/hold.ts';
+import type { ApiReply, ApiRequest, Route } from '../http/http.ts';
+import { parseRfc3339 } from '../rfc3339.ts';
 import { base64Bytes, joinSecret, jsonOfPem } from './secret-buffer.ts';
 
 // the maximum input and output of the Keys service

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { RequestQueue } from '../../../../src/modules/api/request-queue.ts';
+import { RequestQueue } from '../../../../../src/modules/api/http/request-queue.ts';
 
 const test = suite('request queue');
 

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { errorFromWire } from '../../../../src/dbus/wire/wire-errors.ts';
-import { type ErrorCode, isServiceError, ServiceError } from '../../../../src/errors.ts';
-import { type HeldCall, Holds } from '../../../../src/modules/api/hold.ts';
-import { Outage } from '../../../../src/modules/api/outage.ts';
-import { RequestQueue } from '../../../../src/modules/api/request-queue.ts';
-import { deadline } from '../../../support/deadline.ts';
-import { silentLog } from '../../../support/log.ts';
+import { errorFromWire } from '../../../../../src/dbus/wire/wire-errors.ts';
+import { type ErrorCode, isServiceError, ServiceError } from '../../../../../src/errors.ts';
+import { type HeldCall, Holds } from '../../../../../src/modules/api/http/hold.ts';
+import { RequestQueue } from '../../../../../src/modules/api/http/request-queue.ts';
+import { Outage } from '../../../../../src/modules/api/workload/outage.ts';
+import { deadline } from '../../../../support/deadline.ts';
+import { silentLog } from '../../../../support/log.ts';
 
 const test = suite('outage of a service');
 const limits = { ms: 30_000, most: 64, bytes: 8 << 20 };

@@ -1,8 +1,8 @@
-import { BusError } from '../../dbus/bus.ts';
-import type { Via } from '../../dbus/client/via.ts';
-import { describeError, isServiceError, ServiceError } from '../../errors.ts';
-import type { Log } from '../../service/log/log.ts';
-import type { HeldCall, Hold } from './hold.ts';
+import { BusError } from '../../../dbus/bus.ts';
+import type { Via } from '../../../dbus/client/via.ts';
+import { describeError, isServiceError, ServiceError } from '../../../errors.ts';
+import type { Log } from '../../../service/log/log.ts';
+import type { HeldCall, Hold } from '../http/hold.ts';
 
 // systemd allows a unit five starts in ten seconds
 const firstDelayMs = 500;

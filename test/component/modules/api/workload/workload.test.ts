@@ -3,18 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseModuleName } from '../../../../src/ids.ts';
-import { apiServer, type RequestRecord } from '../../../../src/modules/api/http/http.ts';
-import { createSocketDirectory, serveSocket } from '../../../../src/modules/api/http/socket.ts';
-import { workloadRoutes } from '../../../../src/modules/api/workload.ts';
+import { parseModuleName } from '../../../../../src/ids.ts';
+import { apiServer, type RequestRecord } from '../../../../../src/modules/api/http/http.ts';
+import { createSocketDirectory, serveSocket } from '../../../../../src/modules/api/http/socket.ts';
+import { workloadRoutes } from '../../../../../src/modules/api/workload/workload.ts';
 import {
   genid,
   notAfter,
   plainBackend,
   requestOn,
   version,
-} from '../../../support/workload/api.ts';
-import { ownLimits } from '../../../support/workload/limits.ts';
+} from '../../../../support/workload/api.ts';
+import { ownLimits } from '../../../../support/workload/limits.ts';
 
 interface Context {
   root: string;

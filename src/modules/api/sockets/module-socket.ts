@@ -1,9 +1,9 @@
 import { posix } from 'node:path';
-import type { ModuleName } from '../../ids.ts';
-import { KeyedMutex } from '../../service/mutex.ts';
-import type { ApiPaths } from '../config/config.ts';
-import type { SocketPlace, SocketStore } from './http/listen.ts';
-import { createSocketDirectory, type ServedSocket } from './http/socket.ts';
+import type { ModuleName } from '../../../ids.ts';
+import { KeyedMutex } from '../../../service/mutex.ts';
+import type { ApiPaths } from '../../config/config.ts';
+import type { SocketPlace, SocketStore } from '../http/listen.ts';
+import { createSocketDirectory, type ServedSocket } from '../http/socket.ts';
 
 const mode = 0o666;
 

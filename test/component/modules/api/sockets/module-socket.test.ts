@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseModuleName } from '../../../../src/ids.ts';
-import { ModuleSockets } from '../../../../src/modules/api/module-socket.ts';
-import { deadline, until } from '../../../support/deadline.ts';
-import { failureOf } from '../../../support/failure.ts';
+import { parseModuleName } from '../../../../../src/ids.ts';
+import { ModuleSockets } from '../../../../../src/modules/api/sockets/module-socket.ts';
+import { deadline, until } from '../../../../support/deadline.ts';
+import { failureOf } from '../../../../support/failure.ts';
 
 const test = suite<{ directory: string }>('sockets of modules');
 const sensor = parseModuleName('sensor');

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { lstat } from 'node:fs/promises';
-import { systemCode } from '../../errors.ts';
-import type { SystemdSockets } from '../../service/systemd/sockets.ts';
-import type { SocketStore } from './http/listen.ts';
+import { systemCode } from '../../../errors.ts';
+import type { SystemdSockets } from '../../../service/systemd/sockets.ts';
+import type { SocketStore } from '../http/listen.ts';
 
 /**
  * Keeps the sockets of modules in systemd's descriptor store, where a module that connects while the service restarts

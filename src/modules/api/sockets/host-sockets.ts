@@ -6,15 +6,15 @@
 import { chown, lstat } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { basename, dirname } from 'node:path';
-import { describeError, ServiceError, systemCode } from '../../errors.ts';
-import { SystemAccounts } from '../../service/accounts.ts';
-import type { Log } from '../../service/log/log.ts';
-import type { PassedSocket, SystemdSockets } from '../../service/systemd/sockets.ts';
-import type { ApiPaths } from '../config/config.ts';
-import type { ConnectionLimits } from './http/connections.ts';
-import { HttpProblem } from './http/failure.ts';
-import { refusingServer } from './http/http.ts';
-import { servePassedSocket, serveSocket } from './http/socket.ts';
+import { describeError, ServiceError, systemCode } from '../../../errors.ts';
+import { SystemAccounts } from '../../../service/accounts.ts';
+import type { Log } from '../../../service/log/log.ts';
+import type { PassedSocket, SystemdSockets } from '../../../service/systemd/sockets.ts';
+import type { ApiPaths } from '../../config/config.ts';
+import type { ConnectionLimits } from '../http/connections.ts';
+import { HttpProblem } from '../http/failure.ts';
+import { refusingServer } from '../http/http.ts';
+import { servePassedSocket, serveSocket } from '../http/socket.ts';
 import { isModuleSocketName } from './module-socket-store.ts';
 
 /** Where sockets come from, and the journal. */

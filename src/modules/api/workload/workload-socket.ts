@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { describeError, isServiceError } from '../../errors.ts';
-import type { ModuleName } from '../../ids.ts';
-import type { Log } from '../../service/log/log.ts';
-import type { Repeats } from '../../service/log/repeats.ts';
-import type { ConnectionLimits } from './http/connections.ts';
-import { HttpProblem } from './http/failure.ts';
-import { apiServer, type RequestRecord } from './http/http.ts';
-import type { SocketPlace } from './http/listen.ts';
-import { type ServedSocket, serveSocket } from './http/socket.ts';
+import { describeError, isServiceError } from '../../../errors.ts';
+import type { ModuleName } from '../../../ids.ts';
+import type { Log } from '../../../service/log/log.ts';
+import type { Repeats } from '../../../service/log/repeats.ts';
+import type { ConnectionLimits } from '../http/connections.ts';
+import { HttpProblem } from '../http/failure.ts';
+import { apiServer, type RequestRecord } from '../http/http.ts';
+import type { SocketPlace } from '../http/listen.ts';
+import { type ServedSocket, serveSocket } from '../http/socket.ts';
 import { type WorkloadBackend, workloadRoutes } from './workload.ts';
 
 /** Reasons may quote the request. */

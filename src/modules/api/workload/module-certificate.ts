@@ -5,16 +5,16 @@
 import { sign as cryptoSign, generateKeyPair, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { promisify } from 'node:util';
-import { ServiceError } from '../../errors.ts';
-import { type ModuleName, moduleIdOf } from '../../ids.ts';
-import { buildCsr } from '../../x509/csr.ts';
-import { subjectAlternativeName } from '../../x509/extensions.ts';
+import { ServiceError } from '../../../errors.ts';
+import { type ModuleName, moduleIdOf } from '../../../ids.ts';
+import { buildCsr } from '../../../x509/csr.ts';
+import { subjectAlternativeName } from '../../../x509/extensions.ts';
 import {
   parseAlternativeName,
   type SubjectAlternativeName,
-} from '../../x509/subject-alternative-name.ts';
-import type { ModuleKey } from '../config/config.ts';
-import { isLabel, plainName, withoutLastDots } from '../docker/confinement/host-name.ts';
+} from '../../../x509/subject-alternative-name.ts';
+import type { ModuleKey } from '../../config/config.ts';
+import { isLabel, plainName, withoutLastDots } from '../../docker/confinement/host-name.ts';
 import { pemBytes } from './secret-buffer.ts';
 import type { IssuedCertificate } from './workload.ts';
 

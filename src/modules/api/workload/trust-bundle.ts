@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
-import { ServiceError } from '../../errors.ts';
-import type { CertificateId } from '../../ids.ts';
-import { SharedReads } from '../../service/shared-reads.ts';
-import { encodeCertificatesPem, readCertificates } from '../../x509/certificate.ts';
-import type { Clients } from '../clients.ts';
-import type { CertificateReference } from '../config/certificate-references.ts';
-import type { HeldCall } from './hold.ts';
+import { ServiceError } from '../../../errors.ts';
+import type { CertificateId } from '../../../ids.ts';
+import { SharedReads } from '../../../service/shared-reads.ts';
+import { encodeCertificatesPem, readCertificates } from '../../../x509/certificate.ts';
+import type { Clients } from '../../clients.ts';
+import type { CertificateReference } from '../../config/certificate-references.ts';
+import type { HeldCall } from '../http/hold.ts';
 import type { Outage } from './outage.ts';
 
 /** The certificates that modules trust. */

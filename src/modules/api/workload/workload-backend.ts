@@ -1,22 +1,27 @@
-import { isServiceError, ServiceError } from '../../errors.ts';
-import { type ModuleId, type ModuleName, moduleIdOf } from '../../ids.ts';
-import { quoted } from '../../quoted.ts';
-import type { Log } from '../../service/log/log.ts';
-import { SharedReads } from '../../service/shared-reads.ts';
-import type { Clients } from '../clients.ts';
-import type { ModulesConfig } from '../config/config.ts';
-import { isLabel } from '../docker/confinement/host-name.ts';
-import type { Identities, ModuleIdentity } from '../identities.ts';
-import { generatedHostname, grantedNames, mayBeCertified, type Upstream } from '../module-names.ts';
-import type { ModuleSource } from '../module-source.ts';
-import type { HeldCall } from './hold.ts';
+import { isServiceError, ServiceError } from '../../../errors.ts';
+import { type ModuleId, type ModuleName, moduleIdOf } from '../../../ids.ts';
+import { quoted } from '../../../quoted.ts';
+import type { Log } from '../../../service/log/log.ts';
+import { SharedReads } from '../../../service/shared-reads.ts';
+import type { Clients } from '../../clients.ts';
+import type { ModulesConfig } from '../../config/config.ts';
+import { isLabel } from '../../docker/confinement/host-name.ts';
+import type { Identities, ModuleIdentity } from '../../identities.ts';
+import {
+  generatedHostname,
+  grantedNames,
+  mayBeCertified,
+  type Upstream,
+} from '../../module-names.ts';
+import type { ModuleSource } from '../../module-source.ts';
+import type { HeldCall } from '../http/hold.ts';
+import { type ModuleSummary, moduleList } from '../module-list.ts';
 import {
   certificateIdOf,
   createCertificate,
   identityNames,
   serverNames,
 } from './module-certificate.ts';
-import { type ModuleSummary, moduleList } from './module-list.ts';
 import { type AttemptOptions, Outage } from './outage.ts';
 import { TrustBundle } from './trust-bundle.ts';
 import type { CertificateRequest, WorkloadBackend } from './workload.ts';

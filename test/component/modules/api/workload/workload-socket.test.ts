@@ -4,15 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ServiceError } from '../../../../src/errors.ts';
-import { parseModuleName } from '../../../../src/ids.ts';
-import { serveWorkload } from '../../../../src/modules/api/workload-socket.ts';
-import { Repeats } from '../../../../src/service/log/repeats.ts';
-import { until } from '../../../support/deadline.ts';
-import { type LogLine, recordingLog } from '../../../support/log.ts';
-import { plainBackend, requestOn, version } from '../../../support/workload/api.ts';
-import { ownLimits } from '../../../support/workload/limits.ts';
-import { RawClient, rawRequest } from '../../../support/workload/raw-client.ts';
+import { ServiceError } from '../../../../../src/errors.ts';
+import { parseModuleName } from '../../../../../src/ids.ts';
+import { serveWorkload } from '../../../../../src/modules/api/workload/workload-socket.ts';
+import { Repeats } from '../../../../../src/service/log/repeats.ts';
+import { until } from '../../../../support/deadline.ts';
+import { type LogLine, recordingLog } from '../../../../support/log.ts';
+import { plainBackend, requestOn, version } from '../../../../support/workload/api.ts';
+import { ownLimits } from '../../../../support/workload/limits.ts';
+import { RawClient, rawRequest } from '../../../../support/workload/raw-client.ts';
 
 interface Context {
   directory: string;

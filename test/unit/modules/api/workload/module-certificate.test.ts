@@ -1,7 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseModuleName } from '../../../../src/ids.ts';
-import { identityNames, serverNames } from '../../../../src/modules/api/module-certificate.ts';
+import { parseModuleName } from '../../../../../src/ids.ts';
+import {
+  identityNames,
+  serverNames,
+} from '../../../../../src/modules/api/workload/module-certificate.ts';
 
 const test = suite('names in module certificates');
 const hub = parseModuleName('edgeHub');

@@ -7,20 +7,20 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ServiceError } from '../../../../src/errors.ts';
-import { parseCertificateId, parseModuleId, parseModuleName } from '../../../../src/ids.ts';
-import type { CertificateRequest } from '../../../../src/modules/api/workload.ts';
+import { ServiceError } from '../../../../../src/errors.ts';
+import { parseCertificateId, parseModuleId, parseModuleName } from '../../../../../src/ids.ts';
+import type { CertificateRequest } from '../../../../../src/modules/api/workload/workload.ts';
 import {
   type BackendParts,
   workloadBackend,
-} from '../../../../src/modules/api/workload-backend.ts';
-import type { Clients } from '../../../../src/modules/clients.ts';
-import type { ModuleKey } from '../../../../src/modules/config/config.ts';
-import { Identities } from '../../../../src/modules/identities.ts';
-import { failureOf } from '../../../support/failure.ts';
-import { silentLog } from '../../../support/log.ts';
-import { Pki } from '../../../support/tls/pki.ts';
-import { callWithoutHold } from '../../../support/workload/no-hold.ts';
+} from '../../../../../src/modules/api/workload/workload-backend.ts';
+import type { Clients } from '../../../../../src/modules/clients.ts';
+import type { ModuleKey } from '../../../../../src/modules/config/config.ts';
+import { Identities } from '../../../../../src/modules/identities.ts';
+import { failureOf } from '../../../../support/failure.ts';
+import { silentLog } from '../../../../support/log.ts';
+import { Pki } from '../../../../support/tls/pki.ts';
+import { callWithoutHold } from '../../../../support/workload/no-hold.ts';
 
 const test = suite<{ pki: Pki }>('calls of the workload backend');
 const run = promisify(execFile);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Via } from '../../dbus/client/via.ts';
-import { HttpProblem } from './http/failure.ts';
+import type { Via } from '../../../dbus/client/via.ts';
+import { HttpProblem } from './failure.ts';
 import type { RequestQueue } from './request-queue.ts';
 
 /** Limits on the time, number and size of the held requests of a module. */

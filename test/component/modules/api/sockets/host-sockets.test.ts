@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { serveHostSockets } from '../../../../src/modules/api/host-sockets.ts';
-import { deadline, until } from '../../../support/deadline.ts';
-import { type LogLine, recordingLog } from '../../../support/log.ts';
-import { requestOn } from '../../../support/workload/api.ts';
-import { ownLimits } from '../../../support/workload/limits.ts';
-import { RawClient, rawRequest } from '../../../support/workload/raw-client.ts';
+import { serveHostSockets } from '../../../../../src/modules/api/sockets/host-sockets.ts';
+import { deadline, until } from '../../../../support/deadline.ts';
+import { type LogLine, recordingLog } from '../../../../support/log.ts';
+import { requestOn } from '../../../../support/workload/api.ts';
+import { ownLimits } from '../../../../support/workload/limits.ts';
+import { RawClient, rawRequest } from '../../../../support/workload/raw-client.ts';
 
 const test = suite<{ dir: string }>('sockets for programs of this machine');
 

@@ -6,7 +6,7 @@ import {
   joinSecret,
   jsonOfPem,
   pemBytes,
-} from '../../../../src/modules/api/secret-buffer.ts';
+} from '../../../../../src/modules/api/workload/secret-buffer.ts';
 
 const test = suite('secret texts');
 
