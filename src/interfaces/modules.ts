@@ -148,6 +148,24 @@ export const modulesInterface = defineInterface({
       values: { virtualized: yesNoUnknown },
       authorize: 'public',
     },
+    GetResources: {
+      doc: 'What this machine and its modules use now. A module without a container is left out, and so are all while the engine does not respond.',
+      reads: true,
+      waits: true,
+      out: { resources: 'a{sv}' },
+      records: {
+        resources: {
+          host_uptime: 't',
+          process_uptime: 't',
+          used_cpu: 'd',
+          used_ram: 't',
+          total_ram: 't',
+          disks: 'a(sttss)',
+          modules: 'a(sdttttttt)',
+        },
+      },
+      authorize: 'public',
+    },
     Cancel: {
       doc: 'Cancels the operation that is in progress for a module; its effects are undone, and its callers get Cancelled.',
       in: { id: 's' },

@@ -118,6 +118,15 @@ export const modulesNotes = {
   cpus: 'How many.',
   total_memory: 'Bytes.',
   virtualized: 'Whether this is a virtual machine.',
+  host_uptime: 'Seconds since the boot.',
+  process_uptime: 'Seconds since the start of the service.',
+  used_cpu: 'Percent of all processors together, since the last call.',
+  used_ram: 'Bytes.',
+  total_ram: 'Bytes.',
+  disks:
+    'Local file systems: device, available and total bytes, type of the file system, type of the device (`HDD`, `SSD` or `Unknown(-1)`).',
+  modules:
+    'Name, percent of one processor, bytes of memory used and its limit, bytes received and sent, bytes read and written, processes.',
   id: 'The module.',
   json: 'An object.',
 } as const;

@@ -11,6 +11,7 @@ import { type ModuleSettings, parseSettingsJson } from './docker/create-options/
 import type { SystemInfo } from './docker/system-info.ts';
 import type { Change } from './module-operations.ts';
 import type { ModuleSource } from './module-source.ts';
+import { type Resources, resourcesRecord } from './resources/resources.ts';
 import type { ModuleRuntime } from './service.ts';
 
 const longestLogBytes = 4 << 20;
@@ -25,6 +26,7 @@ export interface ModulesHandlersOptions {
   readonly elevatedCalls: WeakSet<CallContext>;
   readonly cancellations: Cancellations;
   readonly systemInfo: (signal: AbortSignal) => Promise<SystemInfo>;
+  readonly resources: (signal: AbortSignal) => Promise<Resources>;
   readonly objects: Pick<ObjectManager<typeof modulesService>, 'pathOf'>;
 }
 
@@ -65,7 +67,8 @@ export function modulesHandlers(
   runtime: ModuleRuntime,
   options: ModulesHandlersOptions,
 ): Omit<Handlers<Interface, CallContext, typeof nameParsers>, 'Describe'> {
-  const { cancellations, elevatedCalls, objects, refuseUnconfined, systemInfo } = options;
+  const { cancellations, elevatedCalls, objects, refuseUnconfined } = options;
+  const { resources, systemInfo } = options;
   const { operations, kinds } = runtime;
   const done = () => ({});
   return {
@@ -97,6 +100,9 @@ export function modulesHandlers(
       return { log: await runtime.logs(runtimeName(name), request, signal) };
     },
     GetSystemInfo: async (_args, { signal }) => ({ system: await systemInfo(signal) }),
+    GetResources: async (_args, { signal }) => ({
+      resources: resourcesRecord(await resources(signal)),
+    }),
     Cancel({ id }, call) {
       cancellations.cancel(operations, runtimeName(id), call);
       return {};

@@ -198,6 +198,11 @@ export class ModuleRuntime implements AsyncDisposable {
     for (const { supervisor } of this.#modules.all()) supervisor.retry();
   }
 
+  /** The names of all modules. */
+  names(): readonly ModuleName[] {
+    return this.#modules.all().map(({ name }) => name);
+  }
+
   /** The module of that name, undefined when there is none. */
   find(name: ModuleName): ManagedModule | undefined {
     return this.#modules.find(name);

@@ -24,6 +24,9 @@ import { type ModulesHandlersOptions, modulesHandlers, modulesResolvers } from '
 import { Identities, onIdentityChange } from './identities.ts';
 import type { ModuleSource } from './module-source.ts';
 import { Records } from './registry/records.ts';
+import { StatsSampler } from './resources/container-stats.ts';
+import { Disks } from './resources/disks.ts';
+import { ResourceReader, type Resources } from './resources/resources.ts';
 import { ModuleRuntime, type ModuleRuntimeOptions } from './service.ts';
 
 type Context = StartContext<typeof modulesService, ModulesConfig>;
@@ -61,7 +64,12 @@ export async function startModules(context: Context): Promise<Started> {
   const runtime = cleanup.use(
     new ModuleRuntime(runtimeOptions(context, { ...parts, current, preparation })),
   );
-  const options = handlersOptions(context, { engine, preparation });
+  const resources = new ResourceReader({
+    disks: new Disks(),
+    sampler: new StatsSampler(engine.reports),
+    modules: () => runtime.names(),
+  });
+  const options = handlersOptions(context, { engine, preparation, resources });
   cleanup.use(
     await onIdentityChange(bus, () => {
       identities.clear();
@@ -140,15 +148,22 @@ function runtimeOptions(
 
 function handlersOptions(
   { objects, version }: Context,
-  { engine, preparation }: { readonly engine: DockerEngine; readonly preparation: PrepareParts },
+  parts: {
+    readonly engine: DockerEngine;
+    readonly preparation: PrepareParts;
+    readonly resources: ResourceReader;
+  },
 ): ModulesHandlersOptions {
+  const { engine, preparation, resources } = parts;
   const system = new SharedReads<SystemInfo>();
+  const used = new SharedReads<Resources>();
   return {
     isElevated: (settings: ModuleSettings) => isElevated(preparation, settings),
     refuseUnconfined: (source: ModuleSource) => refuseUnconfined(preparation, source),
     elevatedCalls: new WeakSet<CallContext>(),
     cancellations: new Cancellations(),
     systemInfo: (signal) => system.get('', (read) => systemInfo(engine, version, read), signal),
+    resources: (signal) => used.get('', (read) => resources.read(read), signal),
     objects,
   };
 }

@@ -119,6 +119,14 @@ test('describes the machine', async ({ device }) => {
   assert.match(stdout, /"os_type" s "linux"/);
 });
 
+test('reports what the machine and its modules use', async ({ device }) => {
+  const { code, stdout } = await device.call('GetResources', none, 'alice');
+  assert.is(code, 0);
+  assert.match(stdout, /"total_ram" t [1-9]/);
+  assert.match(stdout, /"disks" a\(sttss\) [1-9]/);
+  assert.match(stdout, /"modules" a\(sdttttttt\) 1 "edgeAgent" [0-9.e-]+ [1-9]/);
+});
+
 test('cancels a pull', async ({ device }) => {
   using _ = await silentRegistry(device.machine, 5002);
   const slow = JSON.stringify({ image: '127.0.0.1:5002/slow:1' });

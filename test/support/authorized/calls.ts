@@ -20,7 +20,7 @@ export const publicMethods: Readonly<Record<ServiceName, readonly string[]>> = {
     'ListModuleIdentities',
     'Describe',
   ],
-  modules: ['GetSystemInfo', 'Describe'],
+  modules: ['GetSystemInfo', 'GetResources', 'Describe'],
 };
 
 /** The actions that polkit allows by default. */

@@ -22,6 +22,7 @@ import { fileChanged } from './file-watch.ts';
 import { EngineImages } from './images.ts';
 import { systemOf } from './inspect.ts';
 import { EngineNetworks } from './networks.ts';
+import { EngineReports } from './reports.ts';
 import { EngineVolumes } from './volumes.ts';
 
 /** An engine that speaks the Docker API on a unix socket. */
@@ -31,6 +32,8 @@ export class DockerEngine implements ContainerEngine {
   readonly #images: EngineImages;
   readonly #networks: EngineNetworks;
   readonly #volumes: EngineVolumes;
+  /** For people and tools. */
+  readonly reports: EngineReports;
 
   constructor(socketPath: string) {
     const connection = new EngineConnection(socketPath);
@@ -39,6 +42,7 @@ export class DockerEngine implements ContainerEngine {
     this.#images = new EngineImages(connection);
     this.#networks = new EngineNetworks(connection);
     this.#volumes = new EngineVolumes(connection);
+    this.reports = new EngineReports(connection);
   }
 
   /** Uses an engine on another socket from now on; pending requests complete on the previous one. */

@@ -67,23 +67,28 @@ test('counts the refused requests of a module in the journal', async ({ device }
   await until(30_000, 'the count', async () => (await counted()) === 600);
 });
 
-test('queries the engine once for all callers of GetSystemInfo', async ({ device, proxy }) => {
-  const uid = rigUsers.alice;
-  await using bus = await connectAs(device.rig.address, { uid, gid: uid });
-  const before = proxy.count('/info');
-  const one = () =>
-    bus.call({
-      destination: 'org.iotedge.Modules1',
-      path: '/org/iotedge/Modules1',
-      interface: 'org.iotedge.Modules1',
-      member: 'GetSystemInfo',
-      signature: 'a{sv}',
-      body: [{}],
-    });
-  const replies = await Promise.all(Array.from({ length: 48 }, one));
-  assert.is(replies.length, 48);
-  const requests = proxy.count('/info') - before;
-  assert.ok(requests >= 1 && requests < 8, `${requests} times`);
-});
+for (const [member, path] of [
+  ['GetSystemInfo', '/info'],
+  ['GetResources', '/containers/edgeAgent/stats'],
+] as const) {
+  test(`queries the engine once for all callers of ${member}`, async ({ device, proxy }) => {
+    const uid = rigUsers.alice;
+    await using bus = await connectAs(device.rig.address, { uid, gid: uid });
+    const before = proxy.count(path);
+    const one = () =>
+      bus.call({
+        destination: 'org.iotedge.Modules1',
+        path: '/org/iotedge/Modules1',
+        interface: 'org.iotedge.Modules1',
+        member,
+        signature: 'a{sv}',
+        body: [{}],
+      });
+    const replies = await Promise.all(Array.from({ length: 48 }, one));
+    assert.is(replies.length, 48);
+    const requests = proxy.count(path) - before;
+    assert.ok(requests >= 1 && requests < 8, `${requests} times`);
+  });
+}
 
 test.run();

@@ -1,0 +1,58 @@
+export default [
+  {
+    breaks: 'a file system that is mounted twice is a disk twice',
+    text: 'if (before === undefined || mount.point.length < before.point.length) {\n      byDevice.set(mount.device, mount);',
+    becomes:
+      'if (before === undefined || mount.point !== before.point) {\n      byDevice.set(mount.device + mount.point, mount);',
+    suite: 'unit/modules/resources/disks',
+  },
+  {
+    breaks: 'a disk of another machine is asked for its size',
+    text: "return point === '/' || fileSystem === 'zfs' || source.startsWith('/dev/');",
+    becomes:
+      "return source !== '' && !['proc', 'tmpfs', 'overlay'].includes(fileSystem) || point === '/';",
+    suite: 'unit/modules/resources/disks',
+  },
+  {
+    breaks: 'a disk that does not respond occupies one more thread with each call',
+    text: 'this.#asked.add(point);',
+    becomes: 'void point;',
+    suite: 'unit/modules/resources/disks',
+  },
+  {
+    breaks: 'modules are asked about one after the other',
+    text: 'await Promise.all(names.map(read));',
+    becomes: 'for (const name of names) await read(name);',
+    suite: 'unit/modules/resources/container-stats',
+  },
+  {
+    breaks: 'an engine that hangs holds the reply',
+    text: 'const { stats } = await this.#sample(names, limited.signal);',
+    becomes: 'const { stats } = await this.#sample(names, signal);',
+    suite: 'unit/modules/resources/container-stats',
+  },
+  {
+    breaks: 'processor time is compared with that of a former container',
+    text: "if (before === undefined || before['id'] !== stats['id']) return stats;",
+    becomes: 'if (before === undefined) return stats;',
+    suite: 'unit/modules/resources/container-stats',
+  },
+  {
+    breaks: 'memory includes what the kernel would give back',
+    text: "Math.max(0, numberIn(memory, 'usage') - inactive(objectIn(memory, 'stats')))",
+    becomes: "Math.max(0, numberIn(memory, 'usage'))",
+    suite: 'unit/modules/resources/container-stats',
+  },
+  {
+    breaks: 'docker_stats is an array instead of its text',
+    text: 'docker_stats: JSON.stringify([...resources.modules.values()]),',
+    becomes: 'docker_stats: [...resources.modules.values()],',
+    suite: 'unit/modules/resources/resources',
+  },
+  {
+    breaks: 'every caller of GetResources has the engine asked',
+    text: "resources: (signal) => used.get('', (read) => resources.read(read), signal),",
+    becomes: 'resources: (signal) => resources.read(signal),',
+    suite: 'integration/modules/api/floods',
+  },
+];
