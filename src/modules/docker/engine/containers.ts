@@ -7,6 +7,7 @@ import { ignoring, unlessMissing } from './connection/statuses.ts';
 import { demultiplexed, iterable, lastLines, plain } from './connection/streams.ts';
 import { messageOf, statusOf } from './connection/translate.ts';
 import type { JsonObject, Renamed } from './container-engine.ts';
+import type { ContainerSummary } from './event.ts';
 import { containerOf, renamedOf } from './inspect.ts';
 import { logStream } from './logs.ts';
 
@@ -24,6 +25,19 @@ export class EngineContainers {
     return this.#request('listing containers', signal, async (docker) => {
       const found = await docker.listContainers({ all: true, filters: ours });
       return found.flatMap(({ Names: [name] }) => (name ? [name.replace(/^\//, '')] : []));
+    });
+  }
+
+  /** Lists our containers by their ids. */
+  summaries(signal: AbortSignal): Promise<ReadonlyMap<string, ContainerSummary>> {
+    return this.#request('listing containers', signal, async (docker) => {
+      const found = await docker.listContainers({ all: true, filters: ours });
+      return new Map(
+        found.map(({ Id, Names, State }) => {
+          const name = Names[0]?.replace(/^\//, '') ?? '';
+          return [Id, { name, state: State }];
+        }),
+      );
     });
   }
 

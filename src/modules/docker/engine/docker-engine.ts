@@ -17,7 +17,7 @@ import type {
   Volume,
 } from './container-engine.ts';
 import { EngineContainers } from './containers.ts';
-import { containerEvents } from './events.ts';
+import { ContainerEvents } from './events.ts';
 import { fileChanged } from './file-watch.ts';
 import { EngineImages } from './images.ts';
 import { systemOf } from './inspect.ts';
@@ -126,8 +126,10 @@ export class DockerEngine implements ContainerEngine {
     return this.#containers.logs(name, request, signal);
   }
 
-  listen(signal: AbortSignal): Promise<AsyncIterable<string>> {
-    return containerEvents(this.#connection.socketPath, signal);
+  async listen(signal: AbortSignal): Promise<AsyncIterable<string>> {
+    const { socketPath } = this.#connection;
+    const list = this.#containers.summaries.bind(this.#containers);
+    return (await ContainerEvents.open({ socketPath, list }, signal)).names(signal);
   }
 
   appeared(signal: AbortSignal): Promise<void> {

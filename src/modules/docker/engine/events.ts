@@ -1,32 +1,136 @@
+import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { JoinedSignal } from '../../../service/joined-signal.ts';
-import { owner, ownerLabel } from '../labels.ts';
 import { openClient } from './connection/client.ts';
 import { noticeMs } from './connection/engine-connection.ts';
 import { iterable, jsonLines } from './connection/streams.ts';
-import { translate, unreachableEngine } from './connection/translate.ts';
-import { eventNames } from './inspect.ts';
+import { isConnectionLoss, translate } from './connection/translate.ts';
+import { type ContainerSummary, changedNames, eventOf, secondsOf } from './event.ts';
 
-/** The events that change the state of a container: not those of its health check commands, which may be frequent. */
+/** The events that change a container: not those of its health check commands, which may be frequent. */
 const followedEvents =
-  'create start stop die destroy remove pause unpause rename update health_status'.split(' ');
+  'create start stop die destroy remove pause unpause rename update health_status connect disconnect'.split(
+    ' ',
+  );
 const action = 'listening to the container engine';
+/** A stream that ends sooner is not replaced at once: each one costs the engine a list of containers. */
+const shortestMs = 1_000;
+/** A restart of the engine behind a socket of systemd, which accepts connections meanwhile, takes longer. */
+const reopeningMs = 2_000;
 
-/** The names of our containers that change from now on; see `ContainerEngine`. */
-export async function containerEvents(
+/** Dependencies of the events. */
+export interface ContainerEventsOptions {
+  readonly socketPath: string;
+  /** Lists our containers by their ids. */
+  readonly list: (signal: AbortSignal) => Promise<ReadonlyMap<string, ContainerSummary>>;
+}
+
+/**
+ * The events of our containers. A stream that ends is replaced: socket proxies end idle ones. The new one begins with the
+ * time of the last event, and a list shows what the engine does not repeat. Only when it cannot be opened, the engine is
+ * lost.
+ */
+export class ContainerEvents {
+  readonly #options: ContainerEventsOptions;
+  #events: AsyncIterable<unknown>;
+  #known: Map<string, ContainerSummary>;
+  #openedMs: number;
+  /** The time of the last event, in seconds since the epoch. */
+  #since: number;
+
+  private constructor(options: ContainerEventsOptions, events: AsyncIterable<unknown>) {
+    this.#options = options;
+    this.#events = events;
+    this.#known = new Map();
+    this.#openedMs = performance.now();
+    this.#since = nowSeconds();
+  }
+
+  /** Resolves when the engine reports events; throws Unavailable when it does not. */
+  static async open(
+    options: ContainerEventsOptions,
+    signal: AbortSignal,
+  ): Promise<ContainerEvents> {
+    const { socketPath, list } = options;
+    const events = new ContainerEvents(options, await open(socketPath, {}, signal));
+    events.#known = new Map(await list(signal));
+    return events;
+  }
+
+  /** The names of our containers that change. The loss of the engine ends the iteration with Unavailable. */
+  async *names(signal: AbortSignal): AsyncGenerator<string> {
+    for (;;) {
+      yield* this.#untilEnd(signal);
+      yield* await this.#reopen(signal);
+    }
+  }
+
+  /** The names in the events, until the stream ends or its connection is lost. */
+  async *#untilEnd(signal: AbortSignal): AsyncGenerator<string> {
+    const { socketPath } = this.#options;
+    try {
+      for await (const event of jsonLines(this.#events)) {
+        this.#since = secondsOf(event) ?? this.#since;
+        yield* this.#namesIn(event);
+      }
+    } catch (error) {
+      // whether the engine is lost too, a new connection shows
+      if (signal.aborted || !isConnectionLoss(error)) {
+        throw translate(error, { action, socketPath }, signal);
+      }
+    }
+  }
+
+  #namesIn(value: object): readonly string[] {
+    const event = eventOf(value);
+    if (event === undefined) return [];
+    const { id, names, isRemoval } = event;
+    const [name] = names;
+    // one of a network tells no name
+    if (name === undefined) return [this.#known.get(id)?.name ?? []].flat();
+    if (isRemoval) this.#known.delete(id);
+    else this.#known.set(id, { name, state: '' });
+    return names;
+  }
+
+  /** Replaces a stream that has ended; returns the names of the containers that changed since. */
+  async #reopen(signal: AbortSignal): Promise<readonly string[]> {
+    const { socketPath, list } = this.#options;
+    const restMs = this.#openedMs + shortestMs - performance.now();
+    try {
+      if (restMs > 0) await sleep(restMs, undefined, { signal, ref: false });
+    } catch (error) {
+      throw translate(error, { action, socketPath }, signal);
+    }
+    this.#openedMs = performance.now();
+    const opening = { since: this.#since, limitMs: reopeningMs };
+    this.#events = await open(socketPath, opening, signal);
+    const before = this.#known;
+    this.#known = new Map(await list(signal));
+    return changedNames(before, this.#known);
+  }
+}
+
+interface Opening {
+  readonly since?: number;
+  readonly limitMs?: number;
+}
+
+async function open(
   socketPath: string,
+  { since, limitMs = noticeMs }: Opening,
   signal: AbortSignal,
-): Promise<AsyncIterable<string>> {
-  const label = [`${ownerLabel}=${owner}`];
-  const filters = JSON.stringify({ type: ['container'], label, event: followedEvents });
+): Promise<AsyncIterable<unknown>> {
+  // without a filter for labels: events of networks have none
+  const filters = JSON.stringify({ type: ['container', 'network'], event: followedEvents });
   // only the beginning of the stream has a deadline
   const late = new AbortController();
   // not disposed of: the stream ends with it, after this has returned
   const ending = new JoinedSignal([signal, late.signal]).signal;
-  const timer = setTimeout(() => late.abort(new DOMException(action, 'TimeoutError')), noticeMs);
+  const timer = setTimeout(() => late.abort(new DOMException(action, 'TimeoutError')), limitMs);
   try {
     const docker = await openClient(socketPath, ending);
-    const events = iterable(await docker.getEvents({ filters }));
-    return namesOf(events, socketPath, signal);
+    return iterable(await docker.getEvents({ filters, ...(since !== undefined && { since }) }));
   } catch (error) {
     throw translate(error, { action, socketPath }, ending);
   } finally {
@@ -34,17 +138,7 @@ export async function containerEvents(
   }
 }
 
-async function* namesOf(
-  stream: AsyncIterable<unknown>,
-  socketPath: string,
-  signal: AbortSignal,
-): AsyncGenerator<string> {
-  try {
-    for await (const event of jsonLines(stream)) {
-      yield* eventNames(event);
-    }
-  } catch (error) {
-    throw translate(error, { action, socketPath }, signal);
-  }
-  throw unreachableEngine(socketPath, 'ECONNRESET');
+/** The clock of the engine is that of this machine. */
+function nowSeconds(): number {
+  return Math.floor(Date.now() / 1000);
 }

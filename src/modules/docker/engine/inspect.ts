@@ -97,19 +97,6 @@ function timeOf(text: string): Date | undefined {
   return time.getTime() > 0 ? time : undefined;
 }
 
-/** The names of the container that an event is about: of one that was renamed, both. */
-export function eventNames(event: object): readonly string[] {
-  const attributes = objectIn(objectIn(event, 'Actor'), 'Attributes');
-  const values = new Map<string, unknown>(Object.entries(attributes));
-  const names = ['name', 'oldName'].map((key) => values.get(key));
-  return names.flatMap((name) => (typeof name === 'string' ? [name.replace(/^\//, '')] : []));
-}
-
-function objectIn(value: object, key: string): object {
-  const member: unknown = new Map<string, unknown>(Object.entries(value)).get(key);
-  return typeof member === 'object' && member !== null ? member : {};
-}
-
 /** Converts the engine's description of the machine. */
 export function systemOf(info: unknown): EngineSystem {
   const members = new Map(typeof info === 'object' && info !== null ? Object.entries(info) : []);

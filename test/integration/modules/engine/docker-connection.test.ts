@@ -136,6 +136,8 @@ test('cut while the events are not read is harmless', async ({ engine, peer }) =
   const stop = new AbortController();
   const cut = await engine.listen(AbortSignal.timeout(60_000));
   const cancelled = await engine.listen(stop.signal);
+  peer.stage = 'nothing';
+  peer.cuts = true;
   peer.cutAll();
   stop.abort();
   await new Promise((resolve) => setTimeout(resolve, 100));

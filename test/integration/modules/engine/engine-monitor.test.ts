@@ -14,13 +14,15 @@ import { silentLog } from '../../../support/log.ts';
 
 const test = suite('engine monitor');
 
-/** Monitors an engine that ends each stream of events at once, until it was reached the given number of times. */
+/** Monitors an engine that ends each stream of events and opens no second one, until it was reached the given number of times. */
 async function statusesOf(times: number, now: () => Date): Promise<readonly EngineStatus[]> {
   const directory = await mkdtemp(join(tmpdir(), 'iotedge-monitor-'));
   const socketPath = join(directory, 'docker.sock');
   const server = createServer((request, response) => {
     response.setHeader('Content-Type', 'application/json');
-    response.end(request.url?.includes('/version') ? '{"Version":"1"}' : '');
+    const url = request.url ?? '';
+    if (url.includes('since=')) response.statusCode = 503;
+    response.end(url.includes('/version') ? '{"Version":"1"}' : '[]');
   });
   await new Promise<void>((resolve) => server.listen(socketPath, resolve));
   const stop = new AbortController();

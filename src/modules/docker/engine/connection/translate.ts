@@ -28,6 +28,11 @@ export function statusOf(error: unknown): number | undefined {
   return failureOf(error).statusCode;
 }
 
+/** Whether a response ended because its connection was lost. */
+export function isConnectionLoss(error: unknown): boolean {
+  return !(error instanceof ServiceError) && failureOf(error).statusCode === undefined;
+}
+
 /** 409 is a conflict with a concurrent request, such as a removal: it may be retried later. */
 const codeByStatus: Readonly<Record<number, ErrorCode>> = {
   400: 'InvalidArgs',

@@ -2,7 +2,6 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   containerOf,
-  eventNames,
   imageOf,
   renamedOf,
   systemOf,
@@ -122,15 +121,6 @@ test('report what a volume is backed by, and its owner', () => {
   assert.is(volume.options.get('device'), '/srv');
   assert.is(volume.labels.get('a'), 'b');
   assert.equal([volume.name, volume.driver, volume.mountpoint], ['data', 'local', '/v']);
-});
-
-test('name the container of an event, and both names of one that was renamed', () => {
-  const event = (attributes: object) => ({ Actor: { Attributes: attributes } });
-  assert.equal(eventNames(event({ name: 'sensor' })), ['sensor']);
-  assert.equal(eventNames(event({ name: 'b', oldName: '/a' })), ['b', 'a']);
-  for (const none of [{}, { Actor: null }, event({}), event({ name: 5 })]) {
-    assert.equal(eventNames(none), []);
-  }
 });
 
 test('describe the machine, and omit what the engine omits', () => {

@@ -1,0 +1,69 @@
+import { owner, ownerLabel } from '../labels.ts';
+
+/** An event about a container of ours. */
+export interface EngineEvent {
+  /** The container's id. */
+  readonly id: string;
+  /** Its names, of one that was renamed both; none in an event of a network. */
+  readonly names: readonly string[];
+  readonly isRemoval: boolean;
+}
+
+/** A container as a list shows it. */
+export interface ContainerSummary {
+  readonly name: string;
+  /** In the engine's words; `` when it changed since the list. */
+  readonly state: string;
+}
+
+/** The container that an event of the engine is about, undefined when it is not ours; that of a network may be any. */
+export function eventOf(event: object): EngineEvent | undefined {
+  const actor = objectIn(event, 'Actor');
+  const attributes = objectIn(actor, 'Attributes');
+  const action = textIn(event, 'Action');
+  if (textIn(event, 'Type') === 'network') {
+    const id = textIn(attributes, 'container');
+    return id === undefined ? undefined : { id, names: [], isRemoval: false };
+  }
+  const id = textIn(actor, 'ID');
+  if (id === undefined || textIn(attributes, ownerLabel) !== owner) return undefined;
+  const names = ['name', 'oldName'].flatMap((key) => textIn(attributes, key) ?? []);
+  return {
+    id,
+    names: names.map((name) => name.replace(/^\//, '')),
+    isRemoval: action === 'destroy',
+  };
+}
+
+/** The time of an event, in seconds since the epoch. */
+export function secondsOf(event: object): number | undefined {
+  const seconds = memberOf(event, 'time');
+  return typeof seconds === 'number' && Number.isSafeInteger(seconds) ? seconds : undefined;
+}
+
+/** The names of the containers that were made, removed or changed between two lists by id. */
+export function changedNames(
+  before: ReadonlyMap<string, ContainerSummary>,
+  after: ReadonlyMap<string, ContainerSummary>,
+): readonly string[] {
+  const changed = [...after].filter(([id, { name, state }]) => {
+    const known = before.get(id);
+    return known?.name !== name || known.state !== state;
+  });
+  const removed = [...before].filter(([id]) => !after.has(id));
+  return [...changed, ...removed].map(([, { name }]) => name);
+}
+
+function textIn(value: object, key: string): string | undefined {
+  const member = memberOf(value, key);
+  return typeof member === 'string' ? member : undefined;
+}
+
+function objectIn(value: object, key: string): object {
+  const member = memberOf(value, key);
+  return typeof member === 'object' && member !== null ? member : {};
+}
+
+function memberOf(value: object, key: string): unknown {
+  return new Map<string, unknown>(Object.entries(value)).get(key);
+}

@@ -1,0 +1,117 @@
+/** The events of an engine behind a proxy that ends their streams. */
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { DockerModules } from '../../../../src/modules/docker/docker-modules.ts';
+import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
+import { owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
+import {
+  EngineMonitor,
+  type EngineStatus,
+} from '../../../../src/modules/supervisor/engine-monitor.ts';
+import { deadline, soon, until } from '../../../support/deadline.ts';
+import { CuttingPeer } from '../../../support/engine/cutting-peer.ts';
+import { importBusybox } from '../../../support/engine/images.ts';
+import { PrivateEngine } from '../../../support/engine/private-engine.ts';
+import { failureOf } from '../../../support/failure.ts';
+import { silentLog } from '../../../support/log.ts';
+
+interface Context {
+  machine: PrivateEngine;
+  peer: CuttingPeer;
+  engine: DockerEngine;
+}
+
+const test = suite<Context>('events of an engine');
+const image = 'localhost/busybox:1';
+const label = `${ownerLabel}=${owner}`;
+
+test.before(async (context) => {
+  context.machine = await PrivateEngine.start();
+  const socket = join(context.machine.directory, 'proxy.sock');
+  context.peer = await CuttingPeer.start(socket, context.machine.socketPath);
+  context.engine = new DockerEngine(socket);
+  await importBusybox(context.machine, image);
+});
+
+test.before.each(({ peer }) => {
+  peer.stage = 'everything';
+});
+
+test.after(async ({ machine, peer }) => {
+  await peer?.[Symbol.asyncDispose]();
+  await machine?.[Symbol.asyncDispose]();
+});
+
+/** The next name that is one of these. */
+async function next(events: AsyncIterator<string>, names: readonly string[]): Promise<string> {
+  for (;;) {
+    const found = await deadline(20_000, events.next(), `an event of ${names.join()}`);
+    assert.not(found.done);
+    if (names.includes(String(found.value))) return String(found.value);
+  }
+}
+
+test('go on when the proxy ends their stream, with those in between', async (context) => {
+  const { engine, machine, peer } = context;
+  const create = (name: string) => machine.docker('create', '--name', name, '-l', label, image);
+  const events = (await engine.listen(soon()))[Symbol.asyncIterator]();
+  await create('first');
+  assert.is(await next(events, ['first']), 'first');
+  // nothing is read here, so the stream is opened again after the event
+  peer.cutAll();
+  await create('between');
+  assert.is(await next(events, ['between']), 'between');
+  await create('after');
+  assert.is(await next(events, ['after']), 'after');
+});
+
+test('report a container that was disconnected from its network', async ({ engine, machine }) => {
+  await machine.docker('create', '--name', 'joined', '-l', label, image);
+  const events = (await engine.listen(soon()))[Symbol.asyncIterator]();
+  await machine.docker('network', 'disconnect', 'bridge', 'joined');
+  assert.is(await next(events, ['joined']), 'joined');
+});
+
+test('do not report containers of others', async ({ engine, machine }) => {
+  const events = (await engine.listen(soon()))[Symbol.asyncIterator]();
+  await machine.docker('create', '--name', 'foreign', image);
+  await machine.docker('create', '--name', 'ours', '-l', label, image);
+  assert.is(await next(events, ['foreign', 'ours']), 'ours');
+});
+
+test('end with Unavailable when a stream ends and no other can be opened', async (context) => {
+  const { engine, peer } = context;
+  const events = (await engine.listen(soon()))[Symbol.asyncIterator]();
+  peer.stage = 'nothing';
+  peer.cutAll();
+  assert.is(await failureOf(events.next()), 'Unavailable');
+});
+
+test('are no outage for the monitor when their stream ends', async ({ engine, machine, peer }) => {
+  const statuses: EngineStatus[] = [];
+  const changed = new Set<string>();
+  const stop = new AbortController();
+  const monitor = new EngineMonitor({
+    type: new DockerModules(engine, silentLog),
+    log: silentLog,
+    now: () => new Date(),
+    onStatus: (status) => void statuses.push(status),
+    onInstance: (name) => void changed.add(name),
+  });
+  const running = monitor.run(AbortSignal.any([stop.signal, soon()]));
+  await monitor.known;
+  for (const name of ['one', 'two']) {
+    peer.cutAll();
+    await machine.docker('create', '--name', name, '-l', label, image);
+    await until(20_000, `the event of ${name}`, () => changed.has(name));
+  }
+  assert.equal(
+    statuses.map(({ reachable }) => reachable),
+    [true],
+  );
+  stop.abort();
+  await running;
+});
+
+test.run();
