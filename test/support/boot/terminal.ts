@@ -7,6 +7,15 @@ const waitMs = 30_000;
 /** Of each terminal of the system. */
 const settings = 'for terminal in /dev/pts/[0-9]*; do stty -F "$terminal" -a; done';
 
+/** The same wherever the tests run: `script` runs the shell of the user, and login passes the type of the terminal on. */
+const environment = {
+  PATH: process.env['PATH'],
+  HOME: '/root',
+  SHELL: '/bin/sh',
+  TERM: 'xterm',
+  LANG: 'C.UTF-8',
+};
+
 /** The only terminal of a booted system, and what a user types there. */
 export class Terminal implements AsyncDisposable {
   readonly #system: BootedSystem;
@@ -27,8 +36,10 @@ export class Terminal implements AsyncDisposable {
   /** Runs a command of root at a new terminal. */
   static open(system: BootedSystem, command: string): Terminal {
     const [nsenter = '', ...args] = system.enter;
-    const script = [...args, 'script', '-qec', command, '/dev/null'];
-    const child = spawn('setpriv', ['--pdeathsig=KILL', nsenter, ...script], { stdio: 'pipe' });
+    // a shell that stays the parent of `login` is ended by its vhangup(2), and the terminal with it
+    const script = [...args, 'script', '-qec', `exec ${command}`, '/dev/null'];
+    const options = { stdio: 'pipe', env: environment } as const;
+    const child = spawn('setpriv', ['--pdeathsig=KILL', nsenter, ...script], options);
     child.stdin.on('error', () => undefined); // the command has ended: what is waited for next fails
     return new Terminal(system, child);
   }
