@@ -221,6 +221,11 @@ export const moduleInterface = defineInterface({
     StartedAt: { type: 't', emits: 'true', doc: 'Microseconds since the epoch, 0 for never.' },
     FinishedAt: { type: 't', emits: 'true', doc: 'Microseconds since the epoch, 0 for never.' },
     RestartCount: { type: 'u', emits: 'true', doc: 'How often the runtime has restarted it.' },
+    RestartReason: {
+      type: 's',
+      emits: 'true',
+      doc: 'Why the runtime has restarted it last, `` when it has not.',
+    },
     Progress: { type: 'd', emits: 'true', doc: 'Of the operation in progress, 0 to 1.' },
     ProgressText: { type: 's', emits: 'true', doc: 'The current step of the operation.' },
     LastError: { type: 's', emits: 'true', doc: 'Its current problem, `` when there is none.' },

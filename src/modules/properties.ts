@@ -36,6 +36,7 @@ export function moduleProperties(view: ModuleView): Properties<typeof moduleInte
     StartedAt: microseconds(startedAt),
     FinishedAt: microseconds(ended?.finishedAt),
     RestartCount: status.restartCount + (status.instance?.restartCount ?? 0),
+    RestartReason: status.restartReason,
     Progress: status.progress,
     ProgressText: status.progressText,
     LastError: joined([problemOf(status), status.note]),

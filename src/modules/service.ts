@@ -35,10 +35,10 @@ import {
   restoreModules,
 } from './registry/restore.ts';
 import { RestoreErrors } from './registry/restore-errors.ts';
-import { disarmOrphans } from './supervisor/auto-restart.ts';
 import type { SavedState } from './supervisor/desired-state.ts';
 import { EngineMonitor, type EngineStatus } from './supervisor/engine-monitor.ts';
 import type { InstanceSpec, LogRequest, ModuleType, Refused } from './supervisor/module-type.ts';
+import { disarmOrphans } from './supervisor/restart/auto-restart.ts';
 
 /** Dependencies of the runtime. */
 export interface ModuleRuntimeOptions {

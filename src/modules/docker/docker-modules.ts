@@ -61,6 +61,10 @@ export class DockerModules implements ModuleType {
     return this.#engine.remove(id, signal);
   }
 
+  unpause(id: string, signal: AbortSignal): Promise<void> {
+    return this.#engine.unpause(id, signal);
+  }
+
   disableAutoRestart(id: string, signal: AbortSignal): Promise<void> {
     return this.#engine.removeRestartPolicy(id, signal);
   }

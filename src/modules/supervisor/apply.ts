@@ -3,7 +3,7 @@ import type { Step } from './plan.ts';
 
 /** Where a step is applied. */
 export interface StepContext {
-  readonly type: Pick<ModuleType, 'stop' | 'remove'>;
+  readonly type: Pick<ModuleType, 'stop' | 'remove' | 'unpause'>;
   /** Of the module and its instance. */
   readonly name: string;
   readonly stopTimeoutS: number | undefined;
@@ -26,5 +26,7 @@ export async function apply(step: Step, context: StepContext, signal: AbortSigna
       return type.stop(step.id, stopTimeoutS, signal);
     case 'remove':
       return type.remove(step.id, signal);
+    case 'unpause':
+      return type.unpause(step.id, signal);
   }
 }

@@ -2,7 +2,7 @@
  * A type of modules, such as containers of an engine. A supervisor reconciles instances of a specification that the type
  * prepared from the configuration of a module. Only the type knows their parts: images, networks, mounts.
  */
-import type { ServiceError } from '../../errors.ts';
+import { ServiceError } from '../../errors.ts';
 
 /** The state of an instance, as its type reports it. */
 export type InstanceState =
@@ -38,6 +38,9 @@ export interface Instance {
   readonly unhealthy: boolean;
 }
 
+/** The failure of a start of an instance that can only be removed and created again, such as after a power cut. */
+export class DamagedInstance extends ServiceError {}
+
 /** Progress of a pull: 0 to 1, and a text for people. */
 export interface PullProgress {
   readonly fraction: number;
@@ -62,7 +65,10 @@ export interface InstanceSpec {
    * InvalidArgs when what was pulled is not what is demanded.
    */
   pull(onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<string>;
-  /** Starts the instance of that name; AccessDenied when it may not run any more. */
+  /**
+   * Starts the instance of that name; AccessDenied when it may not run any more, `DamagedInstance` when it cannot be
+   * started any more.
+   */
   start(name: string, signal: AbortSignal): Promise<void>;
 }
 
@@ -119,6 +125,8 @@ export interface ModuleType {
   /** Asks the instance to end and kills it after `timeoutS`; undefined leaves that to the engine. */
   stop(id: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void>;
   remove(id: string, signal: AbortSignal): Promise<void>;
+  /** Continues an instance that is paused. */
+  unpause(id: string, signal: AbortSignal): Promise<void>;
   /** Removes the engine's own restart policy of an instance; a running one keeps running. */
   disableAutoRestart(id: string, signal: AbortSignal): Promise<void>;
   logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer>;

@@ -1,7 +1,7 @@
 import type { Goal } from './desired-state.ts';
 import { type EngineStatus, refuseUnreachable } from './engine-monitor.ts';
 import type { Instance, ModuleType } from './module-type.ts';
-import type { RestartBackoff } from './restart-backoff.ts';
+import type { RestartBackoff } from './restart/restart-backoff.ts';
 import type { StatusTracker } from './status.ts';
 
 /** Dependencies of an observer. */

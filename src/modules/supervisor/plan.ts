@@ -3,7 +3,7 @@
  * and planned again, so a plan is never outdated for long.
  *
  *   absent ── pull ─▶ absent ── create ─▶ created ── start ─▶ running
- *      ▲                                     ▲                   │
+ *      ▲                                     ▲                   │ (unpause, when it is paused)
  *      └──────────────── remove ─────────────┴───── exited ◀─ stop
  *
  * A changed specification is pulled while the old instance still runs. Between that pull and `remove` is the place of a
@@ -28,13 +28,13 @@ export type Desired =
     };
 
 /**
- * One step. `pull`, `create` and `start` act on the desired instance, `stop` and `remove` on the observed one by
- * its id: by the time of the step, its name may be that of another instance.
+ * One step. `pull`, `create` and `start` act on the desired instance, `stop`, `remove` and `unpause` on the
+ * observed one by its id: by the time of the step, its name may be that of another instance.
  */
 export type Step =
   | { readonly kind: 'pull' | 'start'; readonly spec: InstanceSpec }
   | { readonly kind: 'create'; readonly spec: ResolvedSpec }
-  | { readonly kind: 'stop' | 'remove'; readonly id: string };
+  | { readonly kind: 'stop' | 'remove' | 'unpause'; readonly id: string };
 
 /**
  * The steps from the observed instance to the desired state, none when nothing is to be done. What follows a pull is
@@ -47,7 +47,10 @@ export function plan(instance: Instance | undefined, desired: Desired): readonly
   const start: readonly Step[] = run === 'running' ? [{ kind: 'start', spec }] : [];
   if (own !== undefined && own.digest === spec.digest && !isBroken(own)) {
     if (!isLive(own)) return start;
-    return run === 'stopped' ? [{ kind: 'stop', id: own.id }] : [];
+    if (run === 'stopped') return [{ kind: 'stop', id: own.id }];
+    return own.state.kind === 'paused' && run === 'running'
+      ? [{ kind: 'unpause', id: own.id }]
+      : [];
   }
   if (resolved === undefined) return [{ kind: 'pull', spec }];
   return [...(own === undefined ? [] : discard(own)), { kind: 'create', spec: resolved }, ...start];
@@ -70,6 +73,6 @@ export function isLive({ state }: Instance): boolean {
 }
 
 /** Whether it can only be removed. */
-function isBroken({ state }: Instance): boolean {
+export function isBroken({ state }: Instance): boolean {
   return state.kind === 'dead' || state.kind === 'removing';
 }

@@ -3,7 +3,6 @@ import { ServiceError } from '../../errors.ts';
 import { quoted } from '../../quoted.ts';
 import type { Log } from '../../service/log/log.ts';
 import { apply } from './apply.ts';
-import { AutoRestart } from './auto-restart.ts';
 import {
   type DesiredState,
   desiredRun,
@@ -11,12 +10,25 @@ import {
   isAbsence,
   needsInstance,
 } from './desired-state.ts';
-import type { Instance, InstanceSpec, ModuleType, Refused } from './module-type.ts';
+import {
+  DamagedInstance,
+  type Instance,
+  type InstanceSpec,
+  type ModuleType,
+  type Refused,
+} from './module-type.ts';
 import type { Observer } from './observer.ts';
 import type { OperationSlot } from './pending-operation.ts';
-import { isLive, plan, type Step } from './plan.ts';
-import type { RestartBackoff } from './restart-backoff.ts';
-import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart-policy.ts';
+import { isBroken, isLive, plan, type Step } from './plan.ts';
+import { AutoRestart } from './restart/auto-restart.ts';
+import type { RestartBackoff } from './restart/restart-backoff.ts';
+import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart/restart-policy.ts';
+import {
+  isCounted,
+  type RestartCause,
+  type RestartReason,
+  reasonText,
+} from './restart/restart-reason.ts';
 import type { StatusTracker } from './status.ts';
 
 /** Dependencies of a reconciler. */
@@ -54,6 +66,12 @@ export class Reconciler {
   #isRefused = false;
   /** Of `erased`: whether its identity has been deleted. */
   #isErased = false;
+  /** Why it is about to be restarted, when that is not how its last run ended. */
+  #reason: RestartReason | undefined;
+  /** The instance that can only be created again. */
+  #damagedId = '';
+  /** The last instance that was neither dead nor being removed. */
+  #wholeId = '';
 
   constructor(options: ReconcilerOptions, state: ReconcilerState) {
     this.#options = options;
@@ -64,12 +82,16 @@ export class Reconciler {
   /** Begins a new operation: a deleted identity may exist again. */
   beginOperation(): void {
     this.#isErased = false;
+    this.#reason = undefined;
   }
 
   /** One observation, one step. */
   async reconcile(signal: AbortSignal): Promise<Next> {
     const { backoff, desired, observer, operation, status } = this.#state;
+    const before = status.current.instance;
     const instance = await observer.observe(signal);
+    if (before !== undefined && instance === undefined) this.#reason ??= { cause: 'removed' };
+    if (instance !== undefined && !isBroken(instance)) this.#wholeId = instance.id;
     const autoRestarts = await this.#autoRestart.disable(instance, signal);
     if (instance?.ours === true) await this.#applyPolicy(instance);
     signal.throwIfAborted();
@@ -102,18 +124,39 @@ export class Reconciler {
     const { operation } = this.#state;
     const spec = await prepare(operation.via(signal));
     this.#isRefused = spec.refusal !== undefined;
-    if (spec.refusal !== undefined) return refusedStep(instance, spec.refusal);
+    if (spec.refusal !== undefined) {
+      this.#reason = { cause: 'refused' };
+      return refusedStep(instance, spec.refusal);
+    }
     if (instance?.ours === false) throw nameTaken(name);
     const { current } = operation;
     const refresh = current?.options.isCreation === true && !current.hasPulled;
     const resolved = await spec.resolve({ refresh }, signal);
     signal.throwIfAborted();
-    return plan(instance, { kind: 'present', spec, resolved, run: desiredRun(goal) })[0];
+    const found = instance && this.#asDamaged(instance);
+    const [step] = plan(found, { kind: 'present', spec, resolved, run: desiredRun(goal) });
+    if (found !== undefined && (step?.kind === 'stop' || step?.kind === 'remove')) {
+      this.#reason ??= { cause: this.#causeOfReplacement(found, spec.digest) };
+    }
+    return step;
+  }
+
+  #causeOfReplacement(instance: Instance, digest: string): RestartCause {
+    if (instance.digest !== digest) return 'changed';
+    // it is dead for a while when another process removes it
+    const isGoing = instance.id === this.#wholeId && instance.id !== this.#damagedId;
+    return isGoing ? 'removed' : 'damaged';
+  }
+
+  /** An instance that could not be started or unpaused is as good as dead, unless it runs nevertheless. */
+  #asDamaged(instance: Instance): Instance {
+    const isDamaged = instance.id === this.#damagedId && instance.state.kind !== 'running';
+    return isDamaged ? { ...instance, state: { kind: 'dead' } } : instance;
   }
 
   /** Applies the restart policy to an instance that has just ended, or whose health check fails. */
   async #applyPolicy({ state, unhealthy }: Instance): Promise<void> {
-    const { log, name, restartPolicy } = this.#options;
+    const { log, name, now, restartPolicy } = this.#options;
     const { backoff, desired, operation } = this.#state;
     // a pending operation takes precedence over the policy
     if (operation.current !== undefined || desired.goal !== 'started') return;
@@ -124,7 +167,9 @@ export class Reconciler {
     }
     if (!unhealthy || !restartsUnhealthy(restartPolicy)) return;
     log.warn('module unhealthy', { module: name });
-    backoff.failed();
+    const startedAt = state.kind === 'running' ? state.startedAt : now();
+    backoff.ran(now().getTime() - startedAt.getTime());
+    this.#reason = { cause: 'unhealthy' };
     await desired.advance('started', 'restart');
   }
 
@@ -134,8 +179,10 @@ export class Reconciler {
     const { goal } = desired;
     if (goal !== 'restart' && goal !== 'stopped') return false;
     if (await this.#stopLive(instance, signal)) return true;
-    if (goal === 'restart') await desired.advance('restart', 'start');
-    else if (operation.current?.options.until === 'stopped') operation.reach();
+    if (goal === 'restart') {
+      this.#reason ??= { cause: 'requested' };
+      await desired.advance('restart', 'start');
+    } else if (operation.current?.options.until === 'stopped') operation.reach();
     return false;
   }
 
@@ -160,7 +207,7 @@ export class Reconciler {
     const { backoff, desired, operation, status } = this.#state;
     const { goal } = desired;
     const { current } = operation;
-    const isRestart = step.kind === 'start' && goal === 'started' && backoff.hasEnded;
+    const reason = step.kind === 'start' ? this.#restartReason(goal) : undefined;
     status.begin(step.kind);
     const context = {
       type,
@@ -169,21 +216,50 @@ export class Reconciler {
       onProgress: status.progress.bind(status),
       onPulled: (note: string) => status.note({ note }),
     };
-    await apply(step, context, signal);
+    try {
+      await apply(step, context, signal);
+    } catch (error) {
+      const isStuck = step.kind === 'unpause' && !signal.aborted;
+      if (isStuck || error instanceof DamagedInstance) {
+        this.#damagedId = status.current.instance?.id ?? '';
+      }
+      throw error;
+    }
     log.info('module step done', { module: name, step: step.kind });
     if (step.kind === 'pull' && current !== undefined) current.hasPulled = true;
     if (step.kind === 'stop') backoff.stopped();
+    if (step.kind === 'remove') this.#damagedId = '';
     if (step.kind === 'start') backoff.started();
-    const { failed, restartCount } = status.current;
-    if (!failed) status.note({ error: '' });
-    if (isRestart) status.note({ restartCount: restartCount + 1 });
+    if (!status.current.failed) status.note({ error: '' });
+    if (reason !== undefined) this.#restarted(reason);
     if (step.kind !== 'start' || goal !== 'start') return;
     await desired.advance('start', 'started');
     if (current !== undefined) current.hasStarted = true;
   }
 
+  /** Why the instance is started with this desired state, undefined when that is its first start or was requested. */
+  #restartReason(goal: Goal): RestartReason | undefined {
+    const { backoff, status } = this.#state;
+    if (this.#reason !== undefined || goal === 'start') return this.#reason;
+    const { endCause } = backoff;
+    const state = status.current.instance?.state;
+    if (endCause !== 'exited') return endCause && { cause: endCause };
+    return { cause: endCause, exitCode: state?.kind === 'exited' ? state.exitCode : 0 };
+  }
+
+  #restarted(reason: RestartReason): void {
+    const { log, name } = this.#options;
+    const { status } = this.#state;
+    const { restartCount: before } = status.current;
+    const restartCount = isCounted(reason) ? before + 1 : before;
+    status.note({ restartCount, restartReason: reasonText(reason) });
+    log.info('module restarted', { module: name, ...reason, restartCount });
+    this.#reason = undefined;
+  }
+
   async #settled(goal: Goal): Promise<'again' | 'absent' | undefined> {
     const { desired, operation, status } = this.#state;
+    this.#reason = undefined;
     if (isAbsence(goal)) return this.#vanish(goal);
     if (goal !== 'failed' && !status.current.failed) status.note({ error: '' });
     if (goal === 'start') await desired.advance('start', 'started');

@@ -30,6 +30,8 @@ export interface ModuleStatus extends StateInput {
   readonly progress: number;
   readonly progressText: string;
   readonly restartCount: number;
+  /** Why it was restarted last, `` when it was not. */
+  readonly restartReason: string;
   readonly error: string;
   /** A warning for the user although nothing failed, `` for none. */
   readonly note: string;
@@ -54,7 +56,14 @@ export class StatusTracker {
     this.#now = now;
     this.#onStatus = onStatus;
     const unknown = { instance: undefined, known: false, retryAt: undefined, failed: false };
-    const status = { ...initial, ...unknown, ...noStep, note: '', restartCount: 0 };
+    const status = {
+      ...initial,
+      ...unknown,
+      ...noStep,
+      note: '',
+      restartCount: 0,
+      restartReason: '',
+    };
     this.#current = { ...status, state: stateOf(status) ?? 'unknown' };
   }
 
@@ -121,6 +130,7 @@ export function stateOf(status: StateInput): ModuleState | undefined {
     case 'create':
       return isToRun(status) ? 'starting' : undefined;
     case 'start':
+    case 'unpause':
       return 'starting';
     case 'stop':
     case 'remove':

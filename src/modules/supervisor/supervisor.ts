@@ -6,7 +6,7 @@ import { IdleWaiters } from './idle-waiters.ts';
 import { Observer } from './observer.ts';
 import { OperationSlot, type PendingOperationOptions } from './pending-operation.ts';
 import { type Next, Reconciler, type ReconcilerOptions } from './reconciler.ts';
-import { RestartBackoff } from './restart-backoff.ts';
+import { RestartBackoff } from './restart/restart-backoff.ts';
 import { type ModuleStatus, StatusTracker } from './status.ts';
 import { WakeupEvent } from './wakeup-event.ts';
 

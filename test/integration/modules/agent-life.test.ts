@@ -1,6 +1,7 @@
 /** The agent, which the runtime creates and keeps running without a request. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { until } from '../../support/deadline.ts';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';
 
 type Module = Readonly<Record<string, unknown>>;
@@ -37,11 +38,41 @@ test('creates the agent again when another process removes it', async ({ device 
     containerId(device),
   ]);
   await device.machine.docker('rm', '-f', 'edgeAgent');
-  await device.untilModule(
+  const again = await device.untilModule(
     'edgeAgent',
     ({ State, StartedAt }) => State === 'running' && StartedAt !== first,
   );
   assert.is.not(await containerId(device), firstId);
+  assert.is(again['RestartReason'], 'its container was removed');
+});
+
+test('starts the agent again within 2 s when it is killed, and says why', async ({ device }) => {
+  await device.agentRuns();
+  const { StartedAt: first } = await device.module('edgeAgent');
+  await device.machine.docker('kill', 'edgeAgent');
+  const again = await device.untilModule(
+    'edgeAgent',
+    ({ State, StartedAt }) => State === 'running' && StartedAt !== first,
+  );
+  assert.is(again['RestartReason'], 'ended with exit code 137');
+  const finished = await device.machine.docker(
+    'inspect',
+    '-f',
+    '{{.State.FinishedAt}}',
+    'edgeAgent',
+  );
+  const downMs = Number(again['StartedAt']) / 1e3 - Date.parse(finished);
+  assert.ok(downMs < 2_000, `${downMs} ms`);
+});
+
+test('continues an agent that another process paused', async ({ device }) => {
+  await device.agentRuns();
+  const id = await containerId(device);
+  await device.machine.docker('pause', 'edgeAgent');
+  await until(60_000, 'the agent to run', async () =>
+    (await device.containers()).includes('edgeAgent running'),
+  );
+  assert.is(await containerId(device), id);
 });
 
 test('keeps the agent stopped on request, across a restart of the service', async ({ device }) => {
@@ -103,9 +134,10 @@ test('restarts an agent that ends at once with growing delays, until it keeps ru
     ({ RestartCount, State }) => RestartCount === 2 && State === 'running',
   );
   assert.is(again['LastError'], '');
-  // 10 s after the first end and 20 s after the second; the duration of the rest is open.
+  assert.is(again['RestartReason'], 'ended with exit code 3');
+  // at once after the first end and 10 s after the second; the duration of the rest is open.
   const waited = seconds(first['FinishedAt'], again['StartedAt']);
-  assert.ok(waited > 29, `${waited} s`);
+  assert.ok(waited > 9.5, `${waited} s`);
   const there = await device.untilManager(({ Health }) => Health === 'ok');
   assert.is(there['LastError'], '');
 });

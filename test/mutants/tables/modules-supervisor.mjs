@@ -9,37 +9,19 @@ export default [
     breaks: 'a restored restart policy stays until the next event',
     text: 'if (this.#isPausing(id)) return true;',
     becomes: 'if (this.#isPausing(id)) return false;',
-    suite: 'unit/modules/supervisor/auto-restart',
+    suite: 'unit/modules/supervisor/restart/auto-restart',
   },
   {
     breaks: 'a restart policy that was restored once is never removed again',
     text: 'return elapsedMs >= 0 && elapsedMs < pauseMs;\n  }\n}\n',
     becomes: 'return elapsedMs >= 0;\n  }\n}\n',
-    suite: 'unit/modules/supervisor/auto-restart',
+    suite: 'unit/modules/supervisor/restart/auto-restart',
   },
   {
     breaks: 'the removal of a restart policy that failed is retried at every reconciliation',
     text: 'if (this.#isPausing(id)) return true;\n    try {',
     becomes: 'try {',
-    suite: 'unit/modules/supervisor/auto-restart',
-  },
-  {
-    breaks: 'a crashed module is restarted after 5 s',
-    text: 'firstMs: 10_000, maxMs: 300_000, healthyMs: 600_000 };',
-    becomes: 'firstMs: 5_000, maxMs: 300_000, healthyMs: 600_000 };',
-    suite: 'unit/modules/supervisor/restart-backoff',
-  },
-  {
-    breaks: 'the back-off of a module grows beyond five minutes',
-    text: 'firstMs: 10_000, maxMs: 300_000, healthyMs: 600_000 };',
-    becomes: 'firstMs: 10_000, maxMs: 3_000_000, healthyMs: 600_000 };',
-    suite: 'unit/modules/supervisor/restart-backoff',
-  },
-  {
-    breaks: 'the back-off of a module is not reset after a long run',
-    text: 'this.#backoff.failed(now(), { lastedMs: ranMs });',
-    becomes: 'this.#backoff.failed(now());',
-    suite: 'unit/modules/supervisor/restart-backoff',
+    suite: 'unit/modules/supervisor/restart/auto-restart',
   },
   {
     breaks: 'an operation is accepted before it is persisted',
@@ -143,7 +125,7 @@ export default [
     breaks: 'the stop of the container engine counts as a failure of the module',
     text: 'if (isFirst && reachedMs !== undefined && end <= reachedMs) {',
     becomes: 'if (isFirst && reachedMs !== undefined && end < 0) {',
-    suite: 'unit/modules/supervisor/restart-backoff',
+    suite: 'unit/modules/supervisor/restart/restart-backoff',
   },
   {
     breaks: 'a module with the policy never is restarted',
@@ -161,13 +143,13 @@ export default [
     breaks: 'the restart policy of every container with our label is removed, also of kept ones',
     text: 'if (!isKnown(name)) await disarm(name, options, signal);',
     becomes: 'await disarm(name, options, signal);',
-    suite: 'unit/modules/supervisor/auto-restart',
+    suite: 'unit/modules/supervisor/restart/auto-restart',
   },
   {
     breaks: 'a foreign container is changed',
     text: 'if (instance?.ours !== true || !instance.autoRestarts) return;',
     becomes: 'if (!instance?.autoRestarts) return;',
-    suite: 'unit/modules/supervisor/auto-restart',
+    suite: 'unit/modules/supervisor/restart/auto-restart',
   },
   {
     breaks: 'a container is created without a final check of its mounts',
@@ -212,12 +194,6 @@ export default [
     suite: 'unit/modules/supervisor/supervisor-goals',
   },
   {
-    breaks: 'an unhealthy module is restarted immediately',
-    text: "log.warn('module unhealthy', { module: name });\n    backoff.failed();",
-    becomes: "log.warn('module unhealthy', { module: name });",
-    suite: 'unit/modules/supervisor/supervisor-goals',
-  },
-  {
     breaks: 'a module that may not run keeps running',
     text: 'if (instance?.ours !== true || !isLive(instance)) throw refusal;',
     becomes: 'if (instance?.ours !== true || isLive(instance)) throw refusal;',
@@ -227,12 +203,6 @@ export default [
     breaks: 'a failure is still reported after the next operation succeeded',
     text: "this.#status.note({ error: '', failed: false, retryAt: undefined });",
     becomes: 'this.#status.note({ retryAt: undefined });',
-    suite: 'unit/modules/supervisor/supervisor-goals',
-  },
-  {
-    breaks: 'a restart after a crash is not counted',
-    text: 'if (isRestart) status.note({ restartCount: restartCount + 1 });',
-    becomes: '',
     suite: 'unit/modules/supervisor/supervisor-goals',
   },
   {

@@ -21,6 +21,7 @@ const status: ModuleStatus = {
   progress: 0,
   progressText: '',
   restartCount: 0,
+  restartReason: '',
   retryAt: undefined,
   error: 'no identity',
   note: '',

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { oneOf, ServiceError } from '../../../errors.ts';
-import { parseRestartPolicy, type RestartPolicy } from '../../supervisor/restart-policy.ts';
+import { parseRestartPolicy, type RestartPolicy } from '../../supervisor/restart/restart-policy.ts';
 import type { JsonObject, RegistryAuth } from '../engine/container-engine.ts';
 import { type ImagePullPolicy, parseImageDigest, parsePullPolicy } from './image-policy.ts';
 import { engineRestartPolicy } from './restart-policy.ts';

@@ -1,6 +1,6 @@
 /** The engine's restart policy in create options: the runtime applies it, and the engine does not get it. */
 import { ServiceError } from '../../../errors.ts';
-import type { RestartPolicy } from '../../supervisor/restart-policy.ts';
+import type { RestartPolicy } from '../../supervisor/restart/restart-policy.ts';
 import type { JsonObject } from '../engine/container-engine.ts';
 
 const enginePolicies: ReadonlyMap<unknown, RestartPolicy | undefined> = new Map([

@@ -105,6 +105,7 @@ export interface ContainerEngine {
   /** Asks the container to end and kills it after `timeoutS`; undefined leaves that to the engine. */
   stop(nameOrId: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void>;
   remove(nameOrId: string, signal: AbortSignal): Promise<void>;
+  unpause(nameOrId: string, signal: AbortSignal): Promise<void>;
   /** Removes the restart policy of a container; a running one keeps running. */
   removeRestartPolicy(nameOrId: string, signal: AbortSignal): Promise<void>;
   logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer>;

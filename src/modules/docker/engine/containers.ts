@@ -1,12 +1,18 @@
 import type Docker from 'dockerode';
 import { ServiceError } from '../../../errors.ts';
-import type { Instance, InstanceQuery, LogRequest } from '../../supervisor/module-type.ts';
+import {
+  DamagedInstance,
+  type Instance,
+  type InstanceQuery,
+  type LogRequest,
+} from '../../supervisor/module-type.ts';
 import { owner, ownerLabel } from '../labels.ts';
 import { type EngineConnection, responseMs } from './connection/engine-connection.ts';
 import { ignoring, unlessMissing } from './connection/statuses.ts';
 import { demultiplexed, iterable, lastLines, plain } from './connection/streams.ts';
 import { messageOf, statusOf } from './connection/translate.ts';
 import type { JsonObject, Renamed } from './container-engine.ts';
+import { isDamage } from './damage.ts';
 import type { ContainerSummary } from './event.ts';
 import { containerOf, renamedOf } from './inspect.ts';
 import { logStream } from './logs.ts';
@@ -73,9 +79,16 @@ export class EngineContainers {
   }
 
   start(name: string, signal: AbortSignal): Promise<void> {
-    return this.#request(`starting ${shown(name)}`, signal, (docker) =>
-      ignoring([304], docker.getContainer(name).start()),
-    );
+    const action = `starting ${shown(name)}`;
+    return this.#request(action, signal, async (docker) => {
+      try {
+        await ignoring([304], docker.getContainer(name).start());
+      } catch (error) {
+        const message = messageOf(error);
+        if (statusOf(error) === undefined || !isDamage(message)) throw error;
+        throw new DamagedInstance('Unavailable', `${action}: ${message}`, { cause: error });
+      }
+    });
   }
 
   stop(nameOrId: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void> {
@@ -91,6 +104,12 @@ export class EngineContainers {
     return this.#request(`removing ${shown(nameOrId)}`, signal, (docker) =>
       ignoring([404], docker.getContainer(nameOrId).remove({ force: true, v: true })),
     );
+  }
+
+  unpause(nameOrId: string, signal: AbortSignal): Promise<void> {
+    return this.#request(`unpausing ${shown(nameOrId)}`, signal, async (docker) => {
+      await docker.getContainer(nameOrId).unpause();
+    });
   }
 
   removeRestartPolicy(nameOrId: string, signal: AbortSignal): Promise<void> {

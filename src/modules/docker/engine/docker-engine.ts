@@ -118,6 +118,10 @@ export class DockerEngine implements ContainerEngine {
     return this.#containers.remove(nameOrId, signal);
   }
 
+  unpause(nameOrId: string, signal: AbortSignal): Promise<void> {
+    return this.#containers.unpause(nameOrId, signal);
+  }
+
   removeRestartPolicy(nameOrId: string, signal: AbortSignal): Promise<void> {
     return this.#containers.removeRestartPolicy(nameOrId, signal);
   }

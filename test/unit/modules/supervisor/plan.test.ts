@@ -65,7 +65,7 @@ function steps(found: Instance | undefined, desired: Desired, isPulled = true): 
 const table: Readonly<Record<InstanceState['kind'], readonly [string, string, string, string]>> = {
   created: ['remove', '', 'start', ''],
   running: ['stop remove', 'stop', '', ''],
-  paused: ['stop remove', 'stop', '', ''],
+  paused: ['stop remove', 'stop', 'unpause', ''],
   restarting: ['stop remove', 'stop', '', ''],
   exited: ['remove', '', 'start', ''],
   removing: ['remove', 'remove create', 'remove create start', 'remove create'],
@@ -156,6 +156,7 @@ function settle(from: Instance | undefined, desired: Desired): string {
         found = { ...found, state: states.exited };
         break;
       case 'start':
+      case 'unpause':
         found = instance('running');
         break;
     }

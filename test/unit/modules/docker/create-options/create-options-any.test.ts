@@ -19,7 +19,7 @@ import { createOptionsSchema } from '../../../../../src/modules/docker/create-op
 import { parseImageDigest } from '../../../../../src/modules/docker/create-options/image-policy.ts';
 import { withoutEnginePolicy } from '../../../../../src/modules/docker/create-options/restart-policy.ts';
 import { withTag } from '../../../../../src/modules/docker/engine/pull.ts';
-import { restartPolicies } from '../../../../../src/modules/supervisor/restart-policy.ts';
+import { restartPolicies } from '../../../../../src/modules/supervisor/restart/restart-policy.ts';
 import { holds } from '../../../../support/property.ts';
 
 type Json = Readonly<Record<string, unknown>>;

@@ -9,7 +9,7 @@ import { withoutEnginePolicy } from '../../../../../src/modules/docker/create-op
 import {
   restartsAfter,
   restartsUnhealthy,
-} from '../../../../../src/modules/supervisor/restart-policy.ts';
+} from '../../../../../src/modules/supervisor/restart/restart-policy.ts';
 import { codeIn } from '../../../../support/failure.ts';
 
 const test = suite('restart policy');

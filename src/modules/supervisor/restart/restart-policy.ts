@@ -1,5 +1,5 @@
 /** When a module that ended by itself is restarted: decided by the supervisor, never by an engine. */
-import { oneOf } from '../../errors.ts';
+import { oneOf } from '../../../errors.ts';
 
 /** Every policy, the one that restarts most first. */
 export const restartPolicies = ['always', 'on-unhealthy', 'on-failure', 'never'] as const;

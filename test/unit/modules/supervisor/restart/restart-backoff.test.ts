@@ -1,11 +1,16 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Instance } from '../../../../src/modules/supervisor/module-type.ts';
-import { RestartBackoff } from '../../../../src/modules/supervisor/restart-backoff.ts';
-import { silentLog } from '../../../support/log.ts';
+import type { Instance } from '../../../../../src/modules/supervisor/module-type.ts';
+import {
+  RestartBackoff,
+  type RestartDelays,
+} from '../../../../../src/modules/supervisor/restart/restart-backoff.ts';
+import { silentLog } from '../../../../support/log.ts';
 
 const test = suite('restart backoff');
 const start = Date.parse('2026-01-01T00:00:00Z');
+/** When the backoffs of a module allow its first restart. */
+const soon = new Date(start + 10_200);
 const made = {
   id: '1',
   ours: true,
@@ -37,37 +42,45 @@ function backoff(): RestartBackoff {
 }
 
 /** Delays in seconds after runs of these durations. */
-function delaysAfter(runs: readonly number[]): readonly number[] {
+function delaysAfter(
+  runs: readonly number[],
+  restartDelays?: Partial<RestartDelays>,
+): readonly number[] {
   let nowS = 0;
-  const module = new RestartBackoff({ name: 'sensor', now: () => at(nowS), log: silentLog });
+  const now = (): Date => at(nowS);
+  const module = new RestartBackoff({ name: 'sensor', now, log: silentLog, restartDelays });
   return runs.map((ranS) => {
     const startedAt = at(nowS);
     module.observed({ ...made, state: { kind: 'running', startedAt } }, 'started', at(0));
     nowS += ranS;
     const state = { kind: 'exited', exitCode: 1, startedAt, finishedAt: at(nowS) } as const;
     module.observed({ ...made, state }, 'started', at(0));
-    const retryS = ((module.retryAt?.getTime() ?? 0) - start) / 1000;
-    const delayS = retryS - nowS;
-    nowS = retryS;
-    return delayS;
+    const delayMs = (module.retryAt?.getTime() ?? 0) - now().getTime();
+    nowS += delayMs / 1000;
+    return delayMs / 1000;
   });
 }
 
-test('waits 10 s, doubled after each run that fails, 300 s at most', () => {
-  assert.equal(delaysAfter([1, 1, 1, 1, 1, 1, 1]), [10, 20, 40, 80, 160, 300, 300]);
+test('waits 0.2 s, then 10 s, doubled after each run that fails, 300 s at most', () => {
+  assert.equal(delaysAfter([1, 1, 1, 1, 1, 1, 1, 1]), [0.2, 10, 20, 40, 80, 160, 300, 300]);
 });
 
 test('starts over after a run of ten minutes', () => {
-  assert.equal(delaysAfter([1, 1, 1, 600, 599]), [10, 20, 40, 10, 20]);
+  assert.equal(delaysAfter([1, 1, 1, 600, 599, 599]), [0.2, 10, 20, 0.2, 10, 20]);
+});
+
+test('takes other delays', () => {
+  const delays = { onceMs: 1_000, firstMs: 2_000, maxMs: 5_000, healthyMs: 60_000 };
+  assert.equal(delaysAfter([1, 1, 1, 1, 60, 1], delays), [1, 2, 4, 5, 1, 2]);
 });
 
 test('waits after the end of an observed run', () => {
   const module = backoff();
   module.observed(running(), 'started', at(1));
   module.observed(endedAt(9), 'started', at(1));
-  assert.equal(module.retryAt, at(20));
+  assert.equal(module.retryAt, soon);
   module.observed(endedAt(9), 'started', at(1));
-  assert.equal(module.retryAt, at(20));
+  assert.equal(module.retryAt, soon);
 });
 
 test('attributes an unexpected end to the module until it runs again', () => {
@@ -103,7 +116,7 @@ test('does not wait after an end from before the engine was reached', () => {
   module.observed(endedAt(2), 'started', at(3));
   assert.is(module.retryAt, undefined);
   module.observed(endedAt(4), 'started', at(3));
-  assert.equal(module.retryAt, at(20));
+  assert.equal(module.retryAt, soon);
 });
 
 test('does not wait after the end of a module whose desired state is stopped', () => {
@@ -170,7 +183,7 @@ test('does not wait after such an end at the first inspection once the engine is
   assert.is(module.retryAt, undefined);
   module.started();
   module.observed(ended(undefined), 'started', at(3));
-  assert.equal(module.retryAt, at(20));
+  assert.equal(module.retryAt, soon);
 });
 
 test.run();

@@ -2,9 +2,9 @@
  * An engine restarts instances without a check of their mounts, which precedes each start by a supervisor: its restart
  * policy is removed from every instance of ours.
  */
-import { describeError } from '../../errors.ts';
-import type { Log } from '../../service/log/log.ts';
-import type { Instance, ModuleType } from './module-type.ts';
+import { describeError } from '../../../errors.ts';
+import type { Log } from '../../../service/log/log.ts';
+import type { Instance, ModuleType } from '../module-type.ts';
 
 /** Dependencies of an `AutoRestart`. */
 export interface AutoRestartOptions {

@@ -2,19 +2,19 @@
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ServiceError } from '../../../../src/errors.ts';
+import { ServiceError } from '../../../../../src/errors.ts';
 import {
   ContainerSpec,
   type ContainerSpecOptions,
-} from '../../../../src/modules/docker/container-spec.ts';
-import { DockerModules } from '../../../../src/modules/docker/docker-modules.ts';
-import type { ContainerEngine } from '../../../../src/modules/docker/engine/container-engine.ts';
-import { disarmOrphans } from '../../../../src/modules/supervisor/auto-restart.ts';
-import type { Instance } from '../../../../src/modules/supervisor/module-type.ts';
-import { Supervisor } from '../../../../src/modules/supervisor/supervisor.ts';
-import { until } from '../../../support/deadline.ts';
-import { silentLog } from '../../../support/log.ts';
-import { via } from '../../../support/via.ts';
+} from '../../../../../src/modules/docker/container-spec.ts';
+import { DockerModules } from '../../../../../src/modules/docker/docker-modules.ts';
+import type { ContainerEngine } from '../../../../../src/modules/docker/engine/container-engine.ts';
+import type { Instance } from '../../../../../src/modules/supervisor/module-type.ts';
+import { disarmOrphans } from '../../../../../src/modules/supervisor/restart/auto-restart.ts';
+import { Supervisor } from '../../../../../src/modules/supervisor/supervisor.ts';
+import { until } from '../../../../support/deadline.ts';
+import { silentLog } from '../../../../support/log.ts';
+import { via } from '../../../../support/via.ts';
 
 const test = suite('supervisor of a module');
 const longMs = 20_000;
@@ -61,6 +61,7 @@ function engineWith(
     start: missing,
     stop: missing,
     remove: missing,
+    unpause: missing,
     removeRestartPolicy: (id, signal) => {
       removals.push(id);
       return removeRestartPolicy(id, signal);

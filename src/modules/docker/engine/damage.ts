@@ -1,0 +1,18 @@
+/**
+ * Failures of a start that no later start can succeed after: a power cut lost a part of the container, or interrupted its
+ * removal. Engines report them with status 409 or 500 like transient ones; only the text distinguishes them.
+ */
+const damages: readonly RegExp[] = [
+  /is marked for removal/,
+  /RWLayer of container \S+ is unexpectedly nil/,
+  // the directory of its layer, or that of its configuration
+  /\/[0-9a-f]{64}(\/\S*)?: no such file or directory/,
+  /error creating overlay mount to .*: no such file or directory/,
+  // engines that keep images in containerd
+  /snapshot [0-9a-f]{64}\S* does not exist/,
+];
+
+/** Whether the engine's message about a failed start means that the container is damaged. */
+export function isDamage(message: string): boolean {
+  return damages.some((damage) => damage.test(message));
+}

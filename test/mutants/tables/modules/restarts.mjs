@@ -1,0 +1,80 @@
+export default [
+  {
+    breaks: 'a crashed module is restarted after 5 s',
+    text: 'firstMs: 10_000, maxMs: 300_000, healthyMs: 600_000 };',
+    becomes: 'firstMs: 5_000, maxMs: 300_000, healthyMs: 600_000 };',
+    suite: 'unit/modules/supervisor/restart/restart-backoff',
+  },
+  {
+    breaks: 'the back-off of a module grows beyond five minutes',
+    text: 'firstMs: 10_000, maxMs: 300_000, healthyMs: 600_000 };',
+    becomes: 'firstMs: 10_000, maxMs: 3_000_000, healthyMs: 600_000 };',
+    suite: 'unit/modules/supervisor/restart/restart-backoff',
+  },
+  {
+    breaks: 'the back-off of a module is not reset after a long run',
+    text: 'if (lastedMs >= this.#delays.healthyMs) this.reset();',
+    becomes: '',
+    suite: 'unit/modules/supervisor/restart/restart-backoff',
+  },
+  {
+    breaks: 'every restart of a crashing module is the first one',
+    text: 'this.#hasRestarted = true;',
+    becomes: '',
+    suite: 'unit/modules/supervisor/restart/restart-backoff',
+  },
+  {
+    breaks: 'the first restart of a module has the delay of the second',
+    text: '(isFirst ? this.#once : this.#backoff).failed(now);',
+    becomes: 'this.#backoff.failed(now);',
+    suite: 'unit/modules/supervisor/restart/restart-backoff',
+  },
+  {
+    breaks: 'ten healthy minutes do not count before a health check fails',
+    text: 'backoff.ran(now().getTime() - startedAt.getTime());',
+    becomes: 'backoff.ran(0);',
+    suite: 'unit/modules/supervisor/restart/restarts',
+  },
+  {
+    breaks: 'a paused module stays paused',
+    text: "own.state.kind === 'paused' && run === 'running'",
+    becomes: 'false',
+    suite: 'unit/modules/supervisor/plan',
+  },
+  {
+    breaks: 'a paused module that cannot be continued is never created again',
+    text: "const isStuck = step.kind === 'unpause' && !signal.aborted;",
+    becomes: 'const isStuck = false;',
+    suite: 'unit/modules/supervisor/restart/restarts',
+  },
+  {
+    breaks: 'a damaged container is started again and again',
+    text: 'const isDamaged = instance.id === this.#damagedId',
+    becomes: 'const isDamaged = false',
+    suite: 'unit/modules/supervisor/restart/restarts',
+  },
+  {
+    breaks: 'a restart has no reason',
+    text: 'if (reason !== undefined) this.#restarted(reason);',
+    becomes: '',
+    suite: 'unit/modules/supervisor/restart/restarts',
+  },
+  {
+    breaks: 'a removal by another process is called damage',
+    text: "return isGoing ? 'removed' : 'damaged';",
+    becomes: "return 'damaged';",
+    suite: 'integration/modules/agent-life',
+  },
+  {
+    breaks: 'an unhealthy module is restarted immediately',
+    text: 'backoff.ran(now().getTime() - startedAt.getTime());',
+    becomes: '',
+    suite: 'unit/modules/supervisor/supervisor-goals',
+  },
+  {
+    breaks: 'a restart after a crash is not counted',
+    text: 'isCounted(reason) ? before + 1 : before;',
+    becomes: 'before;',
+    suite: 'unit/modules/supervisor/restart/restarts',
+  },
+];

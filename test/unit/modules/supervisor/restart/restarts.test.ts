@@ -1,0 +1,145 @@
+/** The reasons for restarts, and instances that cannot be continued, with an engine of a single container. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  DamagedInstance,
+  type InstanceState,
+} from '../../../../../src/modules/supervisor/module-type.ts';
+import { moduleWith, running, startedAt } from '../../../../support/engine/supervised-module.ts';
+
+const test = suite('restarts by a supervisor');
+type Module = ReturnType<typeof moduleWith>;
+
+const end = (exitCode: number, seconds = 1): InstanceState => ({
+  kind: 'exited',
+  exitCode,
+  startedAt,
+  finishedAt: new Date(seconds * 1000),
+});
+
+/** The reason and the count of the last restart, after the delay of the first. */
+async function restarted(module: Module): Promise<readonly [string, number]> {
+  await module.rested();
+  module.clock.ms += 200;
+  await module.until('start sensor');
+  await module.rested();
+  const { restartReason, restartCount } = module.supervisor.status;
+  return [restartReason, restartCount];
+}
+
+test('have the exit code as the reason', async () => {
+  await using module = moduleWith({ state: running });
+  await module.rested();
+  module.put(end(3));
+  assert.equal(await restarted(module), ['ended with exit code 3', 1]);
+});
+
+test('have a failing health check as the reason, and count', async () => {
+  await using module = moduleWith({ state: running });
+  await module.rested();
+  module.put(running, { unhealthy: true });
+  assert.equal(await restarted(module), ['its health check failed', 1]);
+});
+
+test('after a failing health check have the delay of the first again after ten healthy minutes', async () => {
+  await using module = moduleWith({ state: running });
+  const delays: number[] = [];
+  for (const ranMs of [1_000, 1_000, 600_000]) {
+    await module.rested();
+    const start = new Date(module.clock.ms);
+    module.clock.ms += ranMs;
+    module.put({ kind: 'running', startedAt: start }, { unhealthy: true });
+    await module.rested();
+    const { retryAt } = module.supervisor.status;
+    delays.push((retryAt?.getTime() ?? 0) - module.clock.ms);
+    module.clock.ms = retryAt?.getTime() ?? 0;
+    await module.rested();
+    await module.rested();
+  }
+  assert.equal(delays, [200, 10_000, 200]);
+});
+
+test('have the engine as the reason when the module ended with it', async () => {
+  await using module = moduleWith({ state: running, policy: 'never' });
+  await module.rested();
+  module.status.reachedAt = new Date(2_000);
+  module.put(end(0));
+  assert.equal(await restarted(module), ['the container engine was restarted', 1]);
+});
+
+test('have a reason when the module was not running at the start of the service', async () => {
+  await using module = moduleWith({ state: end(0) });
+  assert.equal(await restarted(module), ['was not running when the service started', 1]);
+});
+
+test('have the removal by another process as the reason', async () => {
+  await using module = moduleWith({ state: running });
+  await module.rested();
+  module.lose();
+  assert.equal(await restarted(module), ['its container was removed', 1]);
+});
+
+test('have a changed configuration as the reason, and do not count then', async () => {
+  await using module = moduleWith({ state: running, container: { digest: 'old' } });
+  assert.equal(await restarted(module), ['its configuration changed', 0]);
+});
+
+test('on request have that as the reason, and do not count', async () => {
+  await using module = moduleWith({ state: running });
+  await module.rested();
+  assert.is(await module.operate('Restart', 'restart'), 'reached');
+  const { restartReason, restartCount } = module.supervisor.status;
+  assert.equal([restartReason, restartCount], ['requested', 0]);
+  assert.is(await module.operate('Stop', 'stopped'), 'reached');
+  assert.is(await module.operate('Start', 'start'), 'reached');
+  assert.is(module.supervisor.status.restartReason, 'requested', 'a start is no restart');
+});
+
+for (const kind of ['dead', 'removing'] as const) {
+  test(`create a container again that is ${kind}, from the image that the engine has`, async () => {
+    await using module = moduleWith({ state: { kind }, imagePullPolicy: 'on-create' });
+    assert.equal(await restarted(module), ['its container was damaged', 1]);
+    const made = ['remove c1', 'check', 'network edge', 'create sensor', 'check', 'start sensor'];
+    assert.equal(module.trace, made);
+  });
+}
+
+test('create a container again that is damaged, after the delay of a failure', async () => {
+  const start = [new DamagedInstance('Unavailable', 'no layer')];
+  await using module = moduleWith({ state: end(137), failures: { start } });
+  await module.until('start sensor');
+  await module.rested();
+  assert.is(module.supervisor.status.error, 'no layer');
+  assert.not.ok(module.trace.includes('remove c1'));
+  module.clock.ms += 10_000;
+  await module.rested();
+  await module.rested();
+  const again = ['remove c1', 'check', 'network edge', 'create sensor', 'check', 'start sensor'];
+  assert.equal(module.trace.slice(-again.length), again);
+  assert.is(module.supervisor.status.restartReason, 'its container was damaged');
+  assert.is(module.supervisor.status.error, '');
+});
+
+const paused: InstanceState = { kind: 'paused', startedAt };
+
+test('continue a paused container that is to run, and only such a one', async () => {
+  await using module = moduleWith({ state: paused });
+  await module.rested();
+  assert.equal(module.trace, ['unpause c1']);
+  assert.is(module.supervisor.status.restartReason, '');
+  await using stopped = moduleWith({ state: paused, goal: 'stopped' });
+  await stopped.rested();
+  assert.equal(stopped.trace, ['stop c1 undefined']);
+});
+
+test('create a paused container again that cannot be continued', async () => {
+  await using module = moduleWith({ state: paused, failures: { unpause: ['Unavailable'] } });
+  await module.rested();
+  assert.equal(module.trace, ['unpause c1']);
+  module.clock.ms += 10_000;
+  module.supervisor.wake();
+  await module.until('start sensor');
+  assert.ok(module.trace.includes('remove c1'));
+});
+
+test.run();
