@@ -1,7 +1,10 @@
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
+import { duplicateMember } from './duplicate-member.ts';
 import { HttpProblem } from './failure.ts';
 
-const maxBodyBytes = 2 << 20;
+/** The limit on bodies of routes that state no other. */
+const maxBodyBytes = 1 << 20;
 const maxBodyMs = 5_000;
 
 /** Limits on the size and time of draining an unwanted request body. */
@@ -18,24 +21,65 @@ export interface JsonBody {
   readonly bytes: number;
 }
 
+/** How a body is read. */
+export interface BodyLimits {
+  readonly maxBytes?: number | undefined;
+  /** The status of a member that an object at this path has twice. */
+  readonly duplicateStatus?: ((path: readonly string[]) => number) | undefined;
+}
+
 /**
- * Reads the JSON body of a request; undefined when it has none. Rejects with HttpProblem when it is too slow, too long
- * or not JSON, and with the reason of `broken` when the connection fails before its end.
+ * Reads the JSON body of a request; undefined when it has none, or one of another type: only PUT is refused then. Rejects
+ * with HttpProblem when it is too slow, too long or not JSON, and with the reason of `broken` when the connection fails
+ * before its end.
  */
-export async function readJson(request: IncomingMessage, broken: AbortSignal): Promise<JsonBody> {
-  const body = await readBody(request, broken);
-  if (body.length === 0) return { json: undefined, bytes: 0 };
+export async function readJson(
+  request: IncomingMessage,
+  broken: AbortSignal,
+  { maxBytes = maxBodyBytes, duplicateStatus }: BodyLimits = {},
+): Promise<JsonBody> {
+  const isPut = request.method === 'PUT';
+  const isOfType = isJson(request.headers['content-type']);
+  if (isPut && !isOfType) throw new HttpProblem(415, 'the body is not application/json');
+  const body = await readBody(request, broken, maxBytes);
   try {
-    return { json: JSON.parse(body.toString()), bytes: body.length };
-  } catch {
-    // the parser's message quotes the body, which may be a plaintext
-    throw new HttpProblem(422, 'the body is not JSON');
+    if (body.length === 0 && isPut) throw new HttpProblem(422, 'the request has no body');
+    const text = isOfType && body.length > 0 ? textOf(body) : undefined;
+    if (text === undefined) return { json: undefined, bytes: 0 };
+    const json = parse(text);
+    const path = duplicateMember(text);
+    if (path === undefined) return { json, bytes: body.length };
+    const what = `the body has ${JSON.stringify(path.at(-1)?.slice(0, 80))} twice`;
+    throw new HttpProblem(duplicateStatus?.(path) ?? 422, what);
   } finally {
     body.fill(0);
   }
 }
 
-function readBody(request: IncomingMessage, broken: AbortSignal): Promise<Buffer> {
+/** Whether a body is taken as JSON: most clients send no type. */
+function isJson(type: string | undefined): boolean {
+  return type === undefined || type.split(';', 1)[0]?.trim() === 'application/json';
+}
+
+function textOf(body: Buffer): string {
+  if (!isUtf8(body)) throw new HttpProblem(422, 'the body is not UTF-8');
+  return body.toString();
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // the parser's message quotes the body, which may be a plaintext
+    throw new HttpProblem(422, 'the body is not JSON');
+  }
+}
+
+function readBody(
+  request: IncomingMessage,
+  broken: AbortSignal,
+  maxBytes: number,
+): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   return new Promise((resolve, reject) => {
@@ -57,7 +101,7 @@ function readBody(request: IncomingMessage, broken: AbortSignal): Promise<Buffer
     const take = (chunk: Buffer): void => {
       size += chunk.length;
       chunks.push(chunk);
-      if (size > maxBodyBytes) fail(new HttpProblem(413, 'the body is longer than 2 MiB'));
+      if (size > maxBytes) fail(new HttpProblem(413, `the body is longer than ${maxBytes} bytes`));
     };
     const end = (): void => {
       stop();

@@ -91,6 +91,7 @@ export class Connections implements AsyncDisposable, SharingSocket {
     const allIdle = new Promise<void>((resolve) => {
       this.#closing = resolve;
     });
+    this.#server.close();
     this.#closeIdle();
     const over = new AbortController();
     const late = sleep(graceMs, undefined, { signal: over.signal }).catch(() => undefined);

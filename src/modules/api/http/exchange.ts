@@ -19,4 +19,6 @@ export interface ExchangeServer {
   serve(exchange: Exchange): Promise<void>;
   /** Reports an invalid request, before its error response is sent. */
   refused(problem: HttpProblem): void;
+  /** Ends what does not end by itself: its socket is closed. */
+  close(): void;
 }

@@ -45,10 +45,13 @@ const reasons: ReadonlyMap<number, string> = new Map([
   [408, 'Late'],
   [409, 'Conflict'],
   [413, 'Oversized'],
+  [414, 'Oversized'],
+  [415, 'Unsupported'],
   [417, 'Unexpected'],
   [422, 'Unprocessable'],
   [431, 'Oversized'],
   [500, 'Failed'],
+  [501, 'Unsupported'],
   [503, 'Unavailable'],
 ]);
 
@@ -66,6 +69,9 @@ export function reasonOf(status: number): string | undefined {
   return status < 400 ? undefined : (reasons.get(status) ?? 'Failed');
 }
 
+/** Of Node's parser. */
+const maxHeadBytes = 16 << 10;
+
 /** The complete response to an invalid request, after which the connection is closed. */
 export function rawFailure({ status, message }: Failure): string {
   const body = JSON.stringify({ message });
@@ -80,8 +86,10 @@ export function rawFailure({ status, message }: Failure): string {
 }
 
 /** Converts the code of a parser error to a failure; undefined when the connection itself failed. */
-export function parserProblem(code: string): HttpProblem | undefined {
+export function parserProblem(code: string, packet?: Buffer): HttpProblem | undefined {
   if (code === 'HPE_HEADER_OVERFLOW') {
+    const isTarget = /^[A-Z]+ [^\s]*$/.test(packet?.toString('latin1', 0, maxHeadBytes) ?? '');
+    if (isTarget) return new HttpProblem(414, 'the target of the request is longer than 16 KiB');
     return new HttpProblem(431, 'the head of the request is longer than 16 KiB');
   }
   if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') {

@@ -91,6 +91,9 @@ function httpParser(): Server {
   return Object.assign(parser, { httpAllowHalfOpen: true });
 }
 
+/** `rawPacket` is the data in which the parser found the error. */
+type ParserError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer };
+
 function route(parser: Server, connections: Connections): void {
   const add =
     (expects: Exchange['expects']): RequestListener =>
@@ -103,8 +106,8 @@ function route(parser: Server, connections: Connections): void {
   parser.on('connect', (_request, socket) => {
     connections.of(socket)?.refuse(new HttpProblem(400, 'method not allowed'));
   });
-  parser.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    const problem = parserProblem(error.code ?? '');
+  parser.on('clientError', (error: ParserError, socket) => {
+    const problem = parserProblem(error.code ?? '', error.rawPacket);
     if (problem === undefined || !socket.writable) socket.destroy();
     else connections.of(socket)?.refuse(problem);
   });

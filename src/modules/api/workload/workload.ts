@@ -12,7 +12,7 @@ import {
 } from '../../../ids.ts';
 import { HttpProblem } from '../http/failure.ts';
 import type { HeldCall } from '../http/hold.ts';
-import type { ApiReply, ApiRequest, Route } from '../http/http.ts';
+import type { ApiReply, ApiRequest, Route, RouteBody } from '../http/route.ts';
 import { parseRfc3339 } from '../rfc3339.ts';
 import { base64Bytes, joinSecret, jsonOfPem } from './secret-buffer.ts';
 
@@ -20,6 +20,14 @@ import { base64Bytes, joinSecret, jsonOfPem } from './secret-buffer.ts';
 const maxInput = 1 << 20;
 const maxCiphertext = maxInput + 29;
 const maxVector = 1 << 10;
+/** Base64 of the longest input, and the rest of the body. */
+const maxBodyBytes = 2 << 20;
+
+/** The members of the requests that encrypt and decrypt. */
+const sealed = {
+  plaintext: ['plaintext', 'initializationVector'],
+  ciphertext: ['ciphertext', 'initializationVector'],
+} as const;
 
 /** The part of a module's identity that the API uses. */
 export interface WorkloadIdentity {
@@ -65,36 +73,38 @@ export interface WorkloadBackend {
 /** The routes of one module's socket. */
 export function workloadRoutes(module: ModuleName, backend: WorkloadBackend): readonly Route[] {
   const own = moduleIdOf(module);
+  const parts = { own, backend };
   return [
     {
       method: 'GET',
       path: '/modules',
+      trailingSlash: true,
       respond: async (request) => ({ status: 200, jsonBytes: await backend.modules(request) }),
     },
     bundleRoute('/trust-bundle', (call) => backend.trustBundle(call)),
     bundleRoute('/manifest-trust-bundle', (call) => backend.manifestTrustBundle(call)),
-    generationRoute('sign', own, backend, async (request) => {
+    generationRoute('sign', ['data'], parts, async (request) => {
       const { data } = texts(request.body, ['data']);
       checkAlgorithm(memberOf(request.body, 'algo'));
       const digest = await backend.sign(own, base64(data, 'data', maxInput), request);
       return { status: 200, json: { digest: digest.toString('base64') } };
     }),
-    generationRoute('encrypt', own, backend, async (request, identity) => {
-      const body = texts(request.body, ['plaintext', 'initializationVector']);
+    generationRoute('encrypt', sealed.plaintext, parts, async (request, identity) => {
+      const body = texts(request.body, sealed.plaintext);
       const plaintext = base64(body.plaintext, 'plaintext', maxInput);
       const output = await backend.encrypt(plaintext, aadOf(identity, body), request);
       plaintext.fill(0);
       return { status: 200, json: { ciphertext: output.toString('base64') } };
     }),
-    generationRoute('decrypt', own, backend, async (request, identity) => {
-      const body = texts(request.body, ['ciphertext', 'initializationVector']);
+    generationRoute('decrypt', sealed.ciphertext, parts, async (request, identity) => {
+      const body = texts(request.body, sealed.ciphertext);
       const ciphertext = base64(body.ciphertext, 'ciphertext', maxCiphertext);
       const output = await backend.decrypt(ciphertext, aadOf(identity, body), request);
       const plaintext = base64Bytes(output);
       output.fill(0);
       return { status: 200, secretJson: joinSecret(['{"plaintext":"', plaintext, '"}']) };
     }),
-    generationRoute('certificate/server', own, backend, async (request) => {
+    generationRoute('certificate/server', ['commonName'], parts, async (request) => {
       const { commonName } = texts(request.body, ['commonName']);
       const certificateRequest = {
         purpose: 'server',
@@ -107,6 +117,7 @@ export function workloadRoutes(module: ModuleName, backend: WorkloadBackend): re
       method: 'POST',
       path: '/modules/:module/certificate/identity',
       lane: 'certificates',
+      body: { check: checkObject, isOptional: true },
       admit: (params) => requireOwn(params['module'], own),
       respond: async (request) => {
         const certificateRequest = {
@@ -131,14 +142,16 @@ function bundleRoute(path: string, read: (call: HeldCall) => Promise<string>): R
 /** A route below `/modules/{module}/genid/{generation}`, for the module as it is registered now. */
 function generationRoute(
   path: string,
-  own: ModuleId,
-  backend: WorkloadBackend,
+  members: readonly string[],
+  { own, backend }: { readonly own: ModuleId; readonly backend: WorkloadBackend },
   respond: (request: ApiRequest, identity: WorkloadIdentity) => Promise<ApiReply>,
 ): Route {
+  const check: RouteBody['check'] = (body) => void texts(body, members);
   return {
     method: 'POST',
     path: `/modules/:module/genid/:generation/${path}`,
     lane: path === 'certificate/server' ? 'certificates' : 'keys',
+    body: { check, maxBytes: maxBodyBytes },
     admit: (params) => requireOwn(params['module'], own),
     respond: async (request) => {
       const identity = await backend.identity(own, request);
@@ -164,6 +177,11 @@ function certificateReply({ chainPem, notAfter, privateKeyPem }: IssuedCertifica
     status: 201,
     secretJson: joinSecret(['{"privateKey":{"type":"key","bytes":"', key, `"},${rest.slice(1)}`]),
   };
+}
+
+function checkObject(body: unknown): void {
+  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return;
+  throw new HttpProblem(422, 'the body is not an object');
 }
 
 function texts<const K extends string>(body: unknown, keys: readonly K[]): Record<K, string> {

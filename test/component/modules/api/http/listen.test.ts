@@ -13,7 +13,7 @@ import { failureOf } from '../../../../support/failure.ts';
 import { ownLimits } from '../../../../support/workload/limits.ts';
 
 const test = suite<{ directory: string }>('sockets that cannot be bound');
-const server = { serve: () => Promise.resolve(), refused: () => undefined };
+const server = { serve: () => Promise.resolve(), refused: () => undefined, close: () => undefined };
 
 test.before.each(async (context) => {
   context.directory = await mkdtemp(join(tmpdir(), 'iotedge-listen-'));

@@ -7,7 +7,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isModuleName, moduleIdOf, parseModuleName } from '../../../../../src/ids.ts';
 import { HttpProblem } from '../../../../../src/modules/api/http/failure.ts';
-import { apiServer, type Route } from '../../../../../src/modules/api/http/http.ts';
+import { apiServer } from '../../../../../src/modules/api/http/http.ts';
+import type { Route } from '../../../../../src/modules/api/http/route.ts';
 import { serveSocket } from '../../../../../src/modules/api/http/socket.ts';
 import { parseTarget } from '../../../../../src/modules/api/http/target.ts';
 import { workloadRoutes } from '../../../../../src/modules/api/workload/workload.ts';
@@ -32,7 +33,7 @@ const versions = [
   '2022-08-03',
 ];
 /** Every status that a failure may have; an internal error would be 500. */
-const declared = [400, 403, 404, 413, 417, 422, 431];
+const declared = [400, 403, 404, 413, 414, 415, 417, 422, 431];
 
 test.before(async (context) => {
   context.api = await WorkloadApi.open();
@@ -87,7 +88,7 @@ const text = fc.string({ unit: 'binary', minLength: 1, maxLength: 20 });
 test('are segments, or refused with 400', () => {
   const isParsed = (one: string): void => {
     try {
-      assert.ok(parseTarget(one).every((segment) => typeof segment === 'string'));
+      assert.ok(parseTarget(one).segments.every((segment) => typeof segment === 'string'));
     } catch (error) {
       assert.ok(error instanceof HttpProblem, String(error));
       assert.is(error.status, 400);
@@ -102,7 +103,8 @@ test('are segments, or refused with 400', () => {
 
 test('are served in every API version in use, and in no other', () => {
   for (const one of versions) {
-    assert.equal(parseTarget(`/trust-bundle?api-version=${one}`), ['', 'trust-bundle']);
+    const { segments, version: found } = parseTarget(`/trust-bundle?api-version=${one}`);
+    assert.equal([segments, found], [['', 'trust-bundle'], one]);
   }
   const other = fc
     .oneof(fc.string(), fc.stringMatching(/^20[0-9]{2}-[01][0-9]-[0-3][0-9]$/))
@@ -121,15 +123,16 @@ test('round-trip their segments, whatever their characters', () => {
   const isInverse = (parts: readonly string[], query: string): void => {
     const path = parts.map(encodeURIComponent).join('/');
     const found = parseTarget(`/${path}?x=${encodeURIComponent(query)}&${version}`);
-    assert.equal(found, ['', ...parts]);
-    assert.equal(parseTarget(`http://workload.sock/${path}/?${version}`), ['', ...parts]);
+    assert.equal([found.segments, found.query.get('x')], [['', ...parts], query]);
+    const slashed = parseTarget(`http://workload.sock/${path}/?${version}`);
+    assert.equal(slashed.segments, ['', ...parts, '']);
   };
   holds(fc.property(segments, text, isInverse), 500);
 });
 
 test('preserve empty and dotted segments, which do not name other paths', () => {
   for (const path of ['//trust-bundle', '/./trust-bundle', '/x/../trust-bundle', '/trust-bundle//'])
-    assert.is(parseTarget(`${path}?${version}`).length > 2, true, path);
+    assert.is(parseTarget(`${path}?${version}`).segments.length > 2, true, path);
 });
 
 test('get a JSON response with a declared status, whatever their bytes', async ({ api }) => {

@@ -88,10 +88,13 @@ test('signs without algorithm and key id', async () => {
   }
 });
 
-test("accepts the module's name as its id, and a trailing slash", async () => {
+test("accepts the module's name as its id, and a trailing slash at the list of modules alone", async () => {
   const body = { keyId: 'primary', algo: 'HMACSHA256', data: '' };
-  const path = `/modules/edgeAgent/genid/gen%2F1/sign/?${version}`;
-  assert.is((await ask('POST', path, body)).status, 200);
+  const path = '/modules/edgeAgent/genid/gen%2F1/sign';
+  assert.is((await ask('POST', `${path}?${version}`, body)).status, 200);
+  assert.is((await ask('POST', `${path}/?${version}`, body)).status, 404);
+  assert.is((await ask('GET', `/modules/?${version}`)).status, 200);
+  assert.is((await ask('GET', `/trust-bundle/?${version}`)).status, 404);
 });
 
 test('refuses to sign with another algorithm', async () => {
@@ -111,6 +114,7 @@ test('refuses another module and another generation', async () => {
     const { status, json } = await ask('POST', `${path}?${version}`, body);
     assert.is(status, 403, path);
     assert.type(json['message'], 'string');
+    assert.is((await ask('POST', `${path}?${version}`, '{')).status, 422, 'before its module');
   }
 });
 
@@ -288,9 +292,16 @@ test('responds with 404 to an unknown path and with 400 to an unknown method', a
 });
 
 test('responds with 422 to a malformed body', async () => {
-  for (const body of ['{', '[]', '{"algo":"HMACSHA256"}', '{"data":null}', '']) {
+  for (const body of [
+    '{',
+    '[]',
+    '{"algo":"HMACSHA256"}',
+    '{"data":null}',
+    '{"data":"","data":""}',
+  ]) {
     assert.is((await ask('POST', `${genid}/sign?${version}`, body)).status, 422, body);
   }
+  assert.is((await ask('POST', `${genid}/sign?${version}`)).status, 400);
 });
 
 test('reads only the members of a body that it uses', async () => {
@@ -303,7 +314,14 @@ test('reads only the members of a body that it uses', async () => {
   const { signal } = new AbortController();
   const hold = { leftMs: () => 0, wait: () => Promise.resolve() };
   const params = { module: '$edgeAgent', generation: 'gen/1' };
-  const reply = await sign?.respond({ params, body, requestId: 'id', signal, hold });
+  const reply = await sign?.respond({
+    params,
+    query: new URLSearchParams(),
+    body,
+    requestId: 'id',
+    signal,
+    hold,
+  });
   assert.is(reply?.status, 200);
 });
 

@@ -13,7 +13,8 @@ async function read(chunks: readonly Buffer[]): Promise<unknown> {
   const request = new PassThrough({ highWaterMark: 8 << 20 });
   for (const chunk of chunks) request.write(chunk);
   request.end();
-  const message = request as unknown as IncomingMessage; // only its stream is used
+  const parts = Object.assign(request, { method: 'POST', headers: {} });
+  const message = parts as unknown as IncomingMessage; // nothing else of it is used
   try {
     return await readJson(message, new AbortController().signal);
   } catch (error) {
@@ -56,7 +57,7 @@ test('are wiped completely, whether they are valid JSON or not', async () => {
 });
 
 test('are wiped when they are too long', async () => {
-  const chunks = [1 << 20, 1 << 20, 1].map((size) => Buffer.alloc(size, 'A'));
+  const chunks = [1 << 20, 1].map((size) => Buffer.alloc(size, 'A'));
   assert.is(await read(chunks), 413);
   assert.ok(chunks.every(isWiped));
 });
