@@ -30,6 +30,7 @@ async function curl(api: WorkloadApi, target: string, ...args: readonly string[]
 }
 
 test('curl signs, with a length, in chunks, and after 100 Continue', async ({ api }) => {
+  const json = ['-H', 'Content-Type: application/json'];
   for (const args of [
     ['-d', body],
     ['-d', body, '-H', 'Transfer-Encoding: chunked'],
@@ -37,8 +38,10 @@ test('curl signs, with a length, in chunks, and after 100 Continue', async ({ ap
     ['-d', body, '--http1.0'],
     ['-d', body, '-H', 'Host:'],
   ]) {
-    assert.is((await curl(api, sign, ...args)).status, '200', args.join(' '));
+    assert.is((await curl(api, sign, ...json, ...args)).status, '200', args.join(' '));
   }
+  // of the type of a form, which curl adds
+  assert.is((await curl(api, sign, '-d', body)).status, '400');
 });
 
 test('curl reads the reason that its megabyte is refused', async ({ api }) => {

@@ -43,9 +43,9 @@ export default [
     suite: 'component/modules/api/http/bodies',
   },
   {
-    breaks: '204 has a body',
-    text: 'if (status === 204) return Buffer.alloc(0);',
-    becomes: '',
+    breaks: '204 states the type of a body',
+    text: "...(status !== 204 && { 'Content-Type': type }),",
+    becomes: "'Content-Type': type,",
     suite: 'component/modules/api/http/bodies',
   },
   {
