@@ -3,19 +3,19 @@ export default [
     breaks: 'a body is no longer limited to 1 MiB',
     text: 'no other. */\nconst maxBodyBytes = 1 << 20;',
     becomes: 'no other. */\nconst maxBodyBytes = 4 << 20;',
-    suite: 'unit/modules/api/http/body',
+    suite: 'unit/modules/api/http/request/body',
   },
   {
     breaks: 'a request body is not wiped',
     text: 'what);\n  } finally {\n    body.fill(0);',
     becomes: 'what);\n  } finally {\n    void body;',
-    suite: 'unit/modules/api/http/body',
+    suite: 'unit/modules/api/http/request/body',
   },
   {
     breaks: 'the chunks of a too large body are not wiped',
     text: 'for (const chunk of chunks) chunk.fill(0);\n      reject(problem);',
     becomes: 'reject(problem);',
-    suite: 'unit/modules/api/http/body',
+    suite: 'unit/modules/api/http/request/body',
   },
   {
     breaks: 'a limit is reported by 500 instead of a status that clients retry',

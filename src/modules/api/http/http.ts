@@ -3,15 +3,16 @@
  * directions, `{"message": …}` for every failure, 400 for an unsupported method. A request is refused because of its
  * version, its path, its method, its body, and only then because of its client.
  */
-import { readJson } from './body.ts';
+
 import type { Exchange, ExchangeServer } from './exchange.ts';
 import { failureOf, HttpProblem } from './failure.ts';
 import { type HoldLimits, Holds } from './hold.ts';
+import { readJson } from './request/body.ts';
+import { parseTarget } from './request/target.ts';
 import { RequestQueue } from './request-queue.ts';
 import { type ApiReply, findRoute, type Lane, type Route, type RouteBody } from './route.ts';
 import { send } from './send.ts';
 import { Streams } from './streams.ts';
-import { parseTarget } from './target.ts';
 import { type SendLimits, Unsent } from './unsent.ts';
 
 /** Requests in progress per lane: the services behind them have limits that all modules share. */

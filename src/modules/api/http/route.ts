@@ -1,6 +1,6 @@
 import { HttpProblem } from './failure.ts';
 import type { Hold } from './hold.ts';
-import type { ApiVersion, Target } from './target.ts';
+import type { ApiVersion, Target } from './request/target.ts';
 
 /** A parsed request. */
 export interface ApiRequest {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { discard } from './body.ts';
 import type { Exchange } from './exchange.ts';
 import { reasonOf } from './failure.ts';
+import { discard } from './request/body.ts';
 import type { ApiReply, StreamBody } from './route.ts';
 import { abandon, type Streams } from './streams.ts';
 import type { Unsent } from './unsent.ts';

@@ -1,5 +1,5 @@
 /** The target of a request: its path, its parameters and its API version. */
-import { HttpProblem } from './failure.ts';
+import { HttpProblem } from '../failure.ts';
 
 /** The API versions that clients in the field use, oldest first; all are served alike. */
 const versions = [

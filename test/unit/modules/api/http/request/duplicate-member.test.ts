@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { duplicateMember } from '../../../../../src/modules/api/http/duplicate-member.ts';
-import { holds } from '../../../../support/property.ts';
+import { duplicateMember } from '../../../../../../src/modules/api/http/request/duplicate-member.ts';
+import { holds } from '../../../../../support/property.ts';
 
 const test = suite('members of JSON that are there twice');
 

@@ -3,8 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { readJson } from '../../../../../src/modules/api/http/body.ts';
-import { HttpProblem } from '../../../../../src/modules/api/http/failure.ts';
+import { HttpProblem } from '../../../../../../src/modules/api/http/failure.ts';
+import { readJson } from '../../../../../../src/modules/api/http/request/body.ts';
 
 const test = suite('request bodies');
 

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
+import { HttpProblem } from '../failure.ts';
 import { duplicateMember } from './duplicate-member.ts';
-import { HttpProblem } from './failure.ts';
 
 /** The limit on bodies of routes that state no other. */
 const maxBodyBytes = 1 << 20;
