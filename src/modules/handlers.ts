@@ -5,16 +5,20 @@ import { oneOf, ServiceError } from '../errors.ts';
 import type { ModuleName, nameParsers } from '../ids.ts';
 import type { modulesInterface, modulesService } from '../interfaces/modules.ts';
 import { quoted } from '../quoted.ts';
+import { JoinedSignal } from '../service/joined-signal.ts';
 import type { Cancellations } from '../service/operations/cancellations.ts';
 import { longHandler } from '../service/operations/long-handler.ts';
 import { type ModuleSettings, parseSettingsJson } from './docker/create-options/create-options.ts';
 import type { SystemInfo } from './docker/system-info.ts';
+import { logRequestOf } from './logs/log-options.ts';
+import { lastLines, logText } from './logs/log-text.ts';
 import type { Change } from './module-operations.ts';
 import type { ModuleSource } from './module-source.ts';
 import { type Resources, resourcesRecord } from './resources/resources.ts';
 import type { ModuleRuntime } from './service.ts';
 
 const longestLogBytes = 4 << 20;
+const logMs = 60_000;
 const longestConfigBytes = 1 << 20;
 
 /** Dependencies of the handlers besides the service. */
@@ -88,16 +92,12 @@ export function modulesHandlers(
     Restart: longHandler(operations, kinds.restart, { request: changeOf, reply: done }),
     DeleteModule: longHandler(operations, kinds.remove, { request: changeOf, reply: done }),
     GetConfig: ({ name }) => ({ config_json: runtime.configOf(runtimeName(name)) }),
-    async GetLogs({ name, options: { tail = -1, since, until, timestamps = false } }, { signal }) {
-      if (tail < -1) throw new ServiceError('InvalidArgs', 'tail is a count of lines, or -1');
-      const request = {
-        tail: tail === -1 ? undefined : tail,
-        since: since === 0n ? undefined : since,
-        until: until === 0n ? undefined : until,
-        timestamps,
-        maxBytes: longestLogBytes,
-      };
-      return { log: await runtime.logs(runtimeName(name), request, signal) };
+    async GetLogs({ name, options }, { signal }) {
+      using limited = JoinedSignal.within(logMs, signal);
+      const request = logRequestOf(options);
+      const { entries } = await runtime.log(runtimeName(name), request, limited.signal);
+      const { timestamps = false } = options;
+      return { log: await lastLines(logText(entries, { timestamps }), longestLogBytes) };
     },
     GetSystemInfo: async (_args, { signal }) => ({ system: await systemInfo(signal) }),
     GetResources: async (_args, { signal }) => ({

@@ -93,6 +93,11 @@ export class ManagedModule implements AsyncDisposable {
     return this.source.name;
   }
 
+  /** Aborted when the module is removed, or left alone by this process. */
+  get ended(): AbortSignal {
+    return this.#stop.signal;
+  }
+
   get status(): ModuleStatus {
     return this.supervisor.status;
   }

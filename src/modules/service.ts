@@ -14,6 +14,7 @@ import type { ModulesBackend } from './api/workload/workload-backend.ts';
 import type { ModulesConfig } from './config/config.ts';
 import { settingsJson } from './docker/create-options/create-options.ts';
 import { canonicalJson, keyedDigest } from './docker/digest.ts';
+import { lastingLog } from './logs/lasting-log.ts';
 import type { ManagedModule } from './managed-module.ts';
 import { refuseNames, refuseTaken, refuseUnusable } from './module-names.ts';
 import {
@@ -37,7 +38,13 @@ import {
 import { RestoreErrors } from './registry/restore-errors.ts';
 import type { SavedState } from './supervisor/desired-state.ts';
 import { EngineMonitor, type EngineStatus } from './supervisor/engine-monitor.ts';
-import type { InstanceSpec, LogRequest, ModuleType, Refused } from './supervisor/module-type.ts';
+import type {
+  InstanceSpec,
+  LogRequest,
+  ModuleLog,
+  ModuleType,
+  Refused,
+} from './supervisor/module-type.ts';
 import { disarmOrphans } from './supervisor/restart/auto-restart.ts';
 
 /** Dependencies of the runtime. */
@@ -254,8 +261,10 @@ export class ModuleRuntime implements AsyncDisposable {
     return JSON.stringify(settingsJson({ ...settings, auth: auth && shown }));
   }
 
-  logs(name: ModuleName, request: LogRequest, signal: AbortSignal): Promise<Buffer> {
-    return this.#options.type.logs(this.#modules.require(name).name, request, signal);
+  /** The log of a module; it ends with the module, too. */
+  log(name: ModuleName, request: LogRequest, signal: AbortSignal): Promise<ModuleLog> {
+    const { ended } = this.#modules.require(name);
+    return lastingLog({ type: this.#options.type, name, ended }, request, signal);
   }
 
   /** Stops supervising modules; their instances stay as they are. */

@@ -6,6 +6,7 @@ import type {
   Instance,
   InstanceQuery,
   LogRequest,
+  ModuleLog,
   ModuleType,
 } from '../supervisor/module-type.ts';
 import type { ContainerEngine } from './engine/container-engine.ts';
@@ -69,8 +70,8 @@ export class DockerModules implements ModuleType {
     return this.#engine.removeRestartPolicy(id, signal);
   }
 
-  logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer> {
-    return this.#engine.logs(name, request, signal);
+  log(name: string, request: LogRequest, signal: AbortSignal): Promise<ModuleLog> {
+    return this.#engine.log(name, request, signal);
   }
 
   watch(signal: AbortSignal): Promise<AsyncIterable<string>> {

@@ -90,15 +90,31 @@ export interface InstanceQuery {
   readonly knownId: string | undefined;
 }
 
-/** Selects lines of a log; times in microseconds since the epoch. */
+/** Selects lines of a log; times in nanoseconds since the epoch. */
 export interface LogRequest {
   /** How many of the last lines, undefined for all. */
   readonly tail?: number | undefined;
   readonly since?: bigint | undefined;
   readonly until?: bigint | undefined;
-  readonly timestamps?: boolean;
-  /** When the log is longer, the newest lines that fit. */
-  readonly maxBytes: number;
+  /** Also the lines to come, until the instance ends. */
+  readonly follow?: boolean;
+}
+
+/** A line of a log, or a part of a long one. */
+export interface LogEntry {
+  readonly stream: 'stdout' | 'stderr';
+  /** When it was printed, in the form of RFC 3339 with nanoseconds; `` when unknown. */
+  readonly time: string;
+  /** With its line feed, if any. */
+  readonly text: Buffer;
+}
+
+/** The log of an instance. */
+export interface ModuleLog {
+  /** Whether both streams are one, as of a terminal. */
+  readonly isTerminal: boolean;
+  /** What is not taken from it is not read from the engine. Its signal must be aborted unless it is read to its end. */
+  readonly entries: AsyncIterable<readonly LogEntry[]>;
 }
 
 /** Name and version of the engine that runs the instances. */
@@ -129,7 +145,11 @@ export interface ModuleType {
   unpause(id: string, signal: AbortSignal): Promise<void>;
   /** Removes the engine's own restart policy of an instance; a running one keeps running. */
   disableAutoRestart(id: string, signal: AbortSignal): Promise<void>;
-  logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer>;
+  /**
+   * The log of an instance; NotSupported when it is kept nowhere. What the engine cannot read of it, because its file is
+   * damaged, is replaced by an entry that says so.
+   */
+  log(name: string, request: LogRequest, signal: AbortSignal): Promise<ModuleLog>;
   /**
    * Resolves when the engine reports events, to the name of each of our instances that changes from then on. The loss of
    * the engine ends the iteration with Unavailable. Earlier events are not replayed: inspect everything first.

@@ -322,10 +322,10 @@ export default [
     suite: 'unit/modules/docker/engine/inspect',
   },
   {
-    breaks: 'timestamps of logs lose the zeros of their microseconds',
-    text: "padStart(6, '0')",
-    becomes: "padStart(5, '0')",
-    suite: 'unit/modules/docker/engine/logs',
+    breaks: 'timestamps of logs lose the zeros of their nanoseconds',
+    text: "% 1_000_000_000n).padStart(9, '0')",
+    becomes: "% 1_000_000_000n).padStart(8, '0')",
+    suite: 'unit/modules/docker/engine/logs/log-request',
   },
   {
     breaks: 'a reference without a tag pulls all tags',
@@ -341,9 +341,9 @@ export default [
   },
   {
     breaks: 'a truncated log begins in the middle of a line',
-    text: 'return tail.subarray(tail.indexOf(10) + 1);',
-    becomes: 'return tail;',
-    suite: 'unit/modules/docker/engine/connection/streams',
+    text: 'tail.subarray(start > 0 ? start : ',
+    becomes: 'tail.subarray(start < 0 ? start : ',
+    suite: 'unit/modules/logs/log-text',
   },
   {
     breaks: 'wrong credentials for a registry are retried forever',

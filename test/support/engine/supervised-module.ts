@@ -117,7 +117,7 @@ export function moduleWith({
     remove: (id) => did(`remove ${id}`, () => (made = undefined)),
     unpause: (id) => did(`unpause ${id}`, () => put(running)),
     removeRestartPolicy: none,
-    logs: none,
+    log: none,
     listen: none,
     appeared: none,
   };

@@ -3,6 +3,7 @@ import type {
   Instance,
   InstanceQuery,
   LogRequest,
+  ModuleLog,
   PullProgress,
 } from '../../supervisor/module-type.ts';
 
@@ -108,7 +109,8 @@ export interface ContainerEngine {
   unpause(nameOrId: string, signal: AbortSignal): Promise<void>;
   /** Removes the restart policy of a container; a running one keeps running. */
   removeRestartPolicy(nameOrId: string, signal: AbortSignal): Promise<void>;
-  logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer>;
+  /** See `ModuleType`. */
+  log(name: string, request: LogRequest, signal: AbortSignal): Promise<ModuleLog>;
   /**
    * Resolves when the engine reports events, to the name of each of our containers that changes from then on. The loss
    * of the engine ends the iteration with Unavailable. Earlier events are not replayed: inspect everything first.

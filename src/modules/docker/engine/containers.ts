@@ -5,17 +5,17 @@ import {
   type Instance,
   type InstanceQuery,
   type LogRequest,
+  type ModuleLog,
 } from '../../supervisor/module-type.ts';
 import { owner, ownerLabel } from '../labels.ts';
 import { type EngineConnection, responseMs } from './connection/engine-connection.ts';
 import { ignoring, unlessMissing } from './connection/statuses.ts';
-import { demultiplexed, iterable, lastLines, plain } from './connection/streams.ts';
 import { messageOf, statusOf } from './connection/translate.ts';
 import type { JsonObject, Renamed } from './container-engine.ts';
 import { isDamage } from './damage.ts';
 import type { ContainerSummary } from './event.ts';
 import { containerOf, renamedOf } from './inspect.ts';
-import { logStream } from './logs.ts';
+import { containerLog } from './logs/container-log.ts';
 
 const ours = { label: [`${ownerLabel}=${owner}`] };
 
@@ -119,13 +119,14 @@ export class EngineContainers {
     });
   }
 
-  logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer> {
-    return this.#request(`reading the log of ${shown(name)}`, signal, async (docker) => {
-      const found = await findNamed(docker, name);
-      if (found === undefined) throw new ServiceError('NotFound', `no ${shown(name)}`);
-      const stream = iterable(await logStream(docker, found.Id, request));
-      return lastLines((found.Config.Tty ? plain : demultiplexed)(stream), request.maxBytes);
-    });
+  async log(name: string, request: LogRequest, signal: AbortSignal): Promise<ModuleLog> {
+    const action = `reading the log of ${shown(name)}`;
+    const { socketPath } = this.#connection;
+    const found = await this.#request(action, signal, (docker) => findNamed(docker, name));
+    if (found === undefined) throw new ServiceError('NotFound', `no ${shown(name)}`);
+    const { Config, HostConfig, Id } = found;
+    const container = { id: Id, isTerminal: Config.Tty, driver: HostConfig.LogConfig?.Type ?? '' };
+    return containerLog(container, { request, context: { action, socketPath }, signal });
   }
 
   #request<T>(

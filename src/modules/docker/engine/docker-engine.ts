@@ -3,6 +3,7 @@ import type {
   Instance,
   InstanceQuery,
   LogRequest,
+  ModuleLog,
 } from '../../supervisor/module-type.ts';
 import { EngineConnection, noticeMs } from './connection/engine-connection.ts';
 import type {
@@ -126,8 +127,8 @@ export class DockerEngine implements ContainerEngine {
     return this.#containers.removeRestartPolicy(nameOrId, signal);
   }
 
-  logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer> {
-    return this.#containers.logs(name, request, signal);
+  log(name: string, request: LogRequest, signal: AbortSignal): Promise<ModuleLog> {
+    return this.#containers.log(name, request, signal);
   }
 
   async listen(signal: AbortSignal): Promise<AsyncIterable<string>> {

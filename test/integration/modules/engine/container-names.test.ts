@@ -70,7 +70,7 @@ test('does not accept the prefix of an id as a name', async ({ engine }) => {
   const container = await engine.inspect(name, soon());
   const beginning = container?.id.slice(0, 6) ?? '';
   assert.is(await engine.inspect(beginning, soon()), undefined);
-  const log = engine.logs(beginning, { maxBytes: 10 }, soon());
+  const log = engine.log(beginning, {}, soon());
   assert.is(await failureOf(log), 'NotFound');
 });
 

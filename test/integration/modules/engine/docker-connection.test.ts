@@ -8,6 +8,7 @@ import { deadline } from '../../../support/deadline.ts';
 import { CuttingPeer, type Stage } from '../../../support/engine/cutting-peer.ts';
 import { importBusybox } from '../../../support/engine/images.ts';
 import { PrivateEngine } from '../../../support/engine/private-engine.ts';
+import { readLog } from '../../../support/engine/read-log.ts';
 import { failureOf } from '../../../support/failure.ts';
 
 interface Context {
@@ -31,8 +32,8 @@ const reading: Readonly<Record<string, Ask>> = {
   ensureNetwork: (engine, signal) => engine.ensureNetwork({ name: 'bridge' }, signal),
   inspect: (engine, signal) => engine.inspect(name, signal),
   create: (engine, signal) => engine.create(name, { Image: image }, signal),
-  logs: (engine, signal) => engine.logs(name, { maxBytes: 1 << 20 }, signal),
-  'logs of none': (engine, signal) => engine.logs('absent', { maxBytes: 1 << 20 }, signal),
+  log: (engine, signal) => readLog(engine.log(name, {}, signal)),
+  'log of none': (engine, signal) => engine.log('absent', {}, signal),
 };
 /** Requests whose response is only a header. */
 const acting: Readonly<Record<string, Ask>> = {

@@ -134,55 +134,6 @@ test('recognizes a foreign container', async ({ engine, machine }) => {
   assert.is((await engine.inspect('foreign', soon()))?.ours, false);
 });
 
-test('returns the log without frames', async ({ engine }) => {
-  await engine.create(
-    'chatty',
-    shell('echo one; echo two >&2; echo three; printf "\\377\\n"'),
-    soon(),
-  );
-  await engine.start('chatty', soon());
-  await untilState(engine, 'chatty', 'exited');
-  const all = await engine.logs('chatty', { maxBytes: 1 << 20 }, soon());
-  assert.equal(
-    all.toString().split('\n').toSorted(),
-    ['', 'one', 'three', 'two', '\ufffd'].toSorted(),
-  );
-  const tail = await engine.logs('chatty', { tail: 1, maxBytes: 1 << 20 }, soon());
-  // the engine reads the two streams one by one, so the order of their lines is open
-  assert.match(tail.toString(), /^[^\n]+\n$/);
-  assert.ok(all.toString().includes(tail.toString()));
-  const stamped = await engine.logs('chatty', { timestamps: true, maxBytes: 1 << 20 }, soon());
-  assert.match(stamped.toString(), /^\d{4}-\d\d-\d\dT\S+Z /);
-  const none = await engine.logs('chatty', { until: 1_000_000n, maxBytes: 1 << 20 }, soon());
-  assert.is(none.length, 0);
-});
-
-test('returns the newest whole lines of a log that is too long', async ({ engine }) => {
-  await engine.create(
-    'long',
-    shell('i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done'),
-    soon(),
-  );
-  await engine.start('long', soon());
-  await untilState(engine, 'long', 'exited');
-  const log = (await engine.logs('long', { maxBytes: 1000 }, soon())).toString();
-  assert.ok(log.length <= 1000 && log.length > 900);
-  assert.match(log, /^line \d+\n/);
-  assert.match(log, /line 1999\n$/);
-});
-
-test('returns the log of a container with a terminal', async ({ engine }) => {
-  await engine.create('terminal', { ...shell('echo \'{"a":1}\''), Tty: true }, soon());
-  await engine.start('terminal', soon());
-  await untilState(engine, 'terminal', 'exited');
-  const log = await engine.logs('terminal', { maxBytes: 1 << 20 }, soon());
-  assert.is(log.toString().trim(), '{"a":1}');
-});
-
-test('throws NotFound for the log of a missing container', async ({ engine }) => {
-  assert.is(await failureOf(engine.logs('absent', { maxBytes: 10 }, soon())), 'NotFound');
-});
-
 test('emits the events of a container', async ({ engine }) => {
   const stop = new AbortController();
   const events = await engine.listen(AbortSignal.any([stop.signal, soon()]));

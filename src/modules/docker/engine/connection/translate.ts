@@ -37,6 +37,7 @@ export function isConnectionLoss(error: unknown): boolean {
 const codeByStatus: Readonly<Record<number, ErrorCode>> = {
   400: 'InvalidArgs',
   404: 'NotFound',
+  501: 'NotSupported',
 };
 
 /** A request to an engine, for messages. */

@@ -66,7 +66,7 @@ function engineWith(
       removals.push(id);
       return removeRestartPolicy(id, signal);
     },
-    logs: missing,
+    log: missing,
     listen: missing,
     appeared: missing,
   };

@@ -1,16 +1,17 @@
 import type Docker from 'dockerode';
-import type { LogRequest } from '../../supervisor/module-type.ts';
+import type { LogRequest } from '../../../supervisor/module-type.ts';
 
 /**
- * The log of a container as a stream. The client's own `logs` reads the whole response into memory and parses it when it
- * happens to be JSON, hence this request below it.
+ * The log of a container as a stream, every line with its time. The client's own `logs` reads the whole response into
+ * memory and parses it when it happens to be JSON, hence this request below it.
  */
 export function logStream(docker: Docker, id: string, request: LogRequest): Promise<unknown> {
   const query = {
     stdout: true,
     stderr: true,
-    timestamps: request.timestamps ?? false,
+    timestamps: true,
     tail: request.tail ?? 'all',
+    ...(request.follow === true && { follow: true }),
     ...(request.since !== undefined && { since: seconds(request.since) }),
     ...(request.until !== undefined && { until: seconds(request.until) }),
   };
@@ -29,7 +30,7 @@ export function logStream(docker: Docker, id: string, request: LogRequest): Prom
   });
 }
 
-/** `1700000000.000250` for microseconds. */
-function seconds(micros: bigint): string {
-  return `${micros / 1_000_000n}.${String(micros % 1_000_000n).padStart(6, '0')}`;
+/** `1700000000.000250000`: the engine takes a fraction of fewer digits through a floating-point number. */
+function seconds(nanoseconds: bigint): string {
+  return `${nanoseconds / 1_000_000_000n}.${String(nanoseconds % 1_000_000_000n).padStart(9, '0')}`;
 }

@@ -1,0 +1,82 @@
+import { JoinedSignal } from '../../../../service/joined-signal.ts';
+import type { LogEntry, LogRequest, ModuleLog } from '../../../supervisor/module-type.ts';
+import { openClient } from '../connection/client.ts';
+import { responseMs } from '../connection/engine-connection.ts';
+import { iterable } from '../connection/streams.ts';
+import { type RequestContext, translate } from '../connection/translate.ts';
+import { followedLog } from './followed-log.ts';
+import { framedEntries, terminalEntries } from './log-entries.ts';
+import { logStream } from './log-request.ts';
+import type { Batches, ReadLog } from './positions.ts';
+import { wholeLog } from './whole-log.ts';
+
+/** A container, as far as its log depends on it. */
+export interface LoggedContainer {
+  readonly id: string;
+  readonly isTerminal: boolean;
+  /** The name of its log driver. */
+  readonly driver: string;
+}
+
+/** The log of a container. Requests are made, and fail, before it is iterated. */
+export async function containerLog(
+  container: LoggedContainer,
+  { request, context, signal }: LogOptions,
+): Promise<ModuleLog> {
+  const { driver, isTerminal } = container;
+  const read = readerOf(container, context, signal);
+  // the one whose files a power cut damages; others count lines in their own ways
+  if (driver !== 'json-file') return { isTerminal, entries: await read(request) };
+  const { follow = false, ...past } = request;
+  const first = await read(past);
+  const whole = wholeLog({ read, request: past, first, now: () => new Date() });
+  return { isTerminal, entries: follow ? followedLog(whole, read, request) : whole };
+}
+
+/** What is asked for, and until when. */
+export interface LogOptions {
+  readonly request: LogRequest;
+  readonly context: RequestContext;
+  readonly signal: AbortSignal;
+}
+
+function readerOf(
+  { id, isTerminal }: LoggedContainer,
+  context: RequestContext,
+  signal: AbortSignal,
+): ReadLog {
+  return async (request) => {
+    // only the beginning of the response has a deadline
+    const late = new AbortController();
+    const ending = new JoinedSignal([signal, late.signal]);
+    const timer = setTimeout(
+      () => late.abort(new DOMException(context.action, 'TimeoutError')),
+      responseMs,
+    );
+    try {
+      const docker = await openClient(context.socketPath, ending.signal);
+      const stream = iterable(await logStream(docker, id, request));
+      const entries = (isTerminal ? terminalEntries : framedEntries)(stream);
+      return failing(entries, (error) => translate(error, context, signal), ending);
+    } catch (error) {
+      ending[Symbol.dispose]();
+      throw translate(error, context, ending.signal);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}
+
+async function* failing(
+  batches: Batches,
+  failure: (error: unknown) => Error,
+  signal: JoinedSignal,
+): AsyncGenerator<readonly LogEntry[]> {
+  try {
+    yield* batches;
+  } catch (error) {
+    throw failure(error);
+  } finally {
+    signal[Symbol.dispose]();
+  }
+}

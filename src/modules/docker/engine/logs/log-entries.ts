@@ -1,0 +1,71 @@
+/** Reads entries of a log from the engine's stream, in which each of them begins with its time. */
+import { ServiceError } from '../../../../errors.ts';
+import type { LogEntry } from '../../../supervisor/module-type.ts';
+import { toBuffer } from '../connection/streams.ts';
+
+const headerBytes = 8;
+const longestFrame = 2 << 20;
+/** A longer line is an entry per so many bytes. */
+const longestEntry = 16 << 10;
+const longestTime = 40;
+const timePattern = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) /;
+
+/** The entries of a stream of frames: a header with the number of the stream and a length, and one entry. */
+export async function* framedEntries(
+  stream: AsyncIterable<unknown>,
+): AsyncGenerator<readonly LogEntry[]> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of stream) {
+    rest = rest.length === 0 ? toBuffer(chunk) : Buffer.concat([rest, toBuffer(chunk)]);
+    const entries: LogEntry[] = [];
+    let at = 0;
+    for (; rest.length - at >= headerBytes; ) {
+      const start = at + headerBytes;
+      const length = rest.readUInt32BE(at + 4);
+      if (length > longestFrame) {
+        throw new ServiceError('Unavailable', 'the container engine sent a frame of over 2 MiB');
+      }
+      if (rest.length - start < length) break;
+      const name = rest.readUInt8(at) === 1 ? 'stdout' : 'stderr';
+      entries.push(entryOf(name, rest.subarray(start, start + length)));
+      at = start + length;
+    }
+    rest = rest.subarray(at);
+    if (entries.length > 0) yield entries;
+  }
+}
+
+/** The entries of a container with a terminal, whose log has no frames: what follows a time is a line, or 16 KiB of one. */
+export async function* terminalEntries(
+  stream: AsyncIterable<unknown>,
+): AsyncGenerator<readonly LogEntry[]> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of stream) {
+    rest = rest.length === 0 ? toBuffer(chunk) : Buffer.concat([rest, toBuffer(chunk)]);
+    const entries: LogEntry[] = [];
+    for (let length = entryLength(rest); length > 0; length = entryLength(rest)) {
+      entries.push(entryOf('stdout', rest.subarray(0, length)));
+      rest = rest.subarray(length);
+    }
+    if (entries.length > 0) yield entries;
+  }
+  if (rest.length > 0) yield [entryOf('stdout', rest)];
+}
+
+/** The length of the first entry, 0 while its end is unknown. */
+function entryLength(bytes: Buffer): number {
+  const start = timeOf(bytes).length + 1;
+  const most = start + longestEntry;
+  const end = bytes.subarray(0, most).indexOf(10) + 1;
+  if (end > 0) return end;
+  return bytes.length < most ? 0 : most;
+}
+
+function entryOf(stream: LogEntry['stream'], bytes: Buffer): LogEntry {
+  const time = timeOf(bytes);
+  return { stream, time, text: time === '' ? bytes : bytes.subarray(time.length + 1) };
+}
+
+function timeOf(bytes: Buffer): string {
+  return timePattern.exec(bytes.toString('latin1', 0, longestTime))?.[1] ?? '';
+}

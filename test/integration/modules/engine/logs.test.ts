@@ -1,0 +1,242 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
+import { owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
+import { lastLines, logText } from '../../../../src/modules/logs/log-text.ts';
+import type { LogRequest } from '../../../../src/modules/supervisor/module-type.ts';
+import { deadline, soon } from '../../../support/deadline.ts';
+import { importBusybox } from '../../../support/engine/images.ts';
+import { PrivateEngine } from '../../../support/engine/private-engine.ts';
+import { readLog } from '../../../support/engine/read-log.ts';
+import { failureOf } from '../../../support/failure.ts';
+
+interface Context {
+  machine: PrivateEngine;
+  engine: DockerEngine;
+}
+
+const test = suite<Context>('logs of the docker engine');
+const image = 'localhost/busybox:1';
+const marker = /^iotedge-modules: the container engine cannot read lines of this log.*\n/gm;
+
+test.before(async (context) => {
+  context.machine = await PrivateEngine.start();
+  context.engine = new DockerEngine(context.machine.socketPath);
+  await importBusybox(context.machine, image);
+  await startCounting(context, 'damaged', 1);
+});
+
+test.after(async ({ machine }) => {
+  await machine[Symbol.asyncDispose]();
+});
+
+/** Starts a container that runs a script. */
+async function start({ engine }: Context, name: string, script: string, more = {}): Promise<void> {
+  const labels = { [ownerLabel]: owner };
+  const body = { Image: image, Cmd: ['sh', '-c', script], Labels: labels, ...more };
+  await engine.create(name, body, soon());
+  await engine.start(name, soon());
+}
+
+/** Starts a container that prints numbered lines, and waits for its end. */
+async function startCounting(context: Context, name: string, lines: number): Promise<void> {
+  const script = `i=1; while [ $i -le ${lines} ]; do echo line $i; i=$((i+1)); done`;
+  await start(context, name, script);
+  await context.machine.docker('wait', name);
+}
+
+const read = ({ engine }: Context, name: string, request: LogRequest = {}, timestamps = false) =>
+  readLog(engine.log(name, request, soon()), timestamps);
+
+/** The file of the engine that holds a log. */
+async function logFile({ machine }: Context, name: string): Promise<string> {
+  const id = await machine.docker('inspect', '--format', '{{.Id}}', name);
+  return join(machine.directory, 'data/containers', id, `${id}-json.log`);
+}
+
+/** Replaces the log of a container that has ended. */
+async function rewriteLog(context: Context, name: string, lines: readonly string[]): Promise<void> {
+  const records = lines.map((log, at) => {
+    const time = new Date(1_700_000_000_000 + at).toISOString();
+    return `${JSON.stringify({ log, stream: 'stdout', time })}\n`;
+  });
+  await writeFile(await logFile(context, name), records.join(''));
+}
+
+/** Overwrites lines of the engine's file with NULs, from the middle of the first one to the beginning of the last one. */
+async function damage(context: Context, name: string, [from, to]: [number, number]) {
+  const path = await logFile(context, name);
+  const bytes = await readFile(path);
+  const startOf = (line: number): number => {
+    let at = 0;
+    for (let passed = 1; passed < line; passed++) at = bytes.indexOf(10, at) + 1;
+    return at;
+  };
+  bytes.fill(0, startOf(from) + 20, Math.max(startOf(to), startOf(from) + 40));
+  await writeFile(path, bytes, { flag: 'r+' });
+}
+
+const numbered = (from: number, to: number): readonly string[] =>
+  Array.from({ length: Math.max(0, to - from + 1) }, (_, at) => `line ${from + at}\n`);
+const linesBetween = (from: number, to: number): string => numbered(from, to).join('');
+
+test('have no frames', async (context) => {
+  const script = 'echo one; echo two >&2; echo three; printf "\\377\\n"';
+  await start(context, 'chatty', script);
+  await context.machine.docker('wait', 'chatty');
+  const all = await read(context, 'chatty');
+  const lines = ['', 'one', 'three', 'two', '\ufffd'];
+  assert.equal(all.split('\n').toSorted(), lines.toSorted());
+  const last = await read(context, 'chatty', { tail: 1 });
+  // the engine reads the two streams one by one, so the order of their lines is open
+  assert.match(last, /^[^\n]+\n$/);
+  assert.ok(all.endsWith(last));
+  assert.is(await read(context, 'chatty', { tail: 0 }), '');
+  const stamped = await read(context, 'chatty', {}, true);
+  assert.match(stamped, /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z \S+\n){4}$/);
+  assert.is(await read(context, 'chatty', { until: 1_000_000_000n }), '');
+});
+
+test('are selected by times to the nanosecond', async (context) => {
+  await startCounting(context, 'timed', 5);
+  const stamped = (await read(context, 'timed', {}, true)).split('\n');
+  const time = stamped[2]?.split(' ')[0] ?? '';
+  const since = BigInt(Date.parse(time)) * 1_000_000n + BigInt(time.slice(23, 29));
+  assert.is(await read(context, 'timed', { since }), linesBetween(3, 5));
+  assert.is(await read(context, 'timed', { since: since + 1n }), linesBetween(4, 5));
+  assert.is(await read(context, 'timed', { until: since }), linesBetween(1, 3));
+  assert.is(await read(context, 'timed', { until: since - 1n }), linesBetween(1, 2));
+});
+
+test('end in the newest whole lines when they are too long', async (context) => {
+  await startCounting(context, 'long', 2000);
+  const { entries } = await context.engine.log('long', {}, soon());
+  const text = (await lastLines(logText(entries, { timestamps: false }), 1000)).toString();
+  assert.ok(text.length <= 1000 && text.length > 900);
+  assert.match(text, /^line \d+\n/);
+  assert.match(text, /line 1999\nline 2000\n$/);
+});
+
+test('of a terminal are as they are printed', async (context) => {
+  const script = `echo '{"a":1}'; head -c 20000 /dev/zero | tr '\\0' x; echo; echo end`;
+  await start(context, 'terminal', script, { Tty: true });
+  await context.machine.docker('wait', 'terminal');
+  const expected = `{"a":1}\r\n${'x'.repeat(20_000)}\r\nend\r\n`;
+  assert.is(await read(context, 'terminal'), expected);
+  assert.is(await read(context, 'terminal', { follow: true }), expected);
+  assert.match(
+    await read(context, 'terminal', {}, true),
+    /Z \{"a":1\}\r\n\S+Z x+\r\n\S+Z end\r\n$/,
+  );
+});
+
+test('of a missing container are NotFound, and NotSupported where they are kept nowhere', async (context) => {
+  assert.is(await failureOf(read(context, 'absent')), 'NotFound');
+  await start(context, 'silent', 'echo lost', { HostConfig: { LogConfig: { Type: 'none' } } });
+  assert.is(await failureOf(read(context, 'silent')), 'NotSupported');
+});
+
+test('are followed until the container ends', async (context) => {
+  const script = 'echo one; echo two; until [ -e /go ]; do sleep 0.05; done; echo three';
+  await start(context, 'followed', script);
+  const { entries } = await context.engine.log('followed', { follow: true }, soon());
+  let text = '';
+  for await (const part of logText(entries, { timestamps: false })) {
+    text += part.toString();
+    if (text.endsWith('two\n'))
+      await context.machine.docker('exec', 'followed', 'sh', '-c', '> /go');
+  }
+  assert.is(text, 'one\ntwo\nthree\n');
+});
+
+test('are followed until the signal is aborted, or the container is removed', async (context) => {
+  for (const end of ['abort', 'remove']) {
+    await start(context, `until-${end}`, 'echo one; exec sleep 1000');
+    const stop = new AbortController();
+    const signal = AbortSignal.any([stop.signal, soon()]);
+    const { entries } = await context.engine.log(`until-${end}`, { follow: true }, signal);
+    const following = (async () => {
+      for await (const [entry] of entries) {
+        assert.is(entry?.text.toString(), 'one\n');
+        if (end === 'abort') stop.abort();
+        else await context.engine.remove(`until-${end}`, soon());
+      }
+    })();
+    const outcome = await failureOf(deadline(20_000, following, 'an end'));
+    assert.is(outcome, end === 'abort' ? 'Cancelled' : 'no failure');
+  }
+});
+
+for (const [from, to] of [
+  [100, 110],
+  [1, 1],
+  [1, 3],
+  [150, 199],
+  [199, 200],
+  [200, 200],
+] as const) {
+  test(`of a file that is damaged in lines ${from} to ${to} of 200 lack only these`, async (context) => {
+    const name = 'damaged';
+    await rewriteLog(context, name, numbered(1, 200));
+    await damage(context, name, [from, to]);
+    const text = await read(context, name);
+    assert.is(text.replace(marker, ''), linesBetween(1, from - 1) + linesBetween(to + 1, 200));
+    // nothing tells that the newest line is damaged
+    assert.is(text.match(marker)?.length ?? 0, to < 200 ? 1 : 0);
+    if (to === 200) return;
+    const place = text.search(marker);
+    assert.is(text.slice(0, place), linesBetween(1, from - 1));
+    assert.is(await read(context, name, { follow: true }), text);
+    const tail = await read(context, name, { tail: 200 - to });
+    assert.is(tail, linesBetween(to + 1, 200));
+  });
+}
+
+test('of a file that is damaged twice lack only what is damaged', async (context) => {
+  const name = 'damaged';
+  await rewriteLog(context, name, numbered(1, 20_000));
+  await damage(context, name, [15_000, 15_001]);
+  await damage(context, name, [5_000, 5_060]);
+  const text = await read(context, name);
+  const expected =
+    linesBetween(1, 4_999) + linesBetween(5_061, 14_999) + linesBetween(15_002, 20_000);
+  assert.is(text.replace(marker, ''), expected);
+  assert.is(text.match(marker)?.length, 2);
+});
+
+test('of a large file that is damaged say so before the last MiB, which is complete', async (context) => {
+  const name = 'damaged';
+  const filler = 'x'.repeat(200);
+  const lines = Array.from({ length: 10_000 }, (_, at) => `${at} ${filler}\n`);
+  await rewriteLog(context, name, lines);
+  assert.is(await read(context, name), lines.join(''));
+  await damage(context, name, [50, 51]);
+  const text = await read(context, name);
+  assert.is(text.match(marker)?.length, 1);
+  const rest = text.slice(text.search(marker)).replace(marker, '');
+  assert.ok(lines.join('').endsWith(rest));
+  assert.ok(rest.length > 1_000_000);
+});
+
+test('that grow and are rotated all the time are not taken for damaged', async (context) => {
+  const { machine } = context;
+  const logs = { Type: 'json-file', Config: { 'max-size': '50k', 'max-file': '3' } };
+  const script = 'i=0; while :; do i=$((i+1)); echo $i; done';
+  await start(context, 'growing', script, { HostConfig: { LogConfig: logs } });
+  for (let times = 8; times > 0; times--) {
+    const text = await read(context, 'growing');
+    assert.not.match(text, marker);
+    const numbers = text.trim().split('\n').map(Number);
+    const [first = 0] = numbers;
+    if (times === 8) continue; // it may just have begun
+    assert.equal(
+      numbers,
+      numbers.map((_, at) => first + at),
+    );
+  }
+  await machine.docker('kill', 'growing');
+});
+
+test.run();

@@ -1,0 +1,77 @@
+const engine = 'integration/modules/engine/logs';
+const model = 'unit/modules/docker/engine/logs/whole-log';
+
+export default [
+  {
+    breaks: 'what the engine skips at the beginning of a file is missing',
+    text: '...(await gapAtStart(positions, part, placeOf(0))), ...gaps]',
+    becomes: '...gaps]',
+    suite: model,
+  },
+  {
+    breaks: 'gaps between lines of a log that is read to its end are not looked for',
+    text: 'const gaps = await innerGaps(positions, part, place);',
+    becomes: 'const gaps: readonly Gap[] = [];',
+    suite: model,
+  },
+  {
+    breaks: 'a log whose end the engine does not reach is taken for complete',
+    text: '      return [{ index: entries.length, first: place - 1, last: 1 }];\n',
+    becomes: '      return [];\n',
+    suite: model,
+  },
+  {
+    breaks: 'no line says what of a log cannot be read',
+    text: '  yield [marker(before, found?.time ?? after)];\n',
+    becomes: '',
+    suite: model,
+  },
+  {
+    breaks: 'damage in what was passed on long before is kept silent',
+    text: 'if (isSame(await positions.at(first), window.oldest)) return false;',
+    becomes: 'return false;',
+    suite: engine,
+  },
+  {
+    breaks: 'a log that grows while it is read is taken for damaged',
+    text: 'if (gaps.length === 0 || (await positions.of(last.time)) === place) return',
+    becomes: 'if (mostAttempts > 0) return',
+    suite: engine,
+  },
+  {
+    breaks: 'who follows a log gets its last lines twice',
+    text: '  if (at >= 0) return batch.slice(at + 1);\n',
+    becomes: '  if (at >= 0) return batch;\n',
+    suite: model,
+  },
+  {
+    breaks: 'who follows a log with many lines in one moment misses some of them',
+    text: 'if (!isKnown && oldest !== undefined && oldest.time > last.time) break;',
+    becomes: '',
+    suite: model,
+  },
+  {
+    breaks: 'a terminal is taken for frames',
+    text: '(isTerminal ? terminalEntries : framedEntries)(stream)',
+    becomes: 'framedEntries(stream)',
+    suite: engine,
+  },
+  {
+    breaks: 'the parts of a long line of a terminal have times within it',
+    text: 'return bytes.length < most ? 0 : most;',
+    becomes: 'return 0;',
+    suite: 'unit/modules/docker/engine/logs/log-entries',
+  },
+  {
+    breaks: 'a character that an entry ends within is replaced',
+    text: 'return this.#decoder.decode(text, { stream: true });',
+    becomes: 'return this.#decoder.decode(text);',
+    suite: 'unit/modules/logs/log-text',
+  },
+  {
+    breaks: 'a time stands within a line that has several parts',
+    text: 'if (timestamps && state.isAtStart && ',
+    becomes: 'if (timestamps && ',
+    suite: 'unit/modules/logs/log-text',
+  },
+];
