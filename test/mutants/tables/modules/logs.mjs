@@ -36,7 +36,7 @@ export default [
     breaks: 'a log that grows while it is read is taken for damaged',
     text: 'if (gaps.length === 0 || (await positions.of(last.time)) === place) return',
     becomes: 'if (mostAttempts > 0) return',
-    suite: engine,
+    suite: model,
   },
   {
     breaks: 'who follows a log gets its last lines twice',
