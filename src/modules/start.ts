@@ -16,6 +16,7 @@ import { cgroupVersion } from './docker/confinement/engine-defaults.ts';
 import { createOptionsValidator } from './docker/confinement/policy-violation.ts';
 import type { ModuleSettings } from './docker/create-options/create-options.ts';
 import { DockerModules } from './docker/docker-modules.ts';
+import { CreatedContainers } from './docker/drift/created-containers.ts';
 import { isElevated, refuseUnconfined } from './docker/elevation.ts';
 import { DockerEngine } from './docker/engine/docker-engine.ts';
 import { type PrepareParts, prepare } from './docker/prepare.ts';
@@ -54,7 +55,8 @@ export async function startModules(context: Context): Promise<Started> {
   const current: Current = { config, volumesSeen: new WeakSet() };
   const clients = clientsOn(bus);
   const identities = new Identities(clients.identity, now);
-  const engine = new DockerEngine(config.engineSocket);
+  const created = await CreatedContainers.open(stateDir, { now, log });
+  const engine = new DockerEngine(config.engineSocket, created);
   const records = await Records.open(stateDir);
   cleanup.use(records.disk);
   const connections = { ...connectionLimits, shared: new SharedConnections() };

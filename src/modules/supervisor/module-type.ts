@@ -36,6 +36,16 @@ export interface Instance {
   readonly autoRestarts: boolean;
   /** Whether it runs and its health check fails. */
   readonly unhealthy: boolean;
+  /** How another client changed it; absent when none did. */
+  readonly drift?: InstanceDrift;
+}
+
+/** A change of an instance that this service did not make. */
+export interface InstanceDrift {
+  /** In the engine's words. */
+  readonly changed: readonly string[];
+  /** When it is to be replaced; undefined when it is now, and has no digest then. */
+  readonly repairAt: Date | undefined;
 }
 
 /** The failure of a start of an instance that can only be removed and created again, such as after a power cut. */

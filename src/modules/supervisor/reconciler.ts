@@ -107,7 +107,8 @@ export class Reconciler {
     const { goal } = desired;
     const step = await this.#nextStep(instance, goal, signal);
     if (step === undefined) {
-      return (await this.#settled(goal)) ?? (autoRestarts ? backoff.unobserved() : undefined);
+      const next = (await this.#settled(goal)) ?? instance?.drift?.repairAt;
+      return next ?? (autoRestarts ? backoff.unobserved() : undefined);
     }
     await this.#do(step, signal);
     return 'again';

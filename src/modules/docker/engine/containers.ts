@@ -7,7 +7,10 @@ import {
   type LogRequest,
   type ModuleLog,
 } from '../../supervisor/module-type.ts';
-import { owner, ownerLabel } from '../labels.ts';
+import { memberObject } from '../create-options/create-options.ts';
+import type { CreatedContainer, CreatedContainers } from '../drift/created-containers.ts';
+import { traitsOf } from '../drift/traits.ts';
+import { moduleLabel, owner, ownerLabel } from '../labels.ts';
 import { type EngineConnection, responseMs } from './connection/engine-connection.ts';
 import { ignoring, unlessMissing } from './connection/statuses.ts';
 import { messageOf, statusOf } from './connection/translate.ts';
@@ -22,9 +25,12 @@ const ours = { label: [`${ownerLabel}=${owner}`] };
 /** The containers of an engine. */
 export class EngineContainers {
   readonly #connection: EngineConnection;
+  readonly #created: CreatedContainers | undefined;
 
-  constructor(connection: EngineConnection) {
+  /** Without a record of the containers that it creates, nothing is known about changes of other clients. */
+  constructor(connection: EngineConnection, created?: CreatedContainers) {
     this.#connection = connection;
+    this.#created = created;
   }
 
   list(signal: AbortSignal): Promise<readonly string[]> {
@@ -50,8 +56,19 @@ export class EngineContainers {
   inspect(name: string, signal: AbortSignal): Promise<Instance | undefined> {
     return this.#request(`inspecting ${shown(name)}`, signal, async (docker) => {
       const found = await findNamed(docker, name);
-      return found && containerOf(found);
+      return found && this.#judged(found);
     });
+  }
+
+  /** The container as it is; with the digest of none when another client changed it. */
+  async #judged(info: Docker.ContainerInspectInfo): Promise<Instance> {
+    const instance = containerOf(info);
+    const module = info.Config.Labels?.[moduleLabel];
+    if (!instance.ours || module === undefined) return instance;
+    const container = { id: info.Id, traits: traitsOf(info) };
+    const drift = await this.#created?.drift(module, container);
+    if (drift === undefined) return instance;
+    return { ...instance, drift, ...(drift.repairAt === undefined && { digest: '' }) };
   }
 
   findRenamed(module: InstanceQuery, signal: AbortSignal): Promise<Renamed | undefined> {
@@ -66,11 +83,20 @@ export class EngineContainers {
     });
   }
 
-  create(name: string, body: JsonObject, signal: AbortSignal): Promise<void> {
+  async create(name: string, body: JsonObject, signal: AbortSignal): Promise<void> {
+    const module = memberObject(body, 'Labels')[moduleLabel];
+    const create = () => this.#create(name, body, signal);
+    if (this.#created === undefined || typeof module !== 'string') await create();
+    else await this.#created.create(module, create);
+  }
+
+  /** Returns the container as the engine reports it. */
+  #create(name: string, body: JsonObject, signal: AbortSignal): Promise<CreatedContainer> {
     const action = `creating ${shown(name)}`;
     return this.#request(action, signal, async (docker) => {
       try {
-        await docker.createContainer({ ...body, name });
+        const { id } = await docker.createContainer({ ...body, name });
+        return { id, traits: traitsOf(await docker.getContainer(id).inspect()) };
       } catch (error) {
         if (statusOf(error) !== 409) throw error;
         throw new ServiceError('AlreadyExists', `${action}: ${messageOf(error)}`, { cause: error });
@@ -100,10 +126,11 @@ export class EngineContainers {
     );
   }
 
-  remove(nameOrId: string, signal: AbortSignal): Promise<void> {
-    return this.#request(`removing ${shown(nameOrId)}`, signal, (docker) =>
+  async remove(nameOrId: string, signal: AbortSignal): Promise<void> {
+    await this.#request(`removing ${shown(nameOrId)}`, signal, (docker) =>
       ignoring([404], docker.getContainer(nameOrId).remove({ force: true, v: true })),
     );
+    await this.#created?.remove(nameOrId);
   }
 
   unpause(nameOrId: string, signal: AbortSignal): Promise<void> {

@@ -5,6 +5,7 @@ import type {
   LogRequest,
   ModuleLog,
 } from '../../supervisor/module-type.ts';
+import type { CreatedContainers } from '../drift/created-containers.ts';
 import { EngineConnection, noticeMs } from './connection/engine-connection.ts';
 import type {
   ContainerEngine,
@@ -36,10 +37,11 @@ export class DockerEngine implements ContainerEngine {
   /** For people and tools. */
   readonly reports: EngineReports;
 
-  constructor(socketPath: string) {
+  /** Without a record of the containers that it creates, changes of other clients are not found. */
+  constructor(socketPath: string, created?: CreatedContainers) {
     const connection = new EngineConnection(socketPath);
     this.#connection = connection;
-    this.#containers = new EngineContainers(connection);
+    this.#containers = new EngineContainers(connection, created);
     this.#images = new EngineImages(connection);
     this.#networks = new EngineNetworks(connection);
     this.#volumes = new EngineVolumes(connection);

@@ -12,4 +12,40 @@ export default [
     becomes: 'return changedNames(before, before);',
     suite: 'integration/modules/engine/events',
   },
+  {
+    breaks: 'a limit that another client changed is not noticed',
+    text: 'before.resources[limit] !== after.resources[limit]',
+    becomes: 'before.resources[limit] === undefined',
+    suite: 'unit/modules/docker/drift/traits',
+  },
+  {
+    breaks: 'the values for no limit of another version of the engine count as a change',
+    text: "return !isUnlimited && value !== undefined && value !== null && value !== 0 && value !== '';",
+    becomes: 'return true;',
+    suite: 'unit/modules/docker/drift/traits',
+  },
+  {
+    breaks: 'the alias that the engine adds counts as a change',
+    text: "typeof alias === 'string' && !id.startsWith(alias);",
+    becomes: "typeof alias === 'string';",
+    suite: 'unit/modules/docker/drift/traits',
+  },
+  {
+    breaks: 'a container that another client created in its place is not noticed',
+    text: "created === undefined ? ['Id']",
+    becomes: 'created === undefined ? []',
+    suite: 'component/modules/docker/created-containers',
+  },
+  {
+    breaks: 'a container that changes again and again is made again without a pause',
+    text: 'this.#due = this.#backoff.retryAt(now) ?? now;',
+    becomes: 'this.#due = now;',
+    suite: 'component/modules/docker/created-containers',
+  },
+  {
+    breaks: 'a container counts as changed while it is created',
+    text: 'if (name === undefined || this.#creating.has(module)) return undefined;',
+    becomes: 'if (name === undefined) return undefined;',
+    suite: 'component/modules/docker/created-containers',
+  },
 ];

@@ -1,0 +1,163 @@
+import { join } from 'node:path';
+import { describeError } from '../../../errors.ts';
+import { type ModuleName, parseModuleName } from '../../../ids.ts';
+import type { Log } from '../../../service/log/log.ts';
+import { jsonRecords, RecordDirectory } from '../../../service/state/record-directory.ts';
+import { memberObject, objectAt } from '../create-options/create-options.ts';
+import { Repairs } from './repairs.ts';
+import { changedTraits, type Traits } from './traits.ts';
+
+/** A container that this runtime created. */
+export interface CreatedContainer {
+  readonly id: string;
+  /** As the engine reported them after the creation. */
+  readonly traits: Traits;
+}
+
+/** How another client changed a container. */
+export interface Drift {
+  /** In the engine's words; `Id` when another client created it. */
+  readonly changed: readonly string[];
+  /** When it is to be made again, undefined when it is now. */
+  readonly repairAt: Date | undefined;
+}
+
+/** Dependencies of the record of created containers. */
+export interface CreatedContainersOptions {
+  readonly now: () => Date;
+  readonly log: Log;
+}
+
+/** The current one, one that is kept for a roll-back, and those that were removed last. */
+const most = 4;
+const form = jsonRecords<ModuleName, readonly CreatedContainer[]>({
+  parseId: parseModuleName,
+  parse: parseContainers,
+  format: (containers) => ({ containers }),
+});
+
+/**
+ * The containers that this runtime created, and how the engine described them then: whatever differs later was changed by
+ * another client. Persisted; a container that a missing or damaged record does not name is taken as it is.
+ */
+export class CreatedContainers {
+  readonly #options: CreatedContainersOptions;
+  readonly #records: RecordDirectory<ModuleName, readonly CreatedContainer[]>;
+  readonly #known = new Map<ModuleName, readonly CreatedContainer[]>();
+  /** The modules whose containers are being created: the new ones are not recorded yet. */
+  readonly #creating = new Set<string>();
+  readonly #repairs = new Map<string, Repairs>();
+
+  private constructor(
+    options: CreatedContainersOptions,
+    records: RecordDirectory<ModuleName, readonly CreatedContainer[]>,
+  ) {
+    this.#options = options;
+    this.#records = records;
+    for (const [name, { value, damage }] of records.entries) {
+      if (value !== undefined) this.#known.set(name, value);
+      else this.#warn(name, damage);
+    }
+  }
+
+  /** The record below a state directory. */
+  static async open(
+    stateDirectory: string,
+    options: CreatedContainersOptions,
+  ): Promise<CreatedContainers> {
+    const records = await RecordDirectory.open(join(stateDirectory, 'containers'), form);
+    return new CreatedContainers(options, records);
+  }
+
+  /** Runs the creation of a module's container, and records the container that it returns. */
+  async create(module: string, create: () => Promise<CreatedContainer>): Promise<void> {
+    this.#creating.add(module);
+    try {
+      const container = await create();
+      const name = moduleNameOf(module);
+      if (name !== undefined) await this.#add(name, container);
+    } finally {
+      this.#creating.delete(module);
+    }
+  }
+
+  /** How another client changed the container of a module, undefined when none did. */
+  async drift(module: string, container: CreatedContainer): Promise<Drift | undefined> {
+    const name = moduleNameOf(module);
+    if (name === undefined || this.#creating.has(module)) return undefined;
+    const known = this.#known.get(name);
+    if (known === undefined) {
+      await this.#add(name, container);
+      return undefined;
+    }
+    const created = known.find(({ id }) => id === container.id);
+    const changed =
+      created === undefined ? ['Id'] : changedTraits(created.traits, container.traits);
+    if (changed.length === 0) return undefined;
+    return { changed, repairAt: this.#repairAt(name, container.id, changed) };
+  }
+
+  /** Forgets a container that was removed. */
+  async remove(id: string): Promise<void> {
+    for (const [name, containers] of this.#known) {
+      if (!containers.some((container) => container.id === id)) continue;
+      await this.#set(
+        name,
+        containers.filter((container) => container.id !== id),
+      );
+    }
+  }
+
+  #repairAt(name: ModuleName, id: string, changed: readonly string[]): Date | undefined {
+    const { log, now } = this.#options;
+    const repairs = this.#repairs.get(name) ?? new Repairs(now);
+    this.#repairs.set(name, repairs);
+    const isKnown = repairs.has(id);
+    const at = repairs.due(id);
+    if (!isKnown) log.warn('container changed by another client', { module: name, changed });
+    return at;
+  }
+
+  #add(name: ModuleName, container: CreatedContainer): Promise<void> {
+    const others = (this.#known.get(name) ?? []).filter(({ id }) => id !== container.id);
+    return this.#set(name, [container, ...others].slice(0, most));
+  }
+
+  async #set(name: ModuleName, containers: readonly CreatedContainer[]): Promise<void> {
+    const isLast = containers.length === 0;
+    if (isLast) this.#known.delete(name);
+    else this.#known.set(name, containers);
+    const records = this.#records;
+    try {
+      await (isLast ? records.delete(name) : records.put(name, containers));
+    } catch (error) {
+      this.#warn(name, error);
+    }
+  }
+
+  /** Nothing depends on the file until the next start. */
+  #warn(module: ModuleName, error: unknown): void {
+    const text = describeError(error);
+    this.#options.log.warn('record of containers unusable', { module, error: text });
+  }
+}
+
+function moduleNameOf(text: string): ModuleName | undefined {
+  try {
+    return parseModuleName(text);
+  } catch {
+    return undefined; // a label that another client wrote
+  }
+}
+
+function parseContainers(value: unknown): readonly CreatedContainer[] {
+  const { containers } = { ...objectAt(value, 'a record of containers') };
+  if (!Array.isArray(containers)) throw new TypeError('it names no containers');
+  return containers.map((container: unknown) => {
+    const { id, traits } = { ...objectAt(container, 'a container') };
+    const { image, ...rest } = { ...objectAt(traits, 'traits') };
+    if (typeof id !== 'string' || typeof image !== 'string') throw new TypeError('it has no id');
+    const [resources, networks] = [memberObject(rest, 'resources'), memberObject(rest, 'networks')];
+    return { id, traits: { image, resources, networks: networks as Traits['networks'] } };
+  });
+}
