@@ -64,7 +64,9 @@ export class EngineContainers {
   async #judged(info: Docker.ContainerInspectInfo): Promise<Instance> {
     const instance = containerOf(info);
     const module = info.Config.Labels?.[moduleLabel];
-    if (!instance.ours || module === undefined) return instance;
+    // of one that is half removed, the engine knows a part only
+    const isWhole = instance.state.kind !== 'dead' && instance.state.kind !== 'removing';
+    if (!instance.ours || module === undefined || !isWhole) return instance;
     const container = { id: info.Id, traits: traitsOf(info) };
     const drift = await this.#created?.drift(module, container);
     if (drift === undefined) return instance;
