@@ -1,6 +1,6 @@
 import { Backoff } from '../../../service/backoff.ts';
 
-const backoffOptions = { minMs: 0, firstMs: 10_000, maxMs: 300_000, healthyMs: 600_000 };
+const delays = { minMs: 0, healthyMs: 600_000, firstMs: 10_000, maxMs: 300_000 };
 
 /**
  * When the changed container of a module is made again: the first at once, the next after 10 s, doubled each time, 300 s at
@@ -8,7 +8,7 @@ const backoffOptions = { minMs: 0, firstMs: 10_000, maxMs: 300_000, healthyMs: 6
  */
 export class Repairs {
   readonly #now: () => Date;
-  readonly #backoff = new Backoff(backoffOptions, () => 1);
+  readonly #backoff = new Backoff(delays, () => 1);
   #container: string | undefined;
   #due = new Date(0);
   #lastMs = Number.NEGATIVE_INFINITY;
