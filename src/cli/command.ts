@@ -6,13 +6,20 @@ export interface CommandContext {
   readonly bus: () => Promise<Bus>;
   readonly positionals: readonly string[];
   /** Options by name, without their dashes; a flag is `true`. */
-  readonly options: Readonly<Record<string, string | boolean | undefined>>;
+  readonly options: Readonly<Record<string, OptionValue>>;
   readonly print: (text: string) => void;
+  /** Prints a line that is not the result: progress, a warning. */
+  readonly note: (text: string) => void;
 }
+
+/** The value of an option: a flag is `true`, one that may be repeated is a list. */
+export type OptionValue = string | boolean | readonly (string | boolean)[] | undefined;
 
 /** An option of a verb. */
 export interface CommandOption {
   readonly type: 'string' | 'boolean';
+  /** Whether it may be given more than once. */
+  readonly multiple?: boolean;
   /** The letter for `-f`. */
   readonly short?: string;
   /** What its value is called in the help. */
@@ -40,6 +47,24 @@ export interface Command {
   run(context: CommandContext): Promise<number>;
 }
 
+/** The text of an option; undefined when it is not given. */
+export function textOption(
+  { options }: Pick<CommandContext, 'options'>,
+  name: string,
+): string | undefined {
+  const value = options[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** The texts of an option that may be repeated, in the order of the command line. */
+export function textsOption(
+  { options }: Pick<CommandContext, 'options'>,
+  name: string,
+): readonly string[] {
+  const value = options[name];
+  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
+}
+
 /** Exit codes, part of the command line's contract. */
 export const exitCodes = {
   ok: 0,
@@ -50,4 +75,5 @@ export const exitCodes = {
   timedOut: 5,
   degraded: 6,
   configuration: 78,
+  interrupted: 130,
 } as const;

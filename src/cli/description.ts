@@ -16,7 +16,7 @@ export interface Description {
 /** Calls `Describe` on a service, which starts it when it is not running. */
 export async function describeService(bus: Bus, service: ServiceDefinition): Promise<Description> {
   const reply = await bus.call(describe(service)).catch((error: unknown) => {
-    throw isUnknownService(error) ? notInstalled(service) : error;
+    throw explainedFailure(service, error);
   });
   return parseDescription(service, reply);
 }
@@ -50,6 +50,11 @@ function describe({ busName, path, manager }: ServiceDefinition): MethodCall {
 function isUnknownService(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
   return cause instanceof BusError && cause.errorName.endsWith('.ServiceUnknown');
+}
+
+/** The failure of a call to a service; where the bus has no such name, what that means. */
+export function explainedFailure(service: ServiceDefinition, error: unknown): unknown {
+  return isUnknownService(error) ? notInstalled(service) : error;
 }
 
 function notInstalled({ busName, name }: ServiceDefinition): ServiceError {

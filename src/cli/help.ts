@@ -46,7 +46,7 @@ export function overview(commands: readonly Command[]): string {
     'usage: iotedgectl COMMAND [--json] [--help]\n',
     ...commands.map(({ words, summary }) => `  ${words.padEnd(width)}  ${summary}`),
     '\nexit codes: 0 ok, 1 failed, 2 usage, 3 not authorized, 4 unavailable, 5 timed out,',
-    '            6 degraded, 78 configuration',
+    '            6 degraded, 78 configuration, 130 interrupted',
   ].join('\n');
 }
 

@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util';
-import { Bus, BusError, systemBusAddress } from '../dbus/bus.ts';
-import { describeError, isServiceError, ServiceError } from '../errors.ts';
+import { Bus, systemBusAddress } from '../dbus/bus.ts';
+import { describeError, ServiceError } from '../errors.ts';
 import { quoted } from '../quoted.ts';
 import { type Command, type CommandContext, exitCodes, UsageError } from './command.ts';
+import { exitCodeOf } from './exit-code.ts';
 import { commandHelp, commandsOf, helpRequest, overview } from './help.ts';
 import { printable } from './output.ts';
 import { certificatesList } from './verbs/certificates-list.ts';
@@ -10,7 +11,17 @@ import { configApply } from './verbs/config-apply.ts';
 import { configCheck } from './verbs/config-check.ts';
 import { identityShow } from './verbs/identity-show.ts';
 import { keysList } from './verbs/keys-list.ts';
-import { modulesList } from './verbs/modules-list.ts';
+import { modulesCancel } from './verbs/modules/cancel.ts';
+import { modulesCreate } from './verbs/modules/create.ts';
+import { modulesDelete } from './verbs/modules/delete.ts';
+import { modulesExecCommand } from './verbs/modules/exec-command.ts';
+import { modulesList } from './verbs/modules/list.ts';
+import { modulesLogs } from './verbs/modules/logs.ts';
+import { modulesRestart } from './verbs/modules/restart.ts';
+import { modulesShow } from './verbs/modules/show.ts';
+import { modulesStart } from './verbs/modules/start.ts';
+import { modulesStats } from './verbs/modules/stats.ts';
+import { modulesStop } from './verbs/modules/stop.ts';
 import { status } from './verbs/status.ts';
 import { systemLogs } from './verbs/system-logs.ts';
 import { systemPrepareImage } from './verbs/system-prepare-image.ts';
@@ -24,6 +35,16 @@ export const commands: readonly Command[] = [
   certificatesList,
   identityShow,
   modulesList,
+  modulesShow,
+  modulesCreate,
+  modulesStart,
+  modulesStop,
+  modulesRestart,
+  modulesDelete,
+  modulesCancel,
+  modulesLogs,
+  modulesStats,
+  modulesExecCommand,
   configCheck,
   configApply,
   systemStatus,
@@ -50,6 +71,7 @@ export async function iotedgectl(args: readonly string[], out: Print, err: Print
       positionals,
       options,
       print: out,
+      note: err,
     };
     return await command.run(context);
   } catch (error) {
@@ -135,17 +157,4 @@ function parseOptions(
     const [problem = ''] = describeError(error).split('. '); // the sentences that follow are about other programs
     throw new UsageError(`${command.words}: ${problem.charAt(0).toLowerCase()}${problem.slice(1)}`);
   }
-}
-
-function exitCodeOf(error: unknown): number {
-  if (error instanceof UsageError) return exitCodes.usage;
-  if (isServiceError(error, 'AccessDenied')) return exitCodes.notAuthorized;
-  if (isServiceError(error, 'InteractiveAuthorizationRequired')) return exitCodes.notAuthorized;
-  if (!isServiceError(error, 'Unavailable')) return exitCodes.failed;
-  return isLate(error.cause) ? exitCodes.timedOut : exitCodes.unavailable;
-}
-
-/** Whether the cause is an error of the bus, or of the client's own timeout, for a missing reply. */
-function isLate(cause: unknown): boolean {
-  return cause instanceof BusError && /\.(NoReply|Timeout|TimedOut)$/.test(cause.errorName);
 }

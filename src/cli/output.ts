@@ -34,8 +34,8 @@ export function formatRecord(record: Readonly<Record<string, string>>): string {
 }
 
 /** JSON for programs; its shape is stable, unlike the text for users. Terminal control characters are escaped. */
-export function formatJson(value: unknown): string {
-  const json = JSON.stringify(value, undefined, 2);
+export function formatJson(value: unknown, indent = 2): string {
+  const json = JSON.stringify(value, undefined, indent);
   return json.replace(controls, (one) => (one === '\n' ? one : escape(one)));
 }
 

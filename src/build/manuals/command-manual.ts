@@ -13,6 +13,7 @@ const exitStatuses: Readonly<Record<keyof typeof exitCodes, string>> = {
   timedOut: 'A service did not reply in time.',
   degraded: 'A service works, but is degraded.',
   configuration: 'The configuration is wrong.',
+  interrupted: 'It was interrupted; an operation that it had begun goes on.',
 };
 
 function synopsis({ words, positionals = [], more }: Verb): string {

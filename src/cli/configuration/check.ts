@@ -30,6 +30,9 @@ import type { Configurations } from './configurations.ts';
 import { crossCheck } from './cross-check.ts';
 import { findUser, obstacleTo } from './file-access.ts';
 
+// in this bundle for the other commands that read YAML
+export { parseYaml } from '../../service/config/yaml.ts';
+
 /** The findings in the files of one service, or of all. */
 export interface Findings {
   readonly problems: readonly Problem[];

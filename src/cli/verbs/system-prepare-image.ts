@@ -2,9 +2,10 @@ import { describeError, ServiceError } from '../../errors.ts';
 import { keysService } from '../../interfaces/keys.ts';
 import { serviceOwners } from '../apply/mend-files.ts';
 import { dryRunOption, Steps } from '../apply/steps.ts';
-import { type Command, type CommandContext, exitCodes, UsageError } from '../command.ts';
+import { type Command, exitCodes } from '../command.ts';
 import { configDirectory, requireRoot } from '../config-directory.ts';
 import { statesOf } from '../configuration/configurations.ts';
+import { confirm, yesOption } from '../confirm.ts';
 import { credentialFiles, loadedCredentials, removeCredential } from '../image/credentials.ts';
 import { countFiles, emptyDirectory } from '../image/empty-directory.ts';
 import {
@@ -40,7 +41,7 @@ The services are stopped and cannot start before the next boot: power off, copy 
 begins anew.`,
   options: {
     ...dryRunOption,
-    yes: { type: 'boolean', help: 'do not ask; needed without a terminal' },
+    ...yesOption,
     'token-keys': {
       type: 'string',
       value: 'ID,ID',
@@ -62,7 +63,7 @@ begins anew.`,
     const volumes = await moduleVolumes(places.engineSocket);
     for (const { path, uid } of places.states) countFiles(path, uid); // it fails for what is no state
     const steps = new Steps(context);
-    if (!steps.isDryRun) await confirm(context);
+    if (!steps.isDryRun) await confirm(context, question);
     const containers = await kept('nothing is removed', async () => {
       await stop(callers, { systemd, steps });
       return requireStopped(places, keys); // one may have been started meanwhile
@@ -87,6 +88,7 @@ begins anew.`,
   },
 };
 
+const question = 'This removes the keys and the identity of this device and its modules, for good.';
 const units = unitsToStop(services);
 const keysUnit = serviceUnit(keysService);
 const callers = units.filter((unit) => unit !== keysUnit);
@@ -202,21 +204,6 @@ async function stop(
       throw new ServiceError('Unavailable', `${unit} was not stopped (${result})`);
     });
   }
-}
-
-async function confirm({ options }: CommandContext): Promise<void> {
-  if (options['yes'] === true) return;
-  if (!process.stdin.isTTY) throw new UsageError('there is no terminal to ask at: add --yes');
-  const { createInterface } = await import('node:readline/promises'); // other verbs start without it
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const question =
-      'This removes the keys and the identity of this device and its modules, for good. Type yes to go on: ';
-    if ((await terminal.question(question)).trim() === 'yes') return;
-  } finally {
-    terminal.close();
-  }
-  throw new ServiceError('Cancelled', 'nothing was removed');
 }
 
 function advise(

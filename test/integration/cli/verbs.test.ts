@@ -106,25 +106,35 @@ test('certificates list: state, expiry, key and subject', async ({ daemon }) => 
   assert.equal(JSON.parse(program.out), objects);
 });
 
-test('modules list: state, start, restarts, image and error', async ({ daemon }) => {
+test('modules list: status, image, restarts, and problems where there are any', async ({
+  daemon,
+}) => {
   const objects = {
     edgeAgent: {
       State: 'running',
-      StartedAt: '1800000000000000',
+      StartedAt: String((Date.now() - 7_250_000) * 1000),
       RestartCount: 3,
       Image: 'a/b:1',
       LastError: '',
     },
-    other: { State: 'stopped', StartedAt: 0, RestartCount: 0, Image: 'c', LastError: 'exit 1' },
+    other: { State: 'created', StartedAt: 0, RestartCount: 0, Image: 'c', LastError: '' },
   };
-  const json = described({ objects });
-  const { code, out } = await run(daemon, [[modulesService, json]], 'modules', 'list');
-  assert.is(code, 0);
-  assert.equal(out.split('\n'), [
-    'MODULE     STATE    STARTED               RESTARTS  IMAGE  LAST ERROR',
-    'edgeAgent  running  2027-01-15 08:00 UTC  3         a/b:1',
-    'other      stopped  -                     0         c      exit 1',
+  const list = (all: object) =>
+    run(daemon, [[modulesService, described({ objects: all })]], 'modules', 'list');
+  const well = await list(objects);
+  assert.is(well.code, 0);
+  assert.equal(well.out.split('\n'), [
+    'NAME       STATUS      IMAGE  RESTARTS',
+    'edgeAgent  Up 2 hours  a/b:1  3',
+    'other      Created     c      0',
   ]);
+  const ill = await list({ ...objects, other: { ...objects.other, LastError: 'no \x1b image' } });
+  assert.equal(ill.out.split('\n'), [
+    'NAME       STATUS      IMAGE  RESTARTS  PROBLEM',
+    'edgeAgent  Up 2 hours  a/b:1  3',
+    'other      Created     c      0         no \ufffd image',
+  ]);
+  const json = described({ objects });
   const program = await run(daemon, [[modulesService, json]], 'modules', 'list', '--json');
   assert.is(program.code, 0);
   assert.equal(JSON.parse(program.out), objects);

@@ -43,8 +43,8 @@ export default [
   },
   {
     breaks: 'a command exits with 1 when the service is not installed',
-    text: 'throw isUnknownService(error) ? notInstalled(service) : error;',
-    becomes: 'throw new Error(String(error));',
+    text: 'return isUnknownService(error) ? notInstalled(service) : error;',
+    becomes: 'return new Error(String(error));',
     suite: 'integration/cli/verbs',
   },
   {
@@ -97,7 +97,7 @@ export default [
   },
   {
     breaks: 'modules list hides the error of a module',
-    text: "textOf(module['LastError']),",
+    text: '...(hasProblem ? [module.lastError] : []),',
     becomes: '',
     suite: 'integration/cli/verbs',
   },

@@ -1,0 +1,24 @@
+import type { ModuleView } from './module-view.ts';
+
+/** What to do about a module, `` when there is nothing to do. */
+export function adviceOn(module: ModuleView): string {
+  const { name, state, operation, startedAt, lastError } = module;
+  const log = `'iotedgectl modules logs --tail 20 ${name}' shows what it wrote last`;
+  if (operation !== '')
+    return `${operation} is in progress: 'iotedgectl modules cancel ${name}' ends it`;
+  switch (state) {
+    case 'failed':
+      return startedAt === 0
+        ? `once the cause is removed, delete it and create it again`
+        : `${log}; 'iotedgectl modules start ${name}' starts it again`;
+    case 'backoff':
+      return `the runtime starts it again by itself; ${log}`;
+    case 'unknown':
+      return `'iotedgectl status' shows whether the container engine is reachable`;
+    case 'created':
+    case 'stopped':
+      return `'iotedgectl modules start ${name}' starts it`;
+    default:
+      return lastError === '' ? '' : log;
+  }
+}

@@ -1,0 +1,47 @@
+import { quoted } from '../../../quoted.ts';
+import { UsageError } from '../../command.ts';
+
+const secondsOf: Readonly<Record<string, number>> = {
+  d: 86_400,
+  h: 3600,
+  m: 60,
+  s: 1,
+  ms: 0.001,
+};
+const zoned = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/;
+const local = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?$/;
+
+/**
+ * A time in microseconds since the epoch, as `docker logs` takes it: RFC 3339, a date or a local time, seconds since the
+ * epoch, or a duration before now (`10m`, `1h30m`, `2d`).
+ */
+export function parseLogTime(option: string, text: string, now: Date): bigint {
+  const millis = durationBefore(text, now) ?? secondsSinceEpoch(text) ?? dateIn(text);
+  if (millis === undefined || !Number.isFinite(millis)) {
+    const forms =
+      "a duration such as 10m or 1h30m, or a time such as 2026-01-31T12:00:00Z or '2026-01-31 12:00'";
+    throw new UsageError(`--${option} ${quoted(text)} is neither ${forms}`);
+  }
+  // 0 would be no limit
+  return BigInt(Math.max(Math.round(millis * 1000), 1));
+}
+
+function durationBefore(text: string, now: Date): number | undefined {
+  if (!/^(\d+(\.\d+)?(ms|[dhms]))+$/.test(text)) return undefined;
+  let seconds = 0;
+  for (const [, count, unit = 's'] of text.matchAll(/(\d+(?:\.\d+)?)(ms|[dhms])/g)) {
+    seconds += Number(count) * (secondsOf[unit] ?? 0);
+  }
+  return now.getTime() - seconds * 1000;
+}
+
+function secondsSinceEpoch(text: string): number | undefined {
+  return /^\d{1,12}(\.\d{1,9})?$/.test(text) ? Number(text) * 1000 : undefined;
+}
+
+function dateIn(text: string): number | undefined {
+  if (zoned.test(text)) return Date.parse(text.replace(' ', 'T'));
+  if (!local.test(text)) return undefined;
+  // a date alone would be taken for UTC
+  return Date.parse(/[T ]/.test(text) ? text.replace(' ', 'T') : `${text}T00:00:00`);
+}

@@ -1,0 +1,92 @@
+export default [
+  {
+    breaks: 'modules create leaves a module that could not be created',
+    text: 'throw isNew ? await removed(runtime, name, error) : error;',
+    becomes: 'throw error;',
+    suite: 'integration/cli/modules',
+  },
+  {
+    breaks: 'an interrupted command cannot be told from one that is done',
+    text: 'return { code: exitCodes.interrupted, module };',
+    becomes: 'return { code: exitCodes.ok, module };',
+    suite: 'integration/cli/modules',
+  },
+  {
+    breaks: 'a command waits for ever for an engine that is away',
+    text: 'performance.now() - this.#since >= standstillMs;',
+    becomes: 'performance.now() < this.#since;',
+    suite: 'integration/cli/modules',
+  },
+  {
+    breaks: 'modules start is content with a module that ends at once',
+    text: 'const isReached = reached[verb](after, before);',
+    becomes: "const isReached = reached[verb](after, before) || after.state === 'backoff';",
+    suite: 'unit/cli/modules/outcome',
+  },
+  {
+    breaks: 'modules delete does not ask',
+    text: "if (!process.stdin.isTTY) throw new UsageError('there is no terminal to ask at: add --yes');",
+    becomes: 'if (!process.stdin.isTTY) return;',
+    suite: 'integration/cli/modules',
+  },
+  {
+    breaks: 'modules show prints the values of variables',
+    text: '/^env$/i.test(key) && Array.isArray(value) ? value.map(nameOf) : value,',
+    becomes: 'value,',
+    suite: 'unit/cli/modules/progress',
+  },
+  {
+    breaks: 'a module moves the cursor of the terminal that shows its log',
+    text: "shown += line.slice(from).replace(controls, '\\ufffd');",
+    becomes: 'shown += line.slice(from);',
+    suite: 'unit/cli/modules/log',
+  },
+  {
+    breaks: 'a character that comes in two pieces is broken',
+    text: '${this.#rest}${this.#decoder.write(bytes)}',
+    becomes: '${this.#rest}${bytes.toString()}',
+    suite: 'unit/cli/modules/log',
+  },
+  {
+    breaks: 'a log goes on although its reader has gone',
+    text: 'if (!(await written(stream, output.piece(piece)))) return;',
+    becomes: 'await written(stream, output.piece(piece));',
+    suite: 'unit/cli/modules/log',
+  },
+  {
+    breaks: 'numbers in the environment of a file lose their zeros',
+    text: 'return isText && node.value !== null ? node.text : node.value;',
+    becomes: 'return node.value;',
+    suite: 'component/cli/modules/spec-file',
+  },
+  {
+    breaks: 'the credentials of another registry are taken from a manifest',
+    text: '.filter(({ serveraddress: at }) => image === at || image.startsWith(`${at}/`))',
+    becomes: '',
+    suite: 'component/cli/modules/spec-file',
+  },
+  {
+    breaks: 'create options in pieces are cut off',
+    text: 'const pieces = Object.keys(settings).filter(isPiece).toSorted();',
+    becomes: "const pieces = ['createOptions'];",
+    suite: 'component/cli/modules/spec-file',
+  },
+  {
+    breaks: 'the digest of an image is demanded of another image',
+    text: "image === undefined || image === spec.config['image'] ? spec.config : others",
+    becomes: "image === undefined || image !== '' ? spec.config : others",
+    suite: 'unit/cli/modules/spec-options',
+  },
+  {
+    breaks: 'each percentage of a pull is a line of a log file',
+    text: '} else if (isNews(this.#shown, line)) note(line);',
+    becomes: '} else if (line !== this.#shown) note(line);',
+    suite: 'unit/cli/modules/progress',
+  },
+  {
+    breaks: 'nothing of the progress is seen at a serial console',
+    text: '(stream.columns || 80) - 1',
+    becomes: '(stream.columns ?? 80) - 1',
+    suite: 'unit/cli/modules/progress',
+  },
+];

@@ -1,0 +1,46 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { moduleView } from '../../../../src/cli/modules/module-view.ts';
+import { failureOf, type Verb } from '../../../../src/cli/modules/outcome.ts';
+
+const test = suite('outcome of an operation on a module');
+
+type Properties = Readonly<Record<string, unknown>>;
+const view = (properties: Properties | undefined) =>
+  properties && moduleView({ Name: 'sensor', ...properties });
+const outcome = (verb: Verb, after: Properties | undefined, before?: Properties) =>
+  failureOf(verb, { before: view(before), after: view(after) })?.text;
+
+test('is good when the module is as it was asked for', () => {
+  assert.is(outcome('CreateModule', { State: 'created' }), undefined);
+  assert.is(outcome('CreateModule', { State: 'created', LastError: 'a warning' }), undefined);
+  assert.is(outcome('Start', { State: 'running' }), undefined);
+  assert.is(outcome('Start', { State: 'running' }, { State: 'running' }), undefined);
+  assert.is(outcome('Restart', { State: 'running' }), undefined);
+  for (const State of ['stopped', 'created', 'failed'])
+    assert.is(outcome('Stop', { State }), undefined);
+  assert.is(outcome('DeleteModule', undefined), undefined);
+});
+
+test('is good for a module that has run and ended well meanwhile', () => {
+  const before = { State: 'created', StartedAt: '0' };
+  assert.is(outcome('Start', { State: 'stopped', StartedAt: '5' }, before), undefined);
+  assert.match(
+    outcome('Start', { State: 'stopped', StartedAt: '5' }, { State: 'stopped', StartedAt: '5' }) ??
+      '',
+    /^was not started: it is stopped/,
+  );
+});
+
+test('is a failure with the reason of the runtime', () => {
+  const failed = outcome('CreateModule', { State: 'failed', LastError: 'no such image' });
+  assert.is(failed, 'was not created: no such image');
+  const ended = outcome('Start', { State: 'backoff', LastError: 'ended with exit code 3' }) ?? '';
+  assert.match(ended, /^was not started: ended with exit code 3; the runtime tries again/);
+  assert.match(ended, "'iotedgectl modules logs --tail 20 sensor'");
+  assert.match(outcome('Stop', { State: 'running' }) ?? '', 'was not stopped: it is running');
+  assert.match(outcome('DeleteModule', { State: 'stopping', LastError: 'engine' }) ?? '', 'engine');
+  assert.is(outcome('Start', undefined), 'was deleted meanwhile');
+});
+
+test.run();
