@@ -6,6 +6,7 @@ import type { moduleInterface } from '../interfaces/modules.ts';
 import type { Log } from '../service/log/log.ts';
 import { type ModuleSummary, runtimeStatusOf } from './api/module-list.ts';
 import type { ModuleSocket, ModuleSockets } from './api/sockets/module-socket.ts';
+import type { CallingModule } from './callers/callers.ts';
 import { memberObject, restartPolicyOf } from './docker/create-options/create-options.ts';
 import type { ModuleSource } from './module-source.ts';
 import { moduleProperties } from './properties.ts';
@@ -111,6 +112,12 @@ export class ManagedModule implements AsyncDisposable {
     if (foreseen === undefined || foreseen.refusal !== undefined || this.#digest !== '') return;
     this.#digest = shownDigest(foreseen.digest);
     onChange(this);
+  }
+
+  /** How its processes are recognized. */
+  get caller(): CallingModule {
+    const { instance, step } = this.status;
+    return { name: this.name, cgroups: instance?.cgroups, isStarting: step === 'start' };
   }
 
   /** Whether it is being removed without a pending operation. */

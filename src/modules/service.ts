@@ -9,8 +9,11 @@ import { Repeats } from '../service/log/repeats.ts';
 import { Mutex } from '../service/mutex.ts';
 import { Operations } from '../service/operations/operations.ts';
 import type { ConnectionLimits } from './api/http/connections.ts';
+import type { ExchangeServer } from './api/http/exchange.ts';
 import type { SocketStore } from './api/http/listen.ts';
+import { HostWorkload } from './api/workload/host-workload.ts';
 import type { ModulesBackend } from './api/workload/workload-backend.ts';
+import { Callers } from './callers/callers.ts';
 import type { ModulesConfig } from './config/config.ts';
 import { settingsJson } from './docker/create-options/create-options.ts';
 import { canonicalJson, keyedDigest } from './docker/digest.ts';
@@ -39,6 +42,7 @@ import { RestoreErrors } from './registry/restore-errors.ts';
 import type { SavedState } from './supervisor/desired-state.ts';
 import { EngineMonitor, type EngineStatus } from './supervisor/engine-monitor.ts';
 import type {
+  Cgroup,
   InstanceSpec,
   LogRequest,
   ModuleLog,
@@ -208,6 +212,12 @@ export class ModuleRuntime implements AsyncDisposable {
   /** The names of all modules. */
   names(): readonly ModuleName[] {
     return this.#modules.all().map(({ name }) => name);
+  }
+
+  /** The workload API for the modules' processes that call on a socket of the host; `own` is the group of this one. */
+  hostWorkload(own: Cgroup): ExchangeServer {
+    const callers = new Callers(() => this.#modules.all().map(({ caller }) => caller), own);
+    return new HostWorkload({ callers, servers: this.#modules.workload, requests: this.#requests });
   }
 
   /** The module of that name, undefined when there is none. */

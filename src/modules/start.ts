@@ -10,6 +10,7 @@ import { SharedConnections } from './api/http/shared-connections.ts';
 import { serveHostSockets } from './api/sockets/host-sockets.ts';
 import { moduleSocketStore } from './api/sockets/module-socket-store.ts';
 import { workloadBackend } from './api/workload/workload-backend.ts';
+import { ownCgroup } from './callers/process-cgroup.ts';
 import { type Clients, clientsOn } from './clients.ts';
 import type { ModulesConfig } from './config/config.ts';
 import { cgroupVersion } from './docker/confinement/engine-defaults.ts';
@@ -79,7 +80,8 @@ export async function startModules(context: Context): Promise<Started> {
     }),
   );
   await runtime.open();
-  cleanup.use(await serveHostSockets(config.listen, { sockets, connections, log }));
+  const servers = { workload: runtime.hostWorkload(ownCgroup()) };
+  cleanup.use(await serveHostSockets(config.listen, { sockets, connections, servers, log }));
   return {
     handlers: modulesHandlers(runtime, options),
     resolvers: modulesResolvers(runtime, options),

@@ -3,6 +3,7 @@ import { loadAddon } from './addon.ts';
 interface LinuxAddon {
   send(address: string, data: Uint8Array, large: boolean, fds: Int32Array): boolean;
   peer(fd: number): PeerCredentials;
+  peerPidfd(fd: number): number | undefined;
   listeningPath(fd: number): string | undefined;
   endWithParent(parent: number): boolean;
   noCore(): void;
@@ -64,6 +65,14 @@ export function listeningPath(fd: number): string | undefined {
 /** The credentials behind a connected unix socket; throws when it is not one, or without the addon. */
 export function peer(fd: number): PeerCredentials {
   return required().peer(fd);
+}
+
+/**
+ * A pidfd of the process that connected a unix socket, which the caller closes; undefined before Linux 6.5, which has
+ * none. Throws when that process has been reaped, or without the addon.
+ */
+export function peerPidfd(fd: number): number | undefined {
+  return required().peerPidfd(fd);
 }
 
 /**

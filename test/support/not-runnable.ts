@@ -3,6 +3,7 @@
  * `runnable`; where it cannot run, it is printed as not runnable here. Any other test that does not run fails.
  */
 import { accessSync, constants, readFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { officialSdk } from './identity/official-sdk.ts';
 
@@ -33,6 +34,13 @@ const needs = {
   'cgroup-v2': {
     reason: 'the controllers of cgroup v2 are not available',
     isMet: () => controllers().includes('memory'),
+  },
+  'peer-pidfd': {
+    reason: 'a kernel before 6.5 has no pidfd of a peer',
+    isMet: () => {
+      const [major = 0, minor = 0] = release().split('.').map(Number);
+      return major > 6 || (major === 6 && minor >= 5);
+    },
   },
   'python-sdbus': {
     reason: 'this distribution has no python3-sdbus',

@@ -5,9 +5,10 @@ import type { modulesService } from '../../interfaces/modules.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { Repeats } from '../../service/log/repeats.ts';
 import type { ConnectionLimits } from '../api/http/connections.ts';
+import { serveSocket } from '../api/http/socket.ts';
 import { ModuleSockets, type ModuleSocketsParts } from '../api/sockets/module-socket.ts';
 import type { ModulesBackend } from '../api/workload/workload-backend.ts';
-import { serveWorkload } from '../api/workload/workload-socket.ts';
+import { WorkloadServers } from '../api/workload/workload-servers.ts';
 import { ManagedModule, type ModuleParts } from '../managed-module.ts';
 import type { ModuleSource } from '../module-source.ts';
 import type { SavedState } from '../supervisor/desired-state.ts';
@@ -31,6 +32,8 @@ export interface RegistryOptions {
 
 /** All modules, from their opening until everything of them is removed. */
 export class ModuleRegistry {
+  /** The workload API, on whatever socket. */
+  readonly workload: WorkloadServers;
   readonly #parts: RegistryOptions;
   readonly #modules = new Map<ModuleName, ManagedModule>();
   readonly #backend: ModulesBackend;
@@ -41,10 +44,10 @@ export class ModuleRegistry {
     this.#parts = parts;
     const backend = parts.backend(this);
     this.#backend = backend;
+    this.workload = new WorkloadServers({ backend, log, requests });
     this.#sockets = new ModuleSockets({
       ...parts.sockets,
-      serve: (module, place) =>
-        serveWorkload({ module, place, backend, connections, log, requests }),
+      serve: (module, place) => serveSocket(place, this.workload.of(module), connections),
     });
   }
 
@@ -86,6 +89,7 @@ export class ModuleRegistry {
   /** Stops supervising a module and unpublishes it; its container stays as it is. */
   async leave(module: ManagedModule): Promise<void> {
     this.#modules.delete(module.name);
+    this.workload.delete(module.name);
     // not later: another module of the same name may be opened meanwhile
     this.#parts.objects.remove(module.name);
     this.#notifyChange();
@@ -103,6 +107,7 @@ export class ModuleRegistry {
     }
     // not earlier: a new module of the same name would share its record and its directory
     this.#modules.delete(module.name);
+    this.workload.delete(module.name);
     objects.remove(module.name);
     this.#notifyChange();
   }

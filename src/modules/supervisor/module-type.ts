@@ -22,6 +22,22 @@ export interface LastRun {
   readonly finishedAt: Date | undefined;
 }
 
+/** The control groups of a process: its paths in the hierarchies that managers of services use, if they are mounted. */
+export interface Cgroup {
+  /** In the hierarchy of version 2. */
+  readonly unified: string | undefined;
+  /** In the hierarchy `name=systemd` of version 1. */
+  readonly systemd: string | undefined;
+}
+
+/** The control groups of an instance that runs. */
+export interface InstanceCgroups {
+  /** Of its main process. */
+  readonly main: Cgroup;
+  /** Of the process that started it, which is of its type and not of the module. */
+  readonly parent: Cgroup;
+}
+
 /** An instance that has the name of a module. */
 export interface Instance {
   readonly id: string;
@@ -36,6 +52,8 @@ export interface Instance {
   readonly autoRestarts: boolean;
   /** Whether it runs and its health check fails. */
   readonly unhealthy: boolean;
+  /** Of its processes; undefined when none runs, or they are out of sight. */
+  readonly cgroups?: InstanceCgroups | undefined;
   /** How another client changed it; absent when none did. */
   readonly drift?: InstanceDrift;
 }

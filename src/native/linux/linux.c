@@ -21,6 +21,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
 #define SEND_BUFFER_SIZE (8 << 20)
 #define MAX_DESCRIPTORS 16
 #define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -222,6 +225,23 @@ static napi_value peer(napi_env env, napi_callback_info info)
   return result;
 }
 
+/* peerPidfd(fd: number): number | undefined. A pidfd of the peer, which the caller closes; undefined before Linux 6.5. */
+static napi_value peer_pidfd(napi_env env, napi_callback_info info)
+{
+  napi_value argument, result;
+  size_t count = 1;
+  int32_t fd;
+  int pidfd;
+  socklen_t size = sizeof pidfd;
+
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok || count != 1
+      || napi_get_value_int32(env, argument, &fd) != napi_ok)
+    return throw_error(env, EINVAL, "peerPidfd");
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) < 0)
+    return errno == ENOPROTOOPT ? NULL : throw_error(env, errno, "SO_PEERPIDFD");
+  return napi_create_int32(env, pidfd, &result) == napi_ok ? result : NULL;
+}
+
 /*
  * endWithParent(parent: number): boolean. Compares the parent after the signal is requested: one that ended before sends
  * none. The kernel sends it when the thread that forked ends, and drops the request when the user or group changes.
@@ -270,6 +290,7 @@ static bool export_function(napi_env env, napi_value exports, const char *name, 
 NAPI_MODULE_INIT()
 {
   if (!export_function(env, exports, "send", send_to) || !export_function(env, exports, "peer", peer)
+      || !export_function(env, exports, "peerPidfd", peer_pidfd)
       || !export_function(env, exports, "listeningPath", listening_path)
       || !export_function(env, exports, "endWithParent", end_with_parent)
       || !export_function(env, exports, "noCore", no_core)

@@ -14,6 +14,7 @@ import {
   listeningPath,
   notify,
   peer,
+  peerPidfd,
 } from '../../../src/native/linux.ts';
 import { outputOf, runCommand } from '../../support/command.ts';
 import { deadline } from '../../support/deadline.ts';
@@ -223,8 +224,10 @@ test('refuses descriptors that are not connected unix sockets', async () => {
   await once(server, 'listening');
   const file = await open('/dev/null');
   try {
-    for (const fd of [descriptorOf(server), file.fd, -1, 100_000, Number.NaN])
+    for (const fd of [descriptorOf(server), file.fd, -1, 100_000, Number.NaN]) {
       assert.throws(() => peer(fd));
+      assert.throws(() => peerPidfd(fd));
+    }
   } finally {
     await file.close();
     server.close();

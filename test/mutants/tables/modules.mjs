@@ -33,7 +33,7 @@ export default [
     breaks: 'the request record lacks the status of a failure',
     text: 'status: reply.status,\n      requestId,',
     becomes: 'status: 200,\n      requestId,',
-    suite: 'component/modules/api/workload/workload-socket',
+    suite: 'component/modules/api/workload/workload-servers',
   },
   {
     breaks: 'a request for another module is accepted',
@@ -196,7 +196,7 @@ export default [
     breaks: 'a client error of a module is logged as an error of the service',
     text: "level: isOurs ? 'error' : 'info',",
     becomes: "level: status >= 400 ? 'error' : 'info',",
-    suite: 'component/modules/api/workload/workload-socket',
+    suite: 'component/modules/api/workload/workload-servers',
   },
   {
     breaks: 'a container of another module is identified by its id, and both rename it alternately',

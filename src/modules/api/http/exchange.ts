@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { HttpProblem } from './failure.ts';
 
 /** A request and the response to it. */
@@ -21,4 +22,6 @@ export interface ExchangeServer {
   refused(problem: HttpProblem): void;
   /** Ends what does not end by itself: its socket is closed. */
   close(): void;
+  /** The name of the callers with whom a new connection shares the limits; without it, all share them. */
+  groupOf?(socket: Socket): string;
 }

@@ -3,7 +3,8 @@ import { createServer as createHttpServer, type RequestListener, type Server } f
 import { createServer, type Server as Listener, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { PassedSocket } from '../../../service/systemd/sockets.ts';
-import { type ConnectionLimits, Connections } from './connections.ts';
+import { ConnectionGroups } from './connection-groups.ts';
+import type { ConnectionLimits } from './connections.ts';
 import type { Exchange, ExchangeServer } from './exchange.ts';
 import { HttpProblem, parserProblem } from './failure.ts';
 import { type ListeningSocket, listenAt, listenOnPassed, type SocketPlace } from './listen.ts';
@@ -64,7 +65,7 @@ async function serve<T extends Pick<ListeningSocket, 'close'>>(
     parser.emit('connection', socket);
     socket.resume();
   };
-  const connections = new Connections(server, read, limits);
+  const connections = new ConnectionGroups(server, read, limits);
   route(parser, connections);
   // accepted connections are not read until the limits allow
   const options = { allowHalfOpen: true, pauseOnConnect: true };
@@ -94,7 +95,7 @@ function httpParser(): Server {
 /** `rawPacket` is the data in which the parser found the error. */
 type ParserError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer };
 
-function route(parser: Server, connections: Connections): void {
+function route(parser: Server, connections: ConnectionGroups): void {
   const add =
     (expects: Exchange['expects']): RequestListener =>
     (request, response) => {

@@ -1,7 +1,7 @@
 /**
  * The sockets of `listen`, for programs of this machine. Their socket units are named after the APIs; without them the
- * service binds the sockets itself. The APIs are not served there yet: every request is refused. So is every request on a
- * socket that a unit holds elsewhere: closed here only, it would have its clients wait for ever.
+ * service binds the sockets itself. Every request on a socket that a unit holds elsewhere is refused: closed here only, it
+ * would have its clients wait for ever.
  */
 import { chown, lstat } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -12,6 +12,7 @@ import type { Log } from '../../../service/log/log.ts';
 import type { PassedSocket, SystemdSockets } from '../../../service/systemd/sockets.ts';
 import type { ApiPaths } from '../../config/config.ts';
 import type { ConnectionLimits } from '../http/connections.ts';
+import type { ExchangeServer } from '../http/exchange.ts';
 import { HttpProblem } from '../http/failure.ts';
 import { refusingServer } from '../http/http.ts';
 import { servePassedSocket, serveSocket } from '../http/socket.ts';
@@ -22,6 +23,8 @@ export interface HostSocketParts {
   readonly sockets: Pick<SystemdSockets, 'take' | 'takeAll'>;
   readonly log: Log;
   readonly connections: ConnectionLimits;
+  /** Of each API; every request for one without is refused. */
+  readonly servers?: Readonly<Partial<Record<Api, ExchangeServer>>>;
   /** Where the group is looked up. */
   readonly accounts?: Pick<SystemAccounts, 'gid'>;
 }
@@ -82,8 +85,9 @@ function refuseAll(
 }
 
 async function serveApi(api: Api, path: string, parts: HostSocketParts): Promise<AsyncDisposable> {
-  const server = refusingServer(new HttpProblem(503, `the ${api} API is not served here`));
-  const { connections, sockets } = parts;
+  const { connections, servers, sockets } = parts;
+  const problem = new HttpProblem(503, `the ${api} API is not served here`);
+  const server = servers?.[api] ?? refusingServer(problem);
   const passed = sockets.take(api, path);
   if (passed !== undefined) return servePassedSocket(passed, server, connections);
   await refuseTaken(path);

@@ -1,5 +1,6 @@
 import type Docker from 'dockerode';
 import { ServiceError } from '../../../errors.ts';
+import { instanceCgroups } from '../../callers/process-cgroup.ts';
 import {
   DamagedInstance,
   type Instance,
@@ -56,7 +57,10 @@ export class EngineContainers {
   inspect(name: string, signal: AbortSignal): Promise<Instance | undefined> {
     return this.#request(`inspecting ${shown(name)}`, signal, async (docker) => {
       const found = await findNamed(docker, name);
-      return found && this.#judged(found);
+      if (found === undefined) return undefined;
+      // at once: the pid of a process that ends is another's later
+      const cgroups = instanceCgroups(found.State.Pid);
+      return { ...(await this.#judged(found)), cgroups };
     });
   }
 

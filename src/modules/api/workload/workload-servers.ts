@@ -3,39 +3,52 @@ import { describeError, isServiceError } from '../../../errors.ts';
 import type { ModuleName } from '../../../ids.ts';
 import type { Log } from '../../../service/log/log.ts';
 import type { Repeats } from '../../../service/log/repeats.ts';
-import type { ConnectionLimits } from '../http/connections.ts';
+import type { ExchangeServer } from '../http/exchange.ts';
 import { HttpProblem } from '../http/failure.ts';
 import { apiServer, type RequestRecord } from '../http/http.ts';
-import type { SocketPlace } from '../http/listen.ts';
-import { type ServedSocket, serveSocket } from '../http/socket.ts';
 import { type WorkloadBackend, workloadRoutes } from './workload.ts';
 
 /** Reasons may quote the request. */
 const maxReason = 1024;
 
-/** The module of a socket, the source of its responses, and the log of its requests. */
-export interface WorkloadSocketParts {
-  readonly module: ModuleName;
-  readonly place: SocketPlace;
+/** The source of responses, and the log of requests. */
+export interface WorkloadServersParts {
   readonly backend: WorkloadBackend;
   readonly log: Log;
   readonly requests: Repeats;
-  readonly connections: ConnectionLimits;
 }
 
-/** Serves the workload API to one module. Disposing closes every connection. */
-export function serveWorkload(parts: WorkloadSocketParts): Promise<ServedSocket> {
-  const { backend, module, place, connections } = parts;
-  const server = apiServer(workloadRoutes(module, backend), {
-    requestId: randomUUID,
-    onRequest: (record) => logRequest(parts, record),
-  });
-  return serveSocket(place, server, connections);
+/** Servers of the workload API. Each module has one, with its limits, whatever socket it uses. */
+export class WorkloadServers {
+  readonly #parts: WorkloadServersParts;
+  readonly #servers = new Map<ModuleName, ExchangeServer>();
+
+  constructor(parts: WorkloadServersParts) {
+    this.#parts = parts;
+  }
+
+  /** The server for a module. */
+  of(module: ModuleName): ExchangeServer {
+    const known = this.#servers.get(module);
+    if (known !== undefined) return known;
+    const parts = { ...this.#parts, module };
+    const server = apiServer(workloadRoutes(module, parts.backend), {
+      requestId: randomUUID,
+      onRequest: (record) => logRequest(parts, record),
+    });
+    this.#servers.set(module, server);
+    return server;
+  }
+
+  /** Forgets the server for a module that was removed. */
+  delete(module: ModuleName): void {
+    this.#servers.delete(module);
+  }
 }
 
 /** Our own failures are errors in the journal, mistakes of a module only information. */
 function logRequest(
-  { log, module, requests }: Pick<WorkloadSocketParts, 'log' | 'module' | 'requests'>,
+  { log, module, requests }: WorkloadServersParts & { readonly module: ModuleName },
   record: RequestRecord,
 ): void {
   const { method, route, status, requestId, durationMs, error, abandoned } = record;

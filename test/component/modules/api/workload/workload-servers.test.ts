@@ -6,7 +6,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../../src/errors.ts';
 import { parseModuleName } from '../../../../../src/ids.ts';
-import { serveWorkload } from '../../../../../src/modules/api/workload/workload-socket.ts';
+import { serveSocket } from '../../../../../src/modules/api/http/socket.ts';
+import { WorkloadServers } from '../../../../../src/modules/api/workload/workload-servers.ts';
 import { Repeats } from '../../../../../src/service/log/repeats.ts';
 import { until } from '../../../../support/deadline.ts';
 import { type LogLine, recordingLog } from '../../../../support/log.ts';
@@ -35,14 +36,10 @@ test.before.each(async (context) => {
     new Promise((_resolve, reject) => {
       signal.addEventListener('abort', () => reject(new ServiceError('Cancelled', 'left')));
     });
-  context.listening = await serveWorkload({
-    connections: ownLimits(),
-    module,
-    place: { directory: context.directory, name: 'w.sock', mode: 0o600 },
-    backend: { ...plainBackend, trustBundle },
-    log,
-    requests: context.requests,
-  });
+  const backend = { ...plainBackend, trustBundle };
+  const server = new WorkloadServers({ backend, log, requests: context.requests }).of(module);
+  const place = { directory: context.directory, name: 'w.sock', mode: 0o600 };
+  context.listening = await serveSocket(place, server, ownLimits());
 });
 
 test.after.each(async ({ directory, listening, requests }) => {
