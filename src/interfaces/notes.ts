@@ -97,7 +97,7 @@ export const identityNotes = {
 export const modulesNotes = {
   type: 'What runs it.',
   config_json:
-    'For `docker` an object with `image`, `createOptions`, `auth`, `digest`, `imagePullPolicy` and `restart_policy`.',
+    'For `docker` an object with `image`, `createOptions`, `auth`, `digest`, `imagePullPolicy`, and for any type `restart_policy` (`always`, `on-failure`, `on-unhealthy` or `never`; without it that of `createOptions`, else `always`), `start_after` (the names of modules that start before it) and `aliases` (further names on the network).',
   'GetConfig.config_json': 'As given to CreateModule.',
   env: 'Variables of its environment.',
   wait: 'Whether the reply comes when the operation has ended; default true.',

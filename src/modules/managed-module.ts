@@ -13,7 +13,9 @@ import { moduleProperties } from './properties.ts';
 import { isAbsence, type SavedState } from './supervisor/desired-state.ts';
 import type { EngineStatus } from './supervisor/engine-monitor.ts';
 import type { InstanceSpec, ModuleType, Refused } from './supervisor/module-type.ts';
-import type { ModuleStatus } from './supervisor/status.ts';
+import type { Admission, OrderedModule } from './supervisor/order/start-order.ts';
+import type { RunningInstance } from './supervisor/order/stop-order.ts';
+import { isToRun, type ModuleStatus } from './supervisor/status.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
 
 /** Dependencies of a module. */
@@ -31,6 +33,8 @@ export interface ModuleParts {
   readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
   /** The operation in progress for a module, `` when there is none. */
   readonly operation: (name: ModuleName) => string;
+  /** Asked before each start of a module. */
+  readonly admit: (name: ModuleName) => Admission;
   readonly remove: (module: ManagedModule) => Promise<void>;
   readonly onChange: (module: ManagedModule) => void;
   readonly now: () => Date;
@@ -74,6 +78,7 @@ export class ManagedModule implements AsyncDisposable {
       save: (state) => parts.save(this.source, state),
       eraseIdentity: (via) => parts.eraseIdentity(source.name, via),
       remove: () => parts.remove(this),
+      admit: () => parts.admit(source.name),
       onStatus: () => parts.onChange(this),
       now,
       log,
@@ -152,6 +157,35 @@ export class ManagedModule implements AsyncDisposable {
       image: settings.image,
       labels: Object.fromEntries(labels.map(([key, value]) => [key, String(value)])),
       status: runtimeStatusOf(this.status),
+    };
+  }
+
+  /** Stops supervising it; everything of it stays as it is. */
+  halt(): void {
+    this.#stop.abort();
+  }
+
+  /** Its instance, if that runs. */
+  runningInstance(): RunningInstance | undefined {
+    const { instance } = this.status;
+    const state = instance?.state;
+    if (instance?.ours !== true || (state?.kind !== 'running' && state?.kind !== 'paused')) {
+      return undefined;
+    }
+    const { StopTimeout: timeout } = { ...this.source.settings.createOptions };
+    const stopTimeoutS = typeof timeout === 'number' ? timeout : undefined;
+    return { name: this.name, id: instance.id, startedAt: state.startedAt, stopTimeoutS };
+  }
+
+  /** The module as the order of starts needs it. */
+  ordered(): OrderedModule {
+    const { settings } = this.source;
+    return {
+      name: this.name,
+      startAfter: settings.startAfter ?? [],
+      state: this.status.state,
+      isToRun: isToRun(this.status),
+      wake: () => this.supervisor.wake(),
     };
   }
 

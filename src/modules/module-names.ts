@@ -157,11 +157,12 @@ function alreadyKnown(module: ModuleName, name: string, why: string): ServiceErr
 }
 
 /** The names that the engine resolves to a module's container. */
-export function namesOf({ name, settings: { createOptions } }: Named): readonly string[] {
+export function namesOf({ name, settings }: Named): readonly string[] {
+  const { createOptions, aliases = [] } = settings;
   const { Hostname: hostname, Domainname: domain } = { ...createOptions };
   const own = typeof hostname === 'string' ? hostname : '';
   const full = typeof domain === 'string' && domain !== '' ? `${own || name}.${domain}` : '';
-  return [name, ...aliasesOf(createOptions), own, full].filter(Boolean);
+  return [name, ...aliases, ...aliasesOf(createOptions), own, full].filter(Boolean);
 }
 
 /** The host name that the engine gives a container whose create options have none: the beginning of its id. */

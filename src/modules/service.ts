@@ -49,6 +49,8 @@ import type {
   ModuleType,
   Refused,
 } from './supervisor/module-type.ts';
+import { StartOrder } from './supervisor/order/start-order.ts';
+import { stopInOrder } from './supervisor/order/stop-order.ts';
 import { disarmOrphans } from './supervisor/restart/auto-restart.ts';
 
 /** Dependencies of the runtime. */
@@ -81,6 +83,7 @@ export class ModuleRuntime implements AsyncDisposable {
   /** Serializes creations: a name is taken once its record is persisted. */
   readonly #creations = new Mutex();
   readonly #events = new Pacer((name) => this.#modules.find(name)?.supervisor.wake());
+  readonly #order: StartOrder;
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
   #digestKey: Buffer | undefined;
@@ -105,13 +108,19 @@ export class ModuleRuntime implements AsyncDisposable {
       save: (source: ModuleSource, state: SavedState) =>
         records.write(recordOf(source, state, options.config.agent)),
       operation: (name: ModuleName) => this.operations.verb(name),
+      admit: (name: ModuleName) => this.#order.admit(name),
     };
+    const modules = () => this.#modules.all().map((one) => one.ordered());
+    this.#order = new StartOrder({ ...options, modules });
     this.#modules = new ModuleRegistry({
       ...options,
       module,
       sockets: { ...options, connect: () => options.config.connect },
       requests: this.#requests,
-      onChange: () => this.#publish(),
+      onChange: () => {
+        this.#order.changed();
+        this.#publish();
+      },
     });
     this.operations = new Operations({
       nameOf: (name) => `module ${JSON.stringify(name)}`,
@@ -277,15 +286,25 @@ export class ModuleRuntime implements AsyncDisposable {
     return lastingLog({ type: this.#options.type, name, ended }, request, signal);
   }
 
-  /** Stops supervising modules; their instances stay as they are. */
+  /** Stops supervising modules; their instances stay as they are, unless the configuration says otherwise. */
   async [Symbol.asyncDispose](): Promise<void> {
     const stopped = this.operations.stop();
     this.#stop.abort();
     this.#events[Symbol.dispose]();
+    if (this.#started && this.#options.config.onStop === 'stop') await this.#stopModules();
     await Promise.all(this.#modules.all().map((module) => module[Symbol.asyncDispose]()));
     await Promise.all(this.#running);
     await stopped;
     this.#requests[Symbol.dispose]();
+  }
+
+  /** Their sockets are served until they have ended. */
+  async #stopModules(): Promise<void> {
+    const modules = this.#modules.all();
+    for (const module of modules) module.halt();
+    await Promise.all(this.#running);
+    const running = modules.flatMap((module) => module.runningInstance() ?? []);
+    await stopInOrder(running, this.#options);
   }
 
   /** Resumes an operation that the previous process accepted. */

@@ -58,6 +58,16 @@ export const agentSchema = {
           description: 'When it starts again: always, on-failure, on-unhealthy or never.',
           type: 'string',
         },
+        start_after: {
+          description: 'The modules that start before it.',
+          type: 'array',
+          items: { type: 'string' },
+        },
+        aliases: {
+          description: 'Names on the network besides its own.',
+          type: 'array',
+          items: { type: 'string' },
+        },
         auth: {
           description: 'Credentials for the registry.',
           type: 'object',

@@ -45,6 +45,10 @@ export const moduleKeys = ['rsa-2048', 'ec-p256'] as const;
 /** The kind of a module's key. */
 export type ModuleKey = (typeof moduleKeys)[number];
 
+/** What may happen to running modules when the service stops. */
+export const onStops = ['leave', 'stop'] as const;
+export type OnStop = (typeof onStops)[number];
+
 /** The parsed modules.yaml. */
 export interface ModulesConfig extends CommonConfig, CertificateReferences, ConfinementConfig {
   readonly agent: AgentConfig | undefined;
@@ -55,6 +59,8 @@ export interface ModulesConfig extends CommonConfig, CertificateReferences, Conf
   readonly network: NetworkConfig;
   /** The kind of key of modules' certificates. */
   readonly moduleKey: ModuleKey;
+  /** What happens to running modules when the service stops. */
+  readonly onStop: OnStop;
 }
 
 const text = { type: 'string', minLength: 1 } as const;
@@ -118,6 +124,13 @@ export const modulesSchema = {
       },
     },
     network: networkSchema,
+    on_stop: {
+      description:
+        'What happens to modules when the service stops: leave lets them run, stop stops them in reverse order.',
+      type: 'string',
+      enum: [...onStops],
+      default: 'leave',
+    },
     ...confinementProperties,
   },
 } as const satisfies Schema;
@@ -128,6 +141,7 @@ interface RawConfig extends CommonConfig, RawConfinement {
   readonly agent?: RawAgent;
   readonly hostname?: string;
   readonly module_key: ModuleKey;
+  readonly on_stop: OnStop;
   readonly connect: typeof defaultUris;
   readonly listen: typeof defaultUris;
   readonly moby_runtime: { readonly uri: string };
@@ -149,6 +163,7 @@ export function parseModulesConfig(value: unknown, context: ParseContext): Modul
     agent: parseAgent(raw.agent, context),
     hostname: parseHostname(raw.hostname, context),
     moduleKey: raw.module_key,
+    onStop: raw.on_stop,
     connect: pathsOf(raw.connect),
     listen: pathsOf(raw.listen),
     engineSocket: pathOf(raw.moby_runtime.uri),

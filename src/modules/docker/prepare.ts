@@ -74,7 +74,7 @@ export function createRequest(
     createOptions: withoutEnginePolicy(createOptions),
     environment: moduleEnvironment({ name, identity, config, socketsPath }),
     env,
-    aliases: name === 'edgeHub' ? [config.hostname] : [],
+    aliases: [...(name === 'edgeHub' ? [config.hostname] : []), ...(settings.aliases ?? [])],
     network: config.network.name,
     sockets: { source: join(socketsPath, name), targets: socketTargets(config.connect) },
   });

@@ -18,6 +18,7 @@ import {
   type Refused,
 } from './module-type.ts';
 import type { Observer } from './observer.ts';
+import type { Admission } from './order/start-order.ts';
 import type { OperationSlot } from './pending-operation.ts';
 import { isBroken, isLive, plan, type Step } from './plan.ts';
 import { AutoRestart } from './restart/auto-restart.ts';
@@ -41,6 +42,8 @@ export interface ReconcilerOptions {
   readonly eraseIdentity: (via: Via) => Promise<void>;
   /** Removes the persisted state; only then the module is absent. Never rejects. */
   readonly remove: () => Promise<void>;
+  /** Asked before each start; without it the module waits for no other. */
+  readonly admit?: (() => Admission) | undefined;
   readonly now: () => Date;
   readonly log: Log;
 }
@@ -110,8 +113,23 @@ export class Reconciler {
       const next = (await this.#settled(goal)) ?? instance?.drift?.repairAt;
       return next ?? (autoRestarts ? backoff.unobserved() : undefined);
     }
+    const waitUntil = step.kind === 'start' ? this.#waitForOthers() : undefined;
+    if (waitUntil !== undefined) return waitUntil;
     await this.#do(step, signal);
     return 'again';
+  }
+
+  /** Until when the module waits for others that start before it, undefined when it may start. */
+  #waitForOthers(): Date | undefined {
+    const admission = this.#options.admit?.();
+    if (admission === undefined) return undefined;
+    const { status } = this.#state;
+    if (admission.waitsFor === undefined) {
+      status.note({ orderWarning: admission.warning });
+      return undefined;
+    }
+    status.note({ progressText: `waits for ${quoted(admission.waitsFor)} to start` });
+    return admission.until;
   }
 
   /** The next step towards the desired state, undefined when it is reached. */

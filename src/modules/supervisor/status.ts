@@ -35,6 +35,8 @@ export interface ModuleStatus extends StateInput {
   readonly error: string;
   /** A warning for the user although nothing failed, `` for none. */
   readonly note: string;
+  /** Why the order of its last start was not kept, `` when it was. */
+  readonly orderWarning: string;
 }
 
 /**
@@ -63,6 +65,7 @@ export class StatusTracker {
       note: '',
       restartCount: 0,
       restartReason: '',
+      orderWarning: '',
     };
     this.#current = { ...status, state: stateOf(status) ?? 'unknown' };
   }
@@ -185,6 +188,7 @@ function atRest({ goal, failed }: Between, { state }: Pick<Instance, 'state'>): 
   return goal === 'ended' && state.exitCode !== 0 ? 'failed' : 'stopped';
 }
 
-function isToRun({ goal }: Pick<StateInput, 'goal'>): boolean {
+/** Whether the module is to run. */
+export function isToRun({ goal }: Pick<StateInput, 'goal'>): boolean {
   return goal === 'restart' || goal === 'start' || goal === 'started';
 }

@@ -42,7 +42,7 @@ function source(name: string, aliases: readonly string[] = [], more: object = {}
 
 const others = [source('sensor', ['thermometer']), source('web', [], { Hostname: 'front' })];
 
-function clash(one: ReturnType<typeof source>): string {
+function clash(one: Parameters<typeof refuseNames>[0]): string {
   return codeOf(() => {
     refuseNames(one, config, upstream);
     refuseTaken(one, others, config);
@@ -52,9 +52,11 @@ function clash(one: ReturnType<typeof source>): string {
 /** Results for a name, for each way in which a module can get it. */
 function everyWay(name: string): readonly string[] {
   const [first = '', ...domain] = name.split('.');
+  const filter = source('filter');
   return [
     clash(source('filter', ['sieve', name])),
     clash(source('filter', [], { Hostname: name })),
+    clash({ ...filter, settings: { ...filter.settings, aliases: [name] } }),
     ...(domain.length > 0
       ? [clash(source('filter', [], { Hostname: first, Domainname: domain.join('.') }))]
       : []),
@@ -90,7 +92,7 @@ test('refuses the name of another module, case-insensitively', () => {
 test('refuses a name of another module as alias or host name', () => {
   const names = ['sensor', 'Thermometer', 'front', 'edgeHub', 'edgeagent', 'keeper', 'broker'];
   for (const alias of [...names, 'MQTT']) {
-    assert.equal(everyWay(alias), ['AlreadyExists', 'AlreadyExists'], alias);
+    assert.equal(everyWay(alias), Array(3).fill('AlreadyExists'), alias);
   }
   // the other spelling that a resolver accepts
   for (const alias of ['sensor.', 'edgeHub.']) {
@@ -102,7 +104,7 @@ test('refuses a name of another module as alias or host name', () => {
 test('refuses names of the device and of its parents', () => {
   const labels = ['myhub', 'MyHub', 'parent', 'gateway', 'global', 'device-7', 'localhost'];
   for (const name of labels) {
-    assert.equal(everyWay(name), ['AlreadyExists', 'AlreadyExists'], name);
+    assert.equal(everyWay(name), Array(3).fill('AlreadyExists'), name);
     assert.is(clash(source(name)), 'AlreadyExists', name);
   }
   const hosts = [

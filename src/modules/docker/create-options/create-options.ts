@@ -1,7 +1,9 @@
 import { posix } from 'node:path';
 import { oneOf, ServiceError } from '../../../errors.ts';
+import type { ModuleName } from '../../../ids.ts';
 import { parseRestartPolicy, type RestartPolicy } from '../../supervisor/restart/restart-policy.ts';
 import type { JsonObject, RegistryAuth } from '../engine/container-engine.ts';
+import { parseAliases, parseStartAfter } from './common-settings.ts';
 import { type ImagePullPolicy, parseImageDigest, parsePullPolicy } from './image-policy.ts';
 import { engineRestartPolicy } from './restart-policy.ts';
 
@@ -17,6 +19,10 @@ export interface ModuleSettings {
   readonly imagePullPolicy?: ImagePullPolicy | undefined;
   /** Undefined leaves it to the create options. */
   readonly restartPolicy?: RestartPolicy | undefined;
+  /** The modules that start before it. */
+  readonly startAfter?: readonly ModuleName[] | undefined;
+  /** Names on the network besides its own and those of the create options. */
+  readonly aliases?: readonly string[] | undefined;
 }
 
 // far above what any module needs: any caller reaches this, and each value delays all others
@@ -29,6 +35,8 @@ const settingKeys = [
   'digest',
   'imagePullPolicy',
   'restart_policy',
+  'start_after',
+  'aliases',
 ];
 const imagePattern = /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$/;
 
@@ -41,7 +49,8 @@ export function parseSettingsJson(text: string): ModuleSettings {
 export function parseSettings(value: unknown): ModuleSettings {
   const settings = objectAt(value, 'the configuration of a module');
   checkKeys(settings, 'a setting of a module', settingKeys);
-  const { image, createOptions, auth, digest, imagePullPolicy, restart_policy } = given(settings);
+  const { image, createOptions, auth, digest, imagePullPolicy, ...common } = given(settings);
+  const { restart_policy, start_after, aliases } = common;
   if (typeof image !== 'string' || !isImage(image)) refuse('image is not an image reference');
   return {
     image,
@@ -50,6 +59,8 @@ export function parseSettings(value: unknown): ModuleSettings {
     ...(digest !== undefined && { imageDigest: parseImageDigest(digest, image) }),
     ...(imagePullPolicy !== undefined && { imagePullPolicy: parsePullPolicy(imagePullPolicy) }),
     ...(restart_policy !== undefined && { restartPolicy: parseRestartPolicy(restart_policy) }),
+    ...(start_after !== undefined && { startAfter: parseStartAfter(start_after) }),
+    ...(aliases !== undefined && { aliases: parseAliases(aliases) }),
   };
 }
 
@@ -60,7 +71,8 @@ function given(object: JsonObject): JsonObject {
 
 /** Settings in the form that `parseSettings` reads, without unset members. */
 export function settingsJson(settings: ModuleSettings) {
-  const { image, createOptions, auth, imageDigest, imagePullPolicy, restartPolicy } = settings;
+  const { image, createOptions, auth, imageDigest, imagePullPolicy } = settings;
+  const { restartPolicy, startAfter, aliases } = settings;
   return {
     image,
     createOptions,
@@ -68,12 +80,20 @@ export function settingsJson(settings: ModuleSettings) {
     ...(imageDigest !== undefined && { digest: imageDigest }),
     ...(imagePullPolicy !== undefined && { imagePullPolicy }),
     ...(restartPolicy !== undefined && { restart_policy: restartPolicy }),
+    ...(startAfter !== undefined && { start_after: startAfter }),
+    ...(aliases !== undefined && { aliases }),
   };
 }
 
 /** When the module is restarted after it ended by itself. */
 export function restartPolicyOf({ restartPolicy, createOptions }: ModuleSettings): RestartPolicy {
   return restartPolicy ?? engineRestartPolicy(createOptions) ?? 'always';
+}
+
+/** The settings of a module that its agent restarts: the runtime does so only if they have a restart policy. */
+export function restartedByAgent(settings: ModuleSettings): ModuleSettings {
+  const policy = settings.restartPolicy ?? engineRestartPolicy(settings.createOptions);
+  return policy === undefined ? { ...settings, restartPolicy: 'never' } : settings;
 }
 
 /** Whether a text may be an image reference; the engine checks the rest. */

@@ -35,6 +35,7 @@ function status(
     retryAt: undefined,
     error: '',
     note: '',
+    orderWarning: '',
     failed: false,
     ...changes,
   };

@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   parseSettings,
+  restartedByAgent,
   restartPolicyOf,
   settingsJson,
 } from '../../../../../src/modules/docker/create-options/create-options.ts';
@@ -56,6 +57,19 @@ test('survives a round trip of the settings', () => {
     createOptions: { User: 'x' },
   });
   assert.equal(parseSettings(settingsJson(settings)), settings);
+});
+
+test('is never for modules that an agent restarts, unless they have one', () => {
+  const policyOf = (RestartPolicy: object | null = null, restart_policy?: string) => {
+    const createOptions = { HostConfig: { RestartPolicy } };
+    const settings = parseSettings({ image: 'a', createOptions, restart_policy });
+    return restartPolicyOf(restartedByAgent(settings));
+  };
+  assert.is(policyOf(), 'never');
+  assert.is(policyOf({ Name: '' }), 'never');
+  assert.is(policyOf({ Name: 'always' }), 'always');
+  assert.is(policyOf({ Name: 'no' }), 'never');
+  assert.is(policyOf(undefined, 'on-failure'), 'on-failure');
 });
 
 test('is never passed to the engine, in any spelling', () => {
