@@ -84,8 +84,8 @@ test('is that of creation and configuration: GetConfig shows it, the network the
   device,
 }) => {
   const [shown] = await device.invoke('GetConfig', { signature: 'sa{sv}', body: ['last', {}] });
-  const { start_after, aliases, restart_policy } = JSON.parse(String(shown));
-  assert.equal([start_after, aliases, restart_policy], [['middle'], ['end'], 'never']);
+  const common = '"restart_policy":"never","start_after":["middle"],"aliases":["end"]';
+  assert.ok(String(shown).includes(common), String(shown));
   const format = '{{json .NetworkSettings.Networks}}';
   assert.match(await device.machine.docker('inspect', '-f', format, 'last'), '"end"');
 });
