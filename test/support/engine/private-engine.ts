@@ -26,6 +26,9 @@ export class PrivateEngine implements AsyncDisposable {
   readonly #keeper: EngineKeeper;
   #daemon: ChildProcess | undefined;
 
+  /** Further command line options of dockerd, from the next start of the daemon on. */
+  options: readonly string[] = [];
+
   private constructor(directory: string, socketPath = join(directory, 'docker.sock')) {
     this.directory = directory;
     this.socketPath = socketPath;
@@ -46,9 +49,10 @@ export class PrivateEngine implements AsyncDisposable {
   }
 
   /** Starts an engine, by default on a socket in its directory; members of `engineGroup` may connect. */
-  static async start(socketPath?: string): Promise<PrivateEngine> {
+  static async start(socketPath?: string, options: readonly string[] = []): Promise<PrivateEngine> {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-engine-'));
     const engine = new PrivateEngine(directory, socketPath);
+    engine.options = options;
     try {
       // not by `ip netns`, which leaves a mount on /run/netns and wants `/` to be a mount point
       await writeFile(join(directory, 'net'), '');
@@ -86,6 +90,7 @@ export class PrivateEngine implements AsyncDisposable {
       ['--pidfile', join(this.directory, 'dockerd.pid')],
       ['--host', `unix://${this.socketPath}`],
       ['--group', String(engineGroup)],
+      this.options,
     ].flat();
   }
 
@@ -117,6 +122,11 @@ export class PrivateEngine implements AsyncDisposable {
       daemon.kill('SIGKILL');
       await ended;
     }
+  }
+
+  /** Sends a signal to the daemon, which may go on then. */
+  signalDaemon(signal: NodeJS.Signals): void {
+    this.#daemon?.kill(signal);
   }
 
   /** Runs the docker command line client on this engine. */

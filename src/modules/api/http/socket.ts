@@ -2,6 +2,8 @@ import { chmod, mkdir } from 'node:fs/promises';
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
 import { createServer, type Server as Listener, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { ServiceError, systemCode } from '../../../errors.ts';
+import { quoted } from '../../../quoted.ts';
 import type { PassedSocket } from '../../../service/systemd/sockets.ts';
 import { ConnectionGroups } from './connection-groups.ts';
 import type { ConnectionLimits } from './connections.ts';
@@ -18,9 +20,15 @@ export interface ServedSocket extends AsyncDisposable {
 /** Creates the directory of the sockets of one module: accessible to all users, but its parent only to this one. */
 export async function createSocketDirectory(parent: string, module: string): Promise<string> {
   const directory = join(parent, module);
-  await mkdir(parent, { recursive: true, mode: 0o700 });
-  await mkdir(directory, { recursive: true });
-  await chmod(directory, 0o755);
+  try {
+    await mkdir(parent, { recursive: true, mode: 0o700 });
+    await mkdir(directory, { recursive: true });
+    await chmod(directory, 0o755);
+  } catch (cause) {
+    // such as one that root has restored from a backup
+    const text = `cannot make the directory of sockets ${quoted(directory)} (${systemCode(cause) ?? 'unknown'}): it must be the service's own, or missing`;
+    throw new ServiceError('Unavailable', text, { cause });
+  }
   return directory;
 }
 

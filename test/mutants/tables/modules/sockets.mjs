@@ -108,4 +108,10 @@ export default [
     becomes: 'for (const socket of served.reverse()) await socket[Symbol.asyncDispose]();',
     suite: 'component/modules/api/sockets/host-sockets',
   },
+  {
+    breaks: 'a directory of sockets of another owner is an internal error',
+    text: "throw new ServiceError('Unavailable', text, { cause });\n  }\n  return directory;",
+    becomes: 'throw cause;\n  }\n  return directory;',
+    suite: 'component/modules/api/http/listen',
+  },
 ];

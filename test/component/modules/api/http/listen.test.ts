@@ -1,15 +1,15 @@
 /** Sockets that cannot be bound. */
 import { once } from 'node:events';
-import { mkdtemp, readdir, readlink, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readlink, rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { SocketPlace } from '../../../../../src/modules/api/http/listen.ts';
-import { serveSocket } from '../../../../../src/modules/api/http/socket.ts';
+import { createSocketDirectory, serveSocket } from '../../../../../src/modules/api/http/socket.ts';
 import { deadline, until } from '../../../../support/deadline.ts';
-import { failureOf } from '../../../../support/failure.ts';
+import { failureOf, messageOf } from '../../../../support/failure.ts';
 import { ownLimits } from '../../../../support/workload/limits.ts';
 
 const test = suite<{ directory: string }>('sockets that cannot be bound');
@@ -53,6 +53,12 @@ test('leave no file and no client when they cannot be kept', async ({ directory 
   const [client] = clients;
   client?.on('error', () => undefined).resume();
   await until(10_000, 'the client to be disconnected', () => client?.destroyed === true);
+});
+
+test('are reported with their directory when that cannot be made', async ({ directory }) => {
+  await writeFile(join(directory, 'module'), '');
+  const message = await messageOf(createSocketDirectory(directory, 'module'));
+  assert.match(message, /^Unavailable: .*\/module" \(EEXIST\): it must be the service's own/);
 });
 
 test.run();
