@@ -15,7 +15,8 @@ import { HostWorkload } from './api/workload/host-workload.ts';
 import type { ModulesBackend } from './api/workload/workload-backend.ts';
 import { Callers } from './callers/callers.ts';
 import type { ModulesConfig } from './config/config.ts';
-import { settingsJson } from './docker/create-options/create-options.ts';
+import { parseSettings, settingsJson } from './docker/create-options/create-options.ts';
+import type { WantedImage } from './docker/create-options/image-policy.ts';
 import { canonicalJson, keyedDigest } from './docker/digest.ts';
 import { lastingLog } from './logs/lasting-log.ts';
 import type { ManagedModule } from './managed-module.ts';
@@ -265,6 +266,15 @@ export class ModuleRuntime implements AsyncDisposable {
       throw error;
     }
     if (present === undefined && this.#started) this.#track(module.run());
+  }
+
+  /** The images that modules and the agent demand; undefined when a module's configuration is unreadable. */
+  wantedImages(): readonly WantedImage[] | undefined {
+    const { config, records } = this.#options;
+    const { damaged, failure } = records.modules;
+    if (damaged.size > 0 || failure !== undefined) return undefined;
+    const agent = config.agent === undefined ? [] : [parseSettings(config.agent.config)];
+    return [...this.#modules.all().map(({ source }) => source.settings), ...agent];
   }
 
   #mayDelete(name: string): void {

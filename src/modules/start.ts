@@ -17,9 +17,9 @@ import { cgroupVersion } from './docker/confinement/engine-defaults.ts';
 import { createOptionsValidator } from './docker/confinement/policy-violation.ts';
 import type { ModuleSettings } from './docker/create-options/create-options.ts';
 import { DockerModules } from './docker/docker-modules.ts';
-import { CreatedContainers } from './docker/drift/created-containers.ts';
 import { isElevated, refuseUnconfined } from './docker/elevation.ts';
-import { DockerEngine } from './docker/engine/docker-engine.ts';
+import type { DockerEngine } from './docker/engine/docker-engine.ts';
+import { openEngine } from './docker/open-engine.ts';
 import { type PrepareParts, prepare } from './docker/prepare.ts';
 import { type SystemInfo, systemInfo } from './docker/system-info.ts';
 import { type ModulesHandlersOptions, modulesHandlers, modulesResolvers } from './handlers.ts';
@@ -56,8 +56,8 @@ export async function startModules(context: Context): Promise<Started> {
   const current: Current = { config, volumesSeen: new WeakSet() };
   const clients = clientsOn(bus);
   const identities = new Identities(clients.identity, now);
-  const created = await CreatedContainers.open(stateDir, { now, log });
-  const engine = new DockerEngine(config.engineSocket, created);
+  const inForce = () => current.config;
+  const { engine, imageCleanup } = await openEngine({ stateDir, config: inForce, now, log });
   const records = await Records.open(stateDir);
   cleanup.use(records.disk);
   const connections = { ...connectionLimits, shared: new SharedConnections() };
@@ -67,6 +67,7 @@ export async function startModules(context: Context): Promise<Started> {
   const runtime = cleanup.use(
     new ModuleRuntime(runtimeOptions(context, { ...parts, current, preparation })),
   );
+  const images = cleanup.use(imageCleanup(() => runtime.wantedImages()));
   const resources = new ResourceReader({
     disks: new Disks(),
     sampler: new StatsSampler(engine.reports),
@@ -86,7 +87,10 @@ export async function startModules(context: Context): Promise<Started> {
     handlers: modulesHandlers(runtime, options),
     resolvers: modulesResolvers(runtime, options),
     ready: () => runtime.observe(),
-    onNameAcquired: () => runtime.start(),
+    onNameAcquired: () => {
+      runtime.start();
+      images.start();
+    },
     reload: (changed) => reload(changed, { current, engine, runtime }),
   };
 }

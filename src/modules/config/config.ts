@@ -27,6 +27,12 @@ import {
   warnAboutNames,
 } from './confinement-config.ts';
 import {
+  type HousekeepingConfig,
+  housekeepingProperties,
+  parseHousekeeping,
+  type RawHousekeeping,
+} from './housekeeping-config.ts';
+import {
   type NetworkConfig,
   networkSchema,
   parseNetwork,
@@ -50,7 +56,11 @@ export const onStops = ['leave', 'stop'] as const;
 export type OnStop = (typeof onStops)[number];
 
 /** The parsed modules.yaml. */
-export interface ModulesConfig extends CommonConfig, CertificateReferences, ConfinementConfig {
+export interface ModulesConfig
+  extends CommonConfig,
+    CertificateReferences,
+    ConfinementConfig,
+    HousekeepingConfig {
   readonly agent: AgentConfig | undefined;
   readonly hostname: string;
   readonly connect: ApiPaths;
@@ -131,12 +141,13 @@ export const modulesSchema = {
       enum: [...onStops],
       default: 'leave',
     },
+    ...housekeepingProperties,
     ...confinementProperties,
   },
 } as const satisfies Schema;
 
 /** The configuration, valid by the schema but not yet parsed. */
-interface RawConfig extends CommonConfig, RawConfinement {
+interface RawConfig extends CommonConfig, RawConfinement, RawHousekeeping {
   readonly certificates: RawCertificates;
   readonly agent?: RawAgent;
   readonly hostname?: string;
@@ -168,6 +179,7 @@ export function parseModulesConfig(value: unknown, context: ParseContext): Modul
     listen: pathsOf(raw.listen),
     engineSocket: pathOf(raw.moby_runtime.uri),
     network: parseNetwork(raw.network, context),
+    ...parseHousekeeping(raw),
     ...parseConfinement(raw, context),
   };
   if (raw.agent !== undefined) checkAgent(raw.agent, config, context);

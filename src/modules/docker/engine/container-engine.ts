@@ -27,6 +27,8 @@ export interface EngineSystem {
   readonly totalMemoryBytes: number;
   /** Where it stores containers and volumes, `` when it does not report that. */
   readonly rootDirectory: string;
+  /** The log driver of containers that name none, `` when it does not report that. */
+  readonly logDriver: string;
 }
 
 /** Credentials for a registry. Never logged, never returned. */

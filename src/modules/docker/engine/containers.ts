@@ -18,20 +18,30 @@ import { messageOf, statusOf } from './connection/translate.ts';
 import type { JsonObject, Renamed } from './container-engine.ts';
 import { isDamage } from './damage.ts';
 import type { ContainerSummary } from './event.ts';
-import { containerOf, renamedOf } from './inspect.ts';
+import { containerOf, renamedOf, systemOf } from './inspect.ts';
+import { logDriverOf, withLogLimits } from './log-rotation.ts';
 import { containerLog } from './logs/container-log.ts';
 
 const ours = { label: [`${ownerLabel}=${owner}`] };
+
+/** What the runtime records and adds when it creates containers. */
+export interface CreationOptions {
+  /** Without it, nothing is known about changes of other clients. */
+  readonly created?: CreatedContainers | undefined;
+  /** The limits of their logs, in the engine's words. */
+  readonly logOptions: () => Readonly<Record<string, string>>;
+}
 
 /** The containers of an engine. */
 export class EngineContainers {
   readonly #connection: EngineConnection;
   readonly #created: CreatedContainers | undefined;
+  readonly #logOptions: CreationOptions['logOptions'];
 
-  /** Without a record of the containers that it creates, nothing is known about changes of other clients. */
-  constructor(connection: EngineConnection, created?: CreatedContainers) {
+  constructor(connection: EngineConnection, { created, logOptions }: CreationOptions) {
     this.#connection = connection;
     this.#created = created;
+    this.#logOptions = logOptions;
   }
 
   list(signal: AbortSignal): Promise<readonly string[]> {
@@ -101,13 +111,25 @@ export class EngineContainers {
     const action = `creating ${shown(name)}`;
     return this.#request(action, signal, async (docker) => {
       try {
-        const { id } = await docker.createContainer({ ...body, name });
+        const { id } = await docker.createContainer({
+          ...(await this.#limited(body, docker)),
+          name,
+        });
         return { id, traits: traitsOf(await docker.getContainer(id).inspect()) };
       } catch (error) {
         if (statusOf(error) !== 409) throw error;
         throw new ServiceError('AlreadyExists', `${action}: ${messageOf(error)}`, { cause: error });
       }
     });
+  }
+
+  /** The request with limits of the container's log; not part of its digest: others apply to new containers only. */
+  async #limited(body: JsonObject, docker: Docker): Promise<JsonObject> {
+    const options = this.#logOptions();
+    if (Object.keys(options).length === 0) return body;
+    const named = logDriverOf(body);
+    const info: unknown = named === '' ? await docker.info() : {};
+    return withLogLimits(body, { driver: named || systemOf(info).logDriver, options });
   }
 
   start(name: string, signal: AbortSignal): Promise<void> {

@@ -6,6 +6,7 @@ import type {
   ModuleLog,
 } from '../../supervisor/module-type.ts';
 import type { CreatedContainers } from '../drift/created-containers.ts';
+import type { PulledImages } from '../images/pulled-images.ts';
 import { EngineConnection, noticeMs } from './connection/engine-connection.ts';
 import type {
   ContainerEngine,
@@ -27,22 +28,34 @@ import { EngineNetworks } from './networks.ts';
 import { EngineReports } from './reports.ts';
 import { EngineVolumes } from './volumes.ts';
 
+/** What the runtime records and configures beside the engine. */
+export interface DockerEngineOptions {
+  /** Without it, changes of other clients in containers are not found. */
+  readonly created?: CreatedContainers;
+  /** Without it, no image is ever removed. */
+  readonly pulled?: PulledImages;
+  /** The limits of the logs of new containers, in the engine's words; none by default. */
+  readonly logOptions?: () => Readonly<Record<string, string>>;
+}
+
 /** An engine that speaks the Docker API on a unix socket. */
 export class DockerEngine implements ContainerEngine {
   readonly #connection: EngineConnection;
   readonly #containers: EngineContainers;
-  readonly #images: EngineImages;
+  readonly images: EngineImages;
   readonly #networks: EngineNetworks;
   readonly #volumes: EngineVolumes;
   /** For people and tools. */
   readonly reports: EngineReports;
 
-  /** Without a record of the containers that it creates, changes of other clients are not found. */
-  constructor(socketPath: string, created?: CreatedContainers) {
+  constructor(socketPath: string, { created, pulled, logOptions }: DockerEngineOptions = {}) {
     const connection = new EngineConnection(socketPath);
     this.#connection = connection;
-    this.#containers = new EngineContainers(connection, created);
-    this.#images = new EngineImages(connection);
+    this.#containers = new EngineContainers(connection, {
+      created,
+      logOptions: logOptions ?? (() => ({})),
+    });
+    this.images = new EngineImages(connection, pulled);
     this.#networks = new EngineNetworks(connection);
     this.#volumes = new EngineVolumes(connection);
     this.reports = new EngineReports(connection);
@@ -70,11 +83,11 @@ export class DockerEngine implements ContainerEngine {
   }
 
   findImage(reference: string, signal: AbortSignal): Promise<Image | undefined> {
-    return this.#images.find(reference, signal);
+    return this.images.find(reference, signal);
   }
 
   pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<void> {
-    return this.#images.pull(reference, options, signal);
+    return this.images.pull(reference, options, signal);
   }
 
   ensureNetwork(network: Network, signal: AbortSignal): Promise<void> {

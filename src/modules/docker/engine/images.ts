@@ -1,4 +1,6 @@
+import type Docker from 'dockerode';
 import { ServiceError } from '../../../errors.ts';
+import type { PulledImages } from '../images/pulled-images.ts';
 import { openClient } from './connection/client.ts';
 import type { EngineConnection } from './connection/engine-connection.ts';
 import { unlessMissing } from './connection/statuses.ts';
@@ -8,12 +10,53 @@ import type { Image, PullOptions } from './container-engine.ts';
 import { imageOf } from './inspect.ts';
 import { followPull, withTag } from './pull.ts';
 
+/** An image in the engine's list. */
+export interface ListedImage {
+  readonly id: string;
+  /** Its tags. */
+  readonly references: readonly string[];
+  /** Its digests at registries, with their repositories. */
+  readonly digests: readonly string[];
+}
+
 /** The images of an engine. */
 export class EngineImages {
   readonly #connection: EngineConnection;
+  readonly #pulled: PulledImages | undefined;
 
-  constructor(connection: EngineConnection) {
+  /** Without a record of what it pulls, none of that is ever removed. */
+  constructor(connection: EngineConnection, pulled?: PulledImages) {
     this.#connection = connection;
+    this.#pulled = pulled;
+  }
+
+  /** All images, but those that only others are built on. */
+  list(signal: AbortSignal): Promise<readonly ListedImage[]> {
+    return this.#connection.request({ action: 'listing images' }, signal, async (docker) =>
+      (await docker.listImages()).map(listedOf),
+    );
+  }
+
+  /** The ids of the images of all containers, running or not, whoever made them. */
+  used(signal: AbortSignal): Promise<ReadonlySet<string>> {
+    return this.#connection.request({ action: 'listing containers' }, signal, async (docker) => {
+      const containers = await docker.listContainers({ all: true });
+      return new Set(containers.map(({ ImageID }) => ImageID));
+    });
+  }
+
+  /** Removes a reference, or an image by its id; false when something uses it. A missing one is removed. */
+  remove(referenceOrId: string, signal: AbortSignal): Promise<boolean> {
+    const action = `removing image ${JSON.stringify(referenceOrId)}`;
+    return this.#connection.request({ action }, signal, async (docker) => {
+      try {
+        await unlessMissing(docker.getImage(referenceOrId).remove());
+        return true;
+      } catch (error) {
+        if (statusOf(error) === 409) return false;
+        throw error;
+      }
+    });
   }
 
   find(reference: string, signal: AbortSignal): Promise<Image | undefined> {
@@ -25,6 +68,18 @@ export class EngineImages {
   }
 
   async pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<void> {
+    const pulled = this.#pulled;
+    if (pulled === undefined) return this.#pull(reference, options, signal);
+    pulled.begin(reference);
+    const before = new Set((await this.list(signal)).map(({ id }) => id));
+    await this.#pull(reference, options, signal);
+    const found = await this.find(reference, signal);
+    if (found === undefined) return;
+    // what another client brought here is not ours to remove
+    await pulled.add(found.id, reference, { isNew: !before.has(found.id) });
+  }
+
+  async #pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<void> {
     // the client takes the reference from the first argument and the credentials from the second
     const authconfig = options.auth === undefined ? {} : { authconfig: options.auth };
     const { socketPath } = this.#connection;
@@ -41,4 +96,14 @@ export class EngineImages {
       throw translatePull(messageOf(error), reference, error);
     }
   }
+}
+
+function listedOf({ Id, RepoTags, RepoDigests }: Docker.ImageInfo): ListedImage {
+  const isNamed = (reference: string): boolean => !reference.startsWith('<none>');
+  return {
+    id: Id,
+    // engines write null for none, whatever the declaration of the client
+    references: ((RepoTags as string[] | null | undefined) ?? []).filter(isNamed),
+    digests: (RepoDigests ?? []).filter(isNamed),
+  };
 }

@@ -111,5 +111,6 @@ export function systemOf(info: unknown): EngineSystem {
     cpus: amount('NCPU'),
     totalMemoryBytes: amount('MemTotal'),
     rootDirectory: text('DockerRootDir'),
+    logDriver: text('LoggingDriver'),
   };
 }

@@ -54,7 +54,7 @@ class Cared implements AsyncDisposable {
   static async start({ machine, directory }: Context): Promise<Cared> {
     const options = { now: () => new Date(), log: silentLog };
     const created = await CreatedContainers.open(directory, options);
-    const engine = new DockerEngine(machine.socketPath, created);
+    const engine = new DockerEngine(machine.socketPath, { created });
     const spec = new ContainerSpec({
       engine,
       digest: 'abc',

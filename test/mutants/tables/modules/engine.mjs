@@ -48,4 +48,52 @@ export default [
     becomes: 'if (name === undefined) return undefined;',
     suite: 'component/modules/docker/created-containers',
   },
+  {
+    breaks: 'an image that a stopped container of others uses is removed',
+    text: 'if (used.has(id) || names.some(',
+    becomes: 'if (names.some(',
+    suite: 'unit/modules/docker/images/removable',
+  },
+  {
+    breaks: 'an image that a module demands is removed',
+    text: 'if (used.has(id) || names.some((name) => wantedNames.has(name))) {',
+    becomes: 'if (used.has(id)) {',
+    suite: 'unit/modules/docker/images/removable',
+  },
+  {
+    breaks: 'an image that another client has tagged is removed',
+    text: 'isOursAlone && isOld',
+    becomes: 'isOld',
+    suite: 'unit/modules/docker/images/removable',
+  },
+  {
+    breaks: 'an image is removed before its time',
+    text: 'unusedMs(record) >= thresholdMs',
+    becomes: 'true',
+    suite: 'unit/modules/docker/images/removable',
+  },
+  {
+    breaks: 'an image that another client pulled is removed',
+    text: '(known === undefined && !isNew)',
+    becomes: 'false',
+    suite: 'integration/modules/engine/image-cleanup',
+  },
+  {
+    breaks: 'all images go when space is short',
+    text: 'if (!(await goesOn())) return;',
+    becomes: '',
+    suite: 'integration/modules/engine/image-cleanup',
+  },
+  {
+    breaks: 'the log of a driver that refuses limits gets them',
+    text: '|| !fileDrivers.has(Type)',
+    becomes: '',
+    suite: 'unit/modules/docker/engine/log-rotation',
+  },
+  {
+    breaks: 'limits of a log that a module has are replaced',
+    text: 'isAmbiguous || hasLimits ||',
+    becomes: 'isAmbiguous ||',
+    suite: 'unit/modules/docker/engine/log-rotation',
+  },
 ];

@@ -133,6 +133,7 @@ test('describe the machine, and omit what the engine omits', () => {
     NCPU: 4,
     MemTotal: 1024,
     DockerRootDir: '/var/lib/docker',
+    LoggingDriver: 'local',
   });
   assert.equal(system, {
     osType: 'linux',
@@ -143,6 +144,7 @@ test('describe the machine, and omit what the engine omits', () => {
     cpus: 4,
     totalMemoryBytes: 1024,
     rootDirectory: '/var/lib/docker',
+    logDriver: 'local',
   });
   assert.equal([systemOf(undefined).cpus, systemOf({}).rootDirectory], [0, '']);
 });

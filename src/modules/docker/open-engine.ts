@@ -1,0 +1,55 @@
+import { statfs } from 'node:fs/promises';
+import type { Log } from '../../service/log/log.ts';
+import type { ModulesConfig } from '../config/config.ts';
+import type { WantedImage } from './create-options/image-policy.ts';
+import { CreatedContainers } from './drift/created-containers.ts';
+import { DockerEngine } from './engine/docker-engine.ts';
+import { ImageCleanup } from './images/image-cleanup.ts';
+import { PulledImages } from './images/pulled-images.ts';
+
+/** Dependencies of the engine. */
+export interface EngineOptions {
+  readonly stateDir: string;
+  /** The configuration in force. */
+  readonly config: () => Pick<ModulesConfig, 'engineSocket' | 'imageCleanup' | 'logOptions'>;
+  readonly now: () => Date;
+  readonly log: Log;
+}
+
+/** The engine, with the records of what this runtime made there. */
+export interface OpenedEngine {
+  readonly engine: DockerEngine;
+  /** The clean-up of images, of those that no module demands; see `ImageCleanupOptions`. */
+  readonly imageCleanup: (wanted: () => readonly WantedImage[] | undefined) => ImageCleanup;
+}
+
+/** Opens the records; the engine itself may be unreachable. */
+export async function openEngine(options: EngineOptions): Promise<OpenedEngine> {
+  const { config, log, now, stateDir } = options;
+  const created = await CreatedContainers.open(stateDir, options);
+  const pulled = await PulledImages.open(stateDir, options);
+  const logOptions = () => config().logOptions;
+  const engine = new DockerEngine(config().engineSocket, { created, pulled, logOptions });
+  const { images } = engine;
+  const imageCleanup: OpenedEngine['imageCleanup'] = (wanted) =>
+    new ImageCleanup({
+      images,
+      pulled,
+      config: () => config().imageCleanup,
+      wanted,
+      freePercent: async (signal) => freePercent((await engine.system(signal)).rootDirectory),
+      now,
+      log,
+    });
+  return { engine, imageCleanup };
+}
+
+/** The share of free space of a disk in percent, undefined when it cannot be read. */
+async function freePercent(path: string): Promise<number | undefined> {
+  try {
+    const { bavail, blocks } = await statfs(path);
+    return blocks > 0 ? (bavail * 100) / blocks : undefined;
+  } catch {
+    return undefined; // a directory that this user may not reach, or the engine is elsewhere
+  }
+}

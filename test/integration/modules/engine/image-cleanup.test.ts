@@ -1,0 +1,163 @@
+/** The clean-up of images with a real engine and a real registry; only its clock is another. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
+import {
+  ImageCleanup,
+  type ImageCleanupOptions,
+} from '../../../../src/modules/docker/images/image-cleanup.ts';
+import { PulledImages } from '../../../../src/modules/docker/images/pulled-images.ts';
+import { soon } from '../../../support/deadline.ts';
+import { importBusybox } from '../../../support/engine/images.ts';
+import { PrivateEngine } from '../../../support/engine/private-engine.ts';
+import { Registry } from '../../../support/engine/registry.ts';
+import { silentLog } from '../../../support/log.ts';
+
+interface Context {
+  machine: PrivateEngine;
+  registry: Registry;
+  directory: string;
+  now: Date;
+}
+
+const test = suite<Context>('clean-up of images');
+const base = 'localhost/busybox:1';
+const dayMs = 86_400_000;
+const config = {
+  enabled: true,
+  recurrenceMs: dayMs,
+  ageMs: 7 * dayMs,
+  timeMin: 0,
+  freePercent: 10,
+};
+
+interface Runtime {
+  readonly engine: DockerEngine;
+  readonly pulled: PulledImages;
+}
+
+/** The runtime's engine and what it pulled, as after a start. */
+async function runtime(context: Context): Promise<Runtime> {
+  const now = () => context.now;
+  const pulled = await PulledImages.open(context.directory, { now, log: silentLog });
+  return { pulled, engine: new DockerEngine(context.machine.socketPath, { pulled }) };
+}
+
+/** Lets days pass and cleans up once. */
+async function clean(
+  context: Context,
+  { engine, pulled }: Runtime,
+  options: Partial<ImageCleanupOptions> & { readonly days: number },
+): Promise<void> {
+  const { images } = engine;
+  const cleanup = new ImageCleanup({
+    images,
+    pulled,
+    config: () => config,
+    wanted: () => [],
+    freePercent: () => Promise.resolve(50),
+    now: () => context.now,
+    log: silentLog,
+    ...options,
+  });
+  context.now = new Date(context.now.getTime() + options.days * dayMs);
+  await cleanup.tick(soon());
+}
+
+/** A new image at the registry, which the engine does not have; returns its reference. */
+async function published({ machine, registry }: Context, name: string): Promise<string> {
+  const reference = `${registry.address}/${name}:1`;
+  const container = await machine.docker('create', base);
+  await machine.docker('commit', '--change', `LABEL mark=${name}`, container, `made:${name}`);
+  await machine.docker('rm', container);
+  await registry.push(`made:${name}`, reference);
+  await machine.docker('rmi', `made:${name}`, reference);
+  return reference;
+}
+
+/** The names of the images of the registry that the engine has. */
+async function present({ machine, registry }: Context): Promise<string> {
+  const listed = await machine.docker('images', '-a', '--format', '{{.Repository}}:{{.Tag}}');
+  const names = listed.split('\n').filter((name) => name.startsWith(registry.address));
+  return names
+    .map((name) => name.slice(registry.address.length + 1, -2))
+    .toSorted()
+    .join(' ');
+}
+
+test.before(async (context) => {
+  context.machine = await PrivateEngine.start();
+  context.registry = await Registry.start(context.machine, 5004);
+  await importBusybox(context.machine, base);
+});
+
+test.before.each(async (context) => {
+  context.directory = await mkdtemp(join(tmpdir(), 'iotedge-images-'));
+  context.now = new Date('2026-06-01T12:00:00Z');
+});
+
+test.after.each(async ({ directory, machine }) => {
+  await rm(directory, { recursive: true, force: true });
+  await machine.docker('container', 'prune', '-f');
+});
+
+test.after(async ({ machine, registry }) => {
+  await registry?.[Symbol.asyncDispose]();
+  await machine?.[Symbol.asyncDispose]();
+});
+
+test('removes what this runtime pulled and nothing needs, after its time, and nothing else', async (context) => {
+  const { machine } = context;
+  const before = await runtime(context);
+  const references = new Map<string, string>();
+  for (const name of ['old', 'used', 'wanted', 'named']) {
+    references.set(name, await published(context, name));
+    await before.engine.pull(references.get(name) ?? '', {}, soon());
+  }
+  const foreign = await published(context, 'foreign');
+  await machine.docker('pull', '--quiet', foreign);
+  await before.engine.pull(foreign, {}, soon());
+  await machine.docker('create', '--name', 'of-another', references.get('used') ?? '');
+  await machine.docker('tag', references.get('named') ?? '', 'mine:1');
+  // as after a restart
+  const after = await runtime(context);
+  const wanted = () => [{ image: references.get('wanted') ?? '' }];
+  await clean(context, after, { days: 6, wanted });
+  assert.is(await present(context), 'foreign named old used wanted');
+  await clean(context, after, { days: 2, wanted });
+  assert.is(await present(context), 'foreign named used wanted');
+  assert.match(await machine.docker('images', '--format', '{{.Repository}}'), 'mine');
+  // it was needed until now
+  await machine.docker('rm', 'of-another');
+  await clean(context, after, { days: 2, wanted });
+  assert.is(await present(context), 'foreign named used wanted');
+  await clean(context, after, { days: 8, wanted });
+  assert.is(await present(context), 'foreign named wanted');
+  await machine.docker('rmi', 'mine:1');
+  await clean(context, after, { days: 8, wanted: () => undefined });
+  assert.is(await present(context), 'foreign named wanted');
+  await clean(context, after, { days: 1 });
+  assert.is(await present(context), 'foreign');
+  await machine.docker('rmi', foreign);
+});
+
+test('removes what was not needed for longest when space is short, until it is not', async (context) => {
+  const { engine, pulled } = await runtime(context);
+  for (const name of ['one', 'two', 'three', 'new']) {
+    await engine.pull(await published(context, name), {}, soon());
+    context.now = new Date(context.now.getTime() + 1_800_000);
+  }
+  let free = 8;
+  const freePercent = () => Promise.resolve(free++);
+  await clean(context, { engine, pulled }, { days: 0, freePercent });
+  // 8 at the first look, 9 before the first removal, 10 before the second
+  assert.is(await present(context), 'new three two');
+  free = 0;
+  await clean(context, { engine, pulled }, { days: 0, freePercent });
+  assert.is(await present(context), 'new three');
+});
+
+test.run();
