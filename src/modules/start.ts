@@ -9,6 +9,7 @@ import { type ConnectionLimits, connectionLimits } from './api/http/connections.
 import { SharedConnections } from './api/http/shared-connections.ts';
 import { serveHostSockets } from './api/sockets/host-sockets.ts';
 import { moduleSocketStore } from './api/sockets/module-socket-store.ts';
+import { IssuingCas } from './api/workload/issuing-cas.ts';
 import { workloadBackend } from './api/workload/workload-backend.ts';
 import { ownCgroup } from './callers/process-cgroup.ts';
 import { type Clients, clientsOn } from './clients.ts';
@@ -46,6 +47,7 @@ interface Parts {
   readonly identities: Identities;
   readonly engine: DockerEngine;
   readonly records: Records;
+  readonly issuingCas: IssuingCas;
   readonly socketsPath: string;
   readonly connections: ConnectionLimits;
 }
@@ -60,9 +62,10 @@ export async function startModules(context: Context): Promise<Started> {
   const { engine, imageCleanup } = await openEngine({ stateDir, config: inForce, now, log });
   const records = await Records.open(stateDir);
   cleanup.use(records.disk);
+  const issuingCas = await IssuingCas.open(join(stateDir, 'issuing-cas.json'), { now, log });
   const connections = { ...connectionLimits, shared: new SharedConnections() };
   const socketsPath = join(stateDir, 'mnt');
-  const parts = { clients, identities, engine, records, socketsPath, connections };
+  const parts = { clients, identities, engine, records, issuingCas, socketsPath, connections };
   const preparation = preparationParts(current, parts);
   const runtime = cleanup.use(
     new ModuleRuntime(runtimeOptions(context, { ...parts, current, preparation })),
@@ -119,7 +122,7 @@ function runtimeOptions(
   parts: Parts & { readonly current: Current; readonly preparation: PrepareParts },
 ): ModuleRuntimeOptions {
   const { clients, connections, current, engine, identities, preparation } = parts;
-  const { records, socketsPath } = parts;
+  const { issuingCas, records, socketsPath } = parts;
   const registered: Pick<Identities, 'ensure'> = {
     ensure: (moduleId, via) => identities.get(moduleId, via),
   };
@@ -144,6 +147,7 @@ function runtimeOptions(
         identities,
         modules: () => modules.all().map((module) => module.summary()),
         containerId: (name) => modules.find(name)?.status.instance?.id,
+        issuingCas,
         sources: () => modules.all().map((module) => module.source),
         now,
         log,

@@ -13,9 +13,9 @@ export class TrustBundle {
   readonly #certificates: Clients['certificates'];
   readonly #outage: Outage;
   readonly #read: (path: string) => Promise<Buffer>;
-  // shared, as the result is the same for all modules and requests are not limited
-  readonly #bundles = new SharedReads<string>();
-  readonly #files = new SharedReads<string>();
+  // one at a time for all modules, whose requests are not limited; not longer, so that each has the current one
+  readonly #bundles = new SharedReads<string>({ sharedMs: 0 });
+  readonly #files = new SharedReads<string>({ sharedMs: 0 });
   /** The last contents of the files, parsed: parsing all public roots takes long, and all modules wait for it. */
   readonly #parsed = new Map<string, { readonly content: Buffer; readonly pem: string }>();
 
@@ -44,7 +44,9 @@ export class TrustBundle {
           : this.#files.get(reference.path, () => this.#readFile(reference.path), call.signal),
       ),
     );
-    return bundles.map((pem) => (pem.endsWith('\n') ? pem : `${pem}\n`)).join('');
+    const present = bundles.filter((pem) => pem.trim() !== '');
+    if (present.length === 0) throw new ServiceError('NotFound', 'there is no trust bundle');
+    return present.map((pem) => (pem.endsWith('\n') ? pem : `${pem}\n`)).join('');
   }
 
   #fetch(options: { readonly certificate_id?: CertificateId }, call: HeldCall): Promise<string> {

@@ -16,6 +16,7 @@ import {
 import type { ModuleSource } from '../../module-source.ts';
 import type { HeldCall } from '../http/hold.ts';
 import { type ModuleSummary, moduleList } from '../module-list.ts';
+import type { IssuingCas } from './issuing-cas.ts';
 import {
   certificateIdOf,
   createCertificate,
@@ -42,6 +43,8 @@ export interface BackendParts {
   readonly sources: () => readonly ModuleSource[];
   /** The id of a module's container, undefined when it has none. */
   readonly containerId: (module: ModuleName) => string | undefined;
+  /** Modules trust these beside the trust bundle; by default none. */
+  readonly issuingCas?: Pick<IssuingCas, 'note' | 'complete'>;
   readonly now: () => Date;
   readonly log: Log;
 }
@@ -59,7 +62,7 @@ interface Outages {
   readonly identity: Outage;
 }
 
-type Parts = BackendParts & { readonly outages: Outages };
+type Parts = BackendParts & { readonly outages: Outages; readonly trustBundle: TrustBundle };
 
 /** Serves the workload API by delegating each request to the responsible service. */
 export function workloadBackend(backendParts: BackendParts): ModulesBackend {
@@ -75,6 +78,7 @@ export function workloadBackend(backendParts: BackendParts): ModulesBackend {
   const parts = {
     ...backendParts,
     outages,
+    trustBundle,
     // replaced by a reload
     get config() {
       return backendParts.config;
@@ -91,7 +95,10 @@ export function workloadBackend(backendParts: BackendParts): ModulesBackend {
     sign: (moduleId, data, call) => sign(parts, { moduleId, data }, call),
     encrypt: (input, aad, call) => encrypt(parts, { method: 'Encrypt', input, aad }, call),
     decrypt: (input, aad, call) => seal(parts, { method: 'Decrypt', input, aad }, call),
-    trustBundle: (call) => trustBundle.read(parts.config.trustedCas, call),
+    trustBundle: async (call) => {
+      const pem = await trustBundle.read(parts.config.trustedCas, call);
+      return parts.issuingCas?.complete(pem) ?? pem;
+    },
     // deployment manifests are not signed here
     manifestTrustBundle: () => Promise.resolve(''),
     certificate: (module, request, call) => certificate(parts, { module, request }, call),
@@ -156,13 +163,13 @@ async function certificate(
   { module, request }: { readonly module: ModuleName; readonly request: CertificateRequest },
   call: HeldCall,
 ) {
-  const { clients, config, now, outages } = parts;
+  const { clients, config, issuingCas, now, outages, trustBundle } = parts;
   const isServer = request.purpose === 'server';
   const identity = await identityOf(parts, moduleIdOf(module), call);
   if (isServer) checkName(parts, { module, name: request.commonName, upstream: identity });
   const names = isServer ? serverNames(request.commonName, module) : identityNames(identity);
   const lifetime_s = lifetimeS(request.notAfter, now());
-  return createCertificate(names, config.moduleKey, async (csr) => {
+  const issued = await createCertificate(names, config.moduleKey, async (csr) => {
     const options = {
       profile: isServer ? 'server' : 'client',
       lifetime_s,
@@ -173,6 +180,8 @@ async function certificate(
     const issue = (via: AttemptOptions) => clients.certificates.Issue(issueRequest, via);
     return (await outages.certificates.call(call, issue)).chain_pem;
   });
+  await issuingCas?.note(issued.chainPem, () => trustBundle.read(config.trustedCas, call));
+  return issued;
 }
 
 /** A module may use its own names and those of `server_names`, unless they belong to another module. */

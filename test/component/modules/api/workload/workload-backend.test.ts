@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseModuleName } from '../../../../../src/ids.ts';
+import { ServiceError } from '../../../../../src/errors.ts';
+import { parseCertificateId, parseModuleName } from '../../../../../src/ids.ts';
+import { failureOf } from '../../../../../src/modules/api/http/failure.ts';
 import { Outage } from '../../../../../src/modules/api/workload/outage.ts';
 import { TrustBundle } from '../../../../../src/modules/api/workload/trust-bundle.ts';
 import {
@@ -74,6 +76,23 @@ async function bundleOf(trustedCas: readonly CertificateReference[], pem: string
 test('returns the trust bundle of the Certificates service, and fails with NotFound if it has none', async () => {
   assert.is(await bundleOf([], 'BUNDLE'), 'BUNDLE');
   assert.is(await bundleOf([], ''), 'NotFound');
+  const configured = { kind: 'id', id: parseCertificateId('trusted-ca') } as const;
+  assert.is(await bundleOf([configured], ''), 'NotFound');
+});
+
+test('has no trust bundle to return, rather than none, while the Certificates service cannot be reached', async () => {
+  const GetTrustBundle = () => Promise.reject(new ServiceError('Unavailable', 'not now'));
+  const backend = workloadBackend(partsWith({}, { GetTrustBundle }));
+  const failure = await backend.trustBundle(callWithoutHold()).catch((error: unknown) => error);
+  assert.is(failureOf(failure).status, 503);
+});
+
+test('reads the trust bundle for each request that follows another', async () => {
+  let reads = 0;
+  const GetTrustBundle = () => Promise.resolve({ pem: `BUNDLE ${++reads}` });
+  const backend = workloadBackend(partsWith({}, { GetTrustBundle }));
+  assert.is(await backend.trustBundle(callWithoutHold()), 'BUNDLE 1');
+  assert.is(await backend.trustBundle(callWithoutHold()), 'BUNDLE 2');
 });
 
 test('returns the certificates in a file, and nothing else', async ({ pki }) => {
