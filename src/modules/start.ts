@@ -76,7 +76,10 @@ export async function startModules(context: Context): Promise<Started> {
     sampler: new StatsSampler(engine.reports),
     modules: () => runtime.names(),
   });
-  const options = handlersOptions(context, { engine, preparation, resources });
+  const used = new SharedReads<Resources>();
+  const sharedResources = (signal: AbortSignal) =>
+    used.get('', (read) => resources.read(read), signal);
+  const options = handlersOptions(context, { engine, preparation, resources: sharedResources });
   cleanup.use(
     await onIdentityChange(bus, () => {
       identities.clear();
@@ -163,19 +166,18 @@ function handlersOptions(
   parts: {
     readonly engine: DockerEngine;
     readonly preparation: PrepareParts;
-    readonly resources: ResourceReader;
+    readonly resources: ModulesHandlersOptions['resources'];
   },
 ): ModulesHandlersOptions {
   const { engine, preparation, resources } = parts;
   const system = new SharedReads<SystemInfo>();
-  const used = new SharedReads<Resources>();
   return {
     isElevated: (settings: ModuleSettings) => isElevated(preparation, settings),
     refuseUnconfined: (source: ModuleSource) => refuseUnconfined(preparation, source),
     elevatedCalls: new WeakSet<CallContext>(),
     cancellations: new Cancellations(),
     systemInfo: (signal) => system.get('', (read) => systemInfo(engine, version, read), signal),
-    resources: (signal) => used.get('', (read) => resources.read(read), signal),
+    resources,
     objects,
   };
 }

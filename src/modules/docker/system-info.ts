@@ -50,12 +50,18 @@ async function engineSystem(
 }
 
 async function osName(): Promise<string> {
+  return (await osRelease()).get('PRETTY_NAME') ?? '';
+}
+
+/** The values of os-release(5). */
+export async function osRelease(): Promise<ReadonlyMap<string, string>> {
   const text = await readFile('/etc/os-release', 'utf8').catch(() => '');
-  return /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(text)?.[1] ?? '';
+  const lines = text.matchAll(/^([A-Z_]+)=["']?(.*?)["']?$/gm);
+  return new Map([...lines].map(([, name = '', value = '']) => [name, value]));
 }
 
 /** From the flags of the processor. */
-async function virtualized(): Promise<SystemInfo['virtualized']> {
+export async function virtualized(): Promise<SystemInfo['virtualized']> {
   const text = await readFile('/proc/cpuinfo', 'utf8').catch(() => '');
   const flags = /^flags\s*:(.*)$/m.exec(text)?.[1];
   if (flags === undefined) return 'unknown';

@@ -19,10 +19,30 @@ export class EngineReports {
       const options = { stream: false, 'one-shot': true } as const;
       const stats = { ...(await docker.getContainer(name).stats(options)) };
       // the engine also accepts the beginning of another container's id
-      if (stats.name !== `/${name}`) {
-        throw new ServiceError('NotFound', `no container ${JSON.stringify(name)}`);
-      }
+      if (stats.name !== `/${name}`) throw absent(name);
       return stats;
     });
   }
+
+  /** A container; NotFound without one of exactly that name. */
+  container(name: string, signal: AbortSignal): Promise<JsonObject> {
+    const action = `inspecting container ${JSON.stringify(name)}`;
+    return this.#connection.request({ action, limitMs }, signal, async (docker) => {
+      const found = { ...(await docker.getContainer(name).inspect()) };
+      if (found.Name !== `/${name}`) throw absent(name);
+      return found;
+    });
+  }
+
+  /** All networks. */
+  networks(signal: AbortSignal): Promise<readonly JsonObject[]> {
+    const request = { action: 'listing networks', limitMs };
+    return this.#connection.request(request, signal, async (docker) =>
+      (await docker.listNetworks()).map((network) => ({ ...network })),
+    );
+  }
+}
+
+function absent(name: string): ServiceError {
+  return new ServiceError('NotFound', `no container ${JSON.stringify(name)}`);
 }

@@ -51,8 +51,8 @@ export default [
   },
   {
     breaks: 'every caller of GetResources has the engine asked',
-    text: "resources: (signal) => used.get('', (read) => resources.read(read), signal),",
-    becomes: 'resources: (signal) => resources.read(signal),',
+    text: "used.get('', (read) => resources.read(read), signal);",
+    becomes: 'resources.read(signal);',
     suite: 'integration/modules/api/floods',
   },
 ];

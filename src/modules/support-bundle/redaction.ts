@@ -1,0 +1,64 @@
+/** Removes secrets from what people send to others: values of environments, passwords, keys. Names stay. */
+import { imageLabel, ownerLabel, ownLabels } from '../docker/labels.ts';
+
+const redacted = '<redacted>';
+/** Names of members whose values are secrets. */
+const secretName = /passw|secret|token|credential|auth$|accesskey|connectionstring|privatekey/i;
+/** Members with variables of an environment. */
+const environments: ReadonlySet<string> = new Set(['env', 'environment']);
+/** Within a text, such as the URI of a proxy or an argument of a command. */
+const secretTexts: readonly (readonly [RegExp, string])[] = [
+  [/(\b[a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/@]{1,1024}@/gi, `$1${redacted}@`],
+  [/\b(SharedAccessKey|SharedAccessSignature|AccountKey|sig)=[^\s;&"]+/gi, `$1=${redacted}`],
+  [/((?:passw(?:or)?d|secret|token)[\w-]{0,64}[=:] ?)[^\s"]+/gi, `$1${redacted}`],
+];
+
+/** A JSON value without the secrets in it. */
+export function withoutSecrets(value: unknown): unknown {
+  if (typeof value === 'string') return textWithoutSecrets(value);
+  if (Array.isArray(value)) return value.map((one: unknown) => withoutSecrets(one));
+  if (value instanceof Map) return withoutSecrets(Object.fromEntries(value));
+  if (value instanceof Set) return withoutSecrets([...value]);
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => [name, memberWithoutSecrets(name, member)]),
+  );
+}
+
+function memberWithoutSecrets(name: string, value: unknown): unknown {
+  if (environments.has(name.toLowerCase())) return withoutValues(value);
+  if (name.toLowerCase() === 'createoptions' && typeof value === 'string') return parsed(value);
+  if (isToolsLabel(name)) return redacted;
+  const isText = typeof value === 'string' || typeof value === 'number';
+  if (isText && value !== '' && secretName.test(name)) return redacted;
+  return withoutSecrets(value);
+}
+
+/** Tools keep a module's environment in labels of these names. */
+function isToolsLabel(name: string): boolean {
+  return name.startsWith(ownLabels) && name !== ownerLabel && name !== imageLabel;
+}
+
+/** An environment, as `NAME=value` or as members. */
+function withoutValues(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    return value.map((one: unknown) =>
+      typeof one === 'string' ? one.replace(/=.*$/s, `=${redacted}`) : redacted,
+    );
+  }
+  if (typeof value !== 'object' || value === null) return value === null ? null : redacted;
+  return Object.fromEntries(Object.keys(value).map((name) => [name, redacted]));
+}
+
+function parsed(json: string): unknown {
+  try {
+    return withoutSecrets(JSON.parse(json));
+  } catch {
+    return redacted;
+  }
+}
+
+function textWithoutSecrets(text: string): string {
+  return secretTexts.reduce((left, [pattern, by]) => left.replace(pattern, by), text);
+}

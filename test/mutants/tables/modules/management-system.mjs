@@ -1,0 +1,117 @@
+export default [
+  {
+    breaks: 'identities of other software carry our manager, and an agent deletes them',
+    text: "const managedBy = key_id === '' ? '' : manager;",
+    becomes: 'const managedBy = key_id.slice(0, 0) + manager;',
+    suite: 'unit/modules/api/management/hub-identities',
+  },
+  {
+    breaks: 'identities are not listed while the hub is away',
+    text: 'if (!isServiceError(error) || via.signal.aborted) throw error;\n      this.#log',
+    becomes: 'if (isServiceError(error) || via.signal.aborted) throw error;\n      this.#log',
+    suite: 'unit/modules/api/management/hub-identities',
+  },
+  {
+    breaks: 'an identity is updated in a generation that the agent does not know',
+    text: 'assertGeneration(await this.#find(moduleId, via), generationId);',
+    becomes: 'await this.#find(moduleId, via);',
+    suite: 'unit/modules/api/management/hub-identities',
+  },
+  {
+    breaks: 'an identity of other software is deleted',
+    text: "if (found.key_id === '') {",
+    becomes: "if (found.key_id === 'none') {",
+    suite: 'unit/modules/api/management/hub-identities',
+  },
+  {
+    breaks: 'a reprovisioning holds the request until it ends',
+    text: 'this.#client.Reprovision({ options: { wait: false } }, via)',
+    becomes: 'this.#client.Reprovision({}, via)',
+    suite: 'unit/modules/api/management/hub-identities',
+  },
+  {
+    breaks: 'the answer to POST does not repeat the manager that was sent',
+    text: 'identityJson({ ...created, ...managedBy })',
+    becomes: 'identityJson(created)',
+    suite: 'component/modules/api/management/identity-routes',
+  },
+  {
+    breaks: 'a null manager is taken as absent',
+    text: "members.has('managedBy') && { managedBy: textOf(members, 'managedBy') };",
+    becomes:
+      "members.get('managedBy') !== null && members.has('managedBy') && { managedBy: textOf(members, 'managedBy') };",
+    suite: 'component/modules/api/management/identity-routes',
+  },
+  {
+    breaks: 'a bundle for the range that an agent asks for is empty',
+    text: 'const isRange = untilText !== sinceText;',
+    becomes: 'const isRange = untilText !== undefined;',
+    suite: 'component/modules/api/management/system-routes',
+  },
+  {
+    breaks: 'a date alone is a time',
+    text: 'const time = ms === undefined ? parseRfc3339(text) : new Date(ms);',
+    becomes: 'const time = new Date(ms ?? text);',
+    suite: 'unit/modules/api/time-parameter',
+  },
+  {
+    breaks: 'a bundle has the values of environments',
+    text: 'if (environments.has(name.toLowerCase())) return withoutValues(value);',
+    becomes: 'void withoutValues;',
+    suite: 'unit/modules/support-bundle/redaction',
+  },
+  {
+    breaks: 'a bundle has the environments in labels',
+    text: 'if (isToolsLabel(name)) return redacted;',
+    becomes: 'void isToolsLabel;',
+    suite: 'unit/modules/support-bundle/redaction',
+  },
+  {
+    breaks: 'a bundle has passwords',
+    text: "if (isText && value !== '' && secretName.test(name)) return redacted;",
+    becomes: 'void [isText, secretName];',
+    suite: 'unit/modules/support-bundle/redaction',
+  },
+  {
+    breaks: 'a file of a bundle may have any size',
+    text: 'let left = Math.min(this.#limits.fileBytes, this.#left);',
+    becomes: 'let left = this.#left;',
+    suite: 'unit/modules/support-bundle/bundle',
+  },
+  {
+    breaks: 'a bundle ends at the first file that cannot be read',
+    text: 'yield Buffer.from(`(cannot be read: ${describeError(error)})\\n`);',
+    becomes: 'throw error;',
+    suite: 'unit/modules/support-bundle/bundle',
+  },
+  {
+    breaks: 'a name of the engine leads out of the directory of a bundle',
+    text: "typeof name === 'string' && /^[A-Za-z0-9][\\w.-]{0,127}$/.test(name) ? name : `${index}`",
+    becomes: "typeof name === 'string' ? name : `${index}`",
+    suite: 'unit/modules/support-bundle/bundle',
+  },
+  {
+    breaks: 'any number of bundles is made at once',
+    text: 'if (this.#open.size >= most) {',
+    becomes: 'if (this.#open.size > 1000) {',
+    suite: 'unit/modules/support-bundle/bundle',
+  },
+  {
+    breaks: 'a bundle whose client left before it began occupies its place',
+    text: "via.signal.addEventListener('abort', leave, { once: true });\n    if",
+    becomes: 'if',
+    suite: 'unit/modules/support-bundle/bundle',
+  },
+  {
+    breaks: 'the checksum of a file is that of its last chunk',
+    text: 'totals.crc = crc32(chunk, totals.crc);',
+    becomes: 'totals.crc = crc32(chunk);',
+    suite: 'component/modules/support-bundle/zip',
+  },
+  {
+    breaks: 'journalctl runs on when the client has left',
+    text: "const kill = (): void => void child.kill('SIGKILL');",
+    becomes: 'const kill = (): void => undefined;',
+    suite: 'component/modules/support-bundle/journal',
+  },
+];

@@ -1,0 +1,99 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type ErrorCode, ServiceError } from '../../../../../src/errors.ts';
+import { parseModuleId } from '../../../../../src/ids.ts';
+import {
+  HubIdentities,
+  type HubIdentitiesClient,
+} from '../../../../../src/modules/api/management/hub-identities.ts';
+import { failureOf } from '../../../../support/failure.ts';
+import { silentLog } from '../../../../support/log.ts';
+import { via } from '../../../../support/via.ts';
+
+const test = suite('identities of the hub');
+const id = parseModuleId('sensor');
+const ours = { module_id: 'sensor', generation_id: '1', key_id: 'iotedge/module-identities' };
+const foreign = { module_id: 'camera', generation_id: '7', key_id: '' };
+
+interface Setting {
+  readonly saved?: readonly object[];
+  readonly onHub?: readonly object[] | ErrorCode;
+  readonly updated?: object;
+}
+
+/** Identities with an Identity service that has those, and the calls that change something. */
+function identitiesWith({ saved = [ours], onHub = [ours, foreign], updated = ours }: Setting = {}) {
+  const changes: string[] = [];
+  const change = (method: string, result: object) => (input: object) => {
+    changes.push(`${method} ${JSON.stringify(input)}`);
+    return Promise.resolve(result);
+  };
+  const client = {
+    ListModuleIdentities: async ({ options }: { options?: { refresh?: boolean } }) => {
+      if (options?.refresh !== true) return { identities: saved };
+      if (typeof onHub === 'string') throw new ServiceError(onHub, 'the hub does not respond');
+      return { identities: onHub };
+    },
+    GetModuleIdentity: async ({ module_id }: { module_id: string }) => {
+      const identity = saved.find((one) => 'module_id' in one && one.module_id === module_id);
+      if (identity === undefined) throw new ServiceError('NotFound', 'no');
+      return { identity };
+    },
+    CreateModuleIdentity: change('Create', { identity: ours }),
+    UpdateModuleIdentity: change('Update', { identity: updated }),
+    DeleteModuleIdentity: change('Delete', {}),
+    Reprovision: change('Reprovision', {}),
+  } as unknown as HubIdentitiesClient; // the methods that are used
+  return { identities: new HubIdentities({ client, log: silentLog }), changes };
+}
+
+test('are listed with their manager, those of other software without one', async () => {
+  const { identities } = identitiesWith();
+  assert.equal(await identities.list(via), [
+    { moduleId: 'sensor', managedBy: 'iotedge', generationId: '1' },
+    { moduleId: 'camera', managedBy: '', generationId: '7' },
+  ]);
+});
+
+test('are the saved ones while the hub does not respond', async () => {
+  const { identities } = identitiesWith({ onHub: 'Unavailable' });
+  assert.equal(await identities.list(via), [
+    { moduleId: 'sensor', managedBy: 'iotedge', generationId: '1' },
+  ]);
+});
+
+test('are registered or adopted when an agent asks', async () => {
+  const { identities, changes } = identitiesWith();
+  await identities.create(id, via);
+  assert.equal(changes, ['Create {"module_id":"sensor","options":{"adopt":true}}']);
+});
+
+test('are updated only in the generation that the agent knows', async () => {
+  const { identities, changes } = identitiesWith();
+  assert.is((await identities.update(id, '1', via)).managedBy, 'iotedge');
+  assert.is(await failureOf(identities.update(id, '2', via)), 'AlreadyExists');
+  assert.is(await failureOf(identities.update(parseModuleId('absent'), '1', via)), 'NotFound');
+  assert.is(await failureOf(identities.update(parseModuleId('camera'), '8', via)), 'AlreadyExists');
+  assert.equal(changes, ['Update {"module_id":"sensor","options":{"adopt":true}}']);
+});
+
+test('report a generation that changed during the update', async () => {
+  const { identities } = identitiesWith({ updated: { ...ours, generation_id: '2' } });
+  assert.is(await failureOf(identities.update(id, '1', via)), 'AlreadyExists');
+});
+
+test('are deleted unless other software registered them', async () => {
+  const { identities, changes } = identitiesWith();
+  await identities.delete(id, via);
+  assert.is(await failureOf(identities.delete(parseModuleId('camera'), via)), 'AlreadyExists');
+  assert.is(await failureOf(identities.delete(parseModuleId('absent'), via)), 'NotFound');
+  assert.equal(changes, ['Delete {"module_id":"sensor"}']);
+});
+
+test('do not wait for the device to be provisioned again', async () => {
+  const { identities, changes } = identitiesWith();
+  await identities.reprovision(via);
+  assert.equal(changes, ['Reprovision {"options":{"wait":false}}']);
+});
+
+test.run();
