@@ -161,6 +161,7 @@ export class Reconciler {
   }
 
   #causeOfReplacement(instance: Instance, digest: string): RestartCause {
+    if (instance.drift !== undefined) return 'drifted';
     if (instance.digest !== digest) return 'changed';
     // it is dead for a while when another process removes it
     const isGoing = instance.id === this.#wholeId && instance.id !== this.#damagedId;

@@ -18,7 +18,7 @@ import { messageOf, statusOf } from './connection/translate.ts';
 import type { JsonObject, Renamed } from './container-engine.ts';
 import { isDamage } from './damage.ts';
 import type { ContainerSummary } from './event.ts';
-import { containerOf, renamedOf, systemOf } from './inspect.ts';
+import { containerOf, damagedOf, renamedOf, systemOf } from './inspect.ts';
 import { logDriverOf, withLogLimits } from './log-rotation.ts';
 import { containerLog } from './logs/container-log.ts';
 
@@ -66,7 +66,13 @@ export class EngineContainers {
 
   inspect(name: string, signal: AbortSignal): Promise<Instance | undefined> {
     return this.#request(`inspecting ${shown(name)}`, signal, async (docker) => {
-      const found = await findNamed(docker, name);
+      let found: Docker.ContainerInspectInfo | undefined;
+      try {
+        found = await findNamed(docker, name);
+      } catch (error) {
+        if (statusOf(error) === undefined || !isDamage(messageOf(error))) throw error;
+        return await findDamaged(docker, name);
+      }
       if (found === undefined) return undefined;
       // at once: the pid of a process that ends is another's later
       const cgroups = instanceCgroups(found.State.Pid);
@@ -197,6 +203,14 @@ export class EngineContainers {
 async function findNamed(docker: Docker, name: string) {
   const found = await unlessMissing(docker.getContainer(name).inspect());
   return found?.Name === `/${name}` ? found : undefined;
+}
+
+/** Engines cannot inspect a container without its layer, but list it. */
+async function findDamaged(docker: Docker, name: string): Promise<Instance | undefined> {
+  const filters = { name: [`^/${name}$`] };
+  const listed = await docker.listContainers({ all: true, filters });
+  const found = listed.find(({ Names }) => Names.includes(`/${name}`));
+  return found && damagedOf(found, name);
 }
 
 function shown(name: string): string {

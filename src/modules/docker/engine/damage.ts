@@ -1,6 +1,6 @@
 /**
- * Failures of a start that no later start can succeed after: a power cut lost a part of the container, or interrupted its
- * removal. Engines report them with status 409 or 500 like transient ones; only the text distinguishes them.
+ * Failures of an inspection or a start after which no later one can succeed: a power cut lost a part of the container, or
+ * interrupted its removal. Engines report them with status 409 or 500 like transient ones; only the text distinguishes them.
  */
 const damages: readonly RegExp[] = [
   /is marked for removal/,
@@ -12,7 +12,7 @@ const damages: readonly RegExp[] = [
   /snapshot [0-9a-f]{64}\S* does not exist/,
 ];
 
-/** Whether the engine's message about a failed start means that the container is damaged. */
+/** Whether the engine's message about a failure means that the container is damaged. */
 export function isDamage(message: string): boolean {
   return damages.some((damage) => damage.test(message));
 }

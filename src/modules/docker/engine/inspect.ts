@@ -22,6 +22,20 @@ export function containerOf(info: Docker.ContainerInspectInfo): Instance {
   };
 }
 
+/** A container that cannot be inspected any more: it can only be removed. */
+export function damagedOf({ Id, Labels }: Docker.ContainerInfo, name: string): Instance {
+  const labels = new Map(Object.entries(Labels));
+  return {
+    id: Id,
+    ours: labels.get(ownerLabel) === owner && isNamedFor(labels.get(moduleLabel), `/${name}`),
+    digest: labels.get(digestLabel) ?? '',
+    state: { kind: 'dead' },
+    restartCount: 0,
+    autoRestarts: false,
+    unhealthy: false,
+  };
+}
+
 /** Converts the engine's description of an image. */
 export function imageOf({ Id, RepoDigests }: Docker.ImageInspectInfo): Image {
   const digests = (RepoDigests ?? []).map((reference) =>

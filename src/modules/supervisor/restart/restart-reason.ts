@@ -9,6 +9,7 @@ export type RestartCause =
   | 'removed'
   | 'damaged'
   | 'changed'
+  | 'drifted'
   | 'refused'
   | 'requested';
 
@@ -36,6 +37,8 @@ export function reasonText({ cause, exitCode }: RestartReason): string {
       return 'its container was damaged';
     case 'changed':
       return 'its configuration changed';
+    case 'drifted':
+      return 'another process changed its container';
     case 'refused':
       return 'is allowed to run again';
     case 'requested':

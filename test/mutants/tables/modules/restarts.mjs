@@ -81,7 +81,7 @@ export default [
     breaks: 'modules start in any order',
     text: 'if (waitUntil !== undefined) return waitUntil;',
     becomes: '',
-    suite: 'integration/modules/order',
+    suite: 'integration/modules/restarts/order',
   },
   {
     breaks: 'modules wait for each other in a circle',
@@ -111,7 +111,7 @@ export default [
     breaks: 'on_stop leaves modules running',
     text: "this.#options.config.onStop === 'stop') await",
     becomes: 'false) await',
-    suite: 'integration/modules/order',
+    suite: 'integration/modules/restarts/order',
   },
   {
     breaks: 'a stop of the service stops modules in the order of their starts',
@@ -123,7 +123,7 @@ export default [
     breaks: 'aliases do not reach the network',
     text: '...(settings.aliases ?? [])],',
     becomes: '],',
-    suite: 'integration/modules/order',
+    suite: 'integration/modules/restarts/order',
   },
   {
     breaks: 'a module takes the name of another one as an alias',
@@ -136,5 +136,11 @@ export default [
     text: "return policy === undefined ? { ...settings, restartPolicy: 'never' } : settings;",
     becomes: 'return settings;',
     suite: 'unit/modules/docker/create-options/restart-policy',
+  },
+  {
+    breaks: 'a container that lost its layer is never created again',
+    text: 'return await findDamaged(docker, name);',
+    becomes: 'throw error;',
+    suite: 'integration/modules/restarts/restarts',
   },
 ];

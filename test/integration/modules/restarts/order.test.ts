@@ -1,7 +1,7 @@
 /** The order in which modules start, at a boot and after a restart of the engine too, and in which they stop. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ModulesRig } from '../../support/engine/modules-rig.ts';
+import { ModulesRig } from '../../../support/engine/modules-rig.ts';
 
 const test = suite<{ device: ModulesRig }>('order of modules');
 const { image } = ModulesRig;
