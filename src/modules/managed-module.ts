@@ -4,10 +4,11 @@ import type { Properties } from '../dbus/definition.ts';
 import type { ModuleName } from '../ids.ts';
 import type { moduleInterface } from '../interfaces/modules.ts';
 import type { Log } from '../service/log/log.ts';
-import { type ModuleSummary, runtimeStatusOf } from './api/module-list.ts';
+import { exitOf, type ModuleExit, type ModuleSummary, runtimeStatusOf } from './api/module-list.ts';
 import type { ModuleSocket, ModuleSockets } from './api/sockets/module-socket.ts';
 import type { CallingModule } from './callers/callers.ts';
 import { memberObject, restartPolicyOf } from './docker/create-options/create-options.ts';
+import { imageLabel, owner, ownerLabel } from './docker/labels.ts';
 import type { ModuleSource } from './module-source.ts';
 import { moduleProperties } from './properties.ts';
 import { isAbsence, type SavedState } from './supervisor/desired-state.ts';
@@ -51,6 +52,8 @@ export class ManagedModule implements AsyncDisposable {
   readonly #operation: () => string;
   readonly #socket: ModuleSocket;
   #digest = '';
+  /** The last end of an instance, which the engine forgets when it starts again. */
+  #ended: { readonly instance: string; readonly exit: ModuleExit } | undefined;
 
   private constructor(
     parts: ModuleParts,
@@ -79,7 +82,10 @@ export class ManagedModule implements AsyncDisposable {
       eraseIdentity: (via) => parts.eraseIdentity(source.name, via),
       remove: () => parts.remove(this),
       admit: () => parts.admit(source.name),
-      onStatus: () => parts.onChange(this),
+      onStatus: (status) => {
+        this.#noteExit(status);
+        parts.onChange(this);
+      },
       now,
       log,
     });
@@ -151,13 +157,22 @@ export class ManagedModule implements AsyncDisposable {
   summary(): ModuleSummary {
     const { name, settings } = this.source;
     const labels = Object.entries(memberObject(settings.createOptions, 'Labels'));
+    const { instance } = this.status;
+    const exit = this.#ended?.instance === instance?.id ? this.#ended?.exit : undefined;
+    const own = { [ownerLabel]: owner, [imageLabel]: settings.image };
     return {
       name,
       type: this.#parts.type.name,
       image: settings.image,
-      labels: Object.fromEntries(labels.map(([key, value]) => [key, String(value)])),
-      status: runtimeStatusOf(this.status),
+      imageId: instance?.imageId,
+      labels: { ...Object.fromEntries(labels.map(([key, value]) => [key, String(value)])), ...own },
+      status: runtimeStatusOf(this.status, exit),
     };
+  }
+
+  #noteExit({ instance }: ModuleStatus): void {
+    const exit = instance && exitOf(instance.state);
+    if (exit !== undefined) this.#ended = { instance: instance?.id ?? '', exit };
   }
 
   /** Stops supervising it; everything of it stays as it is. */

@@ -11,6 +11,8 @@ import { Operations } from '../service/operations/operations.ts';
 import type { ConnectionLimits } from './api/http/connections.ts';
 import type { ExchangeServer } from './api/http/exchange.ts';
 import type { SocketStore } from './api/http/listen.ts';
+import type { Route } from './api/http/route.ts';
+import type { ModuleSummary } from './api/module-list.ts';
 import { HostWorkload } from './api/workload/host-workload.ts';
 import type { ModulesBackend } from './api/workload/workload-backend.ts';
 import { Callers } from './callers/callers.ts';
@@ -67,6 +69,8 @@ export interface ModuleRuntimeOptions {
   readonly foresee: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
   readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
   readonly backend: (modules: ModuleRegistry) => ModulesBackend;
+  /** The management API of the agent. */
+  readonly management: (runtime: ModuleRuntime) => readonly Route[];
   readonly objects: ObjectManager<typeof modulesService>;
   readonly now: () => Date;
   readonly log: Log;
@@ -76,11 +80,14 @@ export interface ModuleRuntimeOptions {
 export class ModuleRuntime implements AsyncDisposable {
   readonly operations: Operations;
   readonly kinds: ModuleOperations;
+  /** The routes of the management API. */
+  readonly management: readonly Route[];
+  /** Counts refused and failed requests on sockets. */
+  readonly requests: Repeats;
   readonly #options: ModuleRuntimeOptions;
   readonly #monitor: EngineMonitor;
   readonly #modules: ModuleRegistry;
   readonly #problems: RestoreErrors;
-  readonly #requests: Repeats;
   /** Serializes creations: a name is taken once its record is persisted. */
   readonly #creations = new Mutex();
   readonly #events = new Pacer((name) => this.#modules.find(name)?.supervisor.wake());
@@ -95,7 +102,7 @@ export class ModuleRuntime implements AsyncDisposable {
     const { records, log } = options;
     this.#options = options;
     this.#problems = new RestoreErrors(log);
-    this.#requests = new Repeats({ log });
+    this.requests = new Repeats({ log });
     this.#monitor = new EngineMonitor({
       ...options,
       onInstance: (name) => this.#events.call(name),
@@ -116,8 +123,13 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#modules = new ModuleRegistry({
       ...options,
       module,
-      sockets: { ...options, connect: () => options.config.connect },
-      requests: this.#requests,
+      sockets: {
+        ...options,
+        connect: () => options.config.connect,
+        agent: () => options.config.agent?.name,
+      },
+      requests: this.requests,
+      management: () => this.management,
       onChange: () => {
         this.#order.changed();
         this.#publish();
@@ -136,6 +148,7 @@ export class ModuleRuntime implements AsyncDisposable {
       claim: (source, accept) => this.#claim(source, accept),
       mayDelete: (name) => this.#mayDelete(name),
     });
+    this.management = options.management(this);
   }
 
   /** Restores every persisted module and the agent; their sockets accept requests from now on. */
@@ -227,7 +240,7 @@ export class ModuleRuntime implements AsyncDisposable {
   /** The workload API for the modules' processes that call on a socket of the host; `own` is the group of this one. */
   hostWorkload(own: Cgroup): ExchangeServer {
     const callers = new Callers(() => this.#modules.all().map(({ caller }) => caller), own);
-    return new HostWorkload({ callers, servers: this.#modules.workload, requests: this.#requests });
+    return new HostWorkload({ callers, servers: this.#modules.workload, requests: this.requests });
   }
 
   /** The module of that name, undefined when there is none. */
@@ -283,6 +296,11 @@ export class ModuleRuntime implements AsyncDisposable {
     throw new ServiceError('NotSupported', text);
   }
 
+  /** The public parts of all modules. */
+  summaries(): readonly ModuleSummary[] {
+    return this.#modules.all().map((module) => module.summary());
+  }
+
   /** A module's configuration without its registry password. */
   configOf(name: ModuleName): string {
     const { auth, ...settings } = this.#modules.require(name).source.settings;
@@ -305,7 +323,7 @@ export class ModuleRuntime implements AsyncDisposable {
     await Promise.all(this.#modules.all().map((module) => module[Symbol.asyncDispose]()));
     await Promise.all(this.#running);
     await stopped;
-    this.#requests[Symbol.dispose]();
+    this.requests[Symbol.dispose]();
   }
 
   /** Their sockets are served until they have ended. */

@@ -7,6 +7,8 @@ import type { StartContext, StartedService } from '../service/service-program.ts
 import { SharedReads } from '../service/shared-reads.ts';
 import { type ConnectionLimits, connectionLimits } from './api/http/connections.ts';
 import { SharedConnections } from './api/http/shared-connections.ts';
+import { managementRoutes, managementServer } from './api/management/management.ts';
+import { type AdmissionParts, modulesManagement } from './api/management/modules-backend.ts';
 import { serveHostSockets } from './api/sockets/host-sockets.ts';
 import { moduleSocketStore } from './api/sockets/module-socket-store.ts';
 import { IssuingCas } from './api/workload/issuing-cas.ts';
@@ -16,7 +18,6 @@ import { type Clients, clientsOn } from './clients.ts';
 import type { ModulesConfig } from './config/config.ts';
 import { cgroupVersion } from './docker/confinement/engine-defaults.ts';
 import { createOptionsValidator } from './docker/confinement/policy-violation.ts';
-import type { ModuleSettings } from './docker/create-options/create-options.ts';
 import { DockerModules } from './docker/docker-modules.ts';
 import { isElevated, refuseUnconfined } from './docker/elevation.ts';
 import type { DockerEngine } from './docker/engine/docker-engine.ts';
@@ -25,7 +26,6 @@ import { type PrepareParts, prepare } from './docker/prepare.ts';
 import { type SystemInfo, systemInfo } from './docker/system-info.ts';
 import { type ModulesHandlersOptions, modulesHandlers, modulesResolvers } from './handlers.ts';
 import { Identities, onIdentityChange } from './identities.ts';
-import type { ModuleSource } from './module-source.ts';
 import { Records } from './registry/records.ts';
 import { StatsSampler } from './resources/container-stats.ts';
 import { Disks } from './resources/disks.ts';
@@ -87,7 +87,10 @@ export async function startModules(context: Context): Promise<Started> {
     }),
   );
   await runtime.open();
-  const servers = { workload: runtime.hostWorkload(ownCgroup()) };
+  const servers = {
+    management: managementServer(runtime.management, { log, requests: runtime.requests }),
+    workload: runtime.hostWorkload(ownCgroup()),
+  };
   cleanup.use(await serveHostSockets(config.listen, { sockets, connections, servers, log }));
   return {
     handlers: modulesHandlers(runtime, options),
@@ -155,9 +158,19 @@ function runtimeOptions(
         now,
         log,
       }),
+    management: (runtime) =>
+      managementRoutes({ modules: modulesManagement(runtime, admissionParts(preparation)) }),
     objects,
     now,
     log,
+  };
+}
+
+/** What decides whether a module may be created. */
+function admissionParts(preparation: PrepareParts): AdmissionParts {
+  return {
+    isElevated: (settings) => isElevated(preparation, settings),
+    refuseUnconfined: (source) => refuseUnconfined(preparation, source),
   };
 }
 
@@ -172,8 +185,7 @@ function handlersOptions(
   const { engine, preparation, resources } = parts;
   const system = new SharedReads<SystemInfo>();
   return {
-    isElevated: (settings: ModuleSettings) => isElevated(preparation, settings),
-    refuseUnconfined: (source: ModuleSource) => refuseUnconfined(preparation, source),
+    ...admissionParts(preparation),
     elevatedCalls: new WeakSet<CallContext>(),
     cancellations: new Cancellations(),
     systemInfo: (signal) => system.get('', (read) => systemInfo(engine, version, read), signal),

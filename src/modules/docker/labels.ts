@@ -8,5 +8,10 @@ export const imageLabel = 'net.azure-devices.edge.original-image';
 export const digestLabel = 'org.iotedge.config-digest';
 /** Prefix of the labels in which IoT Edge tools store their own data, environments among them. */
 export const ownLabels = 'net.azure-devices.edge.';
+/** The configuration of the agent, which it reads from the labels of its own container. */
+export const agentLabels = {
+  'net.azure-devices.edge.create-options': '{}',
+  'net.azure-devices.edge.env': '{}',
+} as const;
 /** The module that a container or a volume was created for. */
 export const moduleLabel = 'org.iotedge.module';

@@ -5,7 +5,9 @@ import type { modulesService } from '../../interfaces/modules.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { Repeats } from '../../service/log/repeats.ts';
 import type { ConnectionLimits } from '../api/http/connections.ts';
+import type { Route } from '../api/http/route.ts';
 import { serveSocket } from '../api/http/socket.ts';
+import { managementServer } from '../api/management/management.ts';
 import { ModuleSockets, type ModuleSocketsParts } from '../api/sockets/module-socket.ts';
 import type { ModulesBackend } from '../api/workload/workload-backend.ts';
 import { WorkloadServers } from '../api/workload/workload-servers.ts';
@@ -23,6 +25,8 @@ export interface RegistryOptions {
   readonly connections: ConnectionLimits;
   /** Creates the backend of the modules' workload API, which lists the modules. */
   readonly backend: (modules: ModuleRegistry) => ModulesBackend;
+  /** The management API of the agent. */
+  readonly management: () => readonly Route[];
   readonly records: Pick<Records, 'delete'>;
   readonly objects: Pick<ObjectManager<typeof modulesService>, 'put' | 'remove'>;
   /** A module was added, changed or removed. */
@@ -47,7 +51,13 @@ export class ModuleRegistry {
     this.workload = new WorkloadServers({ backend, log, requests });
     this.#sockets = new ModuleSockets({
       ...parts.sockets,
-      serve: (module, place) => serveSocket(place, this.workload.of(module), connections),
+      serve: (api, module, place) => {
+        const server =
+          api === 'workload'
+            ? this.workload.of(module)
+            : managementServer(parts.management(), { module, log, requests });
+        return serveSocket(place, server, connections);
+      },
     });
   }
 

@@ -2,7 +2,12 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DamagedFile, openStateDirectory } from '../../service/state/state-file.ts';
 import type { AgentConfig } from '../config/agent-config.ts';
-import { parseSettings } from '../docker/create-options/create-options.ts';
+import {
+  type ModuleSettings,
+  memberObject,
+  parseSettings,
+} from '../docker/create-options/create-options.ts';
+import { agentLabels } from '../docker/labels.ts';
 import type { ModuleSource } from '../module-source.ts';
 import type { SavedState } from '../supervisor/desired-state.ts';
 import type { ModuleRecord, Records } from './records.ts';
@@ -91,11 +96,19 @@ function agentOf(
 ): readonly RestoredModule[] {
   const state = modules.get(name)?.state ?? { goal: 'started' };
   try {
-    return [{ source: { name, settings: parseSettings(config), env, elevated: true }, state }];
+    const settings = withLabels(parseSettings(config));
+    return [{ source: { name, settings, env, elevated: true }, state }];
   } catch (error) {
     problems.module(name, error);
     return [];
   }
+}
+
+/** The agent reads its own configuration from labels of its container; a first one has none. */
+function withLabels(settings: ModuleSettings): ModuleSettings {
+  const { createOptions } = settings;
+  const labels = { ...agentLabels, ...memberObject(createOptions, 'Labels') };
+  return { ...settings, createOptions: { ...createOptions, Labels: labels } };
 }
 
 /** Removes directories of modules whose creation was interrupted before it was persisted. */

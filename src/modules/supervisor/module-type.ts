@@ -45,6 +45,8 @@ export interface Instance {
   readonly ours: boolean;
   /** Digest of the specification that it was created from, `` when unknown. */
   readonly digest: string;
+  /** The id of the image that it was created from. */
+  readonly imageId?: string;
   readonly state: InstanceState;
   /** How often its type restarted it without the supervisor. */
   readonly restartCount: number;

@@ -55,8 +55,8 @@ export default [
   },
   {
     breaks: 'labels with the environment of a tool are in the list of modules',
-    text: '.filter(([label]) => !label.startsWith(ownLabels));',
-    becomes: ';',
+    text: 'detailsOf(module, { [ownerLabel]: owner })',
+    becomes: 'detailsOf(module, module.labels)',
     suite: 'component/modules/api/workload/workload',
   },
   {

@@ -136,7 +136,8 @@ export function requestOn(
           status: response.statusCode ?? 0,
           reason: response.statusMessage ?? '',
           type: response.headers['content-type'] ?? '',
-          json: JSON.parse(Buffer.concat(chunks).toString()) as WorkloadResponse['json'], // checked by each test
+          // 204 has none; checked by each test
+          json: JSON.parse(Buffer.concat(chunks).toString() || '{}') as WorkloadResponse['json'],
         }),
       );
     });

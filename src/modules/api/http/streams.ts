@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import { unlessAborted } from '../../../service/operations/unless-aborted.ts';
 import { HttpProblem } from './failure.ts';
 import type { StreamBody } from './route.ts';
 
@@ -62,19 +63,5 @@ export async function abandon(iterator: AsyncIterator<Uint8Array>): Promise<void
     await iterator.return?.();
   } catch {
     // there is no one left to report it to
-  }
-}
-
-async function unlessAborted<T>(task: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  let abort = (): void => undefined;
-  const aborted = new Promise<never>((_resolve, reject) => {
-    abort = () => reject(signal.reason);
-  });
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([task(), aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
   }
 }

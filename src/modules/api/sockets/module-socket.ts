@@ -11,12 +11,16 @@ const mode = 0o666;
 export interface ModuleSocketsParts {
   /** Of the configuration in force. */
   readonly connect: () => ApiPaths;
+  /** The module that has a socket of the management API too. */
+  readonly agent: () => string | undefined;
   readonly socketsPath: string;
   readonly socketStore?: SocketStore;
-  readonly serve: (module: ModuleName, place: SocketPlace) => Promise<ServedSocket>;
+  readonly serve: (api: Api, module: ModuleName, place: SocketPlace) => Promise<ServedSocket>;
 }
 
-/** The sockets of all modules. */
+type Api = keyof ApiPaths;
+
+/** The sockets of all modules: each has one of the workload API. */
 export class ModuleSockets {
   readonly #parts: ModuleSocketsParts;
   /** Before they are bound, until they are closed. */
@@ -28,14 +32,21 @@ export class ModuleSockets {
     this.#parts = parts;
   }
 
-  /** Binds the socket of a module. */
+  /** Binds the sockets of a module. */
   async open(module: ModuleName): Promise<ModuleSocket> {
-    const { connect, socketsPath, socketStore: store, serve } = this.#parts;
+    const { agent, connect, socketsPath, socketStore: store, serve } = this.#parts;
     const directory = await createSocketDirectory(socketsPath, module);
     const socket = new ModuleSocket({
       directory,
-      name: () => posix.basename(connect().workload),
-      serve: (name) => serve(module, { directory, name, mode, store }),
+      names: () => {
+        const { workload, management } = connect();
+        const isAgent = module === agent();
+        return [
+          ['workload', posix.basename(workload)],
+          ['management', isAgent ? posix.basename(management) : undefined],
+        ];
+      },
+      serve: (api, name) => serve(api, module, { directory, name, mode, store }),
       change: (task) => this.#changes.run(module, task),
       onClose: () => this.#sockets.delete(socket),
     });
@@ -58,20 +69,29 @@ export class ModuleSockets {
   }
 }
 
+/** The file name of each API's socket, undefined for one that is not served. */
+type SocketNames = readonly (readonly [Api, string | undefined])[];
+
 interface ModuleSocketParts {
   readonly directory: string;
-  readonly name: () => string;
-  readonly serve: (name: string) => Promise<ServedSocket>;
+  readonly names: () => SocketNames;
+  readonly serve: (api: Api, name: string) => Promise<ServedSocket>;
   /** Runs one change of the module's sockets at a time. */
   readonly change: (task: () => Promise<void>) => Promise<void>;
   readonly onClose: () => void;
 }
 
-/** The socket of one module. Its changes run one at a time, and none follows its end. */
+/** A socket and the name of its file. */
+interface BoundSocket {
+  readonly name: string;
+  readonly socket: ServedSocket;
+}
+
+/** The sockets of one module. Their changes run one at a time, and none follows their end. */
 export class ModuleSocket implements AsyncDisposable {
   readonly directory: string;
   readonly #parts: ModuleSocketParts;
-  #bound: { readonly name: string; readonly socket: ServedSocket } | undefined;
+  readonly #bound = new Map<Api, BoundSocket>();
   #isClosed = false;
 
   constructor(parts: ModuleSocketParts) {
@@ -79,35 +99,46 @@ export class ModuleSocket implements AsyncDisposable {
     this.directory = parts.directory;
   }
 
-  /** Replaces the socket by one of its current name, unless it has that or is closed. */
+  /** Replaces each socket by one of its current name, unless it has that or is closed. */
   bind(): Promise<void> {
     return this.#parts.change(async () => {
-      // not earlier: it may change while another change runs
-      const name = this.#parts.name();
-      if (this.#isClosed || name === this.#bound?.name) return;
-      const before = this.#bound;
-      this.#bound = { name, socket: await this.#parts.serve(name) };
-      await before?.socket.remove();
+      // not earlier: they may change while another change runs
+      for (const [api, name] of this.#parts.names()) await this.#bindAs(api, name);
     });
   }
 
-  /** Closes it and removes its file, for good. */
+  /** Closes them and removes their files, for good. */
   remove(): Promise<void> {
     return this.#close((socket) => socket.remove());
   }
 
-  /** Closes it; its file stays for the next process. */
+  /** Closes them; their files stay for the next process. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#close(async (socket) => socket[Symbol.asyncDispose]());
+  }
+
+  async #bindAs(api: Api, name: string | undefined): Promise<void> {
+    const before = this.#bound.get(api);
+    if (this.#isClosed || name === before?.name) return;
+    this.#bound.delete(api);
+    if (name !== undefined) {
+      try {
+        this.#bound.set(api, { name, socket: await this.#parts.serve(api, name) });
+      } catch (error) {
+        if (before !== undefined) this.#bound.set(api, before);
+        throw error;
+      }
+    }
+    await before?.socket.remove();
   }
 
   #close(close: (socket: ServedSocket) => Promise<void>): Promise<void> {
     this.#isClosed = true;
     this.#parts.onClose();
     return this.#parts.change(async () => {
-      const bound = this.#bound;
-      this.#bound = undefined;
-      if (bound !== undefined) await close(bound.socket);
+      const bound = [...this.#bound.values()];
+      this.#bound.clear();
+      await Promise.all(bound.map(({ socket }) => close(socket)));
     });
   }
 }

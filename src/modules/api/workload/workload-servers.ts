@@ -1,15 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { describeError, isServiceError } from '../../../errors.ts';
 import type { ModuleName } from '../../../ids.ts';
 import type { Log } from '../../../service/log/log.ts';
 import type { Repeats } from '../../../service/log/repeats.ts';
 import type { ExchangeServer } from '../http/exchange.ts';
-import { HttpProblem } from '../http/failure.ts';
-import { apiServer, type RequestRecord } from '../http/http.ts';
+import { apiServer } from '../http/http.ts';
+import { logRequest } from '../request-log.ts';
 import { type WorkloadBackend, workloadRoutes } from './workload.ts';
-
-/** Reasons may quote the request. */
-const maxReason = 1024;
 
 /** The source of responses, and the log of requests. */
 export interface WorkloadServersParts {
@@ -31,10 +27,11 @@ export class WorkloadServers {
   of(module: ModuleName): ExchangeServer {
     const known = this.#servers.get(module);
     if (known !== undefined) return known;
-    const parts = { ...this.#parts, module };
-    const server = apiServer(workloadRoutes(module, parts.backend), {
+    const { backend, log, requests } = this.#parts;
+    const logParts = { api: 'workload', module, log, requests } as const;
+    const server = apiServer(workloadRoutes(module, backend), {
       requestId: randomUUID,
-      onRequest: (record) => logRequest(parts, record),
+      onRequest: (record) => logRequest(logParts, record),
     });
     this.#servers.set(module, server);
     return server;
@@ -44,34 +41,4 @@ export class WorkloadServers {
   delete(module: ModuleName): void {
     this.#servers.delete(module);
   }
-}
-
-/** Our own failures are errors in the journal, mistakes of a module only information. */
-function logRequest(
-  { log, module, requests }: WorkloadServersParts & { readonly module: ModuleName },
-  record: RequestRecord,
-): void {
-  const { method, route, status, requestId, durationMs, error, abandoned } = record;
-  const reason = error === undefined ? undefined : describeError(error).slice(0, maxReason);
-  const fields = () => ({
-    module,
-    method,
-    route,
-    status,
-    requestId,
-    durationMs: Math.round(durationMs),
-    error: reason,
-  });
-  if (status < 400 || abandoned) {
-    log.debug(abandoned ? 'workload request abandoned' : 'workload request completed', fields());
-    return;
-  }
-  const isOurs = status >= 500 && !(error instanceof HttpProblem);
-  const code = isServiceError(error) ? error.code : '';
-  requests.note(`${module} ${method} ${route} ${status} ${code} ${reason}`, {
-    level: isOurs ? 'error' : 'info',
-    message: isOurs ? 'workload request failed' : 'workload request refused',
-    cause: ['module', module],
-    fields,
-  });
 }

@@ -15,6 +15,7 @@ export function containerOf(info: Docker.ContainerInspectInfo): Instance {
     id: info.Id,
     ours: labels.get(ownerLabel) === owner && isNamedFor(labels.get(moduleLabel), info.Name),
     digest: labels.get(digestLabel) ?? '',
+    imageId: info.Image,
     state: stateOf(info.State),
     restartCount: info.RestartCount,
     autoRestarts: !['', 'no'].includes(info.HostConfig.RestartPolicy?.Name ?? ''),

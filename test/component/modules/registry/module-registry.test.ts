@@ -68,7 +68,7 @@ function registryIn(socketsPath: string) {
       now,
       log: silentLog,
     },
-    sockets: { connect: () => paths, socketsPath },
+    sockets: { connect: () => paths, agent: () => undefined, socketsPath },
     requests: new Repeats({ log: silentLog }),
     connections: ownLimits(),
     backend: (all) => {
@@ -88,6 +88,7 @@ function registryIn(socketsPath: string) {
       });
       return backend;
     },
+    management: () => [],
     records: { delete: () => Promise.resolve() },
     objects: { put: () => {}, remove: () => {} },
     onChange: () => {},

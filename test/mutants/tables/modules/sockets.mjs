@@ -14,8 +14,8 @@ export default [
   },
   {
     breaks: 'a module that ends while its socket is renamed has a socket again',
-    text: 'if (this.#isClosed || name === this.#bound?.name) return;',
-    becomes: 'if (name === this.#bound?.name) return;',
+    text: 'if (this.#isClosed || name === before?.name) return;',
+    becomes: 'if (name === before?.name) return;',
     suite: 'component/modules/api/sockets/module-socket',
   },
   {

@@ -168,7 +168,7 @@ test('maps to the status words of the HTTP APIs', () => {
     [ended(1), 'failed'],
     [{ kind: 'dead' }, 'dead'],
     [{ kind: 'unknown' }, 'unknown'],
-    [undefined, 'unknown'],
+    [undefined, 'stopped'],
   ] as const)
     assert.is(runtime(state).runtimeStatus, expected, JSON.stringify(state));
   assert.equal(runtime(ended(3)), {

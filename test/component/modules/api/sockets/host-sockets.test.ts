@@ -26,6 +26,7 @@ async function serve(dir: string, gid: number | undefined) {
   const lines: LogLine[] = [];
   const served = await serveHostSockets(pathsIn(dir), {
     connections: ownLimits(),
+    servers: {},
     sockets: { take: () => undefined, takeAll: () => [] },
     log: recordingLog((line) => void lines.push(line)),
     accounts: { gid: () => Promise.resolve(gid) },

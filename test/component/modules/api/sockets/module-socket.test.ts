@@ -48,11 +48,12 @@ class Gate {
 function socketsIn(socketsPath: string) {
   const gate = new Gate();
   const bound = new Set<string>();
-  const state = { workload: '/run/a.sock', gate, bound };
+  const state = { workload: '/run/a.sock', agent: '', gate, bound };
   const sockets = new ModuleSockets({
     connect: () => ({ management: '/run/m.sock', workload: state.workload }),
+    agent: () => state.agent,
     socketsPath,
-    serve: async (module, { name }) => {
+    serve: async (_api, module, { name }) => {
       const path = `${module}/${name}`;
       await gate.pass(`bind ${path}`);
       if (name === 'unusable.sock') throw new Error('cannot be bound');
@@ -139,6 +140,18 @@ test('keep their name when one cannot be renamed, and are left by one that canno
   state.workload = '/run/a.sock';
   await soon(sockets.rebind());
   assert.equal([...state.bound], ['sensor/a.sock']);
+});
+
+test('are two for the agent, and one again when another module is the agent', async ({
+  directory,
+}) => {
+  const { sockets, state } = socketsIn(directory);
+  state.agent = 'hub';
+  for (const module of [sensor, hub]) await sockets.open(module);
+  assert.equal([...state.bound].sort(), ['hub/a.sock', 'hub/m.sock', 'sensor/a.sock']);
+  state.agent = 'sensor';
+  await soon(sockets.rebind());
+  assert.equal([...state.bound].sort(), ['hub/a.sock', 'sensor/a.sock', 'sensor/m.sock']);
 });
 
 test.run();

@@ -125,7 +125,9 @@ test('returns the trust bundles', async () => {
   assert.equal([manifest.status, manifest.json], [200, { certificate: '' }]);
 });
 
-test("lists modules without environments and without tools' labels", async () => {
+const owner = { 'net.azure-devices.edge.owner': 'Microsoft.Azure.Devices.Edge.Agent' };
+
+test('lists modules without environments and without labels, which may hold them', async () => {
   const { status, json } = await ask('GET', `/modules?${version}`);
   assert.is(status, 200);
   assert.equal(json['modules'], [
@@ -133,7 +135,7 @@ test("lists modules without environments and without tools' labels", async () =>
       id: 'id',
       name: 'hub',
       type: 'docker',
-      config: { settings: { image: 'hub:1', createOptions: { Labels: { mine: 'x' } } }, env: [] },
+      config: { settings: { image: 'hub:1', createOptions: { Labels: owner } }, env: [] },
       status: {
         startTime: '2026-02-01T00:00:00.000Z',
         exitStatus: { exitTime: '2026-02-01T00:00:00.000Z', statusCode: '3' },

@@ -26,6 +26,7 @@ function inspected({ labels = owner, state = {}, policy = { Name: '' } }: Inspec
   return {
     Id: 'c1',
     Name: '/sensor',
+    Image: 'sha256:1',
     Config: { Labels: labels },
     State: {
       Status: 'running',

@@ -1,0 +1,53 @@
+import type { OperationKind } from '../../../service/operations/operations.ts';
+import { unlessAborted } from '../../../service/operations/unless-aborted.ts';
+import type { ModuleSettings } from '../../docker/create-options/create-options.ts';
+import type { ModuleSource } from '../../module-source.ts';
+import type { ModuleRuntime } from '../../service.ts';
+import type { ModulesManagement, Requested } from './modules-routes.ts';
+
+/** What decides whether a module may be created. */
+export interface AdmissionParts {
+  readonly isElevated: (settings: ModuleSettings) => boolean;
+  /** Throws AccessDenied for a module that the configuration forbids, or whose host paths are not safe. */
+  readonly refuseUnconfined: (source: ModuleSource) => Promise<void>;
+}
+
+type Runtime = Pick<ModuleRuntime, 'operations' | 'kinds' | 'find' | 'summaries'>;
+
+/** The modules of the runtime. Callers were authorized by the socket: they may create elevated ones. */
+export function modulesManagement(
+  runtime: Runtime,
+  { isElevated, refuseUnconfined }: AdmissionParts,
+): ModulesManagement {
+  const run = <Args>(
+    kind: OperationKind<Args, void>,
+    request: { readonly id: string; readonly args: Args },
+    by: Requested,
+  ) => runOperation(runtime, kind, request, by);
+  return {
+    list: () => runtime.summaries(),
+    find: (name) => runtime.find(name)?.summary(),
+    async admit({ name, settings, env }) {
+      const source = { name, settings, env, elevated: isElevated(settings) };
+      await refuseUnconfined(source);
+      return source;
+    },
+    create: (source, by) => run(runtime.kinds.create, { id: source.name, args: source }, by),
+    act: (action, name, by) => run(runtime.kinds[action], { id: name, args: {} }, by),
+  };
+}
+
+/** Waits for the end of an operation, which goes on when the client leaves. */
+async function runOperation<Args>(
+  { operations }: Pick<Runtime, 'operations'>,
+  kind: OperationKind<Args, void>,
+  { id, args }: { readonly id: string; readonly args: Args },
+  { requestId, signal }: Requested,
+): Promise<void> {
+  const operation = await operations.begin(kind, { id, args, wait: true, requestId });
+  try {
+    await unlessAborted(() => operation.outcome, signal);
+  } finally {
+    if (signal.aborted) operation.leave();
+  }
+}
