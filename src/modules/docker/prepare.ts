@@ -15,6 +15,7 @@ import { ContainerSpec, type ContainerSpecOptions } from './container-spec.ts';
 import { withoutEnginePolicy } from './create-options/restart-policy.ts';
 import { type ElevationParts, isConfined, mountSource, refuseElevated } from './elevation.ts';
 import { moduleEnvironment } from './environment.ts';
+import { withUpstream } from './upstream-image.ts';
 
 /** Dependencies of the preparation of modules. */
 export interface PrepareParts extends ElevationParts {
@@ -49,7 +50,7 @@ export async function prepare(
   return new ContainerSpec({
     engine,
     digest,
-    image: source.settings,
+    image: withUpstream(source.settings, identity),
     body,
     network: config.network,
     // with the configuration in force by then

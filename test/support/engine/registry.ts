@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from '../deadline.ts';
@@ -25,7 +25,8 @@ export class Registry implements AsyncDisposable {
     this.#stop = stop;
   }
 
-  static async start(engine: PrivateEngine, port: number): Promise<Registry> {
+  /** With `htpasswd`, it asks for a user and a password: lines as the command htpasswd writes them, with bcrypt. */
+  static async start(engine: PrivateEngine, port: number, htpasswd?: string): Promise<Registry> {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-registry-'));
     const config = join(directory, 'config.yml');
     const address = `127.0.0.1:${port}`;
@@ -34,7 +35,10 @@ log: {level: error}
 storage: {filesystem: {rootdirectory: ${JSON.stringify(join(directory, 'data'))}}}
 http: {addr: ${JSON.stringify(address)}, secret: ${JSON.stringify(randomUUID())}}
 `;
-    await writeFile(config, text);
+    const users = join(directory, 'htpasswd');
+    if (htpasswd !== undefined) await writeFile(users, htpasswd);
+    const auth = `auth: {htpasswd: {realm: edge, path: ${JSON.stringify(users)}}}\n`;
+    await writeFile(config, htpasswd === undefined ? text : text + auth);
     const server = engine.spawnInNetwork('docker-registry', 'serve', config);
     const ended = new Promise<void>((resolve) => server.once('close', () => resolve()));
     await until(30_000, 'the registry', () => listens(server.pid, port));
@@ -53,6 +57,19 @@ http: {addr: ${JSON.stringify(address)}, secret: ${JSON.stringify(randomUUID())}
     const repository = reference.slice(this.address.length + 1, -tag.length - 1);
     const link = `data/docker/registry/v2/repositories/${repository}/_manifests/tags/${tag}/current/link`;
     return (await readFile(join(this.#directory, link), 'utf8')).trim();
+  }
+
+  /** Damages every layer above this size, as a bad disk does; manifests are smaller. */
+  async damageLayers(aboveBytes: number): Promise<void> {
+    const blobs = join(this.#directory, 'data/docker/registry/v2/blobs');
+    for (const name of await readdir(blobs, { recursive: true })) {
+      const path = join(blobs, name);
+      const { size } = await stat(path);
+      if (!name.endsWith('/data') || size <= aboveBytes) continue;
+      const content = await readFile(path);
+      content[size >> 1] = ~(content[size >> 1] ?? 0) & 0xff;
+      await writeFile(path, content);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -38,7 +38,7 @@ const settingKeys = [
   'start_after',
   'aliases',
 ];
-const imagePattern = /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$/;
+const imagePattern = /^([$]upstream[:/])?[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$/;
 
 /** Settings from the text that a caller sent, or InvalidArgs. */
 export function parseSettingsJson(text: string): ModuleSettings {

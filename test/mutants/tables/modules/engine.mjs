@@ -96,4 +96,10 @@ export default [
     becomes: 'isAmbiguous ||',
     suite: 'unit/modules/docker/engine/log-rotation',
   },
+  {
+    breaks: 'an image at the parent is looked for at the hub',
+    text: "if (parent === '' || parent === hub) {",
+    becomes: "if (parent === '') {",
+    suite: 'unit/modules/docker/upstream-image',
+  },
 ];
