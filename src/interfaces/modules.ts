@@ -14,6 +14,8 @@ const byName = { name: 'module-name' } as const;
 const NotFound = 'there is no module of that name';
 const Unavailable =
   'the engine or a service that is needed cannot be reached, or another operation is in progress';
+const noLog = 'there is no module of that name, or it has no container yet';
+const notKept = 'the log driver of its container keeps no log';
 /** Errors of starting a module. */
 const runErrors = {
   AlreadyExists: 'the hub has a module of that id that other software created',
@@ -30,6 +32,7 @@ const runById = {
   action: 'org.iotedge.modules1.run',
   details: { module: 'id', type: 'type', image: 'image', elevated: 'elevated' },
 } as const;
+const readLogs = { action: 'org.iotedge.modules1.read-logs', details: { module: 'name' } } as const;
 const run = {
   action: 'org.iotedge.modules1.run',
   details: { module: 'name', type: 'type', image: 'image', elevated: 'elevated' },
@@ -118,14 +121,29 @@ export const modulesInterface = defineInterface({
       errors: { NotFound },
     },
     GetLogs: {
-      doc: 'Log lines of a module, UTF-8, 4 MiB at most; times in microseconds since the epoch.',
+      doc: 'Log lines of a module, UTF-8, 4 MiB at most: the newest. Standard output and standard error are one text, in the order in which the engine has them. `tail` is a number of lines, -1 for all; times are in microseconds since the epoch, 0 for none. Where the file of the engine is damaged, a line says which part of the log cannot be read.',
       waits: true,
       in: { name: 's' },
       options: { tail: 'i', since: 't', until: 't', timestamps: 'b' },
       out: { log: 'ay' },
       check: byName,
-      authorize: { action: 'org.iotedge.modules1.read-logs', details: { module: 'name' } },
-      errors: { NotFound, Unavailable },
+      authorize: readLogs,
+      errors: { NotFound: noLog, NotSupported: notKept, Unavailable },
+    },
+    OpenLog: {
+      doc: 'Opens a log to be read without limits of size, and with `follow` the lines to come until its container ends. Returns the path of a unix socket, which takes one connection of the user of the caller within 5 s; the lines, as of GetLogs, are sent to it as fast as they are read. They end with the module and with the service, too. When the engine fails meanwhile, the last line says so. A user has at most 8 logs open, all users 64.',
+      waits: true,
+      in: { name: 's' },
+      options: { tail: 'i', since: 't', until: 't', timestamps: 'b', follow: 'b' },
+      out: { path: 's' },
+      check: byName,
+      authorize: readLogs,
+      errors: {
+        LimitsExceeded: 'the user, or all users, have too many logs open',
+        NotFound: noLog,
+        NotSupported: notKept,
+        Unavailable,
+      },
     },
     GetSystemInfo: {
       doc: 'Describes this machine and its container engine.',

@@ -11,6 +11,7 @@ import { longHandler } from '../service/operations/long-handler.ts';
 import { type ModuleSettings, parseSettingsJson } from './docker/create-options/create-options.ts';
 import type { SystemInfo } from './docker/system-info.ts';
 import { logRequestOf } from './logs/log-options.ts';
+import type { LogSockets } from './logs/log-sockets.ts';
 import { lastLines, logText } from './logs/log-text.ts';
 import type { Change } from './module-operations.ts';
 import type { ModuleSource } from './module-source.ts';
@@ -29,6 +30,7 @@ export interface ModulesHandlersOptions {
   /** The calls that were authorized as creations of an elevated module. */
   readonly elevatedCalls: WeakSet<CallContext>;
   readonly cancellations: Cancellations;
+  readonly logSockets: Pick<LogSockets, 'open'>;
   readonly systemInfo: (signal: AbortSignal) => Promise<SystemInfo>;
   readonly resources: (signal: AbortSignal) => Promise<Resources>;
   readonly objects: Pick<ObjectManager<typeof modulesService>, 'pathOf'>;
@@ -71,7 +73,7 @@ export function modulesHandlers(
   runtime: ModuleRuntime,
   options: ModulesHandlersOptions,
 ): Omit<Handlers<Interface, CallContext, typeof nameParsers>, 'Describe'> {
-  const { cancellations, elevatedCalls, objects, refuseUnconfined } = options;
+  const { cancellations, elevatedCalls, logSockets, objects, refuseUnconfined } = options;
   const { resources, systemInfo } = options;
   const { operations, kinds } = runtime;
   const done = () => ({});
@@ -98,6 +100,13 @@ export function modulesHandlers(
       const { entries } = await runtime.log(runtimeName(name), request, limited.signal);
       const { timestamps = false } = options;
       return { log: await lastLines(logText(entries, { timestamps }), longestLogBytes) };
+    },
+    async OpenLog({ name, options }, { caller, signal }) {
+      const request = logRequestOf(options);
+      const id = runtimeName(name);
+      const read = (life: AbortSignal) => runtime.log(id, request, life);
+      const text = { timestamps: options.timestamps ?? false };
+      return { path: await logSockets.open({ uid: caller.uid, read, text }, signal) };
     },
     GetSystemInfo: async (_args, { signal }) => ({ system: await systemInfo(signal) }),
     GetResources: async (_args, { signal }) => ({

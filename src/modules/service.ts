@@ -20,7 +20,7 @@ import type { ModulesConfig } from './config/config.ts';
 import { parseSettings, settingsJson } from './docker/create-options/create-options.ts';
 import type { WantedImage } from './docker/create-options/image-policy.ts';
 import { canonicalJson, keyedDigest } from './docker/digest.ts';
-import { lastingLog } from './logs/lasting-log.ts';
+import { type LastingLog, lastingLog } from './logs/lasting-log.ts';
 import type { ManagedModule } from './managed-module.ts';
 import { refuseNames, refuseTaken, refuseUnusable } from './module-names.ts';
 import {
@@ -48,7 +48,6 @@ import type {
   Cgroup,
   InstanceSpec,
   LogRequest,
-  ModuleLog,
   ModuleType,
   Refused,
 } from './supervisor/module-type.ts';
@@ -309,7 +308,7 @@ export class ModuleRuntime implements AsyncDisposable {
   }
 
   /** The log of a module; it ends with the module, too. */
-  log(name: ModuleName, request: LogRequest, signal: AbortSignal): Promise<ModuleLog> {
+  log(name: ModuleName, request: LogRequest, signal: AbortSignal): Promise<LastingLog> {
     const { ended } = this.#modules.require(name);
     return lastingLog({ type: this.#options.type, name, ended }, request, signal);
   }

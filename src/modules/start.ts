@@ -26,6 +26,8 @@ import { type PrepareParts, prepare } from './docker/prepare.ts';
 import { type SystemInfo, systemInfo } from './docker/system-info.ts';
 import { type ModulesHandlersOptions, modulesHandlers, modulesResolvers } from './handlers.ts';
 import { Identities, onIdentityChange } from './identities.ts';
+import { openLogDirectory } from './logs/log-directory.ts';
+import { LogSockets } from './logs/log-sockets.ts';
 import { Records } from './registry/records.ts';
 import { StatsSampler } from './resources/container-stats.ts';
 import { Disks } from './resources/disks.ts';
@@ -79,7 +81,13 @@ export async function startModules(context: Context): Promise<Started> {
   const used = new SharedReads<Resources>();
   const sharedResources = (signal: AbortSignal) =>
     used.get('', (read) => resources.read(read), signal);
-  const options = handlersOptions(context, { engine, preparation, resources: sharedResources });
+  const logSockets = cleanup.use(new LogSockets(openLogDirectory(context)));
+  const options = handlersOptions(context, {
+    engine,
+    logSockets,
+    preparation,
+    resources: sharedResources,
+  });
   cleanup.use(
     await onIdentityChange(bus, () => {
       identities.clear();
@@ -178,17 +186,19 @@ function handlersOptions(
   { objects, version }: Context,
   parts: {
     readonly engine: DockerEngine;
+    readonly logSockets: LogSockets;
     readonly preparation: PrepareParts;
     readonly resources: ModulesHandlersOptions['resources'];
   },
 ): ModulesHandlersOptions {
-  const { engine, preparation, resources } = parts;
+  const { engine, logSockets, preparation, resources } = parts;
   const system = new SharedReads<SystemInfo>();
   return {
     ...admissionParts(preparation),
     elevatedCalls: new WeakSet<CallContext>(),
     cancellations: new Cancellations(),
     systemInfo: (signal) => system.get('', (read) => systemInfo(engine, version, read), signal),
+    logSockets,
     resources,
     objects,
   };

@@ -139,6 +139,7 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
     ...loaded,
     bus,
     stateDir,
+    runtimeDir: process.env['RUNTIME_DIRECTORY']?.split(':')[0] || undefined,
     log,
     version,
     notify,

@@ -29,6 +29,8 @@ import { SystemdSockets } from './systemd/sockets.ts';
 export interface ServiceEnvironment<C> extends LoadedConfig<C> {
   readonly bus: Bus;
   readonly stateDir: string;
+  /** The directory below /run that systemd made; none by default. */
+  readonly runtimeDir?: string | undefined;
   readonly log: ServiceLog;
   readonly version: string;
   /** Those that systemd passed; none by default. */
@@ -70,12 +72,12 @@ export async function runService<S extends ServiceDefinition, C extends CommonCo
   const audit = cleanup.use(new Audit({ log: environment.log }));
   const working = new AbortController();
   try {
-    const { bus, config, stateDir, log, stop, version } = environment;
+    const { bus, config, stateDir, runtimeDir, log, stop, version } = environment;
     const startedAt = new Date();
     const { signal } = working;
     const objects = new ObjectManager(bus, program.service, version);
     reportHealth(objects, cleanup.use(new Repeats({ log })), log);
-    const shared = { bus, objects, config, stateDir, log, signal, cleanup };
+    const shared = { bus, objects, config, stateDir, runtimeDir, log, signal, cleanup };
     const { sockets = new SystemdSockets({}, environment) } = environment;
     const context = { ...shared, now, startedAt, version, sockets };
     const opening = DigestFile.open({ stateDir, version, log });

@@ -18,6 +18,8 @@ export interface StartContext<S extends ServiceDefinition, C> {
   readonly config: C;
   /** Exists and is accessible to the service's user only. */
   readonly stateDir: string;
+  /** The first runtime directory of the unit; undefined without systemd. */
+  readonly runtimeDir?: string | undefined;
   readonly log: Log;
   /** Aborted when the service stops: immediately while it starts, later after the reply to the last call. */
   readonly signal: AbortSignal;

@@ -84,6 +84,7 @@ const results: Readonly<Record<ServiceName, Readonly<Record<string, RegExp>>>> =
     DeleteModule: noEngine,
     GetConfig: /^\('{"image":"localhost\/x:1","createOptions":{}}',\)$/m,
     GetLogs: noEngine,
+    OpenLog: noEngine,
     Cancel: notInProgress,
   },
 };

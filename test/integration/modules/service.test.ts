@@ -159,6 +159,7 @@ const methods: Readonly<Record<string, (name: string) => RawCall>> = {
   DeleteModule: byName,
   GetConfig: byName,
   GetLogs: byName,
+  OpenLog: byName,
   Cancel: byName,
 };
 

@@ -305,7 +305,7 @@ const modules = [
     '  details: {},\n} as const;',
   ),
   table(
-    'GetLogs is authorized with the module',
+    'GetLogs and OpenLog are authorized with the module',
     "'org.iotedge.modules1.read-logs', details: { module: 'name' } }",
     "'org.iotedge.modules1.read-logs', details: {} }",
   ),

@@ -81,14 +81,16 @@ export const moduleCalls: readonly AuthorizedCall[] = [
       outcome: 'NotFound',
     }),
   ),
-  {
-    service: 'modules',
-    method: 'GetLogs',
-    use: { args: { name: 'logged' } },
-    requests: [{ action: 'org.iotedge.modules1.read-logs', details: { module: 'logged' } }],
-    others: [argument('module', 'logged2', 'name')],
-    outcome: 'NotFound',
-  },
+  ...['GetLogs', 'OpenLog'].map(
+    (method): AuthorizedCall => ({
+      service: 'modules',
+      method,
+      use: { args: { name: 'logged' } },
+      requests: [{ action: 'org.iotedge.modules1.read-logs', details: { module: 'logged' } }],
+      others: [argument('module', 'logged2', 'name')],
+      outcome: 'NotFound',
+    }),
+  ),
   {
     service: 'modules',
     method: 'Cancel',

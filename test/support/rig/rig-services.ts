@@ -37,6 +37,7 @@ export function launcherText(
   const { user } = services[name];
   const environment = {
     ...serviceEnvironment,
+    ...(name === 'modules' && { RUNTIME_DIRECTORY: `${directory}/runtime` }),
     ...(name === 'keys' && { SOFTHSM2_CONF: `${directory}/token/softhsm2.conf` }),
     ...variables,
   };

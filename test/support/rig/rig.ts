@@ -292,6 +292,7 @@ export class Rig implements AsyncDisposable {
     }));
     await writeBusConfiguration(directory, policies, activations);
     await writeConfiguration(directory, this.#options.settings ?? {});
+    await makeFor(services.modules.user, join(directory, 'runtime'));
     for (const name of names) {
       await makeFor(services[name].user, this.stateDirectory(name));
       const variables = {

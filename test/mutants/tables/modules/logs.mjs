@@ -1,4 +1,5 @@
 const engine = 'integration/modules/engine/logs';
+const sockets = 'component/modules/logs/log-sockets';
 const model = 'unit/modules/docker/engine/logs/whole-log';
 
 export default [
@@ -73,5 +74,71 @@ export default [
     text: 'if (timestamps && state.isAtStart && ',
     becomes: 'if (timestamps && ',
     suite: 'unit/modules/logs/log-text',
+  },
+  {
+    breaks: 'any user may read from the socket of a log',
+    text: 'if (this.#isOf(socket, uid)) end(socket);',
+    becomes: 'if (this.#isOf(socket, uid) || true) end(socket);',
+    suite: sockets,
+  },
+  {
+    breaks: 'the user of a connection is taken for the group',
+    text: 'return peer(fd).uid;',
+    becomes: 'return peer(fd).pid;',
+    suite: sockets,
+  },
+  {
+    breaks: 'a connection of another user ends the socket of a log',
+    text: '        else socket.destroy();\n      });\n',
+    becomes: '        else { socket.destroy(); end(); }\n      });\n',
+    suite: sockets,
+  },
+  {
+    breaks: 'a socket waits for its reader for ever',
+    text: 'const timer = setTimeout(() => resolve(undefined), this.#waitMs);',
+    becomes: 'const timer = setTimeout(() => undefined, this.#waitMs);',
+    suite: sockets,
+  },
+  {
+    breaks: 'a log that was read occupies a place for ever',
+    text: '      slot[Symbol.dispose]();\n      this.#stop.signal',
+    becomes: '      this.#stop.signal',
+    suite: sockets,
+  },
+  {
+    breaks: 'a user may open as many logs as all users together',
+    text: 'if (own >= ofUid) {',
+    becomes: 'if (own >= inAll) {',
+    suite: sockets,
+  },
+  {
+    breaks: 'what a reader does not take is read from the engine all the same',
+    text: "if (!reader.write(part)) await Promise.race([once(reader, 'drain'), closed]);",
+    becomes: 'reader.write(part);',
+    suite: sockets,
+  },
+  {
+    breaks: 'a log is open after its module is gone, while its reader waits',
+    text: "  ended.addEventListener('abort', cut, { once: true });\n",
+    becomes: '',
+    suite: sockets,
+  },
+  {
+    breaks: 'a log is open after the service stopped',
+    text: "  life.signal.addEventListener('abort', () => reader.destroy(), { once: true });\n",
+    becomes: '',
+    suite: sockets,
+  },
+  {
+    breaks: 'sockets of a process before stay',
+    text: 'await Promise.all(left.map((name) => rm(join(directory, name), { force: true })));',
+    becomes: '',
+    suite: sockets,
+  },
+  {
+    breaks: 'the names of sockets can be listed',
+    text: 'const mode = 0o711;',
+    becomes: 'const mode = 0o755;',
+    suite: sockets,
   },
 ];

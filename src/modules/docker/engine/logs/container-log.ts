@@ -1,9 +1,10 @@
+import { ServiceError } from '../../../../errors.ts';
 import { JoinedSignal } from '../../../../service/joined-signal.ts';
 import type { LogEntry, LogRequest, ModuleLog } from '../../../supervisor/module-type.ts';
 import { openClient } from '../connection/client.ts';
 import { responseMs } from '../connection/engine-connection.ts';
 import { iterable } from '../connection/streams.ts';
-import { type RequestContext, translate } from '../connection/translate.ts';
+import { type RequestContext, statusOf, translate } from '../connection/translate.ts';
 import { followedLog } from './followed-log.ts';
 import { framedEntries, terminalEntries } from './log-entries.ts';
 import { logStream } from './log-request.ts';
@@ -28,8 +29,9 @@ export async function containerLog(
   // the one whose files a power cut damages; others count lines in their own ways
   if (driver !== 'json-file') return { isTerminal, entries: await read(request) };
   const { follow = false, ...past } = request;
+  const askedAt = new Date();
   const first = await read(past);
-  const whole = wholeLog({ read, request: past, first, now: () => new Date() });
+  const whole = wholeLog({ read, request: past, first, askedAt });
   return { isTerminal, entries: follow ? followedLog(whole, read, request) : whole };
 }
 
@@ -60,11 +62,18 @@ function readerOf(
       return failing(entries, (error) => translate(error, context, signal), ending);
     } catch (error) {
       ending[Symbol.dispose]();
-      throw translate(error, context, ending.signal);
+      throw statusOf(error) === 409
+        ? removed(context, error)
+        : translate(error, context, ending.signal);
     } finally {
       clearTimeout(timer);
     }
   };
+}
+
+/** The engine answers so while it removes a container. */
+function removed({ action }: RequestContext, cause: unknown): ServiceError {
+  return new ServiceError('NotFound', `${action}: the container is being removed`, { cause });
 }
 
 async function* failing(

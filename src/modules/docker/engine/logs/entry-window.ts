@@ -1,5 +1,8 @@
 import type { LogEntry } from '../../../supervisor/module-type.ts';
 
+/** What an entry occupies besides its text. */
+const overheadBytes = 200;
+
 /** The newest entries of a log, as many as fit, and how many there were before them. */
 export class EntryWindow {
   readonly #maxBytes: number;
@@ -30,12 +33,12 @@ export class EntryWindow {
   add(batch: readonly LogEntry[]): readonly LogEntry[] {
     for (const entry of batch) {
       this.#entries.push(entry);
-      this.#bytes += entry.text.length;
+      this.#bytes += sizeOf(entry);
     }
     let count = 0;
-    for (const { text } of this.#entries) {
+    for (const entry of this.#entries) {
       if (this.#bytes <= this.#maxBytes) break;
-      this.#bytes -= text.length;
+      this.#bytes -= sizeOf(entry);
       count++;
     }
     if (count === 0) return [];
@@ -45,4 +48,8 @@ export class EntryWindow {
     this.#entries = this.#entries.slice(count);
     return passed;
   }
+}
+
+function sizeOf({ text }: LogEntry): number {
+  return text.length + overheadBytes;
 }

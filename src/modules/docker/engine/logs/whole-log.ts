@@ -5,8 +5,8 @@ import { findGaps, type Gap } from './gaps.ts';
 import { type Batches, isSame, Positions, type ReadLog } from './positions.ts';
 import { nanosecondsOf, timeText } from './time-text.ts';
 
-/** How much of the end of a log is held back until it is known to be complete. */
-const heldBytes = 1 << 20;
+/** How much memory the end of a log may occupy until it is known to be complete. */
+const heldBytes = 2 << 20;
 /** A time after all lines. */
 const later = ':';
 /** Damage within what is read again after damage. */
@@ -18,19 +18,20 @@ export interface DamageableLog {
   readonly request: LogRequest;
   /** The engine's response to the request. */
   readonly first: Batches;
-  readonly now: () => Date;
+  /** When it was asked for: what was printed later need not be in the response. */
+  readonly askedAt: Date;
 }
 
 /**
  * The log without gaps: what the engine leaves out of its response is asked for by the number of last lines, and an entry
- * says which part cannot be read. Of what is older than the last MiB, only the latter.
+ * says which part cannot be read. Of what is older than the newest thousands of lines, only the latter.
  */
 export async function* wholeLog(
   log: DamageableLog,
   depth = 0,
 ): AsyncGenerator<readonly LogEntry[]> {
-  const { first, now, read, request } = log;
-  const started = timeText(BigInt(now().getTime()) * 1_000_000n);
+  const { askedAt, first, read, request } = log;
+  const started = timeText(BigInt(askedAt.getTime()) * 1_000_000n);
   const window = new EntryWindow(heldBytes);
   for await (const batch of first) {
     const passed = window.add(batch.filter(({ time }) => time !== '')); // the others are messages of the engine
@@ -87,7 +88,7 @@ interface Hole {
 
 /** The lines of a gap that can be read, after an entry about those that cannot. */
 async function* filling(log: DamageableLog, hole: Hole): AsyncGenerator<readonly LogEntry[]> {
-  const { read, request, now } = log;
+  const { read, request } = log;
   const { before, after, depth } = hole;
   const tail = depth < deepest ? await firstReadable(new Positions(read), hole) : 0;
   const found = tail > 0 ? await new Positions(read).at(tail) : undefined;
@@ -95,7 +96,8 @@ async function* filling(log: DamageableLog, hole: Hole): AsyncGenerator<readonly
   if (tail === 0) return;
   const until = after === undefined ? request.until : nanosecondsOf(after) - 1n;
   const rest = { tail, until, since: request.since };
-  yield* wholeLog({ read, request: rest, first: await read(rest), now }, depth + 1);
+  const askedAt = new Date();
+  yield* wholeLog({ read, request: rest, first: await read(rest), askedAt }, depth + 1);
 }
 
 /** The place of the first line of a gap that the engine reads; 0 when it reads none of them. */

@@ -55,7 +55,7 @@ async function textsOf(batches: AsyncIterable<readonly LogEntry[]>): Promise<rea
 
 const readWhole = async (file: EngineFile, request: LogRequest = {}): Promise<readonly string[]> =>
   textsOf(
-    wholeLog({ read: file.read, request, first: await file.read(request), now: () => new Date() }),
+    wholeLog({ read: file.read, request, first: await file.read(request), askedAt: new Date() }),
   );
 
 /** The lines that are not damaged. */
