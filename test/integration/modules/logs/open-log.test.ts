@@ -5,10 +5,10 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Variant } from '../../../src/dbus/wire/variant.ts';
-import { deadline, until } from '../../support/deadline.ts';
-import { ModulesRig } from '../../support/engine/modules-rig.ts';
-import type { RigUser } from '../../support/rig/rig-users.ts';
+import { Variant } from '../../../../src/dbus/wire/variant.ts';
+import { deadline, until } from '../../../support/deadline.ts';
+import { ModulesRig } from '../../../support/engine/modules-rig.ts';
+import type { RigUser } from '../../../support/rig/rig-users.ts';
 
 interface Context {
   device: ModulesRig;
