@@ -35,7 +35,10 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
       ...anywhere,
     ],
   ],
-  ['modules/supervisor/', ['dbus/client/', 'interfaces/', 'service/', ...anywhere]],
+  [
+    'modules/supervisor/',
+    ['dbus/client/', 'interfaces/', 'service/', 'modules/module-source.ts', ...anywhere],
+  ],
   ['keys/pkcs11/protocol/', []],
   ['keys/pkcs11/host/', ['keys/pkcs11/protocol/', 'native/', 'errors.ts']],
   [

@@ -11,6 +11,12 @@ import { moduleStates, moduleTypes, yesNoUnknown } from './enumerations.ts';
 import { modulesNotes } from './notes.ts';
 
 const byName = { name: 'module-name' } as const;
+const sourceCheck = {
+  ...byName,
+  type: { oneOf: moduleTypes },
+  config_json: { maxBytes: 1 << 20 },
+  env: { maxBytes: 1 << 20 },
+} as const;
 const NotFound = 'there is no module of that name';
 const Unavailable =
   'the engine or a service that is needed cannot be reached, or another operation is in progress';
@@ -54,12 +60,7 @@ export const modulesInterface = defineInterface({
       in: { name: 's', type: 's', config_json: 's', env: 'a{ss}' },
       options: waitOption,
       out: { module: 'o' },
-      check: {
-        ...byName,
-        type: { oneOf: moduleTypes },
-        config_json: { maxBytes: 1 << 20 },
-        env: { maxBytes: 1 << 20 },
-      },
+      check: sourceCheck,
       resolve: ['image', 'elevated'],
       authorize: run,
       errors: {
@@ -69,6 +70,38 @@ export const modulesInterface = defineInterface({
           'there is a module of that name, or the hub has one that other software created',
         NotFound: 'its image is not found',
         NotSupported: 'modules of that type are not run here',
+      },
+    },
+    UpdateModule: {
+      doc: 'Replaces the configuration of a module. What the new container needs is pulled while the old one runs; then the old one is stopped and kept, and the new one is started if the old one ran. The update is good when the health check of the new container succeeds or, without one, after it has run for 10 s; a health check may take 10 minutes. If the new container cannot be created or started, ends, or is unhealthy before, it is removed and the old one runs again as before: the call is Unavailable with the reason, as is the same call until 10 s have passed, twice as long after each further failure, at most 5 minutes.',
+      long: true,
+      in: { name: 's', type: 's', config_json: 's', env: 'a{ss}' },
+      options: waitOption,
+      out: { module: 'o' },
+      check: sourceCheck,
+      resolve: ['image', 'elevated'],
+      authorize: run,
+      errors: {
+        ...longErrors,
+        ...runErrors,
+        AlreadyExists: 'another module has one of its names',
+        NotSupported: 'modules of that type are not run here, or it is the agent',
+        Unavailable: `${Unavailable}, or the new container is not good`,
+      },
+    },
+    PrepareUpdate: {
+      doc: 'Pulls the image of a module that is to be created or updated; no module is changed. It is not continued after the service has ended.',
+      long: true,
+      in: { name: 's', type: 's', config_json: 's', env: 'a{ss}' },
+      options: waitOption,
+      check: sourceCheck,
+      resolve: ['image', 'elevated'],
+      authorize: run,
+      errors: {
+        ...longErrors,
+        NotFound: 'its image is not found',
+        NotSupported: 'modules of that type are not run here',
+        Unavailable,
       },
     },
     Start: {
@@ -197,6 +230,8 @@ export const modulesInterface = defineInterface({
           Stop: controlById,
           Restart: controlById,
           CreateModule: runById,
+          UpdateModule: runById,
+          PrepareUpdate: runById,
           DeleteModule: runById,
         },
       },

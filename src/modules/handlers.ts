@@ -8,12 +8,13 @@ import { quoted } from '../quoted.ts';
 import { JoinedSignal } from '../service/joined-signal.ts';
 import type { Cancellations } from '../service/operations/cancellations.ts';
 import { longHandler } from '../service/operations/long-handler.ts';
+import type { Operation } from '../service/operations/operation.ts';
 import { type ModuleSettings, parseSettingsJson } from './docker/create-options/create-options.ts';
 import type { SystemInfo } from './docker/system-info.ts';
 import { logRequestOf } from './logs/log-options.ts';
 import type { LogSockets } from './logs/log-sockets.ts';
 import { lastLines, logText } from './logs/log-text.ts';
-import type { Change } from './module-operations.ts';
+import type { Change, Update } from './module-operations.ts';
 import type { ModuleSource } from './module-source.ts';
 import { type Resources, resourcesRecord } from './resources/resources.ts';
 import type { ModuleRuntime } from './service.ts';
@@ -40,27 +41,33 @@ type Interface = typeof modulesInterface;
 
 /** The details of a creation or a cancellation for authorization. */
 export function modulesResolvers(
-  runtime: Pick<ModuleRuntime, 'operations' | 'find'>,
+  runtime: Pick<ModuleRuntime, 'operations'>,
   {
     isElevated,
     elevatedCalls,
     cancellations,
   }: Pick<ModulesHandlersOptions, 'isElevated' | 'elevatedCalls' | 'cancellations'>,
 ): Resolvers<Interface, CallContext, typeof nameParsers> {
+  const details = (
+    { type, config_json, env }: Pick<SourceInput, 'type' | 'config_json' | 'env'>,
+    call: CallContext,
+  ) => {
+    refuseLong(config_json, env);
+    checkedEnv(env);
+    const settings = parseConfig(type, config_json);
+    const elevated = isElevated(settings);
+    if (elevated) elevatedCalls.add(call);
+    return { image: settings.image, elevated: String(elevated) };
+  };
   return {
-    CreateModule({ type, config_json, env }, call) {
-      refuseLong(config_json, env);
-      checkedEnv(env);
-      const settings = parseConfig(type, config_json);
-      const elevated = isElevated(settings);
-      if (elevated) elevatedCalls.add(call);
-      return { image: settings.image, elevated: String(elevated) };
-    },
+    CreateModule: details,
+    UpdateModule: details,
+    PrepareUpdate: details,
     Cancel({ id }, call) {
       const name = runtimeName(id);
       const operation = runtime.operations.current(name);
       const verb = cancellations.resolve(call, operation);
-      const source = verb === 'CreateModule' ? runtime.find(name)?.source : undefined;
+      const source = operation && sourceOf(operation);
       if (source === undefined) return { operation: verb, type: '', image: '', elevated: '' };
       const elevated = String(source.elevated);
       return { operation: verb, type: 'docker', image: source.settings.image, elevated };
@@ -77,17 +84,37 @@ export function modulesHandlers(
   const { resources, systemInfo } = options;
   const { operations, kinds } = runtime;
   const done = () => ({});
+  const source = async (
+    { name, type, config_json, env }: SourceInput,
+    call: CallContext,
+  ): Promise<ModuleSource> => {
+    const settings = parseConfig(type, config_json);
+    const elevated = elevatedCalls.has(call);
+    const requested = { name: runtimeName(name), settings, env: checkedEnv(env), elevated };
+    await refuseUnconfined(requested);
+    return requested;
+  };
   return {
     CreateModule: longHandler(operations, kinds.create, {
-      async request({ name, type, config_json, env, options }: CreateInput, call) {
-        const id = runtimeName(name);
-        const settings = parseConfig(type, config_json);
-        const elevated = elevatedCalls.has(call);
-        const source = { name: id, settings, env: checkedEnv(env), elevated };
-        await refuseUnconfined(source);
-        return { id, args: source, wait: options.wait ?? true };
+      async request(input: SourceInput, call) {
+        const args = await source(input, call);
+        return { id: args.name, args, wait: input.options.wait ?? true };
       },
       reply: (_result, id) => ({ module: objects.pathOf(id) }),
+    }),
+    UpdateModule: longHandler(operations, kinds.update, {
+      async request(input: SourceInput, call) {
+        const args = { source: await source(input, call) };
+        return { id: args.source.name, args, wait: input.options.wait ?? true };
+      },
+      reply: (_result, id) => ({ module: objects.pathOf(id) }),
+    }),
+    PrepareUpdate: longHandler(operations, kinds.prepare, {
+      async request(input: SourceInput, call) {
+        const args = await source(input, call);
+        return { id: args.name, args, wait: input.options.wait ?? true };
+      },
+      reply: done,
     }),
     Start: longHandler(operations, kinds.start, { request: changeOf, reply: done }),
     Stop: longHandler(operations, kinds.stop, { request: changeOf, reply: done }),
@@ -119,9 +146,17 @@ export function modulesHandlers(
   };
 }
 
-type CreateInput = Parameters<
+/** The input of CreateModule, UpdateModule and PrepareUpdate. */
+type SourceInput = Parameters<
   Handlers<Interface, CallContext, typeof nameParsers>['CreateModule']
 >[0];
+
+/** The configuration that an operation was authorized with. */
+function sourceOf({ verb, args }: Operation<unknown, unknown>): ModuleSource | undefined {
+  // each verb has arguments of its own type
+  if (verb === 'CreateModule' || verb === 'PrepareUpdate') return args as ModuleSource;
+  return verb === 'UpdateModule' ? (args as Update).source : undefined;
+}
 
 interface ChangeInput {
   readonly name: ModuleName;

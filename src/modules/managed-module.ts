@@ -29,7 +29,7 @@ export interface ModuleParts {
   readonly prepare: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
   /** As `prepare`, and registers nothing: NotFound for a module without an identity. */
   readonly foresee: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
-  readonly save: (source: ModuleSource, state: SavedState) => Promise<void>;
+  readonly save: (state: SavedState, source: ModuleSource) => Promise<void>;
   /** Deletes a module's identity at the hub. */
   readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
   /** The operation in progress for a module, `` when there is none. */
@@ -44,9 +44,8 @@ export interface ModuleParts {
 
 /** A module: its configuration, its supervisor and its socket. */
 export class ManagedModule implements AsyncDisposable {
-  /** Replaced when the agent's configuration changes. */
-  source: ModuleSource;
   readonly supervisor: Supervisor;
+  readonly #name: ModuleName;
   readonly #parts: ModuleParts;
   readonly #stop = new AbortController();
   readonly #operation: () => string;
@@ -62,23 +61,25 @@ export class ManagedModule implements AsyncDisposable {
     const { type, engineStatus, now, log } = parts;
     this.#parts = parts;
     this.#socket = socket;
-    this.source = source;
-    const sourceOf = (): ModuleSource => this.source;
+    this.#name = source.name;
+    let sourceOf = (): ModuleSource => source;
     this.#operation = () => parts.operation(source.name);
     this.supervisor = new Supervisor({
       name: source.name,
+      source,
       saved,
       type,
       engineStatus,
       get restartPolicy() {
         return restartPolicyOf(sourceOf().settings);
       },
-      prepare: async (via) => {
-        const spec = await parts.prepare(this.source, via);
-        if (spec.refusal === undefined) this.#digest = parts.shownDigest(spec.digest);
+      prepare: async (wanted, via) => {
+        const spec = await parts.prepare(wanted, via);
+        const isShown = spec.refusal === undefined && wanted === this.source;
+        if (isShown) this.#digest = parts.shownDigest(spec.digest);
         return spec;
       },
-      save: (state) => parts.save(this.source, state),
+      save: parts.save,
       eraseIdentity: (via) => parts.eraseIdentity(source.name, via),
       remove: () => parts.remove(this),
       admit: () => parts.admit(source.name),
@@ -89,6 +90,7 @@ export class ManagedModule implements AsyncDisposable {
       now,
       log,
     });
+    sourceOf = () => this.source;
   }
 
   /** Creates the module's socket; its instance is left alone until `run`. */
@@ -101,8 +103,20 @@ export class ManagedModule implements AsyncDisposable {
     return new ManagedModule(parts, { source, saved, socket });
   }
 
+  /** The configuration in force. */
+  get source(): ModuleSource {
+    return this.supervisor.desired.source;
+  }
+
   get name(): ModuleName {
-    return this.source.name;
+    return this.#name;
+  }
+
+  /** The configuration in force, and during an update the others. */
+  get sources(): readonly ModuleSource[] {
+    const { source, update } = this.supervisor.desired;
+    const { other, proven } = { ...update };
+    return [source, other, proven].filter((one) => one !== undefined);
   }
 
   /** Aborted when the module is removed, or left alone by this process. */

@@ -1,5 +1,6 @@
 import type { ModuleName } from '../ids.ts';
-import type { ModuleSettings } from './docker/create-options/create-options.ts';
+import { type ModuleSettings, settingsJson } from './docker/create-options/create-options.ts';
+import { jsonDigest } from './docker/digest.ts';
 
 /** The configuration of a module. */
 export interface ModuleSource {
@@ -8,4 +9,9 @@ export interface ModuleSource {
   readonly env: Readonly<Record<string, string>>;
   /** Whether it was authorized as an elevated module, or is the agent of modules.yaml. */
   readonly elevated: boolean;
+}
+
+/** Identifies a configuration. Credentials for its registry are no part of it. */
+export function sourceDigest({ settings, env }: Omit<ModuleSource, 'name' | 'elevated'>): string {
+  return jsonDigest({ settings: settingsJson({ ...settings, auth: undefined }), env });
 }

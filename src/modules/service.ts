@@ -28,6 +28,8 @@ import {
   type ModuleOperations,
   moduleOperations,
   refuseAbsent,
+  resumeOperation,
+  type Update,
 } from './module-operations.ts';
 import type { ModuleSource } from './module-source.ts';
 import { Pacer } from './pacer.ts';
@@ -54,6 +56,8 @@ import type {
 import { StartOrder } from './supervisor/order/start-order.ts';
 import { stopInOrder } from './supervisor/order/stop-order.ts';
 import { disarmOrphans } from './supervisor/restart/auto-restart.ts';
+import type { TrialLimits } from './supervisor/update/trial.ts';
+import { acceptUpdate } from './updates.ts';
 
 /** Dependencies of the runtime. */
 export interface ModuleRuntimeOptions {
@@ -66,6 +70,10 @@ export interface ModuleRuntimeOptions {
   readonly connections: ConnectionLimits;
   readonly prepare: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
   readonly foresee: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
+  /** Pulls what an instance needs, whether its module exists or not. */
+  readonly fetch: (source: ModuleSource, via: Via) => Promise<void>;
+  /** How long the new instance of an update is observed. */
+  readonly trial?: TrialLimits | undefined;
   readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
   readonly backend: (modules: ModuleRegistry) => ModulesBackend;
   /** The management API of the agent. */
@@ -112,7 +120,7 @@ export class ModuleRuntime implements AsyncDisposable {
       engineStatus: () => this.#monitor.status,
       shownDigest: (digest: string) =>
         this.#digestKey === undefined ? '' : keyedDigest(this.#digestKey, digest),
-      save: (source: ModuleSource, state: SavedState) =>
+      save: (state: SavedState, source: ModuleSource) =>
         records.write(recordOf(source, state, options.config.agent)),
       operation: (name: ModuleName) => this.operations.verb(name),
       admit: (name: ModuleName) => this.#order.admit(name),
@@ -145,6 +153,8 @@ export class ModuleRuntime implements AsyncDisposable {
       require: (name) => this.#modules.require(name),
       find: (name) => this.#modules.find(name),
       claim: (source, accept) => this.#claim(source, accept),
+      claimUpdate: (update) => this.#creations.run(() => this.#acceptUpdate(update)),
+      fetch: (source, operation) => this.#options.fetch(source, operation),
       mayDelete: (name) => this.#mayDelete(name),
     });
     this.management = options.management(this);
@@ -185,7 +195,7 @@ export class ModuleRuntime implements AsyncDisposable {
     if (this.#monitor.status.reachable) this.#disarmOrphans();
     for (const module of this.#modules.all()) {
       this.#track(module.run());
-      this.#resume(module);
+      resumeOperation(this.operations, this.kinds, module);
     }
   }
 
@@ -218,7 +228,7 @@ export class ModuleRuntime implements AsyncDisposable {
   async #reconfigureAgent({ source, state }: RestoredModule): Promise<void> {
     const present = this.#modules.find(source.name);
     if (present !== undefined) {
-      if (!isDeepStrictEqual(present.source, source)) present.source = source;
+      if (!isDeepStrictEqual(present.source, source)) present.supervisor.desired.source = source;
       return;
     }
     const module = await this.#modules.open(source, state);
@@ -262,13 +272,7 @@ export class ModuleRuntime implements AsyncDisposable {
       if (present.isVanishing) refuseAbsent(present);
       throw new ServiceError('AlreadyExists', `module ${JSON.stringify(name)} exists`);
     }
-    const others = this.#modules.all().filter((module) => module !== present);
-    refuseNames(source, this.#options.config);
-    refuseTaken(
-      source,
-      others.map((module) => module.source),
-      this.#options.config,
-    );
+    this.#refuseNames(source);
     if (present === undefined) this.#options.records.refuseDamaged(name);
     const module = present ?? (await this.#modules.open(source, { goal: 'absent' }));
     try {
@@ -286,7 +290,23 @@ export class ModuleRuntime implements AsyncDisposable {
     const { damaged, failure } = records.modules;
     if (damaged.size > 0 || failure !== undefined) return undefined;
     const agent = config.agent === undefined ? [] : [parseSettings(config.agent.config)];
-    return [...this.#modules.all().map(({ source }) => source.settings), ...agent];
+    const sources = this.#modules.all().flatMap((module) => module.sources);
+    return [...sources.map(({ settings }) => settings), ...agent];
+  }
+
+  /** Throws to refuse a module that would have a name of another one. */
+  #refuseNames(source: ModuleSource): void {
+    const { config } = this.#options;
+    refuseNames(source, config);
+    refuseTaken(source, this.#modules.sourcesBeside(source.name), config);
+  }
+
+  async #acceptUpdate(update: Update): Promise<void> {
+    const { source } = update;
+    const module = this.#modules.require(source.name);
+    refuseAbsent(module);
+    this.#refuseNames(source);
+    await acceptUpdate(module, update, this.#options);
   }
 
   #mayDelete(name: string): void {
@@ -332,22 +352,6 @@ export class ModuleRuntime implements AsyncDisposable {
     await Promise.all(this.#running);
     const running = modules.flatMap((module) => module.runningInstance() ?? []);
     await stopInOrder(running, this.#options);
-  }
-
-  /** Resumes an operation that the previous process accepted. */
-  #resume({ name, source, supervisor }: ManagedModule): void {
-    const { goal, operation } = supervisor.desired;
-    if (operation === undefined) return;
-    const { create, start, stop, restart, remove } = this.kinds;
-    if (operation.verb === 'CreateModule') {
-      this.operations.resume(create, name, source);
-      return;
-    }
-    const { stopTimeoutS } = operation;
-    const timeout = stopTimeoutS === undefined ? {} : { stopTimeoutS };
-    const change = { ...timeout, ...(goal === 'erased' && { identity: true }) };
-    const kinds = { Start: start, Stop: stop, Restart: restart, DeleteModule: remove };
-    this.operations.resume(kinds[operation.verb], name, change);
   }
 
   /** Disposal waits for it. */

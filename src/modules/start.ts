@@ -21,6 +21,7 @@ import { createOptionsValidator } from './docker/confinement/policy-violation.ts
 import { DockerModules } from './docker/docker-modules.ts';
 import { isElevated, refuseUnconfined } from './docker/elevation.ts';
 import type { DockerEngine } from './docker/engine/docker-engine.ts';
+import { fetchImage } from './docker/module-image.ts';
 import { openEngine } from './docker/open-engine.ts';
 import { type PrepareParts, prepare } from './docker/prepare.ts';
 import { type SystemInfo, systemInfo } from './docker/system-info.ts';
@@ -151,6 +152,7 @@ function runtimeOptions(
     connections,
     prepare: (source, via) => prepare(preparation, source, via),
     foresee: (source, via) => prepare({ ...preparation, identities: registered }, source, via),
+    fetch: ({ settings }, { signal }) => fetchImage(engine, settings, signal),
     eraseIdentity: (name, via) => identities.erase(moduleIdOf(name), via),
     backend: (modules) =>
       workloadBackend({

@@ -78,6 +78,8 @@ const results: Readonly<Record<ServiceName, Readonly<Record<string, RegExp>>>> =
   },
   modules: {
     CreateModule: noEngine,
+    UpdateModule: beingRemoved,
+    PrepareUpdate: noEngine,
     Start: beingRemoved,
     Stop: beingRemoved,
     Restart: beingRemoved,

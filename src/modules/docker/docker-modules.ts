@@ -1,4 +1,4 @@
-import { ServiceError } from '../../errors.ts';
+import { isServiceError, ServiceError } from '../../errors.ts';
 import { quoted } from '../../quoted.ts';
 import type { Log } from '../../service/log/log.ts';
 import type {
@@ -8,8 +8,15 @@ import type {
   LogRequest,
   ModuleLog,
   ModuleType,
+  ParkedQuery,
 } from '../supervisor/module-type.ts';
-import type { ContainerEngine } from './engine/container-engine.ts';
+import type { ContainerEngine, ImageTag } from './engine/container-engine.ts';
+
+/**
+ * The names of parked containers: the configuration lets no module have a name with a dot, except for the agent and the
+ * modules in `server_names`.
+ */
+const parkedPattern = /^(.+)\.parked-[0-9a-f]{12}$/;
 
 /** Modules that are containers of an engine. */
 export class DockerModules implements ModuleType {
@@ -54,6 +61,31 @@ export class DockerModules implements ModuleType {
     return engine.inspect(name, signal);
   }
 
+  findParked(query: ParkedQuery, signal: AbortSignal): Promise<Instance | undefined> {
+    return this.#engine.findParked(query, signal);
+  }
+
+  park({ id, name }: ParkedQuery, signal: AbortSignal): Promise<void> {
+    return this.#engine.rename(id, `${name}.parked-${id.slice(0, 12)}`, signal);
+  }
+
+  unpark({ id, name }: ParkedQuery, signal: AbortSignal): Promise<void> {
+    return this.#engine.rename(id, name, signal);
+  }
+
+  async keep({ id, name }: ParkedQuery, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#engine.tagImageOf(id, keptTag(name), signal);
+    } catch (error) {
+      // engines since version 29 have no record of an image whose tag has moved; its containers start all the same
+      if (!isServiceError(error, 'NotFound')) throw error;
+    }
+  }
+
+  release(name: string, signal: AbortSignal): Promise<void> {
+    return this.#engine.untag(keptTag(name), signal);
+  }
+
   stop(id: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void> {
     return this.#engine.stop(id, timeoutS, signal);
   }
@@ -74,11 +106,21 @@ export class DockerModules implements ModuleType {
     return this.#engine.log(name, request, signal);
   }
 
-  watch(signal: AbortSignal): Promise<AsyncIterable<string>> {
-    return this.#engine.listen(signal);
+  async watch(signal: AbortSignal): Promise<AsyncIterable<string>> {
+    return moduleNames(await this.#engine.listen(signal));
   }
 
   appeared(signal: AbortSignal): Promise<void> {
     return this.#engine.appeared(signal);
   }
+}
+
+/** The tag that keeps the image of a parked container: a repository cannot have every name of a module, a tag can. */
+function keptTag(name: string): ImageTag {
+  return { repository: 'iotedge-parked', tag: name };
+}
+
+/** The names of containers, of parked ones those of their modules. */
+async function* moduleNames(names: AsyncIterable<string>): AsyncGenerator<string> {
+  for await (const name of names) yield parkedPattern.exec(name)?.[1] ?? name;
 }

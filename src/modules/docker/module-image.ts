@@ -59,6 +59,17 @@ export class ModuleImage {
   }
 }
 
+/** Pulls the image of a module unless the engine has the wanted one, which no pull could change. */
+export async function fetchImage(
+  engine: ImageEngine,
+  wanted: PulledImage,
+  signal: AbortSignal,
+): Promise<void> {
+  const image = new ModuleImage(engine, wanted);
+  if ((await image.find(true, signal)) !== undefined) return;
+  await image.pull(() => {}, signal);
+}
+
 function missing({ image, imageDigest }: WantedImage): ServiceError {
   const what = imageDigest === undefined ? '' : ` with digest ${imageDigest}`;
   const text = `the engine has no image ${quoted(image)}${what}, and imagePullPolicy is never`;

@@ -69,6 +69,11 @@ export class ModuleRegistry {
     return this.all().find((module) => module.name === name);
   }
 
+  /** The configurations of all modules but one, during updates several of each. */
+  sourcesBeside(name: ModuleName): readonly ModuleSource[] {
+    return this.all().flatMap((module) => (module.name === name ? [] : module.sources));
+  }
+
   /** The module of that name, or NotFound. */
   require(name: string): ManagedModule {
     const module = this.find(name);

@@ -18,12 +18,12 @@ import {
 } from '../docker/create-options/create-options.ts';
 import {
   type Goal,
-  goals,
   type ModuleVerb,
   moduleVerbs,
   type SavedOperation,
   type SavedState,
 } from '../supervisor/desired-state.ts';
+import { envOf, goalOf, rejectionOf, updateJson, updateOf } from './update-record.ts';
 
 /** A module as it was requested. The agent's configuration is in modules.yaml, so its record has none. */
 export interface ModuleRecord {
@@ -47,6 +47,7 @@ const form = jsonRecords<ModuleName, ModuleRecord>({
   format: ({ name, state, settings, env, elevated }) => ({
     name,
     ...state,
+    update: state.update && updateJson(state.update),
     settings: settings && settingsJson(settings),
     env,
     elevated,
@@ -124,23 +125,20 @@ function parseRecord(value: unknown, name: ModuleName): ModuleRecord {
   if (record['name'] !== name || goal === undefined) {
     throw new TypeError('it is not the record of this module');
   }
-  const env = Object.entries(objectAt(record['env'], 'env'));
   return {
     name,
     state: {
       goal,
       operation: operationOf(record['operation']),
       failure: typeof failure === 'string' ? failure : undefined,
+      ...updateOf(record['update'], name),
+      ...rejectionOf(record['rejected']),
     },
     settings: settings === undefined ? undefined : parseSettings(settings),
-    env: Object.fromEntries(env.map(([key, text]) => [key, String(text)])),
+    env: envOf(record['env']),
     // missing in records that are older than the field
     elevated: record['elevated'] === true,
   };
-}
-
-function goalOf(value: unknown): Goal | undefined {
-  return goals.find((known) => known === value);
 }
 
 function operationOf(value: unknown): SavedOperation | undefined {

@@ -1,11 +1,17 @@
+import type { DesiredState } from './desired-state.ts';
 import type { ModuleType, PullProgress } from './module-type.ts';
 import type { Step } from './plan.ts';
+import { ended, kept, tried } from './update/update.ts';
 
 /** Where a step is applied. */
 export interface StepContext {
-  readonly type: Pick<ModuleType, 'stop' | 'remove' | 'unpause'>;
+  readonly type: Pick<
+    ModuleType,
+    'stop' | 'remove' | 'unpause' | 'keep' | 'park' | 'unpark' | 'release'
+  >;
   /** Of the module and its instance. */
   readonly name: string;
+  readonly desired: Pick<DesiredState, 'change'>;
   readonly stopTimeoutS: number | undefined;
   readonly onProgress: (progress: PullProgress) => void;
   /** Receives the warning of a pull, `` for none. */
@@ -14,7 +20,7 @@ export interface StepContext {
 
 /** Applies one step. */
 export async function apply(step: Step, context: StepContext, signal: AbortSignal): Promise<void> {
-  const { type, name, stopTimeoutS, onProgress, onPulled } = context;
+  const { type, name, desired, stopTimeoutS, onProgress, onPulled } = context;
   switch (step.kind) {
     case 'pull':
       return onPulled(await step.spec.pull(onProgress, signal));
@@ -28,5 +34,18 @@ export async function apply(step: Step, context: StepContext, signal: AbortSigna
       return type.remove(step.id, signal);
     case 'unpause':
       return type.unpause(step.id, signal);
+    case 'keep':
+      return type.keep({ id: step.id, name }, signal);
+    case 'park':
+      return type.park({ id: step.id, name }, signal);
+    case 'unpark':
+      return type.unpark({ id: step.id, name }, signal);
+    case 'try':
+      return desired.change((now) => tried(now, step.oldId));
+    case 'accept':
+      return desired.change(kept);
+    case 'end':
+      await type.release(name, signal);
+      return desired.change(ended);
   }
 }

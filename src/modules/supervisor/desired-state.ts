@@ -1,6 +1,7 @@
 import { describeError, ServiceError } from '../../errors.ts';
 import type { Log } from '../../service/log/log.ts';
 import { Mutex } from '../../service/mutex.ts';
+import type { ModuleSource } from '../module-source.ts';
 
 /**
  * Every desired state of a module.
@@ -44,7 +45,14 @@ export function desiredRun(goal: Goal): 'stopped' | 'running' | 'ended' {
 }
 
 /** The operations on modules. */
-export const moduleVerbs = ['CreateModule', 'Start', 'Stop', 'Restart', 'DeleteModule'] as const;
+export const moduleVerbs = [
+  'CreateModule',
+  'UpdateModule',
+  'Start',
+  'Stop',
+  'Restart',
+  'DeleteModule',
+] as const;
 export type ModuleVerb = (typeof moduleVerbs)[number];
 
 /** An operation that was accepted and is pending. */
@@ -55,33 +63,94 @@ export interface SavedOperation {
   readonly stopTimeoutS?: number | undefined;
 }
 
+/** Every phase of an update, which `update.ts` describes. */
+export const updatePhases = ['fetch', 'trial', 'done', 'rollback', 'abandon'] as const;
+export type UpdatePhase = (typeof updatePhases)[number];
+
+/** The persisted part of an update. */
+export interface SavedUpdate {
+  readonly phase: UpdatePhase;
+  /** The configuration that is not in force; in `fetch` the next one. */
+  readonly other: ModuleSource;
+  /** In `fetch`, while the one in force is unproven: the last that was proven, whose instance is parked. */
+  readonly proven?: ModuleSource | undefined;
+  /** Identifies that unproven configuration. */
+  readonly triedDigest?: string | undefined;
+  /** Identifies the next configuration. */
+  readonly digest: string;
+  /** The desired state to return to: before the update, or of a later operation. */
+  readonly previous: Goal;
+  /** Whether the new instance is to run, undefined: as the old one. */
+  readonly start?: boolean | undefined;
+  /** Since `trial`: the id of the last proven instance, undefined when there was none. */
+  readonly oldId?: string | undefined;
+}
+
+/** The configuration that was rolled back last, which is refused for some time. */
+export interface Rejection {
+  readonly digest: string;
+  /** How often it was rolled back, one after the other. */
+  readonly count: number;
+  /** When it was rolled back last, in milliseconds since the epoch. */
+  readonly at: number;
+  readonly reason: string;
+}
+
 /** The persisted part of a module's desired state. */
 export interface SavedState {
   readonly goal: Goal;
   readonly operation?: SavedOperation | undefined;
   /** Of `failed`: why the module could not be created. */
   readonly failure?: string | undefined;
+  readonly update?: SavedUpdate | undefined;
+  /** The last update, if it was rolled back. */
+  readonly rejected?: Rejection | undefined;
 }
+
+/** A module's configuration and its persisted state. */
+export interface Configured {
+  readonly source: ModuleSource;
+  readonly state: SavedState;
+}
+
+/** A change of the state; throws to refuse. */
+export type Transition = (now: Configured) => Configured;
 
 /** Dependencies of a desired state. */
 export interface DesiredStateOptions {
   readonly name: string;
+  readonly source: ModuleSource;
   readonly saved: SavedState;
-  readonly save: (state: SavedState) => Promise<void>;
+  readonly save: (state: SavedState, source: ModuleSource) => Promise<void>;
   readonly onGoal: (goal: Goal) => void;
   readonly log: Log;
 }
 
-/** The desired state of a module, changed by operations and by the supervisor: one change after the other, each persisted first. */
+/**
+ * The desired state of a module with its configuration, changed by operations and by the supervisor: one change after the
+ * other, each persisted first.
+ */
 export class DesiredState {
   readonly #options: DesiredStateOptions;
+  #source: ModuleSource;
   #saved: SavedState;
   readonly #changes = new Mutex();
   #isClosed = false;
 
   constructor(options: DesiredStateOptions) {
     this.#options = options;
+    this.#source = options.source;
     this.#saved = options.saved;
+  }
+
+  /** The configuration in force. */
+  get source(): ModuleSource {
+    return this.#source;
+  }
+
+  /** Replaces the configuration in force by one that is persisted elsewhere. */
+  set source(source: ModuleSource) {
+    this.#source = source;
   }
 
   get goal(): Goal {
@@ -97,14 +166,40 @@ export class DesiredState {
     return this.#saved.failure ?? '';
   }
 
+  get update(): SavedUpdate | undefined {
+    return this.#saved.update;
+  }
+
+  get rejected(): Rejection | undefined {
+    return this.#saved.rejected;
+  }
+
   /** Persists an operation and its desired state; NotFound when the module was removed. */
   accept(goal: Goal, operation: Omit<SavedOperation, 'previous'>): Promise<void> {
     return this.#changes.run(async () => {
-      if (this.#isClosed) {
-        const text = `no module ${JSON.stringify(this.#options.name)}`;
-        throw new ServiceError('NotFound', text);
-      }
-      await this.#set({ goal, operation: { ...operation, previous: this.goal } });
+      this.#refuseClosed();
+      const { update, rejected } = this.#saved;
+      await this.#set({
+        goal,
+        operation: { ...operation, previous: this.goal },
+        update: withGoal(update, goal),
+        rejected,
+      });
+    });
+  }
+
+  /** Persists another state; NotFound when the module was removed. */
+  change(transition: Transition): Promise<void> {
+    return this.#changes.run(async () => {
+      this.#refuseClosed();
+      await this.#become(transition(this.#configured));
+    });
+  }
+
+  /** Changes to another state, which holds for this process even if it cannot be persisted. */
+  force(transition: Transition): Promise<void> {
+    return this.#changes.run(async () => {
+      if (!this.#isClosed) await this.#settle(transition(this.#configured));
     });
   }
 
@@ -118,17 +213,14 @@ export class DesiredState {
   /** Ends the operation in this desired state, which holds for this process even if it cannot be persisted. */
   settle(settledGoal?: Goal, failure?: string): Promise<void> {
     return this.#changes.run(async () => {
-      const { log, name, onGoal } = this.#options;
       const goal = settledGoal ?? this.goal;
       if (this.#isClosed || (this.operation === undefined && goal === this.goal)) return;
-      const settled = { goal, failure: goal === 'failed' ? (failure ?? this.failure) : undefined };
-      try {
-        await this.#set(settled);
-      } catch (error) {
-        log.error('desired state not saved', { module: name, error: describeError(error) });
-        this.#saved = settled;
-        onGoal(goal);
-      }
+      const { update, rejected } = this.#saved;
+      const text = goal === 'failed' ? (failure ?? this.failure) : undefined;
+      const isSame = this.operation?.verb === 'UpdateModule';
+      const left = isSame ? update : withGoal(update, goal);
+      const state = { goal, failure: text, update: left, rejected };
+      await this.#settle({ source: this.#source, state });
     });
   }
 
@@ -140,9 +232,42 @@ export class DesiredState {
     });
   }
 
-  async #set(state: SavedState): Promise<void> {
-    await this.#options.save(state);
+  get #configured(): Configured {
+    return { source: this.#source, state: this.#saved };
+  }
+
+  #refuseClosed(): void {
+    if (!this.#isClosed) return;
+    throw new ServiceError('NotFound', `no module ${JSON.stringify(this.#options.name)}`);
+  }
+
+  async #settle(settled: Configured): Promise<void> {
+    const { log, name } = this.#options;
+    try {
+      await this.#become(settled);
+    } catch (error) {
+      log.error('desired state not saved', { module: name, error: describeError(error) });
+      this.#hold(settled);
+    }
+  }
+
+  #set(state: SavedState): Promise<void> {
+    return this.#become({ source: this.#source, state });
+  }
+
+  async #become(next: Configured): Promise<void> {
+    await this.#options.save(next.state, next.source);
+    this.#hold(next);
+  }
+
+  #hold({ source, state }: Configured): void {
+    this.#source = source;
     this.#saved = state;
     this.#options.onGoal(state.goal);
   }
+}
+
+/** An update after an operation: a roll-back returns to the desired state of the operation. */
+function withGoal(update: SavedUpdate | undefined, goal: Goal): SavedUpdate | undefined {
+  return update && { ...update, previous: goal };
 }

@@ -58,6 +58,8 @@ export interface Instance {
   readonly cgroups?: InstanceCgroups | undefined;
   /** How another client changed it; absent when none did. */
   readonly drift?: InstanceDrift;
+  /** The result of its health check while it runs; undefined without one. */
+  readonly health?: 'starting' | 'healthy' | 'unhealthy' | undefined;
 }
 
 /** A change of an instance that this service did not make. */
@@ -118,6 +120,15 @@ export interface InstanceQuery {
   readonly name: string;
   /** The id of its last known instance. */
   readonly knownId: string | undefined;
+  /** The id of its parked instance, which is not the one that is found. */
+  readonly parkedId?: string | undefined;
+}
+
+/** Selects an instance that is or was parked. */
+export interface ParkedQuery {
+  readonly id: string;
+  /** Of its module. */
+  readonly name: string;
 }
 
 /** Selects lines of a log; times in nanoseconds since the epoch. */
@@ -168,6 +179,22 @@ export interface ModuleType {
   inspect(name: string, signal: AbortSignal): Promise<Instance | undefined>;
   /** As `inspect`; an instance of the module that was renamed gets its name back. */
   find(query: InstanceQuery, signal: AbortSignal): Promise<Instance | undefined>;
+  /** The instance of that id while another name than that of the module is its own. */
+  findParked(query: ParkedQuery, signal: AbortSignal): Promise<Instance | undefined>;
+  /**
+   * Gives the instance of a module another name, which no module can have; AlreadyExists when that is taken. A parked
+   * instance is listed, but it is not found by the name of its module.
+   */
+  park(query: ParkedQuery, signal: AbortSignal): Promise<void>;
+  /** Gives a parked instance the name of its module; AlreadyExists when that is taken. */
+  unpark(query: ParkedQuery, signal: AbortSignal): Promise<void>;
+  /**
+   * Keeps what the instance needs to be started, such as its image, until `release`: a pull or a clean-up must not remove
+   * it. Succeeds when there is nothing that can be kept.
+   */
+  keep(query: ParkedQuery, signal: AbortSignal): Promise<void>;
+  /** Keeps nothing for the module of that name any more. */
+  release(name: string, signal: AbortSignal): Promise<void>;
   /** Asks the instance to end and kills it after `timeoutS`; undefined leaves that to the engine. */
   stop(id: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void>;
   remove(id: string, signal: AbortSignal): Promise<void>;
@@ -181,7 +208,7 @@ export interface ModuleType {
    */
   log(name: string, request: LogRequest, signal: AbortSignal): Promise<ModuleLog>;
   /**
-   * Resolves when the engine reports events, to the name of each of our instances that changes from then on. The loss of
+   * Resolves when the engine reports events, to the name of each module of which an instance changes from then on. The loss of
    * the engine ends the iteration with Unavailable. Earlier events are not replayed: inspect everything first.
    */
   watch(signal: AbortSignal): Promise<AsyncIterable<string>>;

@@ -1,17 +1,20 @@
 import type { Goal } from './desired-state.ts';
 import { type EngineStatus, refuseUnreachable } from './engine-monitor.ts';
-import type { Instance, ModuleType } from './module-type.ts';
+import type { ModuleType } from './module-type.ts';
+import type { Observed } from './plan.ts';
 import type { RestartBackoff } from './restart/restart-backoff.ts';
 import type { StatusTracker } from './status.ts';
 
 /** Dependencies of an observer. */
 export interface ObserverOptions {
   readonly name: string;
-  readonly type: Pick<ModuleType, 'find'>;
+  readonly type: Pick<ModuleType, 'find' | 'findParked'>;
   readonly engineStatus: () => EngineStatus;
   readonly status: StatusTracker;
   readonly backoff: RestartBackoff;
   readonly goal: () => Goal;
+  /** The id of the old instance during an update. */
+  readonly oldId: () => string | undefined;
 }
 
 /** The cause of a failure, and when to retry. */
@@ -27,19 +30,21 @@ export class Observer {
     this.#options = options;
   }
 
-  /** The instance as it is now; Unavailable while the engine is unreachable. */
-  async observe(signal: AbortSignal): Promise<Instance | undefined> {
-    const { name, type, engineStatus, status, backoff, goal } = this.#options;
+  /** The instances as they are now; Unavailable while the engine is unreachable. */
+  async observe(signal: AbortSignal): Promise<Observed> {
+    const { name, type, engineStatus, status, backoff, goal, oldId } = this.#options;
     try {
       refuseUnreachable(engineStatus());
       const knownId = status.current.instance?.id;
-      const instance = await type.find({ name, knownId }, signal);
+      const id = oldId();
+      const parked = id === undefined ? undefined : await type.findParked({ id, name }, signal);
+      const instance = await type.find({ name, knownId, parkedId: parked && id }, signal);
       // the response may be that of another engine, which the monitor has not reported yet
       refuseUnreachable(engineStatus());
       status.end();
       status.note({ instance, known: true });
       backoff.observed(instance, goal(), engineStatus().reachedAt);
-      return instance;
+      return { instance, parked };
     } catch (error) {
       if (!signal.aborted) status.note({ known: false });
       throw error;

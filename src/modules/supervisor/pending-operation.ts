@@ -4,8 +4,11 @@ import type { StatusTracker } from './status.ts';
 
 /** How an operation is to be carried out. */
 export interface PendingOperationOptions {
-  /** `stopped`: done as soon as nothing runs. Otherwise when the desired state is reached. */
-  readonly until?: 'stopped' | undefined;
+  /**
+   * `stopped`: done as soon as nothing runs. Of an update, `started`: done as soon as the new instance runs, `proven`:
+   * when it has proved good, unless it is not to run. Otherwise when the desired state is reached.
+   */
+  readonly until?: 'stopped' | 'started' | 'proven' | undefined;
   readonly stopTimeoutS?: number | undefined;
   /** Whether it creates the module: then what its instance needs is pulled anew. */
   readonly isCreation: boolean;

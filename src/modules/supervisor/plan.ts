@@ -6,44 +6,95 @@
  *      ▲                                     ▲                   │ (unpause, when it is paused)
  *      └──────────────── remove ─────────────┴───── exited ◀─ stop
  *
- * A changed specification is pulled while the old instance still runs. Between that pull and `remove` is the place of a
- * step that parks the old instance under another name, for a roll-back: `Step` then has one more kind with an id, and
- * `plan` gets the parked instance.
+ * During an update the old instance is parked, stopped and under another name, while there is a new one:
+ *
+ *   running ── keep, pull, try, stop, park ─▶ parked ── create, start ─▶ parked and running ─┐
+ *      ▲                                        │                                          │
+ *      └──────────────── unpark, end ───────────┴──── stop, remove ◀── bad ────────────────┤
+ *      ◀──────────────── remove the parked one, end ◀──────────────── good, accept ────────┘
  */
 import type { Instance, InstanceSpec, ResolvedSpec } from './module-type.ts';
+
+/** The observed instances of a module. */
+export interface Observed {
+  /** The one that has its name. */
+  readonly instance: Instance | undefined;
+  /** The old instance of an update while it is parked. */
+  readonly parked: Instance | undefined;
+}
+
+/** Desired state of a module that has an instance. */
+export interface Present {
+  readonly spec: InstanceSpec;
+  /** Undefined when something has to be pulled before an instance is created. */
+  readonly resolved: ResolvedSpec | undefined;
+  /**
+   * `stopped`: is not running. `running`: is started whenever it is not. `ended`: has ended by itself,
+   * and its restart policy leaves it so.
+   */
+  readonly run: 'stopped' | 'running' | 'ended';
+}
 
 /** Desired state of a module. */
 export type Desired =
   | { readonly kind: 'absent' }
-  | {
-      readonly kind: 'present';
-      readonly spec: InstanceSpec;
-      /** Undefined when something has to be pulled before an instance is created. */
-      readonly resolved: ResolvedSpec | undefined;
-      /**
-       * `stopped`: is not running. `running`: is started whenever it is not. `ended`: has ended by itself,
-       * and its restart policy leaves it so.
-       */
-      readonly run: 'stopped' | 'running' | 'ended';
-    };
+  | ({ readonly kind: 'present' } & Present)
+  | ({
+      /** `spec` is the next one, whose instance is to be created soon. */
+      readonly kind: 'fetch';
+      /** The specification of the present instance if it is to run meanwhile. */
+      readonly previous: InstanceSpec | undefined;
+      /** Whether what the present instance needs is kept. */
+      readonly isKept: boolean;
+    } & Omit<Present, 'run'>)
+  | ({ readonly kind: 'trial'; readonly oldId: string | undefined } & Present)
+  /** The new instance has proved good. */
+  | { readonly kind: 'good' }
+  | { readonly kind: 'rollback'; readonly oldId: string | undefined }
+  | { readonly kind: 'done' | 'abandon' };
 
 /**
- * One step. `pull`, `create` and `start` act on the desired instance, `stop`, `remove` and `unpause` on the
- * observed one by its id: by the time of the step, its name may be that of another instance.
+ * One step. `pull`, `create` and `start` act on the desired instance, those with an id on an observed one: by the time
+ * of the step, its name may be that of another instance. `try`, `accept` and `end` change only the persisted state.
  */
 export type Step =
   | { readonly kind: 'pull' | 'start'; readonly spec: InstanceSpec }
   | { readonly kind: 'create'; readonly spec: ResolvedSpec }
-  | { readonly kind: 'stop' | 'remove' | 'unpause'; readonly id: string };
+  | {
+      readonly kind: 'stop' | 'remove' | 'unpause' | 'keep' | 'park' | 'unpark';
+      readonly id: string;
+    }
+  | { readonly kind: 'try'; readonly oldId: string | undefined }
+  | { readonly kind: 'accept' | 'end' };
 
 /**
- * The steps from the observed instance to the desired state, none when nothing is to be done. What follows a pull is
- * planned when it is complete. An instance of others is never changed: ours cannot be created beside it.
+ * The steps from the observed instances to the desired state, none when nothing is to be done. What follows a pull, or a
+ * change of the persisted state, is planned when it is complete. An instance of others is never changed: ours cannot be
+ * created beside it. A parked instance never runs.
  */
-export function plan(instance: Instance | undefined, desired: Desired): readonly Step[] {
+export function plan({ instance, parked }: Observed, desired: Desired): readonly Step[] {
   const own = instance?.ours === true ? instance : undefined;
-  if (desired.kind === 'absent') return own === undefined ? [] : discard(own);
-  const { spec, resolved, run } = desired;
+  if (parked !== undefined && isLive(parked)) return discard(parked).slice(0, 1);
+  switch (desired.kind) {
+    case 'absent':
+      return [...discard(own), ...discard(parked)];
+    case 'present':
+      return present(own, desired);
+    case 'fetch':
+      return fetched(own, desired);
+    case 'trial':
+      return tried(own, desired);
+    case 'good':
+      return [{ kind: 'accept' }];
+    case 'rollback':
+      return [...restored({ own, parked }, desired.oldId), { kind: 'end' }];
+    case 'done':
+    case 'abandon':
+      return [...discard(parked), { kind: 'end' }];
+  }
+}
+
+function present(own: Instance | undefined, { spec, resolved, run }: Present): readonly Step[] {
   const start: readonly Step[] = run === 'running' ? [{ kind: 'start', spec }] : [];
   if (own !== undefined && own.digest === spec.digest && !isBroken(own)) {
     if (!isLive(own)) return start;
@@ -53,10 +104,44 @@ export function plan(instance: Instance | undefined, desired: Desired): readonly
       : [];
   }
   if (resolved === undefined) return [{ kind: 'pull', spec }];
-  return [...(own === undefined ? [] : discard(own)), { kind: 'create', spec: resolved }, ...start];
+  return [...discard(own), { kind: 'create', spec: resolved }, ...start];
 }
 
-function discard(instance: Instance): readonly Step[] {
+/** Keeps the present instance running while the next one is prepared. */
+function fetched(
+  own: Instance | undefined,
+  { spec, resolved, previous, isKept }: Desired & { readonly kind: 'fetch' },
+): readonly Step[] {
+  const old = own !== undefined && !isBroken(own) ? own : undefined;
+  if (previous !== undefined && old?.digest === previous.digest && !isLive(old)) {
+    return [{ kind: 'start', spec: previous }];
+  }
+  if (old !== undefined && !isKept) return [{ kind: 'keep', id: old.id }];
+  return [resolved === undefined ? { kind: 'pull', spec } : { kind: 'try', oldId: old?.id }];
+}
+
+/** Parks the old instance: at no time may it run beside the new one. */
+function tried(
+  own: Instance | undefined,
+  { oldId, ...desired }: Desired & { readonly kind: 'trial' },
+): readonly Step[] {
+  if (own === undefined || own.id !== oldId || isBroken(own)) return present(own, desired);
+  const { id } = own;
+  const park: Step = { kind: 'park', id };
+  return isLive(own) ? [{ kind: 'stop', id }, park] : [park];
+}
+
+/** Removes the new instance; then the old one, unless it is lost, has its name again. */
+function restored(
+  { own, parked }: { readonly own: Instance | undefined; readonly parked: Instance | undefined },
+  oldId: string | undefined,
+): readonly Step[] {
+  const steps = own?.id === oldId ? [] : discard(own);
+  return parked === undefined ? steps : [...steps, { kind: 'unpark', id: parked.id }];
+}
+
+function discard(instance: Instance | undefined): readonly Step[] {
+  if (instance === undefined) return [];
   const { id } = instance;
   const remove: Step = { kind: 'remove', id };
   return isLive(instance) ? [{ kind: 'stop', id }, remove] : [remove];

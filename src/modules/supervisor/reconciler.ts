@@ -2,6 +2,7 @@ import type { Via } from '../../dbus/client/via.ts';
 import { ServiceError } from '../../errors.ts';
 import { quoted } from '../../quoted.ts';
 import type { Log } from '../../service/log/log.ts';
+import type { ModuleSource } from '../module-source.ts';
 import { apply } from './apply.ts';
 import {
   type DesiredState,
@@ -20,7 +21,7 @@ import {
 import type { Observer } from './observer.ts';
 import type { Admission } from './order/start-order.ts';
 import type { OperationSlot } from './pending-operation.ts';
-import { isBroken, isLive, plan, type Step } from './plan.ts';
+import { isBroken, isLive, type Observed, plan, type Step } from './plan.ts';
 import { AutoRestart } from './restart/auto-restart.ts';
 import type { RestartBackoff } from './restart/restart-backoff.ts';
 import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart/restart-policy.ts';
@@ -31,19 +32,23 @@ import {
   reasonText,
 } from './restart/restart-reason.ts';
 import type { StatusTracker } from './status.ts';
+import { Trial, type TrialLimits, trialLimits, type Verdict } from './update/trial.ts';
+import { isToRun, RolledBack } from './update/update.ts';
 
 /** Dependencies of a reconciler. */
 export interface ReconcilerOptions {
   readonly name: string;
   readonly type: ModuleType;
   readonly restartPolicy: RestartPolicy;
-  readonly prepare: (via: Via) => Promise<InstanceSpec | Refused>;
+  readonly prepare: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
   /** Deletes the module's identity at the hub. */
   readonly eraseIdentity: (via: Via) => Promise<void>;
   /** Removes the persisted state; only then the module is absent. Never rejects. */
   readonly remove: () => Promise<void>;
   /** Asked before each start; without it the module waits for no other. */
   readonly admit?: (() => Admission) | undefined;
+  /** How long the new instance of an update is observed. */
+  readonly trial?: TrialLimits | undefined;
   readonly now: () => Date;
   readonly log: Log;
 }
@@ -65,6 +70,9 @@ export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #state: ReconcilerState;
   readonly #autoRestart: AutoRestart;
+  readonly #trial: Trial;
+  /** Of the `fetch` phase of an update: what this process has done already. */
+  #fetched = { isKept: false, isPulled: false };
   /** Whether the last check refused to run it. */
   #isRefused = false;
   /** Of `erased`: whether its identity has been deleted. */
@@ -80,43 +88,73 @@ export class Reconciler {
     this.#options = options;
     this.#state = state;
     this.#autoRestart = new AutoRestart(options);
+    this.#trial = new Trial(options.trial ?? trialLimits);
   }
 
   /** Begins a new operation: a deleted identity may exist again. */
   beginOperation(): void {
     this.#isErased = false;
     this.#reason = undefined;
+    this.#fetched = { isKept: false, isPulled: false };
   }
 
-  /** One observation, one step. */
+  /** One observation, one step. RolledBack when the new instance of an update is bad. */
   async reconcile(signal: AbortSignal): Promise<Next> {
     const { backoff, desired, observer, operation, status } = this.#state;
     const before = status.current.instance;
-    const instance = await observer.observe(signal);
-    if (before !== undefined && instance === undefined) this.#reason ??= { cause: 'removed' };
+    const observed = await observer.observe(signal);
+    const { instance } = observed;
+    const isGone = before !== undefined && instance === undefined;
+    if (isGone && desired.update === undefined) this.#reason ??= { cause: 'removed' };
     if (instance !== undefined && !isBroken(instance)) this.#wholeId = instance.id;
     const autoRestarts = await this.#autoRestart.disable(instance, signal);
-    if (instance?.ours === true) await this.#applyPolicy(instance);
+    const verdict = this.#judge(instance);
+    if (verdict?.kind === 'bad') throw new RolledBack(verdict.reason);
+    if (verdict === undefined && instance?.ours === true) await this.#applyPolicy(instance);
     signal.throwIfAborted();
     if (await this.#stopFirst(instance, signal)) return 'again';
     const { retryAt } = backoff;
     status.note({ retryAt });
     if (operation.current?.hasStarted === true) operation.reach();
     // before other services are called: a failure is not retried at every event
-    if (retryAt !== undefined) return retryAt;
+    if (retryAt !== undefined && desired.update?.phase !== 'fetch') return retryAt;
     // one that was stopped because it may not run is not about to start
     if (!this.#isRefused) status.publish();
     if (await this.#eraseFirst(instance, signal)) return 'again';
     const { goal } = desired;
-    const step = await this.#nextStep(instance, goal, signal);
-    if (step === undefined) {
-      const next = (await this.#settled(goal)) ?? instance?.drift?.repairAt;
-      return next ?? (autoRestarts ? backoff.unobserved() : undefined);
+    if (verdict?.kind === 'pending' && verdict.at !== undefined) {
+      await this.#beginTrial(goal);
+      return verdict.at;
     }
-    const waitUntil = step.kind === 'start' ? this.#waitForOthers() : undefined;
-    if (waitUntil !== undefined) return waitUntil;
-    await this.#do(step, signal);
-    return 'again';
+    const step = await this.#nextStep(observed, { goal, isGood: verdict?.kind === 'good' }, signal);
+    if (step !== undefined) {
+      const waitUntil = step.kind === 'start' ? this.#waitForOthers() : undefined;
+      if (waitUntil !== undefined) return waitUntil;
+      await this.#do(step, signal);
+      return 'again';
+    }
+    if (verdict !== undefined && isToRun(goal)) return undefined;
+    const next = (await this.#settled(goal, signal)) ?? instance?.drift?.repairAt;
+    return next ?? (autoRestarts ? backoff.unobserved() : undefined);
+  }
+
+  /** The verdict on the new instance of an update, undefined when none is tried. */
+  #judge(instance: Instance | undefined): Verdict | undefined {
+    const { backoff, desired } = this.#state;
+    const { goal, update } = desired;
+    if (update?.phase !== 'trial' || !needsInstance(goal)) return undefined;
+    const tried = instance?.ours === true && instance.id !== update.oldId ? instance : undefined;
+    const { endedItself } = backoff;
+    const now = this.#options.now();
+    return this.#trial.judge(tried, { goal, endedItself, now });
+  }
+
+  /** The new instance of an update runs: only its update waits for the verdict. */
+  async #beginTrial(goal: Goal): Promise<void> {
+    const { desired, operation, status } = this.#state;
+    if (goal === 'start') await desired.advance('start', 'started');
+    if (operation.current?.options.until !== 'proven') operation.reach();
+    status.note({ error: '', progressText: 'trial' });
   }
 
   /** Until when the module waits for others that start before it, undefined when it may start. */
@@ -134,15 +172,23 @@ export class Reconciler {
 
   /** The next step towards the desired state, undefined when it is reached. */
   async #nextStep(
-    instance: Instance | undefined,
-    goal: Goal,
+    observed: Observed,
+    { goal, isGood }: { readonly goal: Goal; readonly isGood: boolean },
     signal: AbortSignal,
   ): Promise<Step | undefined> {
-    if (!needsInstance(goal)) return plan(instance, { kind: 'absent' })[0];
+    const { desired, operation } = this.#state;
+    const { update } = desired;
+    if (!needsInstance(goal)) return plan(observed, { kind: 'absent' })[0];
+    if (isGood) return plan(observed, { kind: 'good' })[0];
+    if (update?.phase === 'fetch') return this.#fetchStep(observed, update.other, signal);
+    if (update !== undefined && update.phase !== 'trial') {
+      return plan(observed, { kind: update.phase, oldId: update.oldId })[0];
+    }
     const { name, prepare } = this.#options;
-    const { operation } = this.#state;
-    const spec = await prepare(operation.via(signal));
+    const { instance } = observed;
+    const spec = await prepare(desired.source, operation.via(signal));
     this.#isRefused = spec.refusal !== undefined;
+    if (spec.refusal !== undefined && update !== undefined) throw spec.refusal;
     if (spec.refusal !== undefined) {
       this.#reason = { cause: 'refused' };
       return refusedStep(instance, spec.refusal);
@@ -153,7 +199,13 @@ export class Reconciler {
     const resolved = await spec.resolve({ refresh }, signal);
     signal.throwIfAborted();
     const found = instance && this.#asDamaged(instance);
-    const [step] = plan(found, { kind: 'present', spec, resolved, run: desiredRun(goal) });
+    const present = { spec, resolved, run: desiredRun(goal) };
+    if (update !== undefined) {
+      const { parked } = observed;
+      const trial = { kind: 'trial', ...present, oldId: update.oldId } as const;
+      return plan({ instance: found, parked }, trial)[0];
+    }
+    const [step] = plan({ ...observed, instance: found }, { kind: 'present', ...present });
     if (found !== undefined && (step?.kind === 'stop' || step?.kind === 'remove')) {
       this.#reason ??= { cause: this.#causeOfReplacement(found, spec.digest) };
     }
@@ -172,6 +224,33 @@ export class Reconciler {
   #asDamaged(instance: Instance): Instance {
     const isDamaged = instance.id === this.#damagedId && instance.state.kind !== 'running';
     return isDamaged ? { ...instance, state: { kind: 'dead' } } : instance;
+  }
+
+  /** The next step of an update before the old instance is parked: it keeps running meanwhile. */
+  async #fetchStep(
+    observed: Observed,
+    next: ModuleSource,
+    signal: AbortSignal,
+  ): Promise<Step | undefined> {
+    const { name, prepare } = this.#options;
+    const { backoff, desired, operation } = this.#state;
+    const { instance } = observed;
+    const via = operation.via(signal);
+    const spec = await prepare(next, via);
+    if (spec.refusal !== undefined) throw spec.refusal;
+    if (instance?.ours === false) throw nameTaken(name);
+    const { isPulled } = this.#fetched;
+    const isKept = this.#fetched.isKept || desired.update?.proven !== undefined;
+    const resolved = await spec.resolve({ refresh: !isPulled }, signal);
+    const isToStart =
+      backoff.retryAt === undefined &&
+      isToRun(desired.goal) &&
+      instance !== undefined &&
+      !isLive(instance);
+    const old = isToStart ? await prepare(desired.source, via) : undefined;
+    signal.throwIfAborted();
+    const previous = old?.refusal === undefined ? old : undefined;
+    return plan(observed, { kind: 'fetch', spec, resolved, previous, isKept })[0];
   }
 
   /** Applies the restart policy to an instance that has just ended, or whose health check fails. */
@@ -232,6 +311,7 @@ export class Reconciler {
     const context = {
       type,
       name,
+      desired,
       stopTimeoutS: current?.options.stopTimeoutS,
       onProgress: status.progress.bind(status),
       onPulled: (note: string) => status.note({ note }),
@@ -247,6 +327,10 @@ export class Reconciler {
     }
     log.info('module step done', { module: name, step: step.kind });
     if (step.kind === 'pull' && current !== undefined) current.hasPulled = true;
+    if (step.kind === 'pull') this.#fetched.isPulled = true;
+    if (step.kind === 'keep') this.#fetched.isKept = true;
+    // the failures of the other instance are none of this one
+    if (step.kind === 'try' || step.kind === 'unpark') backoff.reset();
     if (step.kind === 'stop') backoff.stopped();
     if (step.kind === 'remove') this.#damagedId = '';
     if (step.kind === 'start') backoff.started();
@@ -254,7 +338,7 @@ export class Reconciler {
     if (reason !== undefined) this.#restarted(reason);
     if (step.kind !== 'start' || goal !== 'start') return;
     await desired.advance('start', 'started');
-    if (current !== undefined) current.hasStarted = true;
+    if (current !== undefined && desired.update === undefined) current.hasStarted = true;
   }
 
   /** Why the instance is started with this desired state, undefined when that is its first start or was requested. */
@@ -277,10 +361,10 @@ export class Reconciler {
     this.#reason = undefined;
   }
 
-  async #settled(goal: Goal): Promise<'again' | 'absent' | undefined> {
+  async #settled(goal: Goal, signal: AbortSignal): Promise<'again' | 'absent' | undefined> {
     const { desired, operation, status } = this.#state;
     this.#reason = undefined;
-    if (isAbsence(goal)) return this.#vanish(goal);
+    if (isAbsence(goal)) return this.#vanish(goal, signal);
     if (goal !== 'failed' && !status.current.failed) status.note({ error: '' });
     if (goal === 'start') await desired.advance('start', 'started');
     operation.reach();
@@ -288,8 +372,10 @@ export class Reconciler {
   }
 
   /** Ends the module, unless an operation has just changed the desired state. */
-  async #vanish(goal: Goal): Promise<'again' | 'absent'> {
+  async #vanish(goal: Goal, signal: AbortSignal): Promise<'again' | 'absent'> {
     const { desired, operation } = this.#state;
+    const { name, type } = this.#options;
+    if (desired.update !== undefined) await type.release(name, signal);
     if (!(await desired.close(goal))) return 'again';
     await this.#options.remove();
     operation.reach();

@@ -125,12 +125,16 @@ export class StatusTracker {
  *   create   unknown (─► pulling) ─► created            restart  running ─► stopping ─► starting ─► running
  *   start    created ─► starting ─► running             crash    running ─► backoff ─► starting ─► running
  *   stop     running ─► stopping ─► stopped             delete   running ─► stopping ─► removed
+ *   update   running ─► stopping ─► starting ─► running, and once more when it is rolled back
  */
 export function stateOf(status: StateInput): ModuleState | undefined {
   switch (status.step) {
     case 'pull':
-      return 'pulling';
+      // what is pulled replaces it
+      return status.instance?.state.kind === 'running' ? betweenSteps(status) : 'pulling';
     case 'create':
+    case 'park':
+    case 'unpark':
       return isToRun(status) ? 'starting' : undefined;
     case 'start':
     case 'unpause':
@@ -138,6 +142,11 @@ export function stateOf(status: StateInput): ModuleState | undefined {
     case 'stop':
     case 'remove':
       return isAbsence(status.goal) || status.step === 'stop' ? 'stopping' : undefined;
+    case 'keep':
+    case 'try':
+    case 'accept':
+    case 'end':
+      return undefined;
     case undefined:
       return betweenSteps(status);
   }

@@ -1,13 +1,18 @@
 import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import { JoinedSignal } from '../../service/joined-signal.ts';
-import { DesiredState, type DesiredStateOptions } from './desired-state.ts';
+import { DesiredState, type DesiredStateOptions, isAbsence } from './desired-state.ts';
 import type { EngineStatus } from './engine-monitor.ts';
 import { IdleWaiters } from './idle-waiters.ts';
 import { Observer } from './observer.ts';
-import { OperationSlot, type PendingOperationOptions } from './pending-operation.ts';
+import {
+  OperationSlot,
+  type PendingOperation,
+  type PendingOperationOptions,
+} from './pending-operation.ts';
 import { type Next, Reconciler, type ReconcilerOptions } from './reconciler.ts';
 import { RestartBackoff } from './restart/restart-backoff.ts';
 import { type ModuleStatus, StatusTracker } from './status.ts';
+import { undone } from './update/update.ts';
 import { WakeupEvent } from './wakeup-event.ts';
 
 /** Dependencies of a supervisor. */
@@ -32,13 +37,16 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     const { saved, now, onStatus } = options;
-    const initial = { goal: saved.goal, error: saved.failure ?? '' };
+    const rolledBack = saved.update?.phase === 'rollback' ? saved.rejected?.reason : undefined;
+    const initial = { goal: saved.goal, error: saved.failure ?? rolledBack ?? '' };
     const status = new StatusTracker(initial, now, onStatus);
+    status.note({ failed: rolledBack !== undefined });
     const desired = new DesiredState({ ...options, onGoal: (goal) => status.note({ goal }) });
     const backoff = new RestartBackoff(options);
     const operation = new OperationSlot(status);
     const goal = () => desired.goal;
-    const observer = new Observer({ ...options, status, backoff, goal });
+    const oldId = () => desired.update?.oldId;
+    const observer = new Observer({ ...options, status, backoff, goal, oldId });
     const state = { desired, status, backoff, operation, observer };
     this.#reconciler = new Reconciler(options, state);
     this.desired = desired;
@@ -96,6 +104,18 @@ export class Supervisor {
     await outcome;
   }
 
+  /** Undoes an update that has failed, or, without an error, was cancelled. */
+  async undoUpdate(error: unknown): Promise<void> {
+    const { log, name, now } = this.#options;
+    const { update } = this.desired;
+    if (update?.phase === 'trial') {
+      const reason = error === undefined ? 'cancelled' : describeError(error);
+      log.warn('update rolled back', { module: name, error: reason });
+    }
+    const failure = error === undefined ? undefined : { reason: messageOf(error), at: now() };
+    await this.desired.force((before) => undone(before, failure));
+  }
+
   /** Resolves when the desired state is reached or no step is possible at present. */
   idle(): Promise<void> {
     return this.#idle.wait();
@@ -147,20 +167,51 @@ export class Supervisor {
   async #failed(error: unknown, signal: AbortSignal): Promise<'again' | Date | undefined> {
     const { log, name } = this.#options;
     log.warn('module step failed', { module: name, error: describeError(error) });
-    this.#status.note({ error: isServiceError(error) ? error.message : 'internal error' });
+    this.#status.note({ error: messageOf(error) });
     const operation = this.#operation.current;
-    if (operation?.options.isPatient() === false) {
-      this.#operation.fail(operation, error);
-      // it is undone next
-      if (operation.options.isUndone()) return undefined;
-    }
+    const phase = this.desired.update?.phase;
+    // only what is left of the old instance was not removed
+    if (phase === 'done') this.#operation.reach();
+    const isStart = phase === 'trial' && operation !== undefined && !isUpdate(operation);
+    if (!isStart && this.#failedAtOnce(error)) return undefined;
     const next = await this.#observer.afterFailure(signal);
     // the engine was unreachable, or is
-    if (next.cause === 'engine') return next.at;
+    if (next.cause === 'engine') return this.#failedAtOnce(error) ? undefined : next.at;
     this.#status.note({ retryAt: next.at });
-    if (operation === undefined) return next.at;
+    if ((operation === undefined || isStart) && (await this.#undoneUpdate(error))) {
+      if (operation !== undefined) this.#operation.fail(operation, error);
+      return 'again';
+    }
+    const { current } = this.#operation;
+    if (current === undefined) return next.at;
     this.#status.hold();
-    this.#operation.fail(operation, error);
-    return operation.options.isUndone() ? undefined : next.at;
+    this.#operation.fail(current, error);
+    return current.options.isUndone() ? undefined : next.at;
   }
+
+  /** Fails an operation whose caller does not wait for another attempt; returns whether it is undone next. */
+  #failedAtOnce(error: unknown): boolean {
+    const { current } = this.#operation;
+    if (current?.options.isPatient() !== false) return false;
+    this.#operation.fail(current, error);
+    return current.options.isUndone();
+  }
+
+  /** Undoes an update that no operation waits for; resolves to whether there is one. */
+  async #undoneUpdate(error: unknown): Promise<boolean> {
+    const { goal, update } = this.desired;
+    if (isAbsence(goal) || (update?.phase !== 'fetch' && update?.phase !== 'trial')) return false;
+    await this.undoUpdate(error);
+    this.#status.note({ failed: true });
+    this.#backoff.reset();
+    return true;
+  }
+}
+
+function isUpdate({ options: { until } }: PendingOperation): boolean {
+  return until === 'started' || until === 'proven';
+}
+
+function messageOf(error: unknown): string {
+  return isServiceError(error) ? error.message : 'internal error';
 }

@@ -16,6 +16,7 @@ import type { RestartPolicy } from '../../../src/modules/supervisor/restart/rest
 import { Supervisor } from '../../../src/modules/supervisor/supervisor.ts';
 import { until } from '../../support/deadline.ts';
 import { importBusybox } from '../../support/engine/images.ts';
+import { moduleSource } from '../../support/engine/module-source.ts';
 import { PrivateEngine } from '../../support/engine/private-engine.ts';
 import { silentLog } from '../../support/log.ts';
 
@@ -38,6 +39,7 @@ function specOf(engine: DockerEngine, Cmd: readonly string[]): ContainerSpec {
 
 const options = {
   name,
+  source: moduleSource(name),
   saved: { goal: 'started' },
   // what an engine ended is started again under any policy
   restartPolicy: 'never',

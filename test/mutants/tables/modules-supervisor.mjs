@@ -25,8 +25,8 @@ export default [
   },
   {
     breaks: 'an operation is accepted before it is persisted',
-    text: 'await this.#options.save(state);\n    this.#saved = state;',
-    becomes: 'this.#saved = state;\n    await this.#options.save(state);',
+    text: 'await this.#options.save(next.state, next.source);\n    this.#hold(next);',
+    becomes: 'this.#hold(next);\n    await this.#options.save(next.state, next.source);',
     suite: 'unit/modules/supervisor/desired-state',
   },
   {
@@ -183,7 +183,7 @@ export default [
   },
   {
     breaks: 'every event retries a failure',
-    text: 'if (retryAt !== undefined) return retryAt;',
+    text: "if (retryAt !== undefined && desired.update?.phase !== 'fetch') return retryAt;",
     becomes: '',
     suite: 'unit/modules/supervisor/supervisor-goals',
   },
@@ -249,13 +249,13 @@ export default [
   },
   {
     breaks: 'a container is created beside a foreign one that has its name',
-    text: 'if (instance?.ours === false) throw nameTaken(name);',
-    becomes: '',
+    text: 'if (instance?.ours === false) throw nameTaken(name);\n    const { current }',
+    becomes: 'const { current }',
     suite: 'unit/modules/supervisor/supervisor-goals',
   },
   {
     breaks: 'a start of a module that ends at once is not complete',
-    text: 'if (current !== undefined) current.hasStarted = true;',
+    text: 'current.hasStarted = true;',
     becomes: '',
     suite: 'unit/modules/supervisor/supervisor-goals',
   },

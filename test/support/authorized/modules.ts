@@ -7,47 +7,55 @@ const elevating = { HostConfig: { Privileged: true } };
 const runDetails = (module: string) => ({ module, type: '', image: '', elevated: '' });
 
 export const moduleCalls: readonly AuthorizedCall[] = [
-  {
-    service: 'modules',
-    method: 'CreateModule',
-    use: {
-      args: {
-        name: 'created',
-        type: 'docker',
-        config_json: config('localhost/web:1', elevating),
-        env: {},
-      },
-      resolved: { image: 'localhost/web:1', elevated: 'true' },
-    },
-    requests: [
-      {
-        action: 'org.iotedge.modules1.run',
-        details: {
-          module: 'created',
+  ...(
+    [
+      ['CreateModule', 'Unavailable'],
+      ['UpdateModule', 'NotFound'],
+      ['PrepareUpdate', 'Unavailable'],
+    ] as const
+  ).map(
+    ([method, outcome]): AuthorizedCall => ({
+      service: 'modules',
+      method,
+      use: {
+        args: {
+          name: `by-${method}`,
           type: 'docker',
-          image: 'localhost/web:1',
-          elevated: 'true',
+          config_json: config('localhost/web:1', elevating),
+          env: {},
         },
+        resolved: { image: 'localhost/web:1', elevated: 'true' },
       },
-    ],
-    others: [
-      argument('module', 'created2', 'name'),
-      [
-        'image',
-        'localhost/web:2',
+      requests: [
         {
-          args: { config_json: config('localhost/web:2', elevating) },
-          resolved: { image: 'localhost/web:2' },
+          action: 'org.iotedge.modules1.run',
+          details: {
+            module: `by-${method}`,
+            type: 'docker',
+            image: 'localhost/web:1',
+            elevated: 'true',
+          },
         },
       ],
-      [
-        'elevated',
-        'false',
-        { args: { config_json: config('localhost/web:1') }, resolved: { elevated: 'false' } },
+      others: [
+        argument('module', 'created2', 'name'),
+        [
+          'image',
+          'localhost/web:2',
+          {
+            args: { config_json: config('localhost/web:2', elevating) },
+            resolved: { image: 'localhost/web:2' },
+          },
+        ],
+        [
+          'elevated',
+          'false',
+          { args: { config_json: config('localhost/web:1') }, resolved: { elevated: 'false' } },
+        ],
       ],
-    ],
-    outcome: 'Unavailable',
-  },
+      outcome,
+    }),
+  ),
   ...['Start', 'Stop', 'Restart'].flatMap((method): readonly AuthorizedCall[] => [
     {
       service: 'modules',
@@ -103,37 +111,39 @@ export const moduleCalls: readonly AuthorizedCall[] = [
     others: [argument('module', 'idle2', 'id')],
     outcome: 'NotFound',
   },
-  {
-    service: 'modules',
-    method: 'Cancel',
-    what: 'of CreateModule',
-    use: {
-      args: { id: 'created' },
-      resolved: {
-        operation: 'CreateModule',
-        type: 'docker',
-        image: 'localhost/web:1',
-        elevated: 'true',
-      },
-    },
-    requests: [
-      {
-        action: 'org.iotedge.modules1.run',
-        details: {
-          module: 'created',
+  ...['CreateModule', 'UpdateModule', 'PrepareUpdate'].map(
+    (verb): AuthorizedCall => ({
+      service: 'modules',
+      method: 'Cancel',
+      what: `of ${verb}`,
+      use: {
+        args: { id: 'created' },
+        resolved: {
+          operation: verb,
           type: 'docker',
           image: 'localhost/web:1',
           elevated: 'true',
         },
       },
-    ],
-    others: [
-      argument('module', 'created2', 'id'),
-      ['type', 'systemd', { resolved: { type: 'systemd' } }],
-      ['image', 'localhost/web:2', { resolved: { image: 'localhost/web:2' } }],
-      ['elevated', 'false', { resolved: { elevated: 'false' } }],
-    ],
-  },
+      requests: [
+        {
+          action: 'org.iotedge.modules1.run',
+          details: {
+            module: 'created',
+            type: 'docker',
+            image: 'localhost/web:1',
+            elevated: 'true',
+          },
+        },
+      ],
+      others: [
+        argument('module', 'created2', 'id'),
+        ['type', 'systemd', { resolved: { type: 'systemd' } }],
+        ['image', 'localhost/web:2', { resolved: { image: 'localhost/web:2' } }],
+        ['elevated', 'false', { resolved: { elevated: 'false' } }],
+      ],
+    }),
+  ),
   {
     service: 'modules',
     method: 'Cancel',

@@ -17,6 +17,7 @@ import { deadline, until } from '../deadline.ts';
 import { codeIn } from '../failure.ts';
 import { silentLog } from '../log.ts';
 import { via } from '../via.ts';
+import { moduleSource } from './module-source.ts';
 
 export const longMs = 20_000;
 export const startedAt = new Date(0);
@@ -94,6 +95,9 @@ export function moduleWith({
     system: none,
     findImage: () => Promise.resolve(images ? { id: 'sha256:1', digests: [] } : undefined),
     pull: () => did('pull', () => (images = true)),
+    tagImageOf: none,
+    untag: none,
+    findParked: () => Promise.resolve(undefined),
     ensureNetwork: ({ name }) => did(`network ${name}`),
     findVolume: none,
     createVolume: none,
@@ -131,6 +135,7 @@ export function moduleWith({
   });
   const supervisor = new Supervisor({
     name: 'sensor',
+    source: moduleSource('sensor'),
     saved: { goal, failure },
     restartPolicy: policy,
     type: new DockerModules(engine, silentLog),

@@ -4,6 +4,7 @@ import type {
   InstanceQuery,
   LogRequest,
   ModuleLog,
+  ParkedQuery,
   PullProgress,
 } from '../../supervisor/module-type.ts';
 
@@ -46,6 +47,12 @@ export interface Image {
   readonly digests: readonly string[];
 }
 
+/** A name for an image. */
+export interface ImageTag {
+  readonly repository: string;
+  readonly tag: string;
+}
+
 /** Options of a pull. */
 export interface PullOptions {
   readonly auth?: RegistryAuth | undefined;
@@ -86,6 +93,10 @@ export interface ContainerEngine {
   /** Undefined when the image is missing. */
   findImage(reference: string, signal: AbortSignal): Promise<Image | undefined>;
   pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<void>;
+  /** Tags the image of a container; NotFound when the engine has no record of it any more. */
+  tagImageOf(id: string, tag: ImageTag, signal: AbortSignal): Promise<void>;
+  /** Removes a tag, and the image when no other tag and no container needs it; succeeds when there is none. */
+  untag(tag: ImageTag, signal: AbortSignal): Promise<void>;
   ensureNetwork(network: Network, signal: AbortSignal): Promise<void>;
   /** The volume of exactly that name, undefined when there is none. */
   findVolume(name: string, signal: AbortSignal): Promise<Volume | undefined>;
@@ -100,6 +111,8 @@ export interface ContainerEngine {
    * when there is not exactly one.
    */
   findRenamed(query: InstanceQuery, signal: AbortSignal): Promise<Renamed | undefined>;
+  /** The container of that id, undefined when it has the name of the module. */
+  findParked(query: ParkedQuery, signal: AbortSignal): Promise<Instance | undefined>;
   /** AlreadyExists when the name is taken. */
   rename(id: string, name: string, signal: AbortSignal): Promise<void>;
   /** Creates a container; AlreadyExists when the name is taken. */

@@ -7,6 +7,7 @@ import {
   type InstanceQuery,
   type LogRequest,
   type ModuleLog,
+  type ParkedQuery,
 } from '../../supervisor/module-type.ts';
 import { memberObject } from '../create-options/create-options.ts';
 import type { CreatedContainer, CreatedContainers } from '../drift/created-containers.ts';
@@ -99,9 +100,22 @@ export class EngineContainers {
     );
   }
 
+  findParked({ id, name }: ParkedQuery, signal: AbortSignal): Promise<Instance | undefined> {
+    return this.#request(`inspecting ${shown(id)}`, signal, async (docker) => {
+      const found = await unlessMissing(docker.getContainer(id).inspect());
+      if (found?.Id !== id || found.Name === `/${name}`) return undefined;
+      return { ...containerOf(found), ours: true };
+    });
+  }
+
   rename(id: string, name: string, signal: AbortSignal): Promise<void> {
-    return this.#request(`renaming ${shown(id)}`, signal, async (docker) => {
-      await docker.getContainer(id).rename({ name });
+    const action = `renaming ${shown(id)}`;
+    return this.#request(action, signal, async (docker) => {
+      try {
+        await docker.getContainer(id).rename({ name });
+      } catch (error) {
+        throw taken(error, action);
+      }
     });
   }
 
@@ -123,8 +137,7 @@ export class EngineContainers {
         });
         return { id, traits: traitsOf(await docker.getContainer(id).inspect()) };
       } catch (error) {
-        if (statusOf(error) !== 409) throw error;
-        throw new ServiceError('AlreadyExists', `${action}: ${messageOf(error)}`, { cause: error });
+        throw taken(error, action);
       }
     });
   }
@@ -211,6 +224,12 @@ async function findDamaged(docker: Docker, name: string): Promise<Instance | und
   const listed = await docker.listContainers({ all: true, filters });
   const found = listed.find(({ Names }) => Names.includes(`/${name}`));
   return found && damagedOf(found, name);
+}
+
+/** AlreadyExists when the failure is that a name is taken. */
+function taken(error: unknown, action: string): unknown {
+  if (statusOf(error) !== 409) return error;
+  return new ServiceError('AlreadyExists', `${action}: ${messageOf(error)}`, { cause: error });
 }
 
 function shown(name: string): string {

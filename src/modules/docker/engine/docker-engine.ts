@@ -4,6 +4,7 @@ import type {
   InstanceQuery,
   LogRequest,
   ModuleLog,
+  ParkedQuery,
 } from '../../supervisor/module-type.ts';
 import type { CreatedContainers } from '../drift/created-containers.ts';
 import type { PulledImages } from '../images/pulled-images.ts';
@@ -12,6 +13,7 @@ import type {
   ContainerEngine,
   EngineSystem,
   Image,
+  ImageTag,
   JsonObject,
   Network,
   NewVolume,
@@ -90,6 +92,14 @@ export class DockerEngine implements ContainerEngine {
     return this.images.pull(reference, options, signal);
   }
 
+  tagImageOf(id: string, tag: ImageTag, signal: AbortSignal): Promise<void> {
+    return this.images.tagOf(id, tag, signal);
+  }
+
+  untag(tag: ImageTag, signal: AbortSignal): Promise<void> {
+    return this.images.untag(tag, signal);
+  }
+
   ensureNetwork(network: Network, signal: AbortSignal): Promise<void> {
     return this.#networks.ensure(network, signal);
   }
@@ -112,6 +122,10 @@ export class DockerEngine implements ContainerEngine {
 
   findRenamed(module: InstanceQuery, signal: AbortSignal): Promise<Renamed | undefined> {
     return this.#containers.findRenamed(module, signal);
+  }
+
+  findParked(query: ParkedQuery, signal: AbortSignal): Promise<Instance | undefined> {
+    return this.#containers.findParked(query, signal);
   }
 
   rename(id: string, name: string, signal: AbortSignal): Promise<void> {

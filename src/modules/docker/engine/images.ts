@@ -3,10 +3,10 @@ import { ServiceError } from '../../../errors.ts';
 import type { PulledImages } from '../images/pulled-images.ts';
 import { openClient } from './connection/client.ts';
 import type { EngineConnection } from './connection/engine-connection.ts';
-import { unlessMissing } from './connection/statuses.ts';
+import { ignoring, unlessMissing } from './connection/statuses.ts';
 import { iterable } from './connection/streams.ts';
 import { messageOf, statusOf, translate, translatePull } from './connection/translate.ts';
-import type { Image, PullOptions } from './container-engine.ts';
+import type { Image, ImageTag, PullOptions } from './container-engine.ts';
 import { imageOf } from './inspect.ts';
 import { followPull, withTag } from './pull.ts';
 
@@ -95,6 +95,22 @@ export class EngineImages {
       }
       throw translatePull(messageOf(error), reference, error);
     }
+  }
+
+  tagOf(id: string, { repository, tag }: ImageTag, signal: AbortSignal): Promise<void> {
+    const action = `tagging the image of container ${JSON.stringify(id)}`;
+    return this.#connection.request({ action }, signal, async (docker) => {
+      const { Image: image } = await docker.getContainer(id).inspect();
+      await docker.getImage(image).tag({ repo: repository, tag });
+    });
+  }
+
+  untag({ repository, tag }: ImageTag, signal: AbortSignal): Promise<void> {
+    const action = `removing tag ${JSON.stringify(`${repository}:${tag}`)}`;
+    return this.#connection.request({ action }, signal, (docker) =>
+      // 409: it is the only tag of an image that a container needs
+      ignoring([404, 409], docker.getImage(`${repository}:${tag}`).remove()),
+    );
   }
 }
 

@@ -20,6 +20,7 @@ export function containerOf(info: Docker.ContainerInspectInfo): Instance {
     restartCount: info.RestartCount,
     autoRestarts: !['', 'no'].includes(info.HostConfig.RestartPolicy?.Name ?? ''),
     unhealthy: info.State.Status === 'running' && info.State.Health?.Status === 'unhealthy',
+    health: healthOf(info.State),
   };
 }
 
@@ -45,6 +46,13 @@ export function imageOf({ Id, RepoDigests }: Docker.ImageInspectInfo): Image {
   return { id: Id, digests };
 }
 
+function healthOf({ Status, Health }: Docker.ContainerInspectInfo['State']): Instance['health'] {
+  const health = Status === 'running' ? Health?.Status : undefined;
+  return health === 'starting' || health === 'healthy' || health === 'unhealthy'
+    ? health
+    : undefined;
+}
+
 /** A container that was created for another module does not belong to this one, whatever its name is now. */
 function isNamedFor(module: string | undefined, name: string): boolean {
   return module === undefined || name === `/${module}`;
@@ -56,9 +64,10 @@ function isNamedFor(module: string | undefined, name: string): boolean {
  */
 export function renamedOf(
   found: readonly Docker.ContainerInfo[],
-  { name, knownId }: InstanceQuery,
+  { name, knownId, parkedId }: InstanceQuery,
 ): Renamed | undefined {
   const others = found.filter(({ Id, Labels, Names }) => {
+    if (Id === parkedId) return false;
     const module = Labels[moduleLabel];
     const isIts = module === undefined ? Id === knownId : module === name;
     return isIts && Names.length > 0 && !Names.includes(`/${name}`);

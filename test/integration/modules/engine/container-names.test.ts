@@ -24,12 +24,14 @@ const body = { Image: image, Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL', Labe
 
 function contextOf(engine: DockerEngine): StepContext {
   const type = new DockerModules(engine, silentLog);
-  return { type, name, stopTimeoutS: 0, onProgress: () => {}, onPulled: () => {} };
+  const none = () => Promise.reject(new Error('not called'));
+  const desired = { change: none };
+  return { type, name, desired, stopTimeoutS: 0, onProgress: () => {}, onPulled: () => {} };
 }
 
 async function firstStep(engine: DockerEngine) {
   const instance = await engine.inspect(name, soon());
-  const [step] = plan(instance, { kind: 'absent' });
+  const [step] = plan({ instance, parked: undefined }, { kind: 'absent' });
   if (step === undefined) throw new Error('nothing to do');
   return step;
 }

@@ -18,6 +18,7 @@ import { EngineMonitor } from '../../../../src/modules/supervisor/engine-monitor
 import { Supervisor } from '../../../../src/modules/supervisor/supervisor.ts';
 import { until } from '../../../support/deadline.ts';
 import { importBusybox } from '../../../support/engine/images.ts';
+import { moduleSource } from '../../../support/engine/module-source.ts';
 import { PrivateEngine } from '../../../support/engine/private-engine.ts';
 import { silentLog } from '../../../support/log.ts';
 
@@ -68,6 +69,7 @@ class Cared implements AsyncDisposable {
       ...options,
       name,
       type,
+      source: moduleSource(name),
       saved: { goal: 'started' },
       restartPolicy: 'always',
       engineStatus: () => monitor.status,

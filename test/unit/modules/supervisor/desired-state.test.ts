@@ -6,6 +6,7 @@ import {
   type Goal,
   type SavedState,
 } from '../../../../src/modules/supervisor/desired-state.ts';
+import { moduleSource } from '../../../support/engine/module-source.ts';
 import { silentLog } from '../../../support/log.ts';
 
 const test = suite('desired state of a module');
@@ -18,6 +19,7 @@ function desiredState(saved: SavedState = { goal: 'stopped' }) {
   const errors: string[] = [];
   const desired = new DesiredState({
     name: 'sensor',
+    source: moduleSource('sensor'),
     saved,
     save: (state) => {
       if (disk.isFull) return Promise.reject(new Error('ENOSPC'));

@@ -6,7 +6,11 @@ import type {
   InstanceState,
   ResolvedSpec,
 } from '../../../../src/modules/supervisor/module-type.ts';
-import { type Desired, plan } from '../../../../src/modules/supervisor/plan.ts';
+import {
+  type Desired,
+  plan as planned,
+  type Step,
+} from '../../../../src/modules/supervisor/plan.ts';
 
 const test = suite('plan');
 const at = new Date('2026-01-01T00:00:00Z');
@@ -36,6 +40,11 @@ function instance(kind: InstanceState['kind'], changes: Partial<Instance> = {}):
   };
 }
 
+/** The steps for a module without an update. */
+function plan(found: Instance | undefined, desired: Desired): readonly Step[] {
+  return planned({ instance: found, parked: undefined }, desired);
+}
+
 const missing = () => Promise.reject(new Error('not called'));
 const spec: InstanceSpec = {
   digest: 'new',
@@ -50,14 +59,14 @@ const running: Desired = { kind: 'present', spec, resolved, run: 'running' };
 const ended: Desired = { kind: 'present', spec, resolved, run: 'ended' };
 
 const beforePull = (desired: Desired): Desired =>
-  desired.kind === 'absent' ? desired : { ...desired, resolved: undefined };
+  desired.kind !== 'present' ? desired : { ...desired, resolved: undefined };
 
 /** The kinds of all steps, with those that follow a pull. */
 function steps(found: Instance | undefined, desired: Desired, isPulled = true): string {
-  const planned = plan(found, isPulled ? desired : beforePull(desired));
-  const kinds = planned.map((step) => step.kind);
+  const all = plan(found, isPulled ? desired : beforePull(desired));
+  const kinds = all.map((step) => step.kind);
   if (!kinds.includes('pull')) return kinds.join(' ');
-  assert.equal(planned, [{ kind: 'pull', spec }]);
+  assert.equal(all, [{ kind: 'pull', spec }]);
   return `pull ${steps(found, desired)}`;
 }
 
@@ -159,6 +168,8 @@ function settle(from: Instance | undefined, desired: Desired): string {
       case 'unpause':
         found = instance('running');
         break;
+      default:
+        throw new Error('a step of an update');
     }
   }
   return steps(found, desired);

@@ -13,6 +13,7 @@ import type { Instance } from '../../../../../src/modules/supervisor/module-type
 import { disarmOrphans } from '../../../../../src/modules/supervisor/restart/auto-restart.ts';
 import { Supervisor } from '../../../../../src/modules/supervisor/supervisor.ts';
 import { until } from '../../../../support/deadline.ts';
+import { moduleSource } from '../../../../support/engine/module-source.ts';
 import { silentLog } from '../../../../support/log.ts';
 import { via } from '../../../../support/via.ts';
 
@@ -50,6 +51,9 @@ function engineWith(
     system: missing,
     findImage: () => Promise.resolve({ id: 'sha256:1', digests: [] }),
     pull: missing,
+    tagImageOf: missing,
+    untag: missing,
+    findParked: () => Promise.resolve(undefined),
     ensureNetwork: missing,
     findVolume: missing,
     createVolume: missing,
@@ -98,6 +102,7 @@ function supervised(
   let inspections = 0;
   const supervisor = new Supervisor({
     name: 'sensor',
+    source: moduleSource('sensor'),
     saved: { goal: 'started' },
     restartPolicy: 'always',
     type: new DockerModules(

@@ -1,0 +1,77 @@
+/** The parts of a module's record that an update needs. */
+import type { ModuleName } from '../../ids.ts';
+import { objectAt, parseSettings, settingsJson } from '../docker/create-options/create-options.ts';
+import type { ModuleSource } from '../module-source.ts';
+import {
+  type Goal,
+  goals,
+  type Rejection,
+  type SavedUpdate,
+  updatePhases,
+} from '../supervisor/desired-state.ts';
+
+/** The persisted form of an update. */
+export function updateJson({ other, proven, ...update }: SavedUpdate): object {
+  return { ...update, other: sourceJson(other), proven: proven && sourceJson(proven) };
+}
+
+function sourceJson({ settings, env, elevated }: ModuleSource): object {
+  return { settings: settingsJson(settings), env, elevated };
+}
+
+function sourceOf(value: unknown, name: ModuleName): ModuleSource {
+  const { settings, env, elevated } = objectAt(value, 'the other configuration');
+  const parsed = { name, settings: parseSettings(settings), env: envOf(env) };
+  return { ...parsed, elevated: elevated === true };
+}
+
+/** The update of a module's record, if it has one; throws for a malformed one. */
+export function updateOf(value: unknown, name: ModuleName): { readonly update?: SavedUpdate } {
+  if (value === undefined) return {};
+  const record = objectAt(value, 'update');
+  const {
+    phase: phaseName,
+    previous: goal,
+    digest,
+    start,
+    oldId,
+    other,
+    proven,
+    triedDigest,
+  } = record;
+  const phase = updatePhases.find((known) => known === phaseName);
+  const previous = goalOf(goal);
+  if (phase === undefined || previous === undefined || typeof digest !== 'string') {
+    throw new TypeError('its update is none');
+  }
+  const update = {
+    phase,
+    other: sourceOf(other, name),
+    ...(proven !== undefined && { proven: sourceOf(proven, name) }),
+    digest,
+    previous,
+    ...(typeof triedDigest === 'string' && { triedDigest }),
+    ...(typeof start === 'boolean' && { start }),
+    ...(typeof oldId === 'string' && { oldId }),
+  };
+  return { update };
+}
+
+/** The configuration that was rolled back last, if the record has one. */
+export function rejectionOf(value: unknown): { readonly rejected?: Rejection } {
+  if (value === undefined) return {};
+  const { digest, count, at, reason } = objectAt(value, 'rejected');
+  if (typeof count !== 'number' || typeof at !== 'number') throw new TypeError('rejected is none');
+  return { rejected: { digest: String(digest), count, at, reason: String(reason) } };
+}
+
+/** A desired state, undefined for anything else. */
+export function goalOf(value: unknown): Goal | undefined {
+  return goals.find((known) => known === value);
+}
+
+/** The environment of a module; throws for a malformed one. */
+export function envOf(value: unknown): Readonly<Record<string, string>> {
+  const env = Object.entries(objectAt(value, 'env'));
+  return Object.fromEntries(env.map(([key, text]) => [key, String(text)]));
+}

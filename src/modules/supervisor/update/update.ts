@@ -1,0 +1,129 @@
+/**
+ * An update of a module: its phases, each persisted before it is acted on. A process that ends in any of them leaves the
+ * previous or the next configuration in force, and the next process continues.
+ *
+ *   phase      in force   meaning                                             becomes
+ *   fetch      previous   what the next instance needs is pulled              trial, or abandon when that fails
+ *   trial      next       the old instance is parked, the new one unproven    done, or rollback when it is bad
+ *   done       next       the old instance is removed                         no update
+ *   rollback   previous   the new one is removed, the old one is back         no update
+ *   abandon    previous   nothing was changed                                 no update
+ *
+ * A new instance that is not to run stays unproven until it is started. Another update then replaces it: it is fetched
+ * while the unproven one is in force, and the parked one, the last that was proven, stays the one to return to.
+ */
+import { ServiceError } from '../../../errors.ts';
+import {
+  type Configured,
+  type Goal,
+  isAbsence,
+  type Rejection,
+  type SavedState,
+  type SavedUpdate,
+} from '../desired-state.ts';
+
+/** The configuration of a module was rolled back, or is refused because it was rolled back before. */
+export class RolledBack extends ServiceError {
+  constructor(reason: string, options?: ErrorOptions) {
+    super('Unavailable', reason, options);
+  }
+}
+
+const firstRefusalMs = 10_000;
+const longestRefusalMs = 300_000;
+
+/** RolledBack for a configuration that was rolled back a short time ago. */
+export function refuseRejected(rejection: Rejection | undefined, digest: string, now: Date): void {
+  if (rejection?.digest !== digest) return;
+  const { at, count, reason } = rejection;
+  const refusedMs = Math.min(firstRefusalMs * 2 ** (count - 1), longestRefusalMs);
+  const elapsedMs = now.getTime() - at;
+  // the clock may have been set back since
+  if (elapsedMs < 0 || elapsedMs >= refusedMs) return;
+  const leftS = Math.ceil((refusedMs - elapsedMs) / 1000);
+  throw new RolledBack(`it was rolled back and may be tried again in ${leftS} s: ${reason}`);
+}
+
+/** Whether an instance is to run with this desired state. */
+export function isToRun(goal: Goal): boolean {
+  return goal === 'restart' || goal === 'start' || goal === 'started';
+}
+
+/** The state of a module whose update is accepted; Unavailable while the previous one is cleaned up. */
+export function accepted(
+  { source, state }: Configured,
+  next: Pick<SavedUpdate, 'other' | 'digest' | 'start'>,
+): Configured {
+  const { goal, rejected, update } = state;
+  if (update !== undefined && update.phase !== 'trial') {
+    throw new ServiceError('Unavailable', 'the previous update has not ended yet');
+  }
+  const unproven = update && {
+    proven: update.other,
+    triedDigest: update.digest,
+    oldId: update.oldId,
+  };
+  const fetching = { ...next, ...unproven, phase: 'fetch', previous: goal } as const;
+  const operation = { verb: 'UpdateModule', previous: goal } as const;
+  const kept = rejected?.digest === next.digest ? rejected : undefined;
+  return { source, state: { goal, operation, rejected: kept, update: fetching } };
+}
+
+/** The state after what the next instance needs was pulled; `oldId` is parked next. */
+export function tried({ source, state }: Configured, oldId: string | undefined): Configured {
+  const { update } = state;
+  if (update?.phase !== 'fetch') return { source, state };
+  const runs = update.start ?? isToRun(state.goal);
+  const goal = runs ? 'start' : 'stopped';
+  const { proven, triedDigest: _triedDigest, ...rest } = update;
+  const before = proven === undefined ? { other: source, oldId } : { other: proven };
+  const trial = { ...rest, ...before, phase: 'trial' } as const;
+  return { source: update.other, state: { ...state, goal, update: trial } };
+}
+
+/** The state after the new instance has proved to be good. */
+export function kept({ source, state }: Configured): Configured {
+  const { update } = state;
+  if (update?.phase !== 'trial') return { source, state };
+  return { source, state: { ...state, update: { ...update, phase: 'done' }, rejected: undefined } };
+}
+
+/** The state after everything that is left of an update was removed. */
+export function ended({ source, state }: Configured): Configured {
+  return { source, state: { ...state, update: undefined } };
+}
+
+/**
+ * The state after an update failed, or was cancelled without a reason, and its operation has ended: the previous
+ * configuration is in force, and one that was tried is refused for some time.
+ */
+export function undone(
+  { source, state: { operation: _operation, ...state } }: Configured,
+  failure: { readonly reason: string; readonly at: Date } | undefined,
+): Configured {
+  const { update } = state;
+  if (isAbsence(state.goal)) return { source, state };
+  if (update?.phase === 'fetch') {
+    const { proven, triedDigest, ...rest } = update;
+    const left: SavedUpdate =
+      proven === undefined
+        ? { ...rest, phase: 'abandon' }
+        : { ...rest, phase: 'trial', other: proven, digest: triedDigest ?? '' };
+    return { source, state: { ...state, update: left } };
+  }
+  if (update?.phase !== 'trial') return { source, state };
+  const { digest, previous, other } = update;
+  const rejected = failure === undefined ? state.rejected : rejection(state, digest, failure);
+  const goal = isToRun(previous) ? 'start' : previous;
+  const rollback = { ...update, phase: 'rollback', other: source } as const;
+  return { source: other, state: { ...state, goal, update: rollback, rejected } };
+}
+
+function rejection(
+  { rejected }: SavedState,
+  digest: string,
+  { reason, at }: { readonly reason: string; readonly at: Date },
+): Rejection {
+  const before = rejected?.digest === digest ? rejected.count : 0;
+  return { digest, count: before + 1, at: at.getTime(), reason };
+}

@@ -1,0 +1,21 @@
+import { ServiceError } from '../errors.ts';
+import type { ModulesConfig } from './config/config.ts';
+import type { ManagedModule } from './managed-module.ts';
+import type { Update } from './module-operations.ts';
+import { sourceDigest } from './module-source.ts';
+import { accepted, refuseRejected } from './supervisor/update/update.ts';
+
+/** Persists the update of a module; NotSupported for the agent, RolledBack for one that was rolled back just before. */
+export async function acceptUpdate(
+  { name, supervisor: { desired } }: ManagedModule,
+  { source, start }: Update,
+  { config, now }: { readonly config: Pick<ModulesConfig, 'agent'>; readonly now: () => Date },
+): Promise<void> {
+  if (name === config.agent?.name) {
+    const text = `module ${JSON.stringify(name)} is the agent: modules.yaml has its configuration`;
+    throw new ServiceError('NotSupported', text);
+  }
+  const digest = sourceDigest(source);
+  refuseRejected(desired.rejected, digest, now());
+  await desired.change((before) => accepted(before, { other: source, digest, start }));
+}

@@ -1,0 +1,119 @@
+/** Updates of modules on a real engine: one that is good, ones that are rolled back, and the commands of an agent. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Variant } from '../../../../src/dbus/wire/variant.ts';
+import { ModulesRig, type RawCall } from '../../../support/engine/modules-rig.ts';
+
+const test = suite<{ device: ModulesRig }>('updates of modules');
+const { image } = ModulesRig;
+const old = options({ Cmd: ['sleep', '1000'] });
+const interval = 100_000_000;
+const healthy = { Test: ['CMD', 'true'], Interval: interval, Retries: 1 };
+
+/** Settings with these create options. */
+function options(createOptions: object) {
+  const imagePullPolicy = 'never';
+  return { image, imagePullPolicy, createOptions: { StopSignal: 'SIGKILL', ...createOptions } };
+}
+
+function call(name: string, config: object, wait = true): RawCall {
+  const body = [name, 'docker', JSON.stringify(config), {}, { wait: new Variant('b', wait) }];
+  return { signature: 'sssa{ss}a{sv}', body };
+}
+
+const named = (name: string): RawCall => ({ signature: 'sa{sv}', body: [name, {}] });
+
+/** Creates and starts a module; returns the id of its container. */
+async function started(device: ModulesRig, name: string): Promise<string> {
+  await device.invoke('CreateModule', call(name, old));
+  await device.invoke('Start', named(name));
+  return idOf(device, name);
+}
+
+const idOf = (device: ModulesRig, name: string): Promise<string> =>
+  device.machine.docker('inspect', '--format', '{{.Id}}', name);
+
+/** The error of a call with its text. */
+async function messageOf(device: ModulesRig, member: string, to: RawCall): Promise<string> {
+  return device.invoke(member, to).then(() => 'no failure', String);
+}
+
+const tags = (device: ModulesRig): Promise<string> =>
+  device.machine.docker('images', '--format', '{{.Repository}}:{{.Tag}}', 'iotedge-parked');
+
+test.before(async (context) => {
+  context.device = await ModulesRig.start({});
+  await context.device.succeed('Describe', ['a{sv}', '0']);
+});
+
+test.after(async ({ device }) => {
+  await device[Symbol.asyncDispose]();
+});
+
+test.after.each(async ({ device }) => {
+  for (const line of await device.containers()) {
+    const [name = ''] = line.split(' ');
+    if (!name.includes('.')) await device.invoke('DeleteModule', named(name));
+  }
+  assert.equal([await device.containers(), await tags(device)], [[], '']);
+});
+
+test('replace a container once the health check of the new one succeeds', async ({ device }) => {
+  const before = await started(device, 'web');
+  const next = options({ Cmd: ['sleep', '2000'], Healthcheck: healthy });
+  await device.invoke('UpdateModule', call('web', next));
+  assert.equal([await device.containers(), await tags(device)], [['web running'], '']);
+  assert.is.not(await idOf(device, 'web'), before);
+  const { State, Operation, LastError } = await device.module('web');
+  assert.equal([State, Operation, LastError], ['running', '', '']);
+});
+
+for (const [what, next, reason] of [
+  ['ends at once', options({ Cmd: ['false'] }), /ended with exit code 1/],
+  [
+    'is unhealthy',
+    options({ Cmd: ['sleep', '1'], Healthcheck: { ...healthy, Test: ['CMD', 'false'] } }),
+    /health check of the new instance failed/,
+  ],
+  ['cannot be started', options({ Cmd: ['/missing'] }), /missing/],
+  ['the engine refuses', options({ HostConfig: { Memory: 1 } }), /memory/i],
+] as const) {
+  test(`bring the old container back when the new one ${what}`, async ({ device }) => {
+    const before = await started(device, 'web');
+    assert.match(await messageOf(device, 'UpdateModule', call('web', next)), reason);
+    assert.equal([await device.containers(), await tags(device)], [['web running'], '']);
+    assert.is(await idOf(device, 'web'), before);
+    assert.match(String((await device.module('web'))['LastError']), reason);
+    const again = await messageOf(device, 'UpdateModule', call('web', next));
+    assert.match(again, /rolled back and may be tried again in/);
+    assert.match(again, reason);
+    assert.is(await idOf(device, 'web'), before);
+  });
+}
+
+test('leave the container alone when the image cannot be pulled', async ({ device }) => {
+  await started(device, 'web');
+  const { StartedAt } = await device.module('web');
+  const absent = { image: '127.0.0.1:9/absent:1' };
+  assert.match(await messageOf(device, 'UpdateModule', call('web', absent)), /127\.0\.0\.1:9/);
+  const now = await device.module('web');
+  assert.equal([now['State'], now['StartedAt'], now['Image']], ['running', StartedAt, image]);
+  assert.match(String(now['LastError']), /127\.0\.0\.1:9/);
+});
+
+test('of a stopped module wait for its start, and bring the old container back', async ({
+  device,
+}) => {
+  const before = await started(device, 'web');
+  await device.invoke('Stop', named('web'));
+  await device.invoke('UpdateModule', call('web', options({ Cmd: ['sleep', '1'] })));
+  const parked = `web.parked-${before.slice(0, 12)} exited`;
+  assert.equal(await device.containers(), [parked, 'web created'].toSorted());
+  await device.invoke('Start', named('web'));
+  await device.untilModule('web', ({ LastError }) => String(LastError).includes('ended'));
+  await device.untilState('web', 'running');
+  assert.equal(await device.containers(), ['web running']);
+  assert.is(await idOf(device, 'web'), before);
+});
+
+test.run();
