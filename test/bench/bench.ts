@@ -4,6 +4,7 @@
 //        bench [--rounds N] start  activation and memory
 //        bench [--rounds N] ping   a caller of Keys while its PKCS#11 library sleeps
 //        bench [--rounds N] system  activation by a booted systemd, its boot to a running module, iotedgectl status
+//        bench [--rounds N] modules [start] [death] [sign] [scale]  containers, requests of modules, a hundred modules
 //        bench flood [KIND]        a caller beside a flood of hostile messages
 //        bench stall               a caller beside one that sends calls and never reads
 //        bench [--rounds N] --against DIRECTORY  rates and start against the finished build of another checkout
@@ -11,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { against } from './against.ts';
 import { floods } from './hostile/flood.ts';
 import { stalls } from './hostile/stall.ts';
+import { modules } from './modules/modules.ts';
 import { pings } from './ping.ts';
 import { rates } from './rates.ts';
 import type { Result } from './result.ts';
@@ -29,6 +31,7 @@ const suites: Readonly<Record<string, Suite>> = {
   start: starts,
   ping: pings,
   system: systems,
+  modules,
   flood: (_, only) => floods(only),
   stall: stalls,
 };
