@@ -105,7 +105,9 @@ export async function signs(device: BenchDevice, rounds: number): Promise<readon
 async function fairShare(device: BenchDevice): Promise<Result> {
   const names = ['one', 'two', 'flood'];
   for (const name of names) await device.run(name);
-  const loads = names.map((name) => loadProcess(signing(device, name, name === 'flood' ? 64 : several)));
+  const loads = names.map((name) =>
+    loadProcess(signing(device, name, name === 'flood' ? 64 : several)),
+  );
   const [one = Number.NaN, two = Number.NaN, flood = Number.NaN] = (await Promise.all(loads)).map(
     ({ perSecond }) => perSecond,
   );

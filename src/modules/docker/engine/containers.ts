@@ -38,6 +38,8 @@ export class EngineContainers {
   readonly #connection: EngineConnection;
   readonly #created: CreatedContainers | undefined;
   readonly #logOptions: CreationOptions['logOptions'];
+  /** The engine's own log driver, `` until it is read: the engine takes long to describe the machine. */
+  #logDriver = '';
 
   constructor(connection: EngineConnection, { created, logOptions }: CreationOptions) {
     this.#connection = connection;
@@ -146,9 +148,14 @@ export class EngineContainers {
   async #limited(body: JsonObject, docker: Docker): Promise<JsonObject> {
     const options = this.#logOptions();
     if (Object.keys(options).length === 0) return body;
-    const named = logDriverOf(body);
-    const info: unknown = named === '' ? await docker.info() : {};
-    return withLogLimits(body, { driver: named || systemOf(info).logDriver, options });
+    const driver = logDriverOf(body) || this.#logDriver || systemOf(await docker.info()).logDriver;
+    if (logDriverOf(body) === '') this.#logDriver = driver;
+    return withLogLimits(body, { driver, options });
+  }
+
+  /** Reads again what may have changed while the engine was restarted. */
+  forgetEngine(): void {
+    this.#logDriver = '';
   }
 
   start(name: string, signal: AbortSignal): Promise<void> {

@@ -72,6 +72,8 @@ export class DockerEngine implements ContainerEngine {
     const request = { action: 'reading the version', limitMs: noticeMs };
     return this.#connection.request(request, signal, async (docker) => {
       const info = await docker.version();
+      // it is asked whenever the engine has become reachable
+      this.#containers.forgetEngine();
       return { name: info.Platform?.Name || 'docker', version: info.Version };
     });
   }
