@@ -13,6 +13,8 @@ export interface ModuleView {
   readonly startedAt: number;
   readonly finishedAt: number;
   readonly restartCount: number;
+  /** Why the runtime restarted it last, `` when it has not. */
+  readonly restartReason: string;
   /** Of the operation in progress, 0 to 1. */
   readonly progress: number;
   readonly progressText: string;
@@ -37,6 +39,7 @@ export function moduleView(whole: Readonly<Record<string, unknown>>): ModuleView
     startedAt: number('StartedAt'),
     finishedAt: number('FinishedAt'),
     restartCount: number('RestartCount'),
+    restartReason: text('RestartReason'),
     progress: number('Progress'),
     progressText: text('ProgressText'),
     lastError: text('LastError'),

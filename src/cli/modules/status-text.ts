@@ -27,7 +27,7 @@ export function progressText(module: ModuleView): string {
   if (state === 'pulling' || step === 'pull' || progress > 0) {
     return `pulling ${percent(module)}${step === '' || step === 'pull' ? '' : `: ${step}`}`;
   }
-  return steps.get(step) ?? operations.get(operation) ?? (step || state);
+  return steps.get(step) ?? operations.get(operation) ?? state;
 }
 
 const steps: ReadonlyMap<string, string> = new Map([
@@ -35,6 +35,10 @@ const steps: ReadonlyMap<string, string> = new Map([
   ['start', 'starting'],
   ['stop', 'stopping'],
   ['remove', 'removing'],
+  ['keep', 'keeping the image of the old container'],
+  ['park', 'setting the old container aside'],
+  ['trial', 'watching the new container'],
+  ['unpark', 'bringing the old container back'],
 ]);
 
 const operations: ReadonlyMap<string, string> = new Map([
