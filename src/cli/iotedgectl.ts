@@ -22,6 +22,7 @@ import { modulesShow } from './verbs/modules/show.ts';
 import { modulesStart } from './verbs/modules/start.ts';
 import { modulesStats } from './verbs/modules/stats.ts';
 import { modulesStop } from './verbs/modules/stop.ts';
+import { modulesUpdate } from './verbs/modules/update.ts';
 import { status } from './verbs/status.ts';
 import { systemLogs } from './verbs/system-logs.ts';
 import { systemPrepareImage } from './verbs/system-prepare-image.ts';
@@ -37,6 +38,7 @@ export const commands: readonly Command[] = [
   modulesList,
   modulesShow,
   modulesCreate,
+  modulesUpdate,
   modulesStart,
   modulesStop,
   modulesRestart,

@@ -48,6 +48,9 @@ const runByName = {
   details: { module: 'name', type: () => '', image: () => '', elevated: () => '' },
 };
 
+/** Options of an update. */
+const keepOptions = { ...waitOption, keep_env: 'b', keep_auth: 'b' } as const;
+
 /** The manager object of the Module Runtime. */
 export const modulesInterface = defineInterface({
   name: 'org.iotedge.Modules1',
@@ -76,7 +79,7 @@ export const modulesInterface = defineInterface({
       doc: 'Replaces the configuration of a module. What the new container needs is pulled while the old one runs; then the old one is stopped and kept, and the new one is started if the old one ran. The update is good when the health check of the new container succeeds or, without one, after it has run for 10 s; a health check may take 10 minutes. If the new container cannot be created or started, ends, or is unhealthy before, it is removed and the old one runs again as before: the call is Unavailable with the reason, as is the same call until 10 s have passed, twice as long after each further failure, at most 5 minutes.',
       long: true,
       in: { name: 's', type: 's', config_json: 's', env: 'a{ss}' },
-      options: waitOption,
+      options: keepOptions,
       out: { module: 'o' },
       check: sourceCheck,
       resolve: ['image', 'elevated'],
@@ -93,7 +96,7 @@ export const modulesInterface = defineInterface({
       doc: 'Pulls the image of a module that is to be created or updated; no module is changed. It is not continued after the service has ended.',
       long: true,
       in: { name: 's', type: 's', config_json: 's', env: 'a{ss}' },
-      options: waitOption,
+      options: keepOptions,
       check: sourceCheck,
       resolve: ['image', 'elevated'],
       authorize: run,

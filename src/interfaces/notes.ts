@@ -101,6 +101,10 @@ export const modulesNotes = {
   'GetConfig.config_json': 'As given to CreateModule.',
   env: 'Variables of its environment.',
   wait: 'Whether the reply comes when the operation has ended; default true.',
+  keep_env:
+    'Whether variables of the module that `env` does not name stay as they are; default false.',
+  keep_auth:
+    'Whether the credentials for the registry stay as they are when config_json has no `auth`; default false. They are kept for the same registry only.',
   timeout_s: 'Seconds that it has to stop before it is killed; default that of its engine.',
   identity: 'Whether its identity at the hub is removed, too; default false.',
   module: 'The object of the module.',

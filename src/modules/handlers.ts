@@ -11,6 +11,7 @@ import { longHandler } from '../service/operations/long-handler.ts';
 import type { Operation } from '../service/operations/operation.ts';
 import { type ModuleSettings, parseSettingsJson } from './docker/create-options/create-options.ts';
 import type { SystemInfo } from './docker/system-info.ts';
+import { withKept } from './kept-settings.ts';
 import { logRequestOf } from './logs/log-options.ts';
 import type { LogSockets } from './logs/log-sockets.ts';
 import { lastLines, logText } from './logs/log-text.ts';
@@ -85,7 +86,7 @@ export function modulesHandlers(
   const { operations, kinds } = runtime;
   const done = () => ({});
   const source = async (
-    { name, type, config_json, env }: SourceInput,
+    { name, type, config_json, env }: Omit<SourceInput, 'options'>,
     call: CallContext,
   ): Promise<ModuleSource> => {
     const settings = parseConfig(type, config_json);
@@ -93,6 +94,14 @@ export function modulesHandlers(
     const requested = { name: runtimeName(name), settings, env: checkedEnv(env), elevated };
     await refuseUnconfined(requested);
     return requested;
+  };
+  const updated = async (input: UpdateInput, call: CallContext): Promise<ModuleSource> => {
+    const { keep_env = false, keep_auth = false } = input.options;
+    const requested = await source(input, call);
+    const present = runtime.find(requested.name)?.source;
+    const merged = withKept(requested, present, { env: keep_env, auth: keep_auth });
+    refuseLong(input.config_json, merged.env);
+    return merged;
   };
   return {
     CreateModule: longHandler(operations, kinds.create, {
@@ -103,15 +112,15 @@ export function modulesHandlers(
       reply: (_result, id) => ({ module: objects.pathOf(id) }),
     }),
     UpdateModule: longHandler(operations, kinds.update, {
-      async request(input: SourceInput, call) {
-        const args = { source: await source(input, call) };
+      async request(input: UpdateInput, call) {
+        const args = { source: await updated(input, call) };
         return { id: args.source.name, args, wait: input.options.wait ?? true };
       },
       reply: (_result, id) => ({ module: objects.pathOf(id) }),
     }),
     PrepareUpdate: longHandler(operations, kinds.prepare, {
-      async request(input: SourceInput, call) {
-        const args = await source(input, call);
+      async request(input: UpdateInput, call) {
+        const args = await updated(input, call);
         return { id: args.name, args, wait: input.options.wait ?? true };
       },
       reply: done,
@@ -146,10 +155,9 @@ export function modulesHandlers(
   };
 }
 
-/** The input of CreateModule, UpdateModule and PrepareUpdate. */
-type SourceInput = Parameters<
-  Handlers<Interface, CallContext, typeof nameParsers>['CreateModule']
->[0];
+type Inputs = Handlers<Interface, CallContext, typeof nameParsers>;
+type SourceInput = Parameters<Inputs['CreateModule']>[0];
+type UpdateInput = Parameters<Inputs['UpdateModule']>[0];
 
 /** The configuration that an operation was authorized with. */
 function sourceOf({ verb, args }: Operation<unknown, unknown>): ModuleSource | undefined {

@@ -2,20 +2,12 @@ import type { ErrorCode } from '../../errors.ts';
 import type { ModuleView } from './module-view.ts';
 
 /** The operations that commands begin. */
-export type Verb =
-  | 'CreateModule'
-  | 'UpdateModule'
-  | 'PrepareUpdate'
-  | 'Start'
-  | 'Stop'
-  | 'Restart'
-  | 'DeleteModule';
+export type Verb = 'CreateModule' | 'UpdateModule' | 'Start' | 'Stop' | 'Restart' | 'DeleteModule';
 
 /** What a module is after an operation. */
 export const participles: Readonly<Record<Verb, string>> = {
   CreateModule: 'created',
   UpdateModule: 'updated',
-  PrepareUpdate: 'prepared',
   Start: 'started',
   Stop: 'stopped',
   Restart: 'restarted',
@@ -50,8 +42,9 @@ const hasStarted: Reached = (after, before) =>
 
 const reached: Readonly<Record<Exclude<Verb, 'DeleteModule'>, Reached>> = {
   CreateModule: ({ state }) => state !== 'failed' && state !== 'unknown',
-  UpdateModule: ({ lastError }) => lastError === '',
-  PrepareUpdate: ({ lastError }) => lastError === '',
+  // a problem may be a warning: one that failed leaves the configuration as it was
+  UpdateModule: ({ lastError, configDigest }, before) =>
+    lastError === '' || configDigest !== before?.configDigest,
   Start: hasStarted,
   Restart: hasStarted,
   Stop: ({ state }) => state === 'stopped' || state === 'created' || state === 'failed',
@@ -66,6 +59,7 @@ function unfinished(verb: Verb, { state, lastError, name }: ModuleView): Operati
 }
 
 function advice(verb: Verb, state: string, name: string): string {
+  if (verb === 'UpdateModule') return `; the module is as it was, ${state}`;
   if (verb !== 'Start' && verb !== 'Restart') return '';
   const log = `'iotedgectl modules logs --tail 20 ${name}' shows what it wrote`;
   if (state === 'backoff') return `; the runtime tries again by itself, ${log}`;

@@ -44,7 +44,6 @@ const steps: ReadonlyMap<string, string> = new Map([
 const operations: ReadonlyMap<string, string> = new Map([
   ['CreateModule', 'creating'],
   ['UpdateModule', 'updating'],
-  ['PrepareUpdate', 'preparing'],
   ['Start', 'starting'],
   ['Stop', 'stopping'],
   ['Restart', 'restarting'],

@@ -1,3 +1,5 @@
+import type { Client } from '../../../dbus/client/client.ts';
+import type { modulesInterface } from '../../../interfaces/modules.ts';
 import { type Command, exitCodes, UsageError } from '../../command.ts';
 import { carryOut, noWaitOption } from '../../modules/operation.ts';
 import { moduleName, Runtime } from '../../modules/runtime.ts';
@@ -42,21 +44,38 @@ Otherwise it is removed, the old one runs again, and this command fails with the
     const { config, env } = withChanges(before, changes);
     const config_json = JSON.stringify(config);
     const keep = { keep_auth: true, keep_env: file === undefined };
-    const isPrepared = context.options['prepare'] === true;
+    const request = { name, type: file?.type ?? type, config_json, env };
+    const isJson = context.options['json'] === true;
+    if (context.options['prepare'] === true) {
+      await withTerminalAgent(context, () => prepare(runtime, { ...request, keep }));
+      if (!isJson) context.print(`${name}: its next image is pulled`);
+      return exitCodes.ok;
+    }
     const { code, module } = await carryOut(runtime, context, {
-      verb: isPrepared ? 'PrepareUpdate' : 'UpdateModule',
+      verb: 'UpdateModule',
       name,
       begin: (methods, options) =>
-        methods[isPrepared ? 'PrepareUpdate' : 'UpdateModule'](
-          { name, type: file?.type ?? type, config_json, env, options: { wait: false, ...keep } },
-          options,
-        ),
+        methods.UpdateModule({ ...request, options: { wait: false, ...keep } }, options),
     });
-    const isJson = context.options['json'] === true;
     if (isJson && code === exitCodes.ok) context.print(formatJson(module?.whole ?? {}));
     return code;
   },
 };
+
+type Request = Omit<Parameters<Client<typeof modulesInterface>['UpdateModule']>[0], 'options'>;
+
+/** Waits for the reply: as no module changes, no property has the outcome. */
+async function prepare(
+  runtime: Runtime,
+  {
+    keep,
+    ...request
+  }: Request & { readonly keep: Readonly<Record<'keep_auth' | 'keep_env', boolean>> },
+): Promise<void> {
+  await runtime.call((methods, options) =>
+    methods.PrepareUpdate({ ...request, options: keep }, { ...options, timeoutMs: Infinity }),
+  );
+}
 
 /** Whether an option says something about the module. */
 function isChange(options: Readonly<Record<string, unknown>>): boolean {

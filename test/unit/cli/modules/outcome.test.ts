@@ -43,4 +43,15 @@ test('is a failure with the reason of the runtime', () => {
   assert.is(outcome('Start', undefined), 'was deleted meanwhile');
 });
 
+test('of an update is a failure only when the configuration is the old one', () => {
+  const before = { State: 'running', ConfigDigest: 'old' };
+  assert.is(outcome('UpdateModule', { ...before, ConfigDigest: 'new' }, before), undefined);
+  const warned = { ...before, ConfigDigest: 'new', LastError: 'no registry' };
+  assert.is(outcome('UpdateModule', warned, before), undefined);
+  assert.is(
+    outcome('UpdateModule', { ...before, LastError: 'it ended' }, before),
+    'was not updated: it ended; the module is as it was, running',
+  );
+});
+
 test.run();
