@@ -100,9 +100,10 @@ function showAround({ rig, account }: Scene): void {
   account.tryThis(
     `${gdbus} --dest org.iotedge.Keys1 --object-path /org/iotedge/Keys1 --method org.iotedge.Keys1.GetPublicKey device-id '{}'`,
   );
-  account.tryThis(
-    `DBUS_SYSTEM_BUS_ADDRESS=${rig.address} ${shellWord(process.execPath)} ${shellWord(iotedgectl)} status`,
-  );
+  const command = `DBUS_SYSTEM_BUS_ADDRESS=${rig.address} ${shellWord(process.execPath)} ${shellWord(iotedgectl)}`;
+  account.tryThis(`${command} status`);
+  account.tryThis(`${command} modules list`);
+  account.tryThis(`${command} modules logs -f edgeAgent`);
   account.print('The logs of the services, one file each:');
   account.tryThis(`tail -n 5 ${rig.directory}/log/*.log`);
   account.print('As a user without grants, which fails with Access denied:');

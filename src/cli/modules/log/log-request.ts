@@ -3,6 +3,11 @@ import { parseLogTime } from './log-time.ts';
 
 /** The options of a verb that reads a log. */
 export const logOptions = {
+  follow: {
+    type: 'boolean',
+    short: 'f',
+    help: 'go on with new lines until it ends or you interrupt',
+  },
   tail: { type: 'string', short: 'n', value: 'COUNT', help: 'only the last lines' },
   since: {
     type: 'string',
@@ -19,6 +24,7 @@ export interface LogRequest {
   readonly since?: bigint;
   readonly until?: bigint;
   readonly timestamps: boolean;
+  readonly follow: boolean;
 }
 
 /** The request that a command line states. */
@@ -34,5 +40,6 @@ export function logRequest(context: Pick<CommandContext, 'options'>, now: Date):
     ...(since !== undefined && { since: parseLogTime('since', since, now) }),
     ...(until !== undefined && { until: parseLogTime('until', until, now) }),
     timestamps: context.options['timestamps'] === true,
+    follow: context.options['follow'] === true,
   };
 }

@@ -20,9 +20,3 @@ function written(stream: Writable, text: Buffer | string): Promise<boolean> {
     stream.write(text, (error) => resolve(error === null || error === undefined));
   });
 }
-
-/** The bytes of a reply in pieces, so that a reader who goes away is noticed. */
-export function* inPieces(bytes: Buffer): Generator<Buffer> {
-  const size = 64 << 10;
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
-}

@@ -1,7 +1,9 @@
 import { type Command, exitCodes } from '../../command.ts';
+import { Interrupt } from '../../interrupt.ts';
 import { LogOutput } from '../../modules/log/log-output.ts';
 import { logOptions, logRequest } from '../../modules/log/log-request.ts';
-import { inPieces, writeLog } from '../../modules/log/write-log.ts';
+import { logFrom } from '../../modules/log/log-socket.ts';
+import { writeLog } from '../../modules/log/write-log.ts';
 import { moduleName, Runtime } from '../../modules/runtime.ts';
 import { passwordOption, withTerminalAgent } from '../../terminal-agent.ts';
 
@@ -9,8 +11,9 @@ import { passwordOption, withTerminalAgent } from '../../terminal-agent.ts';
 export const modulesLogs: Command = {
   words: 'modules logs',
   summary: 'show what a module wrote to its standard output and error',
-  about: `With --json one object a line: {line}, or with -t {time, line}. At a terminal characters that would move its
-cursor are replaced, and colours stay; a program gets the bytes as the module wrote them.`,
+  about: `Both are one text, in the order in which the engine has them. With --json one object a line: {line}, or with -t
+{time, line}. At a terminal characters that would move its cursor are replaced, and colours stay; a program gets the
+bytes as the module wrote them.`,
   positionals: ['name'],
   options: { ...logOptions, ...passwordOption },
   async run(context) {
@@ -22,10 +25,11 @@ cursor are replaced, and colours stay; a program gets the bytes as the module wr
       isJson: context.options['json'] === true,
       hasTimes: request.timestamps,
     });
-    const { log } = await withTerminalAgent(context, () =>
-      runtime.call((methods, options) => methods.GetLogs({ name, options: request }, options)),
+    const { path } = await withTerminalAgent(context, () =>
+      runtime.call((methods, options) => methods.OpenLog({ name, options: request }, options)),
     );
-    await writeLog(inPieces(log), output, process.stdout);
+    using interrupt = new Interrupt(); // the usual end of --follow
+    await writeLog(logFrom(path, interrupt.signal), output, process.stdout);
     return exitCodes.ok;
   },
 };

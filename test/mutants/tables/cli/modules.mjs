@@ -1,5 +1,35 @@
 export default [
   {
+    breaks: 'an update that was rolled back looks like a good one',
+    text: "lastError === '' || configDigest !== before?.configDigest,",
+    becomes: "lastError === '' || configDigest !== '',",
+    suite: 'unit/cli/modules/outcome',
+  },
+  {
+    breaks: 'an update with options loses the variables that they do not name',
+    text: 'keep_env: file === undefined',
+    becomes: 'keep_env: false',
+    suite: 'integration/cli/modules-update',
+  },
+  {
+    breaks: 'an update sends the password of one registry to another',
+    text: 'kept.auth && isSameRegistry ? present.settings.auth : undefined',
+    becomes: 'kept.auth ? present.settings.auth : undefined',
+    suite: 'unit/modules/kept-settings',
+  },
+  {
+    breaks: 'an update keeps old values of variables that have new ones',
+    text: '{ ...present.env, ...source.env }',
+    becomes: '{ ...source.env, ...present.env }',
+    suite: 'unit/modules/kept-settings',
+  },
+  {
+    breaks: 'an interrupted log is a failure',
+    text: 'if (signal.aborted) return;',
+    becomes: '',
+    suite: 'integration/cli/modules-logs',
+  },
+  {
     breaks: 'modules create leaves a module that could not be created',
     text: 'throw isNew ? await removed(runtime, name, error) : error;',
     becomes: 'throw error;',
