@@ -112,6 +112,8 @@ export const modulesNotes = {
   since: `${time}; 0, the default, is the beginning.`,
   until: `${time}; 0, the default, is now.`,
   timestamps: 'Whether each line begins with its time; default false.',
+  follow: 'Whether the lines to come are sent, too; default false.',
+  path: 'Of a unix socket.',
   log: 'UTF-8.',
   os_type: 'Such as `linux`.',
   architecture: 'Such as `x86_64`.',

@@ -25,8 +25,8 @@ export default [
   },
   {
     breaks: 'an interrupted log is a failure',
-    text: 'if (signal.aborted) return;',
-    becomes: '',
+    text: 'if (signal.aborted) return;\n    const reason',
+    becomes: 'const reason',
     suite: 'integration/cli/modules-logs',
   },
   {
