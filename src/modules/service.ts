@@ -284,6 +284,13 @@ export class ModuleRuntime implements AsyncDisposable {
     if (present === undefined && this.#started) this.#track(module.run());
   }
 
+  /** Publishes how the modules' network differs from what is configured, `` when it does not. */
+  reportNetwork(problem: string): void {
+    if (!this.#problems.network(problem)) return;
+    if (problem !== '') this.#options.log.warn('network not as configured', { problem });
+    this.#publish();
+  }
+
   /** The images that modules and the agent demand; undefined when a module's configuration is unreadable. */
   wantedImages(): readonly WantedImage[] | undefined {
     const { config, records } = this.#options;

@@ -62,7 +62,14 @@ export async function startModules(context: Context): Promise<Started> {
   const clients = clientsOn(bus);
   const identities = new Identities(clients.identity, now);
   const inForce = () => current.config;
-  const { engine, imageCleanup } = await openEngine({ stateDir, config: inForce, now, log });
+  const onNetwork = (problem: string) => runtime.reportNetwork(problem);
+  const { engine, imageCleanup } = await openEngine({
+    stateDir,
+    config: inForce,
+    onNetwork,
+    now,
+    log,
+  });
   const records = await Records.open(stateDir);
   cleanup.use(records.disk);
   const issuingCas = await IssuingCas.open(join(stateDir, 'issuing-cas.json'), { now, log });

@@ -12,6 +12,8 @@ export interface EngineOptions {
   readonly stateDir: string;
   /** The configuration in force. */
   readonly config: () => Pick<ModulesConfig, 'engineSocket' | 'imageCleanup' | 'logOptions'>;
+  /** Receives how the modules' network differs from what is configured, `` when it does not. */
+  readonly onNetwork: (problem: string) => void;
   readonly now: () => Date;
   readonly log: Log;
 }
@@ -25,11 +27,16 @@ export interface OpenedEngine {
 
 /** Opens the records; the engine itself may be unreachable. */
 export async function openEngine(options: EngineOptions): Promise<OpenedEngine> {
-  const { config, log, now, stateDir } = options;
+  const { config, log, now, onNetwork, stateDir } = options;
   const created = await CreatedContainers.open(stateDir, options);
   const pulled = await PulledImages.open(stateDir, options);
   const logOptions = () => config().logOptions;
-  const engine = new DockerEngine(config().engineSocket, { created, pulled, logOptions });
+  const engine = new DockerEngine(config().engineSocket, {
+    created,
+    pulled,
+    logOptions,
+    onNetwork,
+  });
   const { images } = engine;
   const imageCleanup: OpenedEngine['imageCleanup'] = (wanted) =>
     new ImageCleanup({

@@ -25,6 +25,14 @@ export class RestoreErrors {
     else this.#texts.set('disk', problem);
   }
 
+  /** Sets the problem of the modules' network, '' for none; returns whether it is another one. */
+  network(problem: string): boolean {
+    if (problem === (this.#texts.get('network') ?? '')) return false;
+    if (problem === '') this.#texts.delete('network');
+    else this.#texts.set('network', problem);
+    return true;
+  }
+
   module(name: string, error: unknown): void {
     this.#log.error('module not restored', { module: name, error: describeError(error) });
     this.#texts.set(name, `module ${JSON.stringify(name)}: ${describeError(error)}`);

@@ -38,6 +38,8 @@ export interface DockerEngineOptions {
   readonly pulled?: PulledImages;
   /** The limits of the logs of new containers, in the engine's words; none by default. */
   readonly logOptions?: () => Readonly<Record<string, string>>;
+  /** Receives how the modules' network differs from what is configured, `` when it does not. */
+  readonly onNetwork?: (problem: string) => void;
 }
 
 /** An engine that speaks the Docker API on a unix socket. */
@@ -50,7 +52,10 @@ export class DockerEngine implements ContainerEngine {
   /** For people and tools. */
   readonly reports: EngineReports;
 
-  constructor(socketPath: string, { created, pulled, logOptions }: DockerEngineOptions = {}) {
+  constructor(
+    socketPath: string,
+    { created, pulled, logOptions, onNetwork }: DockerEngineOptions = {},
+  ) {
     const connection = new EngineConnection(socketPath);
     this.#connection = connection;
     this.#containers = new EngineContainers(connection, {
@@ -58,7 +63,7 @@ export class DockerEngine implements ContainerEngine {
       logOptions: logOptions ?? (() => ({})),
     });
     this.images = new EngineImages(connection, pulled);
-    this.#networks = new EngineNetworks(connection);
+    this.#networks = new EngineNetworks(connection, onNetwork);
     this.#volumes = new EngineVolumes(connection);
     this.reports = new EngineReports(connection);
   }

@@ -4,6 +4,7 @@ import { owner, ownerLabel } from '../labels.ts';
 import type { EngineConnection } from './connection/engine-connection.ts';
 import { ignoring, unlessMissing } from './connection/statuses.ts';
 import type { Network } from './container-engine.ts';
+import { networkDifference } from './network-difference.ts';
 
 /** The networks of an engine. */
 export class EngineNetworks {
@@ -11,8 +12,12 @@ export class EngineNetworks {
   /** One network at a time: the engine would create two of one name for two concurrent requests. */
   readonly #mutex = new Mutex();
 
-  constructor(connection: EngineConnection) {
+  readonly #onProblem: (problem: string) => void;
+
+  /** Passes on how the network differs from what is configured, `` when it does not. */
+  constructor(connection: EngineConnection, onProblem: (problem: string) => void = () => {}) {
     this.#connection = connection;
+    this.#onProblem = onProblem;
   }
 
   ensure(network: Network, signal: AbortSignal): Promise<void> {
@@ -21,6 +26,8 @@ export class EngineNetworks {
       this.#connection.request({ action }, signal, async (docker) => {
         const found = await unlessMissing(docker.getNetwork(network.name).inspect());
         if (found === undefined) await createNetwork(docker, network);
+        // an existing one may have containers of others: it stays as it is
+        this.#onProblem(found === undefined ? '' : networkDifference({ ...found }, network));
       }),
     );
   }

@@ -87,6 +87,24 @@ test('creates a network with the address ranges of modules.yaml', async ({ engin
   ]);
 });
 
+test('reports an existing network that is not as configured, and leaves it alone', async (context) => {
+  const { machine } = context;
+  await machine.docker('network', 'create', '--subnet', '172.31.0.0/16', 'existing');
+  const id = () => machine.docker('network', 'inspect', '--format', '{{.Id}}', 'existing');
+  const before = await id();
+  const problems: string[] = [];
+  const onNetwork = (problem: string) => void problems.push(problem);
+  const engine = new DockerEngine(machine.socketPath, { onNetwork });
+  for (const Subnet of ['172.30.0.0/16', '172.31.0.0/16']) {
+    await engine.ensureNetwork({ name: 'existing', ipam: { Config: [{ Subnet }] } }, soon());
+  }
+  await engine.ensureNetwork({ name: 'existing', ipv6: true }, soon());
+  assert.match(problems[0] ?? '', '172.30.0.0/16');
+  assert.is(problems[1], '');
+  assert.match(problems[2] ?? '', 'ipv6');
+  assert.is(await id(), before);
+});
+
 test('creates a network once, also for concurrent requests', async ({ engine, machine }) => {
   const ensure = () => engine.ensureNetwork({ name: 'azure-iot-edge' }, soon());
   await Promise.all([ensure(), ensure(), ensure()]);

@@ -102,4 +102,10 @@ export default [
     becomes: "if (parent === '') {",
     suite: 'unit/modules/docker/upstream-image',
   },
+  {
+    breaks: 'a network with other addresses than those configured is not reported',
+    text: '...missingRanges(memberObject(found, ',
+    becomes: '...missingRanges(memberObject({}, ',
+    suite: 'unit/modules/docker/engine/network-difference',
+  },
 ];
