@@ -17,8 +17,7 @@ import { HostWorkload } from './api/workload/host-workload.ts';
 import type { ModulesBackend } from './api/workload/workload-backend.ts';
 import { Callers } from './callers/callers.ts';
 import type { ModulesConfig } from './config/config.ts';
-import { parseSettings, settingsJson } from './docker/create-options/create-options.ts';
-import type { WantedImage } from './docker/create-options/image-policy.ts';
+import { settingsJson } from './docker/create-options/create-options.ts';
 import { canonicalJson, keyedDigest } from './docker/digest.ts';
 import { type LastingLog, lastingLog } from './logs/lasting-log.ts';
 import type { ManagedModule } from './managed-module.ts';
@@ -241,6 +240,11 @@ export class ModuleRuntime implements AsyncDisposable {
     for (const { supervisor } of this.#modules.all()) supervisor.retry();
   }
 
+  /** What all modules demand, and what they demanded before an update that is pending. */
+  sources(): readonly ModuleSource[] {
+    return this.#modules.all().flatMap((module) => module.sources);
+  }
+
   /** The names of all modules. */
   names(): readonly ModuleName[] {
     return this.#modules.all().map(({ name }) => name);
@@ -289,16 +293,6 @@ export class ModuleRuntime implements AsyncDisposable {
     if (!this.#problems.network(problem)) return;
     if (problem !== '') this.#options.log.warn('network not as configured', { problem });
     this.#publish();
-  }
-
-  /** The images that modules and the agent demand; undefined when a module's configuration is unreadable. */
-  wantedImages(): readonly WantedImage[] | undefined {
-    const { config, records } = this.#options;
-    const { damaged, failure } = records.modules;
-    if (damaged.size > 0 || failure !== undefined) return undefined;
-    const agent = config.agent === undefined ? [] : [parseSettings(config.agent.config)];
-    const sources = this.#modules.all().flatMap((module) => module.sources);
-    return [...sources.map(({ settings }) => settings), ...agent];
   }
 
   /** Throws to refuse a module that would have a name of another one. */

@@ -30,6 +30,7 @@ import { Identities, onIdentityChange } from './identities.ts';
 import { openLogDirectory } from './logs/log-directory.ts';
 import { LogSockets } from './logs/log-sockets.ts';
 import { Records } from './registry/records.ts';
+import { wantedImages } from './registry/wanted-images.ts';
 import { StatsSampler } from './resources/container-stats.ts';
 import { Disks } from './resources/disks.ts';
 import { ResourceReader, type Resources } from './resources/resources.ts';
@@ -80,7 +81,8 @@ export async function startModules(context: Context): Promise<Started> {
   const runtime = cleanup.use(
     new ModuleRuntime(runtimeOptions(context, { ...parts, current, preparation })),
   );
-  const images = cleanup.use(imageCleanup(() => runtime.wantedImages()));
+  const demand = () => ({ sources: runtime.sources(), agent: current.config.agent, records });
+  const images = cleanup.use(imageCleanup(() => wantedImages(demand())));
   const resources = new ResourceReader({
     disks: new Disks(),
     sampler: new StatsSampler(engine.reports),

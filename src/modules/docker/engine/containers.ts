@@ -18,7 +18,7 @@ import { ignoring, unlessMissing } from './connection/statuses.ts';
 import { messageOf, statusOf } from './connection/translate.ts';
 import type { JsonObject, Renamed } from './container-engine.ts';
 import { isDamage } from './damage.ts';
-import type { ContainerSummary } from './event.ts';
+import type { ContainerSummary } from './events/event.ts';
 import { containerOf, damagedOf, renamedOf, systemOf } from './inspect.ts';
 import { logDriverOf, withLogLimits } from './log-rotation.ts';
 import { containerLog } from './logs/container-log.ts';

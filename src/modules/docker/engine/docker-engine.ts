@@ -22,8 +22,8 @@ import type {
   Volume,
 } from './container-engine.ts';
 import { EngineContainers } from './containers.ts';
-import { ContainerEvents } from './events.ts';
-import { fileChanged } from './file-watch.ts';
+import { ContainerEvents } from './events/container-events.ts';
+import { fileChanged } from './events/file-watch.ts';
 import { EngineImages } from './images.ts';
 import { systemOf } from './inspect.ts';
 import { EngineNetworks } from './networks.ts';

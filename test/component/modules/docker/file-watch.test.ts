@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { fileChanged } from '../../../../src/modules/docker/engine/file-watch.ts';
+import { fileChanged } from '../../../../src/modules/docker/engine/events/file-watch.ts';
 import { deadline, soon } from '../../../support/deadline.ts';
 
 const test = suite<{ directory: string }>('file watch');

@@ -2,7 +2,7 @@ import { on } from 'node:events';
 import { type FSWatcher, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { systemCode } from '../../../errors.ts';
+import { systemCode } from '../../../../errors.ts';
 
 /** A server sets owner and mode of its socket after it has created it, and one may fail again and again. */
 const settleMs = 500;

@@ -4,7 +4,7 @@ import {
   changedNames,
   eventOf,
   secondsOf,
-} from '../../../../../src/modules/docker/engine/event.ts';
+} from '../../../../../../src/modules/docker/engine/events/event.ts';
 
 const test = suite('events of the engine');
 const owner = { 'net.azure-devices.edge.owner': 'Microsoft.Azure.Devices.Edge.Agent' };

@@ -1,10 +1,10 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { JoinedSignal } from '../../../service/joined-signal.ts';
-import { openClient } from './connection/client.ts';
-import { noticeMs } from './connection/engine-connection.ts';
-import { iterable, jsonLines } from './connection/streams.ts';
-import { isConnectionLoss, translate } from './connection/translate.ts';
+import { JoinedSignal } from '../../../../service/joined-signal.ts';
+import { openClient } from '../connection/client.ts';
+import { noticeMs } from '../connection/engine-connection.ts';
+import { iterable, jsonLines } from '../connection/streams.ts';
+import { isConnectionLoss, translate } from '../connection/translate.ts';
 import { type ContainerSummary, changedNames, eventOf, secondsOf } from './event.ts';
 
 /** The events that change a container: not those of its health check commands, which may be frequent. */

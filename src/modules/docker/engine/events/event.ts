@@ -1,4 +1,4 @@
-import { owner, ownerLabel } from '../labels.ts';
+import { owner, ownerLabel } from '../../labels.ts';
 
 /** An event about a container of ours. */
 export interface EngineEvent {
