@@ -34,6 +34,7 @@ export interface ModuleParts {
   readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
   /** The operation in progress for a module, `` when there is none. */
   readonly operation: (name: ModuleName) => string;
+  readonly engineRanSince: () => Date | undefined;
   /** Asked before each start of a module. */
   readonly admit: (name: ModuleName) => Admission;
   readonly remove: (module: ManagedModule) => Promise<void>;
@@ -82,6 +83,7 @@ export class ManagedModule implements AsyncDisposable {
       save: parts.save,
       eraseIdentity: (via) => parts.eraseIdentity(source.name, via),
       remove: () => parts.remove(this),
+      engineRanSince: parts.engineRanSince,
       admit: () => parts.admit(source.name),
       onStatus: (status) => {
         this.#noteExit(status);

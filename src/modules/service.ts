@@ -53,7 +53,7 @@ import type {
   Refused,
 } from './supervisor/module-type.ts';
 import { StartOrder } from './supervisor/order/start-order.ts';
-import { stopInOrder } from './supervisor/order/stop-order.ts';
+import { inStartOrder, type RunningInstance, stopInOrder } from './supervisor/order/stop-order.ts';
 import { disarmOrphans } from './supervisor/restart/auto-restart.ts';
 import type { TrialLimits } from './supervisor/update/trial.ts';
 import { acceptUpdate } from './updates.ts';
@@ -102,6 +102,7 @@ export class ModuleRuntime implements AsyncDisposable {
   readonly #running = new Set<Promise<unknown>>();
   #digestKey: Buffer | undefined;
   #started = false;
+  #engineRanSince: Date | undefined;
   #watches = false;
 
   constructor(options: ModuleRuntimeOptions) {
@@ -123,6 +124,7 @@ export class ModuleRuntime implements AsyncDisposable {
         records.write(recordOf(source, state, options.config.agent)),
       operation: (name: ModuleName) => this.operations.verb(name),
       admit: (name: ModuleName) => this.#order.admit(name),
+      engineRanSince: () => this.#engineRanSince,
     };
     const modules = () => this.#modules.all().map((one) => one.ordered());
     this.#order = new StartOrder({ ...options, modules });
@@ -191,6 +193,10 @@ export class ModuleRuntime implements AsyncDisposable {
   start(): void {
     this.#watch();
     this.#started = true;
+    // a service that stops its modules leaves none of which the end is its own
+    if (this.#options.config.onStop === 'leave') {
+      this.#engineRanSince = inStartOrder(this.#runningInstances())[0]?.startedAt;
+    }
     if (this.#monitor.status.reachable) this.#disarmOrphans();
     for (const module of this.#modules.all()) {
       this.#track(module.run());
@@ -351,8 +357,11 @@ export class ModuleRuntime implements AsyncDisposable {
     const modules = this.#modules.all();
     for (const module of modules) module.halt();
     await Promise.all(this.#running);
-    const running = modules.flatMap((module) => module.runningInstance() ?? []);
-    await stopInOrder(running, this.#options);
+    await stopInOrder(this.#runningInstances(), this.#options);
+  }
+
+  #runningInstances(): readonly RunningInstance[] {
+    return this.#modules.all().flatMap((module) => module.runningInstance() ?? []);
   }
 
   /** Disposal waits for it. */

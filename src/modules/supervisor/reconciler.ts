@@ -15,6 +15,7 @@ import {
   DamagedInstance,
   type Instance,
   type InstanceSpec,
+  type InstanceState,
   type ModuleType,
   type Refused,
 } from './module-type.ts';
@@ -45,6 +46,8 @@ export interface ReconcilerOptions {
   readonly eraseIdentity: (via: Via) => Promise<void>;
   /** Removes the persisted state; only then the module is absent. Never rejects. */
   readonly remove: () => Promise<void>;
+  /** Since when the engine has run at least, as far as the instances show that the service found running. */
+  readonly engineRanSince?: (() => Date | undefined) | undefined;
   /** Asked before each start; without it the module waits for no other. */
   readonly admit?: (() => Admission) | undefined;
   /** How long the new instance of an update is observed. */
@@ -259,8 +262,8 @@ export class Reconciler {
     const { backoff, desired, operation } = this.#state;
     // a pending operation takes precedence over the policy
     if (operation.current !== undefined || desired.goal !== 'started') return;
-    const { endedItself } = backoff;
-    if (endedItself && state.kind === 'exited' && !restartsAfter(restartPolicy, state.exitCode)) {
+    const hasEnded = backoff.endedItself || this.#endedBefore(state);
+    if (hasEnded && state.kind === 'exited' && !restartsAfter(restartPolicy, state.exitCode)) {
       backoff.reset();
       await desired.advance('started', 'ended');
     }
@@ -270,6 +273,13 @@ export class Reconciler {
     backoff.ran(now().getTime() - startedAt.getTime());
     this.#reason = { cause: 'unhealthy' };
     await desired.advance('started', 'restart');
+  }
+
+  /** Whether it ended by itself before the service started, and not with the engine or the machine. */
+  #endedBefore(state: InstanceState): boolean {
+    if (this.#state.backoff.endCause !== 'not-running' || state.kind !== 'exited') return false;
+    const since = this.#options.engineRanSince?.();
+    return since !== undefined && state.finishedAt !== undefined && since < state.finishedAt;
   }
 
   /** Stopping needs only the instance: it works while no identity is available. */

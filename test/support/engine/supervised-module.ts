@@ -29,6 +29,7 @@ export interface Setting {
   readonly state?: InstanceState | undefined;
   readonly container?: Partial<Instance>;
   readonly policy?: RestartPolicy;
+  readonly engineRanSince?: Date;
   readonly refusal?: ServiceError;
   /** The failures of each call of the engine, one after the other. */
   readonly failures?: Readonly<Record<string, (ErrorCode | ServiceError)[]>>;
@@ -57,6 +58,7 @@ export function moduleWith({
   state,
   container = {},
   policy = 'always',
+  engineRanSince,
   refusal,
   failures = {},
   hasImage = true,
@@ -138,6 +140,7 @@ export function moduleWith({
     source: moduleSource('sensor'),
     saved: { goal, failure },
     restartPolicy: policy,
+    engineRanSince: () => engineRanSince,
     type: new DockerModules(engine, silentLog),
     engineStatus: (): EngineStatus => ({
       name: 'docker',

@@ -23,6 +23,11 @@ export interface StopOptions {
 export const longestStopMs = 70_000;
 const defaultTimeoutS = 10;
 
+/** The instances, the one first that started first. */
+export function inStartOrder(instances: readonly RunningInstance[]): readonly RunningInstance[] {
+  return instances.toSorted((one, other) => one.startedAt.getTime() - other.startedAt.getTime());
+}
+
 /**
  * Stops instances one after the other in the reverse order of their starts. Each has its share of the time to end by
  * itself. Never rejects.
@@ -33,7 +38,7 @@ export async function stopInOrder(
 ): Promise<void> {
   const signal = AbortSignal.timeout(limitMs);
   const endMs = performance.now() + limitMs;
-  const order = instances.toSorted((one, other) => Number(other.startedAt) - Number(one.startedAt));
+  const order = inStartOrder(instances).toReversed();
   for (const [index, { id, name, stopTimeoutS = defaultTimeoutS }] of order.entries()) {
     const shareS = (endMs - performance.now()) / 1000 / (order.length - index);
     const timeoutS = Math.min(stopTimeoutS, Math.max(1, Math.floor(shareS)));

@@ -63,6 +63,7 @@ function registryIn(socketsPath: string) {
       foresee: () => Promise.reject(new Error('not called')),
       save: () => Promise.resolve(),
       eraseIdentity: () => Promise.resolve(),
+      engineRanSince: () => undefined,
       admit: () => ({ waitsFor: undefined, warning: '' }),
       operation: () => '',
       now,

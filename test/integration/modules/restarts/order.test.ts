@@ -104,6 +104,17 @@ test('is reversed when the service stops and the configuration says so', async (
   await allRun(device, 'was not running when the service started');
 });
 
+test('is no reason to start a module again that ended by itself while the service was stopped', async ({
+  device,
+}) => {
+  await device.rig.stop('modules');
+  await device.machine.docker('kill', 'first');
+  await device.succeed('Describe', ['a{sv}', '0']);
+  await device.untilState('last', 'running');
+  await device.untilState('first', 'failed');
+  assert.ok((await device.containers()).includes('first exited'));
+});
+
 test('does not keep a module from its start when another one is missing or fails, and says so', async ({
   device,
 }) => {

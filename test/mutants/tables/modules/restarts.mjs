@@ -115,8 +115,8 @@ export default [
   },
   {
     breaks: 'a stop of the service stops modules in the order of their starts',
-    text: 'Number(other.startedAt) - Number(one.startedAt)',
-    becomes: 'Number(one.startedAt) - Number(other.startedAt)',
+    text: 'const order = inStartOrder(instances).toReversed();',
+    becomes: 'const order = inStartOrder(instances);',
     suite: 'unit/modules/supervisor/order/stop-order',
   },
   {
@@ -142,5 +142,17 @@ export default [
     text: 'return await findDamaged(docker, name);',
     becomes: 'throw error;',
     suite: 'integration/modules/restarts/restarts',
+  },
+  {
+    breaks: 'a module that ended while the service was stopped is started again under any policy',
+    text: 'since !== undefined && state.finishedAt !== undefined && since < state.finishedAt;',
+    becomes: 'false;',
+    suite: 'integration/modules/restarts/order',
+  },
+  {
+    breaks: 'what a boot ended is not started again',
+    text: 'since !== undefined && state.finishedAt !== undefined && since < state.finishedAt;',
+    becomes: 'true;',
+    suite: 'unit/modules/supervisor/restart/restarts',
   },
 ];

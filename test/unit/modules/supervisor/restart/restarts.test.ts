@@ -72,6 +72,21 @@ test('have a reason when the module was not running at the start of the service'
   assert.equal(await restarted(module), ['was not running when the service started', 1]);
 });
 
+test('follow no end of its own while the service did not run, if the policy says so', async () => {
+  const state = end(0, 2);
+  await using own = moduleWith({ state, policy: 'never', engineRanSince: new Date(1_000) });
+  await own.rested();
+  assert.is(own.supervisor.desired.goal, 'ended');
+  await using other = moduleWith({ state, policy: 'never', engineRanSince: new Date(3_000) });
+  await other.until('start sensor');
+  await using failed = moduleWith({
+    state: end(1, 2),
+    policy: 'on-failure',
+    engineRanSince: new Date(1_000),
+  });
+  await failed.until('start sensor');
+});
+
 test('have the removal by another process as the reason', async () => {
   await using module = moduleWith({ state: running });
   await module.rested();
