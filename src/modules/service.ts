@@ -30,6 +30,7 @@ import {
   resumeOperation,
   type Update,
 } from './module-operations.ts';
+import { ModuleOrder } from './module-order.ts';
 import type { ModuleSource } from './module-source.ts';
 import { Pacer } from './pacer.ts';
 import { managerProperties } from './properties.ts';
@@ -52,8 +53,6 @@ import type {
   ModuleType,
   Refused,
 } from './supervisor/module-type.ts';
-import { StartOrder } from './supervisor/order/start-order.ts';
-import { inStartOrder, type RunningInstance, stopInOrder } from './supervisor/order/stop-order.ts';
 import { disarmOrphans } from './supervisor/restart/auto-restart.ts';
 import type { TrialLimits } from './supervisor/update/trial.ts';
 import { acceptUpdate } from './updates.ts';
@@ -97,12 +96,11 @@ export class ModuleRuntime implements AsyncDisposable {
   /** Serializes creations: a name is taken once its record is persisted. */
   readonly #creations = new Mutex();
   readonly #events = new Pacer((name) => this.#modules.find(name)?.supervisor.wake());
-  readonly #order: StartOrder;
+  readonly #order: ModuleOrder;
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
   #digestKey: Buffer | undefined;
   #started = false;
-  #engineRanSince: Date | undefined;
   #watches = false;
 
   constructor(options: ModuleRuntimeOptions) {
@@ -124,10 +122,17 @@ export class ModuleRuntime implements AsyncDisposable {
         records.write(recordOf(source, state, options.config.agent)),
       operation: (name: ModuleName) => this.operations.verb(name),
       admit: (name: ModuleName) => this.#order.admit(name),
-      engineRanSince: () => this.#engineRanSince,
+      engineRanSince: () => this.#order.engineRanSince,
     };
-    const modules = () => this.#modules.all().map((one) => one.ordered());
-    this.#order = new StartOrder({ ...options, modules });
+    this.#order = new ModuleOrder({
+      type: options.type,
+      get config() {
+        return options.config;
+      },
+      modules: () => this.#modules.all(),
+      now: options.now,
+      log,
+    });
     this.#modules = new ModuleRegistry({
       ...options,
       module,
@@ -193,10 +198,7 @@ export class ModuleRuntime implements AsyncDisposable {
   start(): void {
     this.#watch();
     this.#started = true;
-    // a service that stops its modules leaves none of which the end is its own
-    if (this.#options.config.onStop === 'leave') {
-      this.#engineRanSince = inStartOrder(this.#runningInstances())[0]?.startedAt;
-    }
+    this.#order.begin();
     if (this.#monitor.status.reachable) this.#disarmOrphans();
     for (const module of this.#modules.all()) {
       this.#track(module.run());
@@ -345,23 +347,11 @@ export class ModuleRuntime implements AsyncDisposable {
     const stopped = this.operations.stop();
     this.#stop.abort();
     this.#events[Symbol.dispose]();
-    if (this.#started && this.#options.config.onStop === 'stop') await this.#stopModules();
+    if (this.#started) await this.#order.end(() => Promise.all(this.#running));
     await Promise.all(this.#modules.all().map((module) => module[Symbol.asyncDispose]()));
     await Promise.all(this.#running);
     await stopped;
     this.requests[Symbol.dispose]();
-  }
-
-  /** Their sockets are served until they have ended. */
-  async #stopModules(): Promise<void> {
-    const modules = this.#modules.all();
-    for (const module of modules) module.halt();
-    await Promise.all(this.#running);
-    await stopInOrder(this.#runningInstances(), this.#options);
-  }
-
-  #runningInstances(): readonly RunningInstance[] {
-    return this.#modules.all().flatMap((module) => module.runningInstance() ?? []);
   }
 
   /** Disposal waits for it. */

@@ -189,7 +189,7 @@ export default [
   },
   {
     breaks: 'a module that exited while the service was down is not restarted by its policy',
-    text: "if (endedItself && state.kind === 'exited' && !restartsAfter(restartPolicy, state.exitCode)) {",
+    text: "if (hasEnded && state.kind === 'exited' && !restartsAfter(restartPolicy, state.exitCode)) {",
     becomes: "if (state.kind === 'exited' && !restartsAfter(restartPolicy, state.exitCode)) {",
     suite: 'unit/modules/supervisor/supervisor-goals',
   },

@@ -5,8 +5,8 @@ import {
   type ModuleSettings,
   objectAt,
   parseSettings,
+  restartedByAgent,
 } from '../../docker/create-options/create-options.ts';
-import { engineRestartPolicy } from '../../docker/create-options/restart-policy.ts';
 import { HttpProblem } from '../http/failure.ts';
 import type { RouteBody } from '../http/route.ts';
 
@@ -77,12 +77,7 @@ export function runnableSpec({
     digest: digest === '' ? undefined : digest,
     imagePullPolicy,
   });
-  const isStated = engineRestartPolicy(parsed.createOptions) !== undefined;
-  return {
-    name: module,
-    settings: isStated ? parsed : { ...parsed, restartPolicy: 'never' },
-    env: environment(env),
-  };
+  return { name: module, settings: restartedByAgent(parsed), env: environment(env) };
 }
 
 function isObject(value: unknown): value is object {
