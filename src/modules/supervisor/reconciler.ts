@@ -11,27 +11,15 @@ import {
   isAbsence,
   needsInstance,
 } from './desired-state.ts';
-import {
-  DamagedInstance,
-  type Instance,
-  type InstanceSpec,
-  type InstanceState,
-  type ModuleType,
-  type Refused,
-} from './module-type.ts';
+import type { Instance, InstanceSpec, InstanceState, ModuleType, Refused } from './module-type.ts';
 import type { Observer } from './observer.ts';
 import type { Admission } from './order/start-order.ts';
 import type { OperationSlot } from './pending-operation.ts';
-import { isBroken, isLive, type Observed, plan, type Step } from './plan.ts';
+import { isLive, type Observed, plan, type Step } from './plan.ts';
 import { AutoRestart } from './restart/auto-restart.ts';
 import type { RestartBackoff } from './restart/restart-backoff.ts';
 import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart/restart-policy.ts';
-import {
-  isCounted,
-  type RestartCause,
-  type RestartReason,
-  reasonText,
-} from './restart/restart-reason.ts';
+import { RestartTracker } from './restart/restart-tracker.ts';
 import type { StatusTracker } from './status.ts';
 import { Trial, type TrialLimits, trialLimits, type Verdict } from './update/trial.ts';
 import { isToRun, RolledBack } from './update/update.ts';
@@ -73,6 +61,7 @@ export class Reconciler {
   readonly #options: ReconcilerOptions;
   readonly #state: ReconcilerState;
   readonly #autoRestart: AutoRestart;
+  readonly #restarts: RestartTracker;
   readonly #trial: Trial;
   /** Of the `fetch` phase of an update: what this process has done already. */
   #fetched = { isKept: false, isPulled: false };
@@ -80,24 +69,20 @@ export class Reconciler {
   #isRefused = false;
   /** Of `erased`: whether its identity has been deleted. */
   #isErased = false;
-  /** Why it is about to be restarted, when that is not how its last run ended. */
-  #reason: RestartReason | undefined;
-  /** The instance that can only be created again. */
-  #damagedId = '';
-  /** The last instance that was neither dead nor being removed. */
-  #wholeId = '';
 
   constructor(options: ReconcilerOptions, state: ReconcilerState) {
     this.#options = options;
     this.#state = state;
     this.#autoRestart = new AutoRestart(options);
+    const { backoff, status } = state;
+    this.#restarts = new RestartTracker({ ...options, backoff, status });
     this.#trial = new Trial(options.trial ?? trialLimits);
   }
 
   /** Begins a new operation: a deleted identity may exist again. */
   beginOperation(): void {
     this.#isErased = false;
-    this.#reason = undefined;
+    this.#restarts.reset();
     this.#fetched = { isKept: false, isPulled: false };
   }
 
@@ -108,8 +93,7 @@ export class Reconciler {
     const observed = await observer.observe(signal);
     const { instance } = observed;
     const isGone = before !== undefined && instance === undefined;
-    if (isGone && desired.update === undefined) this.#reason ??= { cause: 'removed' };
-    if (instance !== undefined && !isBroken(instance)) this.#wholeId = instance.id;
+    if (isGone && desired.update === undefined) this.#restarts.vanished();
     const autoRestarts = await this.#autoRestart.disable(instance, signal);
     const verdict = this.#judge(instance);
     if (verdict?.kind === 'bad') throw new RolledBack(verdict.reason);
@@ -193,7 +177,7 @@ export class Reconciler {
     this.#isRefused = spec.refusal !== undefined;
     if (spec.refusal !== undefined && update !== undefined) throw spec.refusal;
     if (spec.refusal !== undefined) {
-      this.#reason = { cause: 'refused' };
+      this.#restarts.note('refused');
       return refusedStep(instance, spec.refusal);
     }
     if (instance?.ours === false) throw nameTaken(name);
@@ -201,7 +185,7 @@ export class Reconciler {
     const refresh = current?.options.isCreation === true && !current.hasPulled;
     const resolved = await spec.resolve({ refresh }, signal);
     signal.throwIfAborted();
-    const found = instance && this.#asDamaged(instance);
+    const found = instance && this.#restarts.observed(instance);
     const present = { spec, resolved, run: desiredRun(goal) };
     if (update !== undefined) {
       const { parked } = observed;
@@ -210,23 +194,9 @@ export class Reconciler {
     }
     const [step] = plan({ ...observed, instance: found }, { kind: 'present', ...present });
     if (found !== undefined && (step?.kind === 'stop' || step?.kind === 'remove')) {
-      this.#reason ??= { cause: this.#causeOfReplacement(found, spec.digest) };
+      this.#restarts.replaced(found, spec.digest);
     }
     return step;
-  }
-
-  #causeOfReplacement(instance: Instance, digest: string): RestartCause {
-    if (instance.drift !== undefined) return 'drifted';
-    if (instance.digest !== digest) return 'changed';
-    // it is dead for a while when another process removes it
-    const isGoing = instance.id === this.#wholeId && instance.id !== this.#damagedId;
-    return isGoing ? 'removed' : 'damaged';
-  }
-
-  /** An instance that could not be started or unpaused is as good as dead, unless it runs nevertheless. */
-  #asDamaged(instance: Instance): Instance {
-    const isDamaged = instance.id === this.#damagedId && instance.state.kind !== 'running';
-    return isDamaged ? { ...instance, state: { kind: 'dead' } } : instance;
   }
 
   /** The next step of an update before the old instance is parked: it keeps running meanwhile. */
@@ -271,7 +241,7 @@ export class Reconciler {
     log.warn('module unhealthy', { module: name });
     const startedAt = state.kind === 'running' ? state.startedAt : now();
     backoff.ran(now().getTime() - startedAt.getTime());
-    this.#reason = { cause: 'unhealthy' };
+    this.#restarts.note('unhealthy');
     await desired.advance('started', 'restart');
   }
 
@@ -289,7 +259,7 @@ export class Reconciler {
     if (goal !== 'restart' && goal !== 'stopped') return false;
     if (await this.#stopLive(instance, signal)) return true;
     if (goal === 'restart') {
-      this.#reason ??= { cause: 'requested' };
+      this.#restarts.requested();
       await desired.advance('restart', 'start');
     } else if (operation.current?.options.until === 'stopped') operation.reach();
     return false;
@@ -316,7 +286,7 @@ export class Reconciler {
     const { backoff, desired, operation, status } = this.#state;
     const { goal } = desired;
     const { current } = operation;
-    const reason = step.kind === 'start' ? this.#restartReason(goal) : undefined;
+    const reason = step.kind === 'start' ? this.#restarts.reason(goal) : undefined;
     status.begin(step.kind);
     const context = {
       type,
@@ -329,10 +299,7 @@ export class Reconciler {
     try {
       await apply(step, context, signal);
     } catch (error) {
-      const isStuck = step.kind === 'unpause' && !signal.aborted;
-      if (isStuck || error instanceof DamagedInstance) {
-        this.#damagedId = status.current.instance?.id ?? '';
-      }
+      if (!signal.aborted) this.#restarts.failed(step, error);
       throw error;
     }
     log.info('module step done', { module: name, step: step.kind });
@@ -342,38 +309,18 @@ export class Reconciler {
     // the failures of the other instance are none of this one
     if (step.kind === 'try' || step.kind === 'unpark') backoff.reset();
     if (step.kind === 'stop') backoff.stopped();
-    if (step.kind === 'remove') this.#damagedId = '';
+    if (step.kind === 'remove') this.#restarts.removed();
     if (step.kind === 'start') backoff.started();
     if (!status.current.failed) status.note({ error: '' });
-    if (reason !== undefined) this.#restarted(reason);
+    if (reason !== undefined) this.#restarts.restarted(reason);
     if (step.kind !== 'start' || goal !== 'start') return;
     await desired.advance('start', 'started');
     if (current !== undefined && desired.update === undefined) current.hasStarted = true;
   }
 
-  /** Why the instance is started with this desired state, undefined when that is its first start or was requested. */
-  #restartReason(goal: Goal): RestartReason | undefined {
-    const { backoff, status } = this.#state;
-    if (this.#reason !== undefined || goal === 'start') return this.#reason;
-    const { endCause } = backoff;
-    const state = status.current.instance?.state;
-    if (endCause !== 'exited') return endCause && { cause: endCause };
-    return { cause: endCause, exitCode: state?.kind === 'exited' ? state.exitCode : 0 };
-  }
-
-  #restarted(reason: RestartReason): void {
-    const { log, name } = this.#options;
-    const { status } = this.#state;
-    const { restartCount: before } = status.current;
-    const restartCount = isCounted(reason) ? before + 1 : before;
-    status.note({ restartCount, restartReason: reasonText(reason) });
-    log.info('module restarted', { module: name, ...reason, restartCount });
-    this.#reason = undefined;
-  }
-
   async #settled(goal: Goal, signal: AbortSignal): Promise<'again' | 'absent' | undefined> {
     const { desired, operation, status } = this.#state;
-    this.#reason = undefined;
+    this.#restarts.reset();
     if (isAbsence(goal)) return this.#vanish(goal, signal);
     if (goal !== 'failed' && !status.current.failed) status.note({ error: '' });
     if (goal === 'start') await desired.advance('start', 'started');

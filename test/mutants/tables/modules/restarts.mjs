@@ -43,8 +43,8 @@ export default [
   },
   {
     breaks: 'a paused module that cannot be continued is never created again',
-    text: "const isStuck = step.kind === 'unpause' && !signal.aborted;",
-    becomes: 'const isStuck = false;',
+    text: "if (step.kind !== 'unpause' && !(error instanceof DamagedInstance)) return;",
+    becomes: 'if (!(error instanceof DamagedInstance)) return;',
     suite: 'unit/modules/supervisor/restart/restarts',
   },
   {
@@ -55,7 +55,7 @@ export default [
   },
   {
     breaks: 'a restart has no reason',
-    text: 'if (reason !== undefined) this.#restarted(reason);',
+    text: 'if (reason !== undefined) this.#restarts.restarted(reason);',
     becomes: '',
     suite: 'unit/modules/supervisor/restart/restarts',
   },
