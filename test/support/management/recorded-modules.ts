@@ -1,5 +1,6 @@
 import { ServiceError } from '../../../src/errors.ts';
 import type { ModuleName } from '../../../src/ids.ts';
+import type { LogsManagement } from '../../../src/modules/api/management/log-routes.ts';
 import type { RunnableSpec } from '../../../src/modules/api/management/module-spec.ts';
 import type {
   ModuleAction,
@@ -7,6 +8,11 @@ import type {
 } from '../../../src/modules/api/management/modules-routes.ts';
 import type { ModuleSummary } from '../../../src/modules/api/module-list.ts';
 import type { ModuleSource } from '../../../src/modules/module-source.ts';
+import type {
+  LogEntry,
+  LogRequest,
+  ModuleLog,
+} from '../../../src/modules/supervisor/module-type.ts';
 
 const summaries: readonly ModuleSummary[] = [
   {
@@ -31,7 +37,7 @@ const summaries: readonly ModuleSummary[] = [
 ];
 
 /** Modules that record what is asked of them. */
-export class RecordedModules implements ModulesManagement {
+export class RecordedModules implements LogsManagement, ModulesManagement {
   readonly calls: string[] = [];
   readonly created: ModuleSource[] = [];
   failure: ServiceError | undefined;
@@ -48,6 +54,25 @@ export class RecordedModules implements ModulesManagement {
   release(): void {
     this.#release();
   }
+
+  async log(name: ModuleName, request: LogRequest, signal: AbortSignal): Promise<ModuleLog> {
+    const shown = (_key: string, value: unknown): unknown =>
+      typeof value === 'bigint' ? String(value) : value;
+    this.calls.push(`log ${name} ${JSON.stringify(request, shown)}`);
+    if (this.failure !== undefined) throw this.failure;
+    if (this.find(name) === undefined) throw new ServiceError('NotFound', 'no such module');
+    await Promise.resolve();
+    return { isTerminal: this.isTerminal, entries: this.entries(signal) };
+  }
+
+  isTerminal = false;
+  entries: (signal: AbortSignal) => AsyncIterable<readonly LogEntry[]> = async function* () {
+    const time = '2026-11-27T22:53:51.603805489Z';
+    yield await Promise.resolve([
+      { stream: 'stdout', time, text: Buffer.from('one\n') },
+      { stream: 'stderr', time, text: Buffer.from('two\n') },
+    ] as const);
+  };
 
   list(): readonly ModuleSummary[] {
     return summaries;

@@ -7,16 +7,17 @@ import type { ExchangeServer } from '../http/exchange.ts';
 import { apiServer } from '../http/http.ts';
 import type { Route } from '../http/route.ts';
 import { logRequest, type RequestLogParts } from '../request-log.ts';
+import { type LogsManagement, logRoutes } from './log-routes.ts';
 import { type ModulesManagement, modulesRoutes } from './modules-routes.ts';
 
 /** What the routes call, by subject. */
 export interface ManagementBackend {
-  readonly modules: ModulesManagement;
+  readonly modules: ModulesManagement & LogsManagement;
 }
 
 /** All routes of the API. */
 export function managementRoutes(backend: ManagementBackend): readonly Route[] {
-  return [...modulesRoutes(backend.modules)];
+  return [...modulesRoutes(backend.modules), ...logRoutes(backend.modules)];
 }
 
 /** Serves the API on one socket: its limits are for that socket alone. */

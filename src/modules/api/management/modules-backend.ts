@@ -3,6 +3,7 @@ import { unlessAborted } from '../../../service/operations/unless-aborted.ts';
 import type { ModuleSettings } from '../../docker/create-options/create-options.ts';
 import type { ModuleSource } from '../../module-source.ts';
 import type { ModuleRuntime } from '../../service.ts';
+import type { LogsManagement } from './log-routes.ts';
 import type { ModulesManagement, Requested } from './modules-routes.ts';
 
 /** What decides whether a module may be created. */
@@ -12,13 +13,13 @@ export interface AdmissionParts {
   readonly refuseUnconfined: (source: ModuleSource) => Promise<void>;
 }
 
-type Runtime = Pick<ModuleRuntime, 'operations' | 'kinds' | 'find' | 'summaries'>;
+type Runtime = Pick<ModuleRuntime, 'operations' | 'kinds' | 'find' | 'log' | 'summaries'>;
 
 /** The modules of the runtime. Callers were authorized by the socket: they may create elevated ones. */
 export function modulesManagement(
   runtime: Runtime,
   { isElevated, refuseUnconfined }: AdmissionParts,
-): ModulesManagement {
+): ModulesManagement & LogsManagement {
   const run = <Args>(
     kind: OperationKind<Args, void>,
     request: { readonly id: string; readonly args: Args },
@@ -26,6 +27,7 @@ export function modulesManagement(
   ) => runOperation(runtime, kind, request, by);
   return {
     list: () => runtime.summaries(),
+    log: (name, request, signal) => runtime.log(name, request, signal),
     find: (name) => runtime.find(name)?.summary(),
     async admit({ name, settings, env }) {
       const source = { name, settings, env, elevated: isElevated(settings) };

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { logRoutes } from '../../../../src/modules/api/management/log-routes.ts';
 import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
 import { owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
 import { lastLines, logText } from '../../../../src/modules/logs/log-text.ts';
@@ -12,6 +13,8 @@ import { importBusybox } from '../../../support/engine/images.ts';
 import { PrivateEngine } from '../../../support/engine/private-engine.ts';
 import { readLog } from '../../../support/engine/read-log.ts';
 import { failureOf } from '../../../support/failure.ts';
+import { bodyOf, getStream } from '../../../support/http/get-stream.ts';
+import { RoutesServer } from '../../../support/http/routes-server.ts';
 
 interface Context {
   machine: PrivateEngine;
@@ -160,6 +163,23 @@ test('are not taken for damaged because they are read late', async (context) => 
   for await (const part of logText(entries, { timestamps: false })) text += part.toString();
   assert.match(text, /^(line\n)*$/);
   await context.machine.docker('kill', 'late');
+});
+
+test('are served over HTTP, with the final chunk when a followed container ends', async (context) => {
+  await using server = await RoutesServer.open(logRoutes(context.engine));
+  const read = async (name: string, query = '') => {
+    const path = `/modules/${name}/logs?api-version=2018-06-28&${query}`;
+    const response = await getStream(server.socketPath, path);
+    return `${response.statusCode} ${String(await bodyOf(response))}`;
+  };
+  await start(context, 'served', 'echo one; sleep 0.2; echo two');
+  const header = (length: number) => `\u0001\0\0\0\0\0\0${String.fromCharCode(length)}`;
+  const lines = `200 ${header(4)}one\n${header(4)}two\n`;
+  assert.is(await read('served', 'follow=true'), lines);
+  assert.is(await read('served', 'tail=1'), `200 ${header(4)}two\n`);
+  assert.is(await read('terminal', 'tail=1'), '200 end\r\n');
+  assert.match(await read('silent'), /^501 /);
+  assert.match(await read('absent'), /^404 /);
 });
 
 test('are followed until the signal is aborted, or the container is removed', async (context) => {

@@ -1,5 +1,6 @@
 const engine = 'integration/modules/engine/logs';
 const sockets = 'component/modules/logs/log-sockets';
+const http = 'component/modules/api/management/log-routes';
 const model = 'unit/modules/docker/engine/logs/whole-log';
 
 export default [
@@ -140,5 +141,47 @@ export default [
     text: 'const mode = 0o711;',
     becomes: 'const mode = 0o755;',
     suite: sockets,
+  },
+  {
+    breaks: 'logs over HTTP are asked for from the year 1970 on',
+    text: 'return nanoseconds === 0n ? undefined : nanoseconds;',
+    becomes: 'return nanoseconds;',
+    suite: http,
+  },
+  {
+    breaks: 'times of logs over HTTP lose what is below a millisecond',
+    text: "BigInt(digits.padEnd(9, '0').slice(0, 9));\n  return",
+    becomes: "BigInt(digits.padEnd(9, '0').slice(0, 3)) * 1_000_000n;\n  return",
+    suite: http,
+  },
+  {
+    breaks: 'a negative number of lines is taken for all',
+    text: 'if (!/^\\d+$/.test(text)) throw',
+    becomes: 'if (!/^-?\\d+$/.test(text)) throw',
+    suite: http,
+  },
+  {
+    breaks: 'logs over HTTP are not limited in number',
+    text: "      path: '/modules/:name/logs',\n      lane: 'operations',\n      streams: true,\n",
+    becomes: "      path: '/modules/:name/logs',\n      lane: 'operations',\n",
+    suite: http,
+  },
+  {
+    breaks: 'a log that is kept nowhere is a mistake of the client',
+    text: "if (isServiceError(error, 'NotSupported')) throw new HttpProblem(501, error.message);\n",
+    becomes: '',
+    suite: http,
+  },
+  {
+    breaks: 'a log over HTTP is cut off when its module is removed',
+    text: '    if (!isRemoved || signal.aborted) throw error;\n',
+    becomes: '    throw error;\n',
+    suite: http,
+  },
+  {
+    breaks: 'frames of logs have the number of the other stream',
+    text: 'const streamNumbers = { stdout: 1, stderr: 2 } as const;',
+    becomes: 'const streamNumbers = { stdout: 2, stderr: 1 } as const;',
+    suite: http,
   },
 ];
