@@ -110,3 +110,8 @@ async function copyInto(root: string, source: string, target: string): Promise<v
 export const workloadClient: string = fileURLToPath(
   new URL('../../../../test/support/engine/workload-client.mjs', import.meta.url),
 );
+
+/** A script for `importNode` that sends a request on a unix socket when it has arguments. */
+export const socketClient: string = fileURLToPath(
+  new URL('../../../../test/support/engine/socket-client.mjs', import.meta.url),
+);

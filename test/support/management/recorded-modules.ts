@@ -94,6 +94,18 @@ export class RecordedModules implements LogsManagement, ModulesManagement {
     await this.#held;
   }
 
+  update({ name }: ModuleSource, start: boolean): Promise<void> {
+    this.calls.push(`update ${name} ${start}`);
+    if (this.failure !== undefined) throw this.failure;
+    return this.#held;
+  }
+
+  prepare({ name }: ModuleSource): Promise<void> {
+    this.calls.push(`prepare ${name}`);
+    if (this.failure !== undefined) throw this.failure;
+    return this.#held;
+  }
+
   async act(action: ModuleAction, name: ModuleName): Promise<void> {
     this.calls.push(`${action} ${name}`);
     await this.#held;

@@ -1,3 +1,4 @@
+import { ServiceError } from '../../../errors.ts';
 import type { OperationKind } from '../../../service/operations/operations.ts';
 import { unlessAborted } from '../../../service/operations/unless-aborted.ts';
 import type { ModuleSettings } from '../../docker/create-options/create-options.ts';
@@ -35,6 +36,8 @@ export function modulesManagement(
       return source;
     },
     create: (source, by) => run(runtime.kinds.create, { id: source.name, args: source }, by),
+    update: () => Promise.reject(new ServiceError('NotSupported', 'updates come later')),
+    prepare: () => Promise.reject(new ServiceError('NotSupported', 'updates come later')),
     act: (action, name, by) => run(runtime.kinds[action], { id: name, args: {} }, by),
   };
 }

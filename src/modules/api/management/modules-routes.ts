@@ -1,11 +1,18 @@
 import { ServiceError } from '../../../errors.ts';
 import type { ModuleName } from '../../../ids.ts';
 import type { ModuleSource } from '../../module-source.ts';
+import { lastOf } from '../http/request/target.ts';
 import type { ApiRequest, Route, RouteBody } from '../http/route.ts';
 import type { ModuleSummary } from '../module-list.ts';
 import { managedModule, managedModules, sentModule } from './module-details.ts';
 import { parseModule } from './module-path.ts';
-import { type RunnableSpec, runnableSpec, sentSpec, specBody } from './module-spec.ts';
+import {
+  type RunnableSpec,
+  runnableSpec,
+  type SentSpec,
+  sentSpec,
+  specBody,
+} from './module-spec.ts';
 
 /** An operation on behalf of a request; it goes on when the client leaves. */
 export type Requested = Pick<ApiRequest, 'requestId' | 'signal'>;
@@ -22,6 +29,10 @@ export interface ModulesManagement {
   admit(spec: RunnableSpec): Promise<ModuleSource>;
   /** Creates a module, which is not started. */
   create(source: ModuleSource, request: Requested): Promise<void>;
+  /** Replaces a module by one that runs, or that is not started; resolves before that has proven good. */
+  update(source: ModuleSource, start: boolean, request: Requested): Promise<void>;
+  /** Pulls the image of a module, which need not exist. */
+  prepare(source: ModuleSource, request: Requested): Promise<void>;
   /** Resolves when the operation has ended. */
   act(action: ModuleAction, name: ModuleName, request: Requested): Promise<void>;
 }
@@ -62,6 +73,36 @@ export function modulesRoutes(modules: ModulesManagement): readonly Route[] {
       },
     },
     {
+      method: 'PUT',
+      path: '/modules/:name',
+      lane: 'operations',
+      body: specBody,
+      respond: async (request) => {
+        const name = namedIn(request.params);
+        const start = startIn(request.query);
+        const sent = sentSpec(request.body);
+        refuseOther(name, sent);
+        const runnable = runnableSpec(sent);
+        if (modules.find(name) === undefined) throw absent(name);
+        await modules.update(await modules.admit(runnable), start, request);
+        return { status: 201, json: sentModule(sent, start ? 'running' : 'stopped') };
+      },
+    },
+    {
+      method: 'POST',
+      path: '/modules/:name/prepareupdate',
+      since: '2019-01-30',
+      lane: 'operations',
+      body: specBody,
+      respond: async (request) => {
+        const sent = sentSpec(request.body);
+        refuseOther(namedIn(request.params), sent);
+        const source = await modules.admit(runnableSpec(sent));
+        if (source.settings.imagePullPolicy !== 'never') await modules.prepare(source, request);
+        return { status: 204 };
+      },
+    },
+    {
       method: 'DELETE',
       path: '/modules/:name',
       lane: 'operations',
@@ -88,6 +129,18 @@ async function act(modules: ModulesManagement, action: ModuleAction, request: Ap
 
 function namedIn(params: ApiRequest['params']): ModuleName {
   return parseModule(params['name'] ?? '');
+}
+
+/** Whether the new module is to run. */
+function startIn(query: URLSearchParams): boolean {
+  const text = lastOf(query, 'start') ?? 'false';
+  if (text === 'true' || text === 'false') return text === 'true';
+  throw new ServiceError('InvalidArgs', 'start is neither true nor false');
+}
+
+function refuseOther(name: ModuleName, sent: SentSpec): void {
+  if (sent.name === name) return;
+  throw new ServiceError('InvalidArgs', 'the name in the body is another than that in the path');
 }
 
 function absent(name: string): ServiceError {

@@ -1,4 +1,5 @@
 import { type ErrorCode, ServiceError, systemCode } from '../../../../errors.ts';
+import { PullFailure } from '../../../supervisor/module-type.ts';
 
 /** A message may quote the configuration of a module, and is logged at every attempt. */
 const longestMessage = 1024;
@@ -93,7 +94,8 @@ function aborted(signal: AbortSignal, { action, socketPath }: RequestContext): S
  */
 export function translatePull(message: string, image: string, cause?: unknown): ServiceError {
   const text = `pulling ${JSON.stringify(image)}: ${message.slice(0, longestMessage)}`;
-  return new ServiceError(pullCode(message), text, { cause });
+  if (/invalid reference/i.test(message)) return new ServiceError('InvalidArgs', text, { cause });
+  return new PullFailure(pullCode(message), text, { cause });
 }
 
 function pullCode(message: string): ErrorCode {
@@ -101,7 +103,6 @@ function pullCode(message: string): ErrorCode {
     return 'InvalidArgs';
   }
   if (/manifest unknown|not found|does not exist/i.test(message)) return 'NotFound';
-  if (/invalid reference/i.test(message)) return 'InvalidArgs';
   return 'Unavailable';
 }
 

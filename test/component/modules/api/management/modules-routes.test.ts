@@ -123,10 +123,42 @@ const creations: readonly Row[] = [
   ['POST', '/modules', { ...spec, name: 'unpulled' }, 503],
 ];
 
-for (const [method, path, body, status] of [...reads, ...actions, ...creations]) {
+const hub = { ...spec, name: 'hub' };
+const agent = { ...spec, name: 'edgeAgent' };
+
+const updates: readonly Row[] = [
+  ['PUT', '/modules/hub', hub, 201],
+  ['PUT', '/modules/hub?start=true', hub, 201],
+  ['PUT', '/modules/hub?start=false', hub, 201],
+  ['PUT', '/modules/hub?start=True', hub, 400],
+  ['PUT', '/modules/hub?start=1', hub, 400],
+  ['PUT', '/modules/hub?start=', hub, 400],
+  ['PUT', '/modules/hub?start=x', '{', 422],
+  ['PUT', '/modules/hub?start=true&start=x', hub, 400],
+  ['PUT', '/modules/%24edgeAgent', agent, 201],
+  ['PUT', '/modules/hub', agent, 400],
+  ['PUT', '/modules/absent', { ...spec, name: 'absent' }, 404],
+  ['PUT', '/modules/absent', {}, 422],
+  ['PUT', '/modules/a%2Fb', { ...spec, name: 'a/b' }, 400],
+  ['PUT', '/modules/hub', undefined, 422],
+  ['PUT', '/modules/hub', { ...hub, type: 'Docker' }, 400],
+  ['PUT', '/modules/hub', { ...hub, config: { settings: {} } }, 400],
+  ['PUT', '/modules/hub/', hub, 404],
+  ['POST', '/modules/hub', hub, 400],
+  ['POST', '/modules/sensor/prepareupdate', spec, 204],
+  ['POST', '/modules/hub/prepareupdate', spec, 400],
+  ['POST', '/modules/sensor/prepareupdate', { ...spec, imagePullPolicy: 'Never' }, 204],
+  ['POST', '/modules/sensor/prepareupdate', { ...spec, imagePullPolicy: 'x' }, 400],
+  ['POST', '/modules/sensor/prepareupdate', {}, 422],
+  ['POST', '/modules/sensor/prepareupdate', undefined, 400],
+  ['POST', '/modules/sensor/prepareupdate', withSettings({ image: '' }), 400],
+  ['POST', '/modules/forbidden/prepareupdate', { ...spec, name: 'forbidden' }, 403],
+];
+
+for (const [method, path, body, status] of [...reads, ...actions, ...creations, ...updates]) {
   const shown = (typeof body === 'string' ? body : (JSON.stringify(body) ?? '')).slice(0, 200);
   test(`responds to ${method} ${path} ${shown} with ${status}`, async ({ server, modules }) => {
-    const target = `${path}?${newest}`;
+    const target = `${path}${path.includes('?') ? '&' : '?'}${newest}`;
     const response = requestOn(server.socketPath, method, target, body);
     assert.is((await response).status, status);
     if (status >= 400) {
@@ -220,6 +252,26 @@ test('passes on operations by name, and says why one is refused', async ({ serve
     `/modules/hub/start?${version}`,
   );
   assert.equal([status, json['message']], [503, 'Stop of module "hub" is in progress']);
+});
+
+test('updates a module with a start or without, and prepares unless nothing may be pulled', async ({
+  server,
+  modules,
+}) => {
+  const ask = (method: string, path: string, body: object) =>
+    requestOn(server.socketPath, method, path, body);
+  const started = await ask('PUT', `/modules/hub?start=true&${newest}`, hub);
+  const stopped = await ask('PUT', `/modules/hub?${newest}`, hub);
+  assert.equal(
+    [started, stopped].map(({ json }) => json['status']),
+    [{ runtimeStatus: { status: 'running' } }, { runtimeStatus: { status: 'stopped' } }],
+  );
+  const prepare = (body: object, query = newest) =>
+    ask('POST', `/modules/sensor/prepareupdate?${query}`, body);
+  await prepare(spec);
+  await prepare({ ...spec, imagePullPolicy: 'never' });
+  assert.is((await prepare(spec, version)).status, 404, 'below its lowest version');
+  assert.equal(modules.calls, ['update hub true', 'update hub false', 'prepare sensor']);
 });
 
 test('serves the list while every operation waits', async ({ server, modules }) => {

@@ -1,0 +1,165 @@
+/** The management API, asked from inside the agent's container and from the host, with a real engine. */
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { importNode, socketClient } from '../../../support/engine/images.ts';
+import { ModulesRig } from '../../../support/engine/modules-rig.ts';
+import { requestOn } from '../../../support/workload/api.ts';
+
+const test = suite<{ device: ModulesRig }>('the management API with an engine');
+const version = 'api-version=2022-08-03';
+const agentImage = 'localhost/socket-client:1';
+const { image } = ModulesRig;
+const prefix = 'net.azure-devices.edge.';
+
+interface Response {
+  readonly status: number;
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
+/** A module as agents send it: with the binds and labels that they add. */
+function specOf(name: string, createOptions: object = {}, settings: object = {}) {
+  const options = {
+    Cmd: ['sleep', '1000'],
+    StopSignal: 'SIGKILL',
+    HostConfig: { Binds: [`/var/lib/iotedge/mnt/${name}.sock:/var/lib/iotedge/workload.sock`] },
+    Labels: { [`${prefix}create-options`]: '{}', [`${prefix}env`]: '{}' },
+    ...createOptions,
+  };
+  const all = { image, createOptions: JSON.stringify(options), ...settings };
+  const env = [{ key: 'A', value: '1' }];
+  return { name, type: 'docker', imagePullPolicy: 'On-Create', config: { settings: all, env } };
+}
+
+const targetOf = (path: string) => `${path}${path.includes('?') ? '&' : '?'}${version}`;
+
+/** A request from inside the agent's container. */
+async function askInside(
+  { machine }: ModulesRig,
+  ...request: readonly string[]
+): Promise<Response> {
+  const client = ['node', 'main.mjs', '/var/lib/iotedge/mgmt.sock', ...request];
+  return JSON.parse(await machine.docker('exec', 'edgeAgent', ...client)) as Response; // of the client
+}
+
+/** A request on the socket of the agent, by its path on the host. */
+function ask({ rig }: ModulesRig, method: string, path: string, body?: object): Promise<Response> {
+  const socket = join(rig.stateDirectory('modules'), 'mnt/edgeAgent/mgmt.sock');
+  return requestOn(socket, method, targetOf(path), body);
+}
+
+async function statusOf(...request: Parameters<typeof ask>): Promise<number> {
+  return (await ask(...request)).status;
+}
+
+/** The status of a module as the list has it. */
+async function listed(device: ModulesRig, name: string) {
+  const { json } = await ask(device, 'GET', `/modules/${name}`);
+  return json['status'] as { readonly exitStatus?: object; readonly startTime?: string }; // of a module
+}
+
+const hostSocket = ({ rig }: ModulesRig) => join(rig.stateDirectory('modules'), 'mgmt.sock');
+
+test.before(async (context) => {
+  const device = await ModulesRig.start({ agent: { config: { image: agentImage } } });
+  context.device = device;
+  await importNode(device.machine, { tag: agentImage, main: socketClient });
+  await device.agentRuns();
+});
+
+test.after(async ({ device }) => {
+  await device[Symbol.asyncDispose]();
+});
+
+test('lists the agent with the labels of its configuration, in its container and on the host', async ({
+  device,
+}) => {
+  const inside = await askInside(device, 'GET', targetOf('/modules/'));
+  const outside = await requestOn(hostSocket(device), 'GET', `/modules?${version}`);
+  assert.equal([inside.status, outside.status], [200, 200]);
+  assert.equal(inside.json, outside.json);
+  const [agent] = inside.json['modules'] as readonly object[]; // checked below
+  const text = JSON.stringify(agent);
+  assert.match(
+    text,
+    `"imageHash":"${await device.machine.docker('inspect', '-f', '{{.Image}}', 'edgeAgent')}"`,
+  );
+  for (const label of ['owner', 'original-image', 'create-options', 'env']) {
+    assert.match(text, `"${prefix}${label}":`);
+  }
+  assert.match(text, `"runtimeStatus":{"status":"running"}`);
+});
+
+test('creates, starts, stops, restarts and removes a module for the agent', async ({ device }) => {
+  const body = JSON.stringify(specOf('sensor'));
+  assert.is((await askInside(device, 'POST', targetOf('/modules'), body)).status, 201);
+  assert.equal(await listed(device, 'sensor'), { runtimeStatus: { status: 'stopped' } });
+  for (let times = 2; times > 0; times--) {
+    assert.is(await statusOf(device, 'POST', '/modules/sensor/start'), 204);
+  }
+  const first = await listed(device, 'sensor');
+  assert.equal(Reflect.get(first, 'runtimeStatus'), { status: 'running' });
+  assert.match(String(first.startTime), /Z$/);
+  assert.is(first.exitStatus, undefined);
+  for (let times = 2; times > 0; times--) {
+    assert.is(await statusOf(device, 'POST', '/modules/sensor/stop'), 204);
+  }
+  const stopped = await listed(device, 'sensor');
+  assert.equal(Reflect.get(stopped, 'runtimeStatus'), { status: 'failed' });
+  assert.is(Reflect.get(Object(stopped.exitStatus), 'statusCode'), '137');
+  assert.is(await statusOf(device, 'POST', '/modules/sensor/start'), 204);
+  assert.equal((await listed(device, 'sensor')).exitStatus, stopped.exitStatus, 'it stays');
+  assert.is(await statusOf(device, 'POST', '/modules/sensor/restart'), 204);
+  assert.is(await statusOf(device, 'POST', '/modules', specOf('sensor')), 409);
+  const sockets = join(device.rig.stateDirectory('modules'), 'mnt/sensor');
+  assert.equal(await readdir(sockets), ['workload.sock'], 'it may not manage');
+  assert.is(await statusOf(device, 'DELETE', '/modules/sensor'), 204);
+  assert.is(await statusOf(device, 'DELETE', '/modules/sensor'), 404);
+  assert.equal(await device.containers(), ['edgeAgent running']);
+});
+
+test('does not restart what its agent is to restart', async ({ device }) => {
+  const spec = specOf('short', { Cmd: ['false'] });
+  assert.is(await statusOf(device, 'POST', '/modules', spec), 201);
+  assert.is(await statusOf(device, 'POST', '/modules/short/start'), 204);
+  const { RestartCount } = await device.untilState('short', 'failed');
+  assert.is(RestartCount, 0);
+  assert.is(Reflect.get(Object((await listed(device, 'short')).exitStatus), 'statusCode'), '1');
+  assert.is(await statusOf(device, 'DELETE', '/modules/short'), 204);
+});
+
+test('knows no container that it did not create, by its name or its id', async ({ device }) => {
+  const id = await device.machine.docker('run', '-d', '--name', 'foreign', image, 'sleep', '1000');
+  for (const name of ['foreign', id, id.slice(0, 12)]) {
+    assert.is(await statusOf(device, 'GET', `/modules/${name}`), 404);
+    assert.is(await statusOf(device, 'POST', `/modules/${name}/stop`), 404);
+    assert.is(await statusOf(device, 'DELETE', `/modules/${name}`), 404);
+  }
+  assert.is(await statusOf(device, 'POST', '/modules/..%2Fforeign/start'), 400);
+  const running = await device.machine.docker('inspect', '-f', '{{.State.Running}}', 'foreign');
+  assert.is(running, 'true');
+  await device.machine.docker('rm', '-f', 'foreign');
+});
+
+test('leaves nothing of a module that cannot be pulled, created or is not allowed', async ({
+  device,
+}) => {
+  const create = (createOptions: object, settings: object) =>
+    statusOf(device, 'POST', '/modules', specOf('broken', createOptions, settings));
+  const never = {
+    ...specOf('broken', {}, { image: 'localhost/none:1' }),
+    imagePullPolicy: 'Never',
+  };
+  assert.is(await statusOf(device, 'POST', '/modules', never), 404);
+  assert.is(await create({}, { image: '127.0.0.1:9/none:1' }), 500);
+  assert.is(await create({ HostConfig: { Privileged: true } }, {}), 403);
+  assert.is(await create({ HostConfig: { NetworkMode: 7 } }, {}), 400);
+  assert.is(await statusOf(device, 'GET', '/modules/broken'), 404);
+  const left = await lstat(join(device.rig.stateDirectory('modules'), 'mnt/broken')).catch(
+    () => 'nothing',
+  );
+  assert.is(left, 'nothing');
+});
+
+test.run();

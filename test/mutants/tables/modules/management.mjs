@@ -1,0 +1,86 @@
+export default [
+  {
+    breaks: 'a list of modules waits for operations',
+    text: "lane === 'operations' ? maxOperations : maxConcurrent",
+    becomes: 'maxConcurrent + (lane === undefined ? 0 : 0)',
+    suite: 'component/modules/api/management/modules-routes',
+  },
+  {
+    breaks: 'answers to agents have the password of a registry',
+    text: "filter(([key]) => key !== 'auth')",
+    becomes: "filter(([key]) => key !== '')",
+    suite: 'component/modules/api/management/modules-routes',
+  },
+  {
+    breaks: 'what an agent creates is restarted by the runtime too',
+    text: "settings: isStated ? parsed : { ...parsed, restartPolicy: 'never' },",
+    becomes: 'settings: parsed,',
+    suite: 'component/modules/api/management/modules-routes',
+  },
+  {
+    breaks: 'any text is a module with a $ before it',
+    text: 'if (text === name || text === moduleIdOf(name)) return name;',
+    becomes: 'return name;',
+    suite: 'component/modules/api/management/modules-routes',
+  },
+  {
+    breaks: 'an update is of another module than its path',
+    text: 'if (sent.name === name) return;',
+    becomes: "if (sent.name !== '') return;",
+    suite: 'component/modules/api/management/modules-routes',
+  },
+  {
+    breaks: 'an update with an unknown start does not start',
+    text: "if (text === 'true' || text === 'false') return text === 'true';",
+    becomes: "if (text !== '') return text === 'true';",
+    suite: 'component/modules/api/management/modules-routes',
+  },
+  {
+    breaks: 'a preparation pulls what may not be pulled',
+    text: "if (source.settings.imagePullPolicy !== 'never') await",
+    becomes: 'await',
+    suite: 'component/modules/api/management/modules-routes',
+  },
+  {
+    breaks: 'a variable may be there twice',
+    text: 'if (all.has(key)) throw',
+    becomes: 'if (all.has(value)) throw',
+    suite: 'component/modules/api/management/modules-routes',
+  },
+  {
+    breaks: 'duplicates in settings are 422',
+    text: "path[0] === 'config' && path[1] === 'settings' ? 400 : 422",
+    becomes: 'path.length < 0 ? 400 : 422',
+    suite: 'component/modules/api/management/modules-routes',
+  },
+  {
+    breaks: 'the last exit of a restarted module is not shown',
+    text: 'exit: exitOf(state) ?? exit',
+    becomes: 'exit: exitOf(state)',
+    suite: 'integration/modules/api/management',
+  },
+  {
+    breaks: 'every module has a socket of the management API',
+    text: 'const isAgent = module === agent();',
+    becomes: "const isAgent = module !== '';",
+    suite: 'component/modules/api/sockets/module-socket',
+  },
+  {
+    breaks: 'a failed pull is not repeated by agents',
+    text: 'if (error instanceof PullFailure) return { status: 500, message: error.message };',
+    becomes: '',
+    suite: 'integration/modules/api/management',
+  },
+  {
+    breaks: 'what an agent asks for is not checked against the configuration',
+    text: '      await refuseUnconfined(source);\n      return source;',
+    becomes: '      return source;',
+    suite: 'integration/modules/api/management',
+  },
+  {
+    breaks: 'the agent does not find its configuration in its labels',
+    text: 'const labels = { ...agentLabels,',
+    becomes: 'const labels = {',
+    suite: 'integration/modules/api/management',
+  },
+];
