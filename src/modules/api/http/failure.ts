@@ -1,6 +1,7 @@
 /** Failures on the wire: JSON with `message`, and a reason phrase of one word. */
 import { type ErrorCode, isServiceError } from '../../../errors.ts';
 import { PullFailure } from '../../supervisor/module-type.ts';
+import { RolledBack } from '../../supervisor/update/update.ts';
 
 /** A failure of the protocol itself. */
 export class HttpProblem extends Error {
@@ -59,8 +60,9 @@ const reasons: ReadonlyMap<number, string> = new Map([
 /** Converts an error to a failure; internal errors are not disclosed. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof HttpProblem) return error;
-  // as the original has it: agents repeat what is 500 and more
-  if (error instanceof PullFailure) return { status: 500, message: error.message };
+  // as the original has it
+  if (error instanceof PullFailure || error instanceof RolledBack)
+    return { status: 500, message: error.message };
   if (isServiceError(error) && error.code !== 'Failed') {
     return { status: statusOf[error.code], message: error.message };
   }

@@ -1,7 +1,7 @@
-import { ServiceError } from '../../../errors.ts';
 import type { OperationKind } from '../../../service/operations/operations.ts';
 import { unlessAborted } from '../../../service/operations/unless-aborted.ts';
 import type { ModuleSettings } from '../../docker/create-options/create-options.ts';
+import type { Update } from '../../module-operations.ts';
 import type { ModuleSource } from '../../module-source.ts';
 import type { ModuleRuntime } from '../../service.ts';
 import type { LogsManagement } from './log-routes.ts';
@@ -36,8 +36,11 @@ export function modulesManagement(
       return source;
     },
     create: (source, by) => run(runtime.kinds.create, { id: source.name, args: source }, by),
-    update: () => Promise.reject(new ServiceError('NotSupported', 'updates come later')),
-    prepare: () => Promise.reject(new ServiceError('NotSupported', 'updates come later')),
+    update: (source, start, by) => {
+      const args: Update = { source, start, until: 'started' };
+      return run(runtime.kinds.update, { id: source.name, args }, by);
+    },
+    prepare: (source, by) => run(runtime.kinds.prepare, { id: source.name, args: source }, by),
     act: (action, name, by) => run(runtime.kinds[action], { id: name, args: {} }, by),
   };
 }

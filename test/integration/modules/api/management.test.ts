@@ -129,6 +129,40 @@ test('does not restart what its agent is to restart', async ({ device }) => {
   assert.is(await statusOf(device, 'DELETE', '/modules/short'), 204);
 });
 
+test('updates a module, whose former container is back when the new one is bad', async ({
+  device,
+}) => {
+  const put = (createOptions: object, settings = {}, query = '?start=true') =>
+    ask(device, 'PUT', `/modules/filter${query}`, specOf('filter', createOptions, settings));
+  assert.is((await put({})).status, 404);
+  assert.is(await statusOf(device, 'POST', '/modules', specOf('filter')), 201);
+  assert.is(await statusOf(device, 'POST', '/modules/filter/start'), 204);
+  const former = await device.machine.docker('inspect', '-f', '{{.Id}}', 'filter');
+  const failed = await put({}, { image: '127.0.0.1:9/none:1' });
+  assert.is(failed.status, 500);
+  const after = await device.machine.docker('inspect', '-f', '{{.Id}} {{.State.Status}}', 'filter');
+  assert.is(after, `${former} running`);
+  const bad = await put({ Cmd: ['absent'] });
+  assert.ok(bad.status >= 400, `${bad.status}`);
+  const again = await put({ Cmd: ['absent'] });
+  assert.is(again.status, 500, 'it is refused for some time');
+  assert.match(String(again.json['message']), /rolled back/);
+  await device.untilState('filter', 'running');
+  const updated = await put({ Cmd: ['sleep', '2000'] });
+  assert.is(updated.status, 201);
+  assert.equal(updated.json['status'], { runtimeStatus: { status: 'running' } });
+  assert.is.not(await device.machine.docker('inspect', '-f', '{{.Id}}', 'filter'), former);
+  const command = await device.machine.docker('inspect', '-f', '{{.Config.Cmd}}', 'filter');
+  assert.is(command, '[sleep 2000]');
+  const prepare = (settings: object) =>
+    statusOf(device, 'POST', '/modules/new/prepareupdate', specOf('new', {}, settings));
+  assert.is(await prepare({ image: '127.0.0.1:9/none:1' }), 500);
+  const stopped = await put({ Cmd: ['sleep', '3000'] }, {}, '');
+  assert.equal(stopped.json['status'], { runtimeStatus: { status: 'stopped' } });
+  assert.is(await statusOf(device, 'POST', '/modules/filter/start'), 204);
+  assert.is(await statusOf(device, 'DELETE', '/modules/filter'), 204);
+});
+
 test('knows no container that it did not create, by its name or its id', async ({ device }) => {
   const id = await device.machine.docker('run', '-d', '--name', 'foreign', image, 'sleep', '1000');
   for (const name of ['foreign', id, id.slice(0, 12)]) {
