@@ -13,8 +13,8 @@ export default [
   },
   {
     breaks: 'what an agent creates is restarted by the runtime too',
-    text: "settings: isStated ? parsed : { ...parsed, restartPolicy: 'never' },",
-    becomes: 'settings: parsed,',
+    text: 'settings: restartedByAgent(parsed), env',
+    becomes: 'settings: parsed, env',
     suite: 'component/modules/api/management/modules-routes',
   },
   {
@@ -67,8 +67,8 @@ export default [
   },
   {
     breaks: 'a failed pull is not repeated by agents',
-    text: 'if (error instanceof PullFailure) return { status: 500, message: error.message };',
-    becomes: '',
+    text: 'if (error instanceof PullFailure || error instanceof RolledBack)\n',
+    becomes: 'if (error instanceof RolledBack)\n',
     suite: 'integration/modules/api/management',
   },
   {
