@@ -1,4 +1,5 @@
 /** The events of an engine behind a proxy that ends their streams. */
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -87,6 +88,31 @@ test('end with Unavailable when a stream ends and no other can be opened', async
   peer.stage = 'nothing';
   peer.cutAll();
   assert.is(await failureOf(events.next()), 'Unavailable');
+});
+
+test('begin again with the time of the last one, and a list shows what the engine does not repeat', async ({
+  machine,
+}) => {
+  const made = { Id: 'c1', Names: ['/made'], State: 'created' };
+  const streams: URL[] = [];
+  const server = createServer((request, response) => {
+    const url = new URL(request.url ?? '', 'http://engine');
+    const isList = url.pathname.endsWith('/containers/json');
+    response.setHeader('Content-Type', 'application/json');
+    if (!isList) streams.push(url);
+    const event = streams.length === 1 ? JSON.stringify({ time: 1234 }) : '';
+    response.end(isList ? JSON.stringify(streams.length === 1 ? [] : [made]) : event);
+  });
+  const socket = join(machine.directory, 'forgetful.sock');
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  const engine = new DockerEngine(socket);
+  const events = (await engine.listen(soon()))[Symbol.asyncIterator]();
+  assert.is(await next(events, ['made']), 'made');
+  assert.equal(
+    streams.map(({ searchParams }) => searchParams.get('since')),
+    [null, '1234'],
+  );
+  server.close();
 });
 
 test('are no outage for the monitor when their stream ends', async ({ engine, machine, peer }) => {

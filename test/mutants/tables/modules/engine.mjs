@@ -13,6 +13,18 @@ export default [
     suite: 'integration/modules/engine/events',
   },
   {
+    breaks: 'a stream of events begins again with the time of its opening',
+    text: 'this.#since = secondsOf(event) ?? this.#since;',
+    becomes: '',
+    suite: 'integration/modules/engine/events',
+  },
+  {
+    breaks: 'an image of a time when the clock was not set is old',
+    text: 'return usedMs < earliest ? 0 :',
+    becomes: 'return false ? 0 :',
+    suite: 'component/modules/docker/pulled-images',
+  },
+  {
     breaks: 'a limit that another client changed is not noticed',
     text: 'before.resources[limit] !== after.resources[limit]',
     becomes: 'before.resources[limit] === undefined',
