@@ -4,13 +4,7 @@ import { quoted } from '../../quoted.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { ModuleSource } from '../module-source.ts';
 import { apply } from './apply.ts';
-import {
-  type DesiredState,
-  desiredRun,
-  type Goal,
-  isAbsence,
-  needsInstance,
-} from './desired-state.ts';
+import { type DesiredState, type Goal, isAbsence, needsInstance } from './desired-state.ts';
 import type { Instance, InstanceSpec, InstanceState, ModuleType, Refused } from './module-type.ts';
 import type { Observer } from './observer.ts';
 import type { Admission } from './order/start-order.ts';
@@ -21,6 +15,7 @@ import type { RestartBackoff } from './restart/restart-backoff.ts';
 import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart/restart-policy.ts';
 import { RestartTracker } from './restart/restart-tracker.ts';
 import type { StatusTracker } from './status.ts';
+import { desiredAtOnce, desiredWith } from './update/desired.ts';
 import { Trial, type TrialLimits, trialLimits, type Verdict } from './update/trial.ts';
 import { isToRun, RolledBack } from './update/update.ts';
 
@@ -165,12 +160,9 @@ export class Reconciler {
   ): Promise<Step | undefined> {
     const { desired, operation } = this.#state;
     const { update } = desired;
-    if (!needsInstance(goal)) return plan(observed, { kind: 'absent' })[0];
-    if (isGood) return plan(observed, { kind: 'good' })[0];
+    const atOnce = desiredAtOnce({ goal, update }, isGood);
+    if (atOnce !== undefined) return plan(observed, atOnce)[0];
     if (update?.phase === 'fetch') return this.#fetchStep(observed, update.other, signal);
-    if (update !== undefined && update.phase !== 'trial') {
-      return plan(observed, { kind: update.phase, oldId: update.oldId })[0];
-    }
     const { name, prepare } = this.#options;
     const { instance } = observed;
     const spec = await prepare(desired.source, operation.via(signal));
@@ -186,14 +178,10 @@ export class Reconciler {
     const resolved = await spec.resolve({ refresh }, signal);
     signal.throwIfAborted();
     const found = instance && this.#restarts.observed(instance);
-    const present = { spec, resolved, run: desiredRun(goal) };
-    if (update !== undefined) {
-      const { parked } = observed;
-      const trial = { kind: 'trial', ...present, oldId: update.oldId } as const;
-      return plan({ instance: found, parked }, trial)[0];
-    }
-    const [step] = plan({ ...observed, instance: found }, { kind: 'present', ...present });
-    if (found !== undefined && (step?.kind === 'stop' || step?.kind === 'remove')) {
+    const wanted = desiredWith({ goal, update }, { spec, resolved });
+    const [step] = plan({ ...observed, instance: found }, wanted);
+    const isReplaced = step?.kind === 'stop' || step?.kind === 'remove';
+    if (update === undefined && found !== undefined && isReplaced) {
       this.#restarts.replaced(found, spec.digest);
     }
     return step;

@@ -1,0 +1,65 @@
+const model = 'unit/modules/supervisor/update/plan-model';
+
+export default [
+  {
+    breaks: 'a parked instance that another client started runs beside the new one',
+    text: 'if (parked !== undefined && isLive(parked)) return discard(parked).slice(0, 1);',
+    becomes: '',
+    suite: model,
+  },
+  {
+    breaks: 'the old instance is removed and not parked',
+    text: 'if (own === undefined || own.id !== oldId || isBroken(own)) return present(own, desired);',
+    becomes:
+      'if (own === undefined || own.id !== undefined || isBroken(own)) return present(own, desired);',
+    suite: model,
+  },
+  {
+    breaks: 'the new instance is not removed before the old one has its name again',
+    text: 'const steps = own?.id === oldId ? [] : discard(own);',
+    becomes: 'const steps = [];',
+    suite: model,
+  },
+  {
+    breaks: 'the old instance stays parked after an update',
+    text: "return [...discard(parked), { kind: 'end' }];",
+    becomes: "return [{ kind: 'end' }];",
+    suite: model,
+  },
+  {
+    breaks: 'the old instance is removed before the new one has proved good',
+    text: 'return tried(own, desired);\n',
+    becomes: 'return [...discard(parked), ...tried(own, desired)];\n',
+    suite: model,
+  },
+  {
+    breaks: 'the record of an update stays when it has ended',
+    text: 'return { source, state: { ...state, update: undefined } };',
+    becomes: 'return { source, state };',
+    suite: model,
+  },
+  {
+    breaks: 'the next configuration is in force after a roll-back',
+    text: 'return { source: other, state: { ...state, goal, update: rollback, rejected } };',
+    becomes: 'return { source, state: { ...state, goal, update: rollback, rejected } };',
+    suite: model,
+  },
+  {
+    breaks: 'an unproven instance is returned to',
+    text: 'proven === undefined ? { other: source, oldId } : { other: proven };',
+    becomes: '{ other: source, oldId };',
+    suite: model,
+  },
+  {
+    breaks: 'an update of an unproven module ends with a failed fetch',
+    text: "proven === undefined\n        ? { ...rest, phase: 'abandon' }",
+    becomes: "proven !== other\n        ? { ...rest, phase: 'abandon' }",
+    suite: model,
+  },
+  {
+    breaks: 'the old instance does not run again after a roll-back',
+    text: "const goal = isToRun(previous) ? 'start' : previous;",
+    becomes: "const goal = 'stopped';",
+    suite: 'integration/modules/update/update',
+  },
+];

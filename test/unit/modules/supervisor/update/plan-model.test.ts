@@ -1,0 +1,393 @@
+/**
+ * Every state that a module and its containers can reach, with the steps that are planned and everything that may happen
+ * between two of them: a crash of the service, a restart of the engine, a failed step, changes by other clients, and calls.
+ */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { ModuleSource } from '../../../../../src/modules/module-source.ts';
+import type {
+  Configured,
+  SavedState,
+} from '../../../../../src/modules/supervisor/desired-state.ts';
+import { isAbsence, needsInstance } from '../../../../../src/modules/supervisor/desired-state.ts';
+import type {
+  Instance,
+  InstanceSpec,
+  InstanceState,
+} from '../../../../../src/modules/supervisor/module-type.ts';
+import {
+  isLive,
+  type Observed,
+  plan,
+  type Step,
+} from '../../../../../src/modules/supervisor/plan.ts';
+import {
+  desiredAtOnce,
+  desiredWith,
+} from '../../../../../src/modules/supervisor/update/desired.ts';
+import {
+  accepted,
+  ended,
+  isToRun,
+  kept,
+  tried,
+  undone,
+} from '../../../../../src/modules/supervisor/update/update.ts';
+import { moduleSource } from '../../../../support/engine/module-source.ts';
+
+const test = suite('steps of a module in every state');
+const at = new Date(0);
+const end = { exitCode: 1, startedAt: at, finishedAt: at };
+const states = {
+  created: { kind: 'created' },
+  running: { kind: 'running', startedAt: at },
+  exited: { kind: 'exited', ...end },
+  dead: { kind: 'dead' },
+} as const satisfies Partial<Record<InstanceState['kind'], InstanceState>>;
+type Kind = keyof typeof states;
+const sources = [moduleSource('m', 'a:1'), moduleSource('m', 'a:2')] as const;
+
+interface Container {
+  readonly id: string;
+  readonly name: string;
+  readonly digest: string;
+  readonly kind: Kind;
+}
+
+/** What is persisted, what the engine has, and what the process knows. */
+interface World extends Configured {
+  readonly containers: readonly Container[];
+  readonly isKept: boolean;
+  readonly isPulled: boolean;
+}
+
+const missing = () => Promise.reject(new Error('not called'));
+const specOf = (digest: string): InstanceSpec => ({
+  digest,
+  resolve: missing,
+  pull: missing,
+  start: missing,
+});
+const resolved = { create: missing };
+
+const instanceOf = ({ id, digest, kind }: Container): Instance => ({
+  id,
+  ours: true,
+  digest,
+  state: states[kind],
+  restartCount: 0,
+  autoRestarts: false,
+  unhealthy: false,
+});
+
+/** The world after the observation, which gives a renamed container its name back, and what it finds. */
+function observe(world: World): { readonly world: World; readonly observed: Observed } {
+  const { oldId } = { ...world.state.update };
+  const isParked = ({ id, name }: Container) => id === oldId && name !== 'm';
+  const named = world.containers.some(({ name }) => name === 'm');
+  const renamed = world.containers.filter((one) => one.name !== 'm' && !isParked(one));
+  const back = !named && renamed.length === 1 ? renamed[0]?.id : undefined;
+  const containers = world.containers.map((one) => (one.id === back ? { ...one, name: 'm' } : one));
+  const instance = containers.find(({ name }) => name === 'm');
+  const parked = containers.find(isParked);
+  return {
+    world: { ...world, containers },
+    observed: {
+      instance: instance && instanceOf(instance),
+      parked: parked && instanceOf(parked),
+    },
+  };
+}
+
+/** The new instance of an update that runs, whose verdict is due. */
+function tryingOf({ state }: World, { instance }: Observed): Instance | undefined {
+  const isTried = state.update?.phase === 'trial' && isToRun(state.goal);
+  return isTried && instance?.id !== state.update.oldId ? instance : undefined;
+}
+
+/** The next step, as the reconciler plans it. */
+function stepOf(world: World, observed: Observed, isGood: boolean): Step | undefined {
+  const { state, source } = world;
+  const atOnce = desiredAtOnce(state, isGood);
+  if (atOnce !== undefined) return plan(observed, atOnce)[0];
+  const { update } = state;
+  if (update?.phase !== 'fetch') {
+    const present = { spec: specOf(source.settings.image), resolved };
+    return plan(observed, desiredWith(state, present))[0];
+  }
+  const isDown = observed.instance !== undefined && !isLive(observed.instance);
+  return plan(observed, {
+    kind: 'fetch',
+    spec: specOf(update.other.settings.image),
+    resolved: world.isPulled ? resolved : undefined,
+    previous: isToRun(state.goal) && isDown ? specOf(source.settings.image) : undefined,
+    isKept: world.isKept || update.proven !== undefined,
+  })[0];
+}
+
+function changed(world: World, id: string, changes: Partial<Container>): World {
+  const containers = world.containers.map((one) => (one.id === id ? { ...one, ...changes } : one));
+  return { ...world, containers };
+}
+
+const without = (world: World, id: string): World => ({
+  ...world,
+  containers: world.containers.filter((one) => one.id !== id),
+});
+
+const named = ({ containers }: World): Container | undefined =>
+  containers.find(({ name }) => name === 'm');
+
+/** Applies a step, and checks that it harms nothing. */
+function applied(world: World, step: Step): World {
+  const { containers, state } = world;
+  switch (step.kind) {
+    case 'pull':
+      return { ...world, isPulled: true };
+    case 'keep':
+      return { ...world, isKept: true };
+    case 'create': {
+      assert.is(named(world), undefined, 'the name is free');
+      const digest = world.source.settings.image;
+      const id = `new${containers.length}`;
+      return { ...world, containers: [...containers, { id, name: 'm', digest, kind: 'created' }] };
+    }
+    case 'start': {
+      const others = containers.filter(({ name, kind }) => name !== 'm' && kind === 'running');
+      assert.equal(others, [], 'no other instance runs');
+      const own = named(world);
+      assert.is(own?.digest, step.spec.digest);
+      const next = changed(world, own?.id ?? '', { kind: 'running' });
+      return state.goal === 'start' ? { ...next, state: { ...state, goal: 'started' } } : next;
+    }
+    case 'stop':
+      return changed(world, step.id, { kind: 'exited' });
+    case 'remove': {
+      const gone = containers.find(({ id }) => id === step.id);
+      const isNeeded = state.update?.oldId === step.id && state.update.phase !== 'done';
+      const isLost = isNeeded && !isAbsence(state.goal) && gone?.kind !== 'dead';
+      assert.not(isLost, 'the old instance is not removed');
+      assert.not(state.update?.phase === 'fetch' && !isAbsence(state.goal), 'nothing is removed');
+      return without(world, step.id);
+    }
+    case 'park':
+      return changed(world, step.id, { name: 'parked' });
+    case 'unpark':
+      assert.is(named(world), undefined, 'the name is free');
+      return changed(world, step.id, { name: 'm' });
+    case 'try':
+      return { ...world, ...tried(world, step.oldId) };
+    case 'accept':
+      return { ...world, ...kept(world) };
+    case 'end':
+      return { ...world, ...ended(world), isKept: false, isPulled: false };
+    default:
+      throw new Error(`no step ${step.kind} is expected`);
+  }
+}
+
+/** What the process does next: one step, or a verdict. */
+function next(before: World, verdict: 'good' | 'bad' | 'pending'): World | undefined {
+  const { world, observed } = observe(before);
+  const trying = tryingOf(world, observed);
+  if (trying?.state.kind === 'running') {
+    if (verdict === 'bad') return { ...world, ...undone(world, undefined) };
+    if (verdict === 'pending') return undefined;
+  }
+  const { state } = world;
+  const { instance } = observed;
+  if (state.goal === 'restart' && (instance === undefined || !isLive(instance))) {
+    return { ...world, state: { ...state, goal: 'start' } };
+  }
+  if ((state.goal === 'restart' || state.goal === 'stopped') && instance && isLive(instance)) {
+    return applied(world, { kind: 'stop', id: instance.id });
+  }
+  const isGood = trying?.state.kind === 'running';
+  const step = stepOf(world, observed, isGood);
+  if (step !== undefined) return applied(world, step);
+  if (state.goal === 'start') return { ...world, state: { ...state, goal: 'started' } };
+  // the operation ends
+  return state.operation && { ...world, state: { ...state, operation: undefined } };
+}
+
+/** Everything that may happen instead of the next step. */
+function* events(world: World): Generator<World> {
+  const { containers, state } = world;
+  yield { ...world, isKept: false, isPulled: false };
+  const kind = 'exited';
+  yield {
+    ...world,
+    containers: containers.map((one) => (one.kind === 'running' ? { ...one, kind } : one)),
+  };
+  for (const one of containers) {
+    yield without(world, one.id);
+    yield changed(world, one.id, { kind: 'dead' });
+    if (one.kind === 'running') yield changed(world, one.id, { kind });
+    if (one.kind === 'created' || one.kind === 'exited')
+      yield changed(world, one.id, { kind: 'running' });
+    if (one.name === 'm' && containers.length < 3) yield changed(world, one.id, { name: 'x' });
+  }
+  // a failed step, or Cancel
+  if (state.update !== undefined) yield { ...world, ...undone(world, undefined) };
+  if (isAbsence(state.goal)) return;
+  if (state.operation !== undefined) {
+    // of a call that waits only until the new instance runs
+    if (state.update?.phase === 'trial')
+      yield { ...world, state: { ...state, operation: undefined } };
+    return;
+  }
+  for (const goal of ['start', 'stopped', 'restart', 'absent'] as const) {
+    const previous = isAbsence(goal) ? state.update?.previous : goal;
+    const update = state.update && { ...state.update, previous: previous ?? goal };
+    yield { ...world, state: { goal, update } };
+  }
+  for (const other of sources) {
+    if (state.update !== undefined && state.update.phase !== 'trial') continue;
+    const digest = other.settings.image;
+    yield { ...world, ...accepted(world, { other, digest }), isKept: false, isPulled: false };
+  }
+}
+
+/** A text that is equal for worlds that differ only in the ids of their containers. */
+function keyOf({ source, state, containers, isKept, isPulled }: World): string {
+  const { goal, operation, update } = state;
+  const { other, proven, phase, previous, oldId } = { ...update };
+  const list = containers
+    .map(({ id, name, digest, kind }) => [name, digest, kind, id === oldId].join())
+    .toSorted();
+  const images = [source, other, proven].map((one) => one?.settings.image);
+  const isOldKnown = oldId !== undefined;
+  return JSON.stringify([
+    goal,
+    operation?.verb,
+    phase,
+    previous,
+    isOldKnown,
+    images,
+    list,
+    isKept,
+    isPulled,
+  ]);
+}
+
+/** Ids that depend only on the world itself. */
+function canonical(world: World): World {
+  const { oldId } = { ...world.state.update };
+  const order = (one: Container) => [one.id !== oldId, one.name, one.digest, one.kind].join();
+  const sorted = world.containers.toSorted((a, b) => (order(a) < order(b) ? -1 : 1));
+  const ids = new Map(sorted.map(({ id }, index) => [id, `c${index}`]));
+  const { update } = world.state;
+  const old = oldId === undefined ? undefined : (ids.get(oldId) ?? 'lost');
+  return {
+    ...world,
+    ...(update?.phase !== 'fetch' && { isKept: false, isPulled: false }),
+    state: {
+      ...world.state,
+      update: update && {
+        ...update,
+        oldId: old,
+        previous: isToRun(update.previous) ? 'start' : 'stopped',
+      },
+    },
+    containers: sorted.map((one, index) => ({ ...one, id: `c${index}` })),
+  };
+}
+
+const start: World = {
+  source: sources[0],
+  state: { goal: 'started' } satisfies SavedState,
+  containers: [{ id: 'c0', name: 'm', digest: 'a:1', kind: 'running' }],
+  isKept: false,
+  isPulled: false,
+};
+
+/** Checks the state in which everything ends. */
+function checkEnd(world: World, from: string): void {
+  const { containers, source, state } = world;
+  const { goal, update } = state;
+  const own = named(world);
+  if (!needsInstance(goal)) return assert.equal(containers, [], from);
+  const isUnproven = update?.phase === 'trial' && !isToRun(goal);
+  assert.ok(update === undefined || isUnproven, `an update that has not ended, from ${from}`);
+  const others = containers.filter((one) => one !== own && one.id !== update?.oldId);
+  assert.equal(
+    others.filter(({ name }) => name !== 'x'),
+    [],
+    from,
+  );
+  assert.is(own?.digest, source.settings.image, from);
+  assert.is(own?.kind === 'running', isToRun(goal), from);
+}
+
+/** The configuration in which a running module ends. */
+function endOf({ source, state }: World, verdict: Verdict): ModuleSource {
+  const { other, phase, proven } = { ...state.update };
+  const isGood = verdict === 'good';
+  if (phase === 'fetch') return (isGood ? other : proven) ?? source;
+  return (phase === 'trial' && !isGood ? other : undefined) ?? source;
+}
+
+type Verdict = 'good' | 'bad';
+
+/** A state, and those that follow it with each verdict, undefined for its end. */
+interface Node {
+  readonly world: World;
+  readonly good: string | undefined;
+  readonly bad: string | undefined;
+}
+
+/** Every state that can be reached. */
+function explore() {
+  const nodes = new Map<string, Node>();
+  const found = new Set<string>();
+  const open: World[] = [];
+  let transitions = 0;
+  const add = (world: World): string => {
+    const known = canonical(world);
+    const key = keyOf(known);
+    transitions++;
+    if (!found.has(key)) open.push(known);
+    found.add(key);
+    return key;
+  };
+  add(start);
+  for (let world = open.pop(); world !== undefined; world = open.pop()) {
+    const [good, bad, pending] = (['good', 'bad', 'pending'] as const).map((verdict) =>
+      next(world, verdict),
+    );
+    nodes.set(keyOf(world), { world, good: good && add(good), bad: bad && add(bad) });
+    if (pending !== undefined) add(pending);
+    for (const after of events(world)) add(after);
+  }
+  return { nodes, transitions };
+}
+
+/** Checks that every state leads to its end with a verdict. */
+function checkEnds(nodes: ReadonlyMap<string, Node>, verdict: Verdict): void {
+  const ends = new Map<string, World>();
+  for (const from of nodes.keys()) {
+    const path: string[] = [];
+    let key: string | undefined = from;
+    while (key !== undefined && !ends.has(key)) {
+      assert.not(path.length > 60, `no end from ${from}`);
+      path.push(key);
+      key = nodes.get(key)?.[verdict];
+    }
+    const last = path.at(-1);
+    const world = key === undefined ? nodes.get(last ?? '')?.world : ends.get(key);
+    if (world === undefined) throw new Error(`an unknown state after ${from}`);
+    checkEnd(observe(world).world, from);
+    for (const one of path) ends.set(one, world);
+    const { world: first } = nodes.get(from) ?? { world };
+    if (isToRun(first.state.goal)) assert.is(world.source, endOf(first, verdict), from);
+  }
+}
+
+test('lead to an end as demanded, never run two instances, and never lose a parked one', () => {
+  const { nodes, transitions } = explore();
+  checkEnds(nodes, 'good');
+  checkEnds(nodes, 'bad');
+  console.log(`${nodes.size} states, ${transitions} transitions`);
+});
+
+test.run();
