@@ -7,6 +7,7 @@ import type { StartContext, StartedService } from '../service/service-program.ts
 import { SharedReads } from '../service/shared-reads.ts';
 import { type ConnectionLimits, connectionLimits } from './api/http/connections.ts';
 import { SharedConnections } from './api/http/shared-connections.ts';
+import { type DeviceParts, deviceRoutes } from './api/management/device-routes.ts';
 import { managementRoutes, managementServer } from './api/management/management.ts';
 import { type AdmissionParts, modulesManagement } from './api/management/modules-backend.ts';
 import { serveHostSockets } from './api/sockets/host-sockets.ts';
@@ -33,7 +34,7 @@ import { Records } from './registry/records.ts';
 import { wantedImages } from './registry/wanted-images.ts';
 import { StatsSampler } from './resources/container-stats.ts';
 import { Disks } from './resources/disks.ts';
-import { ResourceReader, type Resources } from './resources/resources.ts';
+import { sharedResources } from './resources/resources.ts';
 import { ModuleRuntime, type ModuleRuntimeOptions } from './service.ts';
 
 type Context = StartContext<typeof modulesService, ModulesConfig>;
@@ -54,6 +55,7 @@ interface Parts {
   readonly issuingCas: IssuingCas;
   readonly socketsPath: string;
   readonly connections: ConnectionLimits;
+  readonly resources: ReturnType<typeof sharedResources>;
 }
 
 /** Starts the Module Runtime: modules are reconciled as soon as the service has its name. */
@@ -76,27 +78,24 @@ export async function startModules(context: Context): Promise<Started> {
   const issuingCas = await IssuingCas.open(join(stateDir, 'issuing-cas.json'), { now, log });
   const connections = { ...connectionLimits, shared: new SharedConnections() };
   const socketsPath = join(stateDir, 'mnt');
-  const parts = { clients, identities, engine, records, issuingCas, socketsPath, connections };
+  const resources = sharedResources({
+    disks: new Disks(),
+    sampler: new StatsSampler(engine.reports),
+  });
+  const places = { records, issuingCas, socketsPath };
+  const parts = { clients, identities, engine, connections, resources, ...places };
   const preparation = preparationParts(current, parts);
   const runtime = cleanup.use(
     new ModuleRuntime(runtimeOptions(context, { ...parts, current, preparation })),
   );
   const demand = () => ({ sources: runtime.sources(), agent: current.config.agent, records });
   const images = cleanup.use(imageCleanup(() => wantedImages(demand())));
-  const resources = new ResourceReader({
-    disks: new Disks(),
-    sampler: new StatsSampler(engine.reports),
-    modules: () => runtime.names(),
-  });
-  const used = new SharedReads<Resources>();
-  const sharedResources = (signal: AbortSignal) =>
-    used.get('', (read) => resources.read(read), signal);
   const logSockets = cleanup.use(new LogSockets(openLogDirectory(context)));
   const options = handlersOptions(context, {
     engine,
     logSockets,
     preparation,
-    resources: sharedResources,
+    resources: (signal) => resources(runtime.names(), signal),
   });
   cleanup.use(
     await onIdentityChange(bus, () => {
@@ -142,9 +141,10 @@ function preparationParts(
 }
 
 function runtimeOptions(
-  { objects, now, log, sockets }: Context,
+  context: Context,
   parts: Parts & { readonly current: Current; readonly preparation: PrepareParts },
 ): ModuleRuntimeOptions {
+  const { objects, now, log, sockets } = context;
   const { clients, connections, current, engine, identities, preparation } = parts;
   const { issuingCas, records, socketsPath } = parts;
   const registered: Pick<Identities, 'ensure'> = {
@@ -177,9 +177,29 @@ function runtimeOptions(
         now,
         log,
       }),
-    management: (runtime) =>
-      managementRoutes({ modules: modulesManagement(runtime, admissionParts(preparation)) }),
+    management: (runtime) => [
+      ...managementRoutes({ modules: modulesManagement(runtime, admissionParts(preparation)) }),
+      ...deviceRoutes(deviceParts(context, { ...parts, runtime })),
+    ],
     objects,
+    now,
+    log,
+  };
+}
+
+function deviceParts(
+  { now, log, version }: Context,
+  parts: Parts & { readonly current: Current; readonly runtime: ModuleRuntime },
+): DeviceParts {
+  const { clients, current, engine, resources, runtime } = parts;
+  return {
+    services: clients,
+    engine,
+    config: () => current.config,
+    modules: () => runtime.names(),
+    resources: (signal) => resources(runtime.names(), signal),
+    readLog: (module, request, signal) => runtime.log(module, request, signal),
+    version,
     now,
     log,
   };

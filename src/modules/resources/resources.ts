@@ -1,6 +1,7 @@
 import { cpus, freemem, totalmem, uptime } from 'node:os';
 import type { Output } from '../../dbus/definition.ts';
 import type { modulesInterface } from '../../interfaces/modules.ts';
+import { SharedReads } from '../../service/shared-reads.ts';
 import { type ContainerStats, moduleResources, type StatsSampler } from './container-stats.ts';
 import type { Disk, Disks } from './disks.ts';
 
@@ -23,8 +24,15 @@ type ResourcesRecord = Output<(typeof modulesInterface)['methods']['GetResources
 export interface ResourceParts {
   readonly disks: Pick<Disks, 'read'>;
   readonly sampler: Pick<StatsSampler, 'read'>;
-  /** The names of all modules. */
-  readonly modules: () => readonly string[];
+}
+
+/** Reads resources for any number of callers, at most once a second. */
+export function sharedResources(
+  parts: ResourceParts,
+): (modules: readonly string[], signal: AbortSignal) => Promise<Resources> {
+  const reader = new ResourceReader(parts);
+  const reads = new SharedReads<Resources>();
+  return (modules, signal) => reads.get('', (read) => reader.read(modules, read), signal);
 }
 
 /** Reads what this machine and its modules use; takes a second when the last call is long ago. */
@@ -36,9 +44,10 @@ export class ResourceReader {
     this.#parts = parts;
   }
 
-  async read(signal: AbortSignal): Promise<Resources> {
-    const { disks, sampler, modules } = this.#parts;
-    const [found, stats] = await Promise.all([disks.read(), sampler.read(modules(), signal)]);
+  /** With what those modules use. */
+  async read(modules: readonly string[], signal: AbortSignal): Promise<Resources> {
+    const { disks, sampler } = this.#parts;
+    const [found, stats] = await Promise.all([disks.read(), sampler.read(modules, signal)]);
     return {
       hostUptime: Math.floor(uptime()),
       processUptime: Math.floor(process.uptime()),

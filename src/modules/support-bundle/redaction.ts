@@ -1,7 +1,9 @@
 /** Removes secrets from what people send to others: values of environments, passwords, keys. Names stay. */
-import { imageLabel, ownerLabel, ownLabels } from '../docker/labels.ts';
+import { imageLabel, ownerLabel } from '../docker/labels.ts';
 
 const redacted = '<redacted>';
+/** Of labels in which tools for IoT Edge keep their own data. */
+const toolsLabels = 'net.azure-devices.edge.';
 /** Names of members whose values are secrets. */
 const secretName = /passw|secret|token|credential|auth$|accesskey|connectionstring|privatekey/i;
 /** Members with variables of an environment. */
@@ -37,7 +39,7 @@ function memberWithoutSecrets(name: string, value: unknown): unknown {
 
 /** Tools keep a module's environment in labels of these names. */
 function isToolsLabel(name: string): boolean {
-  return name.startsWith(ownLabels) && name !== ownerLabel && name !== imageLabel;
+  return name.startsWith(toolsLabels) && name !== ownerLabel && name !== imageLabel;
 }
 
 /** An environment, as `NAME=value` or as members. */

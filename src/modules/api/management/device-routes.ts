@@ -8,11 +8,11 @@ import { systemRoutes } from './system-routes.ts';
 /** Sources of the responses about the device. */
 export interface DeviceParts extends SystemParts {
   readonly services: SystemParts['services'] & { readonly identity: HubIdentitiesClient };
-  readonly journal: Log;
+  readonly log: Log;
 }
 
 /** The routes of the management API that are about the device rather than its modules. */
 export function deviceRoutes(parts: DeviceParts): readonly Route[] {
-  const identities = new HubIdentities({ client: parts.services.identity, log: parts.journal });
+  const identities = new HubIdentities({ client: parts.services.identity, log: parts.log });
   return [...identityRoutes(identities), ...systemRoutes(systemBackend(parts))];
 }

@@ -51,8 +51,9 @@ export default [
   },
   {
     breaks: 'every caller of GetResources has the engine asked',
-    text: "used.get('', (read) => resources.read(read), signal);",
-    becomes: 'resources.read(signal);',
+    text: "reads.get('', (read) => reader.read(modules, read), signal);",
+    becomes:
+      "signal.aborted ? reads.get('', () => reader.read(modules, signal)) : reader.read(modules, signal);",
     suite: 'integration/modules/api/floods',
   },
 ];

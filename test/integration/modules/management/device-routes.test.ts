@@ -1,0 +1,236 @@
+/** The management API about the device, at the agent's socket, with an engine, the other services and a hub. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { until } from '../../../support/deadline.ts';
+import { ModulesRig } from '../../../support/engine/modules-rig.ts';
+import { type Answer, ask, jsonOf } from '../../../support/http/ask.ts';
+import { deviceName } from '../../../support/rig/rig-config.ts';
+
+interface Context {
+  device: ModulesRig;
+  mgmt: (method: string, path: string, body?: unknown) => Promise<Answer>;
+}
+
+const test = suite<Context>('management of the device');
+const { image } = ModulesRig;
+const createOptions = {
+  Cmd: ['sh', '-c', 'echo printed by a module; exec sleep 1000'],
+  Env: ['HIDDEN=hunter2'],
+  StopSignal: 'SIGKILL',
+};
+const settings = {
+  agent: {
+    config: { image, createOptions, auth: { username: 'user', password: 'hunter2' } },
+    env: { SECRET: 'hunter2' },
+  },
+};
+
+test.before(async (context) => {
+  const device = await ModulesRig.start(settings);
+  context.device = device;
+  await device.agentRuns();
+  const socket = join(device.rig.stateDirectory('modules'), 'mnt/edgeAgent/mgmt.sock');
+  context.mgmt = (method, path, body) => ask(socket, method, path, body);
+});
+
+test.after(async ({ device }) => {
+  await device[Symbol.asyncDispose]();
+});
+
+interface Identity {
+  readonly moduleId: string;
+  readonly managedBy: string;
+  readonly generationId: string;
+  readonly authType: string;
+}
+
+async function identities({ mgmt }: Pick<Context, 'mgmt'>): Promise<readonly Identity[]> {
+  const answer = await mgmt('GET', '/identities/');
+  assert.is(answer.status, 200);
+  return jsonOf(answer)['identities'] as readonly Identity[]; // each member is looked at
+}
+
+test('describes the machine with all members', async ({ mgmt }) => {
+  const { status, ...answer } = await mgmt('GET', '/systeminfo');
+  assert.is(status, 200);
+  const info = jsonOf({ status, ...answer });
+  for (const name of [
+    'osType',
+    'kernel_release',
+    'kernel_version',
+    'operating_system',
+    'operating_system_version',
+    'architecture',
+    'virtualized',
+    'version',
+    'server_version',
+  ]) {
+    assert.type(info[name], 'string', name);
+  }
+  assert.is(info['osType'], 'Linux');
+  assert.ok(Number.isInteger(info['cpus']) && Number(info['total_memory']) > 0);
+  assert.equal(info['provisioning'], {
+    type: 'ProvisioningType',
+    dynamicReprovisioning: false,
+    alwaysReprovisionOnStartup: false,
+  });
+});
+
+test('reports resources, with the stats of the engine as a text', async ({ mgmt }) => {
+  const used = jsonOf(await mgmt('GET', '/systeminfo/resources'));
+  const stats = JSON.parse(String(used['docker_stats'])) as readonly Record<string, unknown>[]; // the engine's
+  assert.equal(
+    stats.map(({ name }) => name),
+    ['/edgeAgent'],
+  );
+  assert.ok('precpu_stats' in (stats[0] ?? {}));
+  assert.ok((used['disks'] as readonly unknown[]).length > 0);
+  const { status } = await mgmt('GET', '/systeminfo/resources?api-version=2018-06-28');
+  assert.is(status, 200); // the version that is given last counts
+});
+
+test('lists what the hub has, registers, updates and deletes', async ({ mgmt, device }) => {
+  device.cloud.registry.put(deviceName, { moduleId: 'camera', managedBy: 'other' });
+  const before = await identities({ mgmt });
+  const managers = new Map(before.map(({ moduleId, managedBy }) => [moduleId, managedBy]));
+  assert.is(managers.get('$edgeAgent'), 'iotedge');
+  assert.is(managers.get('camera'), '');
+  assert.ok(
+    before.every(({ authType, generationId }) => authType === 'sas' && generationId !== ''),
+  );
+  const created = await mgmt('POST', '/identities/', { moduleId: 'sensor', managedBy: 'IotEdge' });
+  assert.is(created.status, 200);
+  const { generationId } = jsonOf(created);
+  const changed = await mgmt('PUT', '/identities/sensor', { generationId, managedBy: 'IotEdge' });
+  assert.is(changed.status, 200);
+  assert.equal(jsonOf(changed), {
+    moduleId: 'sensor',
+    managedBy: 'iotedge',
+    generationId,
+    authType: 'sas',
+  });
+  const hub = before.find(({ moduleId }) => moduleId === '$edgeHub');
+  const adopted = await mgmt('PUT', '/identities/%24edgeHub', {
+    generationId: hub?.generationId,
+    managedBy: 'IotEdge',
+  });
+  assert.is(jsonOf(adopted)['managedBy'], 'iotedge');
+  for (const [status, method, path, body] of [
+    [409, 'POST', '/identities', { moduleId: 'camera' }],
+    [409, 'PUT', '/identities/sensor', { generationId: 'x' }],
+    [404, 'PUT', '/identities/absent', { generationId: 'x' }],
+    [409, 'DELETE', '/identities/camera', undefined],
+    [404, 'DELETE', '/identities/absent', undefined],
+    [204, 'DELETE', '/identities/sensor', undefined],
+    [404, 'DELETE', '/identities/sensor', undefined],
+  ] as const) {
+    assert.is((await mgmt(method, path, body)).status, status, `${method} ${path}`);
+  }
+  const after = (await identities({ mgmt })).map(({ moduleId }) => moduleId);
+  assert.not.ok(after.includes('sensor'));
+  assert.ok(after.includes('camera'));
+});
+
+/** When the device was provisioned. */
+async function provisioned({ rig }: ModulesRig): Promise<string> {
+  const name = 'org.iotedge.Identity1';
+  const property = ['get-property', name, '/org/iotedge/Identity1', name, 'LastProvisioned'];
+  return (await rig.busctl(property, 'alice')).stdout;
+}
+
+test('provisions again without touching containers', async ({ mgmt, device }) => {
+  const inspect = () =>
+    device.machine.docker('inspect', '--format', '{{.Id}} {{.State.StartedAt}}', 'edgeAgent');
+  const before = await inspect();
+  const first = await provisioned(device);
+  assert.is((await mgmt('POST', '/device/reprovision')).status, 204);
+  await until(30_000, 'another result', async () => (await provisioned(device)) !== first);
+  await device.untilState('edgeAgent', 'running');
+  assert.is(await inspect(), before);
+});
+
+test('streams a support bundle without secrets', async ({ mgmt }) => {
+  const { status, headers, body } = await mgmt(
+    'GET',
+    '/systeminfo/supportbundle?since=1d&until=1d',
+  );
+  assert.is(status, 200);
+  assert.is(headers['content-type'], 'application/zip');
+  const files = await unzipped(body);
+  for (const name of ['keys', 'certificates', 'identity', 'modules']) {
+    assert.match(files[`describe/${name}.json`] ?? '', `"service":"${name}"`);
+    assert.type(files[`logs/iotedge-${name}.txt`], 'string');
+  }
+  assert.match(files['logs/edgeAgent_log.txt'] ?? '', 'printed by a module');
+  assert.match(files['inspect/edgeAgent.json'] ?? '', 'HIDDEN=<redacted>');
+  assert.match(files['config/modules.json'] ?? '', '"SECRET": "<redacted>"');
+  assert.type(files['network/azure-iot-edge.json'], 'string');
+  assert.not.match(JSON.stringify(files), 'hunter2');
+});
+
+test('serves others while a bundle is not read, and forgets it when its client leaves', async ({
+  mgmt,
+  device,
+}) => {
+  const path = join(device.rig.stateDirectory('modules'), 'mnt/edgeAgent/mgmt.sock');
+  const target = '/systeminfo/supportbundle?api-version=2022-08-03';
+  const sockets = [1, 2].map(() => {
+    const socket = connect(path);
+    socket.pause();
+    socket.write(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    return socket;
+  });
+  assert.is((await mgmt('GET', '/identities')).status, 200);
+  for (const socket of sockets) socket.destroy();
+  await until(30_000, 'a place', async () => {
+    return (await mgmt('GET', '/systeminfo/supportbundle?edge_runtime_only=true')).status === 200;
+  });
+});
+
+test('answers from what is saved, and with host values, when hub and engine are away', async ({
+  mgmt,
+  device,
+}) => {
+  device.cloud.interfere = () => ({ status: 500 });
+  // the Identity service shares a list for five seconds
+  await until(30_000, 'the saved ones', async () => {
+    const saved = (await identities({ mgmt })).map(({ moduleId }) => moduleId);
+    return saved.includes('$edgeAgent') && !saved.includes('camera');
+  });
+  device.machine.signalDaemon('SIGSTOP');
+  try {
+    const used = jsonOf(await mgmt('GET', '/systeminfo/resources'));
+    assert.is(used['docker_stats'], '[]');
+    assert.ok(Number(used['total_ram']) > 0);
+  } finally {
+    device.machine.signalDaemon('SIGCONT');
+  }
+});
+
+async function unzipped(bytes: Buffer): Promise<Readonly<Record<string, string>>> {
+  const script = `
+import json, sys, zipfile
+file = zipfile.ZipFile(sys.argv[1])
+assert file.testzip() is None
+print(json.dumps({i.filename: file.read(i).decode('utf-8', 'replace') for i in file.infolist()}))
+`;
+  const directory = await mkdtemp(join(tmpdir(), 'iotedge-bundle-'));
+  try {
+    const path = join(directory, 'bundle.zip');
+    await writeFile(path, bytes);
+    const { stdout } = await promisify(execFile)('python3', ['-c', script, path], {
+      maxBuffer: 64 << 20,
+    });
+    return JSON.parse(stdout) as Record<string, string>; // of the script
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
+
+test.run();
