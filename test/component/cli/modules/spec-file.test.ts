@@ -88,7 +88,7 @@ const manifest = {
         runtime: {
           settings: {
             registryCredentials: {
-              other: { address: 'other.example', username: 'o', password: 'hunter1' },
+              other: { address: 'registry.example.other', username: 'o', password: 'hunter1' },
               ours: { address: 'registry.example', username: 'u', password: 'hunter2' },
             },
           },
