@@ -1,5 +1,6 @@
 import type { Bus, BusSignal } from '../dbus/bus.ts';
 import type { Via } from '../dbus/client/via.ts';
+import { childPath } from '../dbus/path.ts';
 import { Variant } from '../dbus/wire/variant.ts';
 import { isServiceError, ServiceError } from '../errors.ts';
 import type { ModuleId } from '../ids.ts';
@@ -103,12 +104,28 @@ export class Identities {
   }
 }
 
+/** Which modules a change of identities is about. */
+export type IdentityChange = (moduleId: ModuleId) => boolean;
+
 /** Calls back when an identity was created, deleted or changed, or the device was provisioned. */
-export function onIdentityChange(bus: Bus, listener: () => void): Promise<AsyncDisposable> {
-  const { busName: sender, path: pathNamespace } = identityService;
+export function onIdentityChange(
+  bus: Bus,
+  listener: (concerns: IdentityChange) => void,
+): Promise<AsyncDisposable> {
+  const { busName: sender, path: pathNamespace, child } = identityService;
   return bus.subscribe({ sender, pathNamespace }, (signal) => {
-    if (isIdentityChange(signal)) listener();
+    if (!isIdentityChange(signal)) return;
+    const object = objectOf(signal);
+    listener((id) => {
+      return object === pathNamespace || object === childPath(pathNamespace, child.segment, id);
+    });
   });
+}
+
+/** The object that a signal is about. */
+function objectOf({ path, member, body }: BusSignal): string {
+  const isOfManager = member === 'InterfacesAdded' || member === 'InterfacesRemoved';
+  return isOfManager ? String(body[0]) : path;
 }
 
 /** Failed attempts to provision are announced too, but they must not cause further ones. */

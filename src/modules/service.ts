@@ -13,9 +13,7 @@ import type { ExchangeServer } from './api/http/exchange.ts';
 import type { SocketStore } from './api/http/listen.ts';
 import type { Route } from './api/http/route.ts';
 import type { ModuleSummary } from './api/module-list.ts';
-import { HostWorkload } from './api/workload/host-workload.ts';
 import type { ModulesBackend } from './api/workload/workload-backend.ts';
-import { Callers } from './callers/callers.ts';
 import type { ModulesConfig } from './config/config.ts';
 import { settingsJson } from './docker/create-options/create-options.ts';
 import { canonicalJson, keyedDigest } from './docker/digest.ts';
@@ -229,7 +227,7 @@ export class ModuleRuntime implements AsyncDisposable {
     if (known !== undefined) await this.#creations.run(() => this.#reconfigureAgent(known));
     if (config.engineSocket !== before.engineSocket) this.#monitor.reconnect();
     this.#publish();
-    this.retryAll();
+    this.#modules.retry(() => true);
   }
 
   async #reconfigureAgent({ source, state }: RestoredModule): Promise<void> {
@@ -243,9 +241,9 @@ export class ModuleRuntime implements AsyncDisposable {
     if (this.#started) this.#track(module.run());
   }
 
-  /** Retries at once: identities may be available now. */
-  retryAll(): void {
-    for (const { supervisor } of this.#modules.all()) supervisor.retry();
+  /** Retries at once modules whose identity may be another one now, and those that failed. */
+  retryIdentities(isOther: (name: ModuleName) => boolean): void {
+    this.#modules.retry(isOther);
   }
 
   /** What all modules demand, and what they demanded before an update that is pending. */
@@ -260,8 +258,7 @@ export class ModuleRuntime implements AsyncDisposable {
 
   /** The workload API for the modules' processes that call on a socket of the host; `own` is the group of this one. */
   hostWorkload(own: Cgroup): ExchangeServer {
-    const callers = new Callers(() => this.#modules.all().map(({ caller }) => caller), own);
-    return new HostWorkload({ callers, servers: this.#modules.workload, requests: this.requests });
+    return this.#modules.hostWorkload(own);
   }
 
   /** The module of that name, undefined when there is none. */

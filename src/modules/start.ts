@@ -98,9 +98,9 @@ export async function startModules(context: Context): Promise<Started> {
     resources: (signal) => resources(runtime.names(), signal),
   });
   cleanup.use(
-    await onIdentityChange(bus, () => {
+    await onIdentityChange(bus, (concerns) => {
       identities.clear();
-      runtime.retryAll();
+      runtime.retryIdentities((name) => concerns(moduleIdOf(name)));
     }),
   );
   await runtime.open();

@@ -5,15 +5,19 @@ import type { modulesService } from '../../interfaces/modules.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { Repeats } from '../../service/log/repeats.ts';
 import type { ConnectionLimits } from '../api/http/connections.ts';
+import type { ExchangeServer } from '../api/http/exchange.ts';
 import type { Route } from '../api/http/route.ts';
 import { serveSocket } from '../api/http/socket.ts';
 import { managementServer } from '../api/management/management.ts';
 import { ModuleSockets, type ModuleSocketsParts } from '../api/sockets/module-socket.ts';
+import { HostWorkload } from '../api/workload/host-workload.ts';
 import type { ModulesBackend } from '../api/workload/workload-backend.ts';
 import { WorkloadServers } from '../api/workload/workload-servers.ts';
+import { Callers } from '../callers/callers.ts';
 import { ManagedModule, type ModuleParts } from '../managed-module.ts';
 import type { ModuleSource } from '../module-source.ts';
 import type { SavedState } from '../supervisor/desired-state.ts';
+import type { Cgroup } from '../supervisor/module-type.ts';
 import type { Records } from './records.ts';
 
 /** Dependencies of the registry. */
@@ -59,6 +63,21 @@ export class ModuleRegistry {
         return serveSocket(place, server, connections);
       },
     });
+  }
+
+  /** The workload API for processes that call on a socket of the host; `own` is the group of this one. */
+  hostWorkload(own: Cgroup): ExchangeServer {
+    const callers = new Callers(() => this.all().map(({ caller }) => caller), own);
+    return new HostWorkload({ callers, servers: this.workload, requests: this.#parts.requests });
+  }
+
+  /** Retries at once those that something has changed for, and those that failed. */
+  retry(isChanged: (name: ModuleName) => boolean): void {
+    for (const { name, status, supervisor } of this.all()) {
+      // every round asks the engine: of a hundred modules, the creation of one must not wake the others
+      if (isChanged(name) || status.error !== '' || status.retryAt !== undefined)
+        supervisor.retry();
+    }
   }
 
   all(): readonly ManagedModule[] {

@@ -30,6 +30,7 @@ export class BenchDevice implements AsyncDisposable {
   /** Starts everything, and the agent. */
   static async start(): Promise<BenchDevice> {
     const rig = await ModulesRig.start({ agent: { config: moduleConfig }, idle_exit_s: 0 });
+    rig.cloud.registry.maxModules = 1_000;
     await rig.agentRuns();
     const pid = await startedProcess(rig.rig, 'modules');
     return new BenchDevice(rig, await rig.rig.connect(), pid);

@@ -45,8 +45,6 @@ const deviceMembers = [
   'capabilities',
   'etag',
 ];
-/** Includes the two modules that the hub creates. */
-const maxModules = 50;
 
 interface ModuleIds {
   readonly deviceId: string;
@@ -55,6 +53,8 @@ interface ModuleIds {
 
 /** The identity registry: services manage devices and modules, a device its own modules. */
 export class Registry {
+  /** How many modules a device may have: those of the hub itself count, too. */
+  maxModules = 50;
   readonly devices = new Map<string, RegisteredDevice>();
   /** By device id, then by module id. */
   readonly modules = new Map<string, Map<string, RegisteredModule>>();
@@ -190,7 +190,7 @@ export class Registry {
       throw new HubRefusal(409, name, `Module ${moduleId} already exists on ${deviceId}`, 409301);
     }
     if (before !== undefined) requireMatch(request, before.etag);
-    if (before === undefined && modules.size >= maxModules) throw tooMany();
+    if (before === undefined && modules.size >= this.maxModules) throw tooMany();
     const module: RegisteredModule = {
       moduleId,
       managedBy: typeof body['managedBy'] === 'string' ? body['managedBy'] : '',

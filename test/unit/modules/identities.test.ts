@@ -1,8 +1,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { Variant } from '../../../src/dbus/wire/variant.ts';
 import { type ErrorCode, ServiceError } from '../../../src/errors.ts';
 import { parseModuleId } from '../../../src/ids.ts';
-import { Identities, type IdentityClient } from '../../../src/modules/identities.ts';
+import { identityService } from '../../../src/interfaces/identity.ts';
+import {
+  Identities,
+  type IdentityClient,
+  onIdentityChange,
+} from '../../../src/modules/identities.ts';
 import { failureOf } from '../../support/failure.ts';
 import { via } from '../../support/via.ts';
 
@@ -127,6 +134,31 @@ test('are deleted even if another creator registered them, and fetched again', a
   assert.is(await failureOf(absent.identities.erase(id, via)), 'no failure');
   const away = identitiesWith({ failures: { DeleteModuleIdentity: ['Unavailable'] } });
   assert.is(await failureOf(away.identities.erase(id, via)), 'Unavailable');
+});
+
+test('report which modules a change is about', async () => {
+  type Signal = Parameters<Parameters<Bus['subscribe']>[1]>[0];
+  let emit = (_signal: Signal): void => undefined;
+  const subscribe: Bus['subscribe'] = (_match, listener) => {
+    emit = listener;
+    return Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve() });
+  };
+  const ids = ['$edgeAgent', 'sensor'].map(parseModuleId);
+  const reported: string[] = [];
+  await onIdentityChange({ subscribe } as Bus, (concerns) => {
+    // the method that is used
+    reported.push(ids.filter(concerns).join());
+  });
+  const { path } = identityService;
+  const signal = (member: string, at: string, body: readonly unknown[]) =>
+    emit({ member, path: at, body } as unknown as Signal); // the members that are read
+  signal('InterfacesAdded', path, [`${path}/module/sensor`, {}]);
+  signal('InterfacesRemoved', path, [`${path}/module/_24edgeAgent`, []]);
+  signal('PropertiesChanged', `${path}/module/sensor`, []);
+  signal('PropertiesChanged', path, ['', { State: new Variant('s', 'provisioned') }]);
+  signal('PropertiesChanged', path, ['', { State: new Variant('s', 'failed') }]);
+  signal('PropertiesChanged', path, ['', { LastError: new Variant('s', '') }]);
+  assert.equal(reported, ['sensor', '$edgeAgent', 'sensor', '$edgeAgent,sensor']);
 });
 
 test.run();

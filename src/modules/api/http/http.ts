@@ -10,7 +10,15 @@ import { type HoldLimits, Holds } from './hold.ts';
 import { readJson } from './request/body.ts';
 import { parseTarget } from './request/target.ts';
 import { RequestQueue } from './request-queue.ts';
-import { type ApiReply, findRoute, type Lane, type Route, type RouteBody } from './route.ts';
+import {
+  type ApiReply,
+  findRoute,
+  type Lane,
+  type Route,
+  type RouteBody,
+  type RouteEntry,
+  routeTable,
+} from './route.ts';
 import { send } from './send.ts';
 import { Streams } from './streams.ts';
 import { type SendLimits, Unsent } from './unsent.ts';
@@ -45,7 +53,7 @@ export function apiServer(routes: readonly Route[], options: ApiOptions): Exchan
   const lanes = new Map(routes.map(({ lane }) => [lane, new RequestQueue(placesOf(lane))]));
   const parts = {
     ...options,
-    routes,
+    routes: routeTable(routes),
     lanes,
     holds: new Holds(options.holdLimits),
     unsent: new Unsent(options.sendLimits),
@@ -75,7 +83,7 @@ export function refusingServer(problem: HttpProblem): ExchangeServer {
 }
 
 interface ApiParts extends ApiOptions {
-  readonly routes: readonly Route[];
+  readonly routes: readonly RouteEntry[];
   readonly lanes: ReadonlyMap<Lane | undefined, RequestQueue>;
   readonly holds: Holds;
   readonly unsent: Unsent;

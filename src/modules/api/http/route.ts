@@ -71,12 +71,27 @@ export interface FoundRoute {
   readonly params: ApiRequest['params'];
 }
 
+/** A route and the segments of its path. */
+export interface RouteEntry {
+  readonly route: Route;
+  readonly pattern: readonly string[];
+}
+
+/** Prepares routes for `findRoute`. */
+export function routeTable(routes: readonly Route[]): readonly RouteEntry[] {
+  return routes.map((route) => ({ route, pattern: route.path.split('/') }));
+}
+
 /** The route of a request. Throws HttpProblem: 404 for another path or an older version, 400 for another method. */
-export function findRoute(routes: readonly Route[], method: string, target: Target): FoundRoute {
+export function findRoute(
+  table: readonly RouteEntry[],
+  method: string,
+  target: Target,
+): FoundRoute {
   let known = false;
-  for (const route of routes) {
+  for (const { route, pattern } of table) {
     if (route.since !== undefined && target.version < route.since) continue;
-    const params = match(route, target.segments);
+    const params = match(pattern, route, target.segments);
     if (params === undefined) continue;
     if (route.method === method) return { route, params };
     known = true;
@@ -84,10 +99,13 @@ export function findRoute(routes: readonly Route[], method: string, target: Targ
   throw known ? new HttpProblem(400, 'method not allowed') : new HttpProblem(404, 'not found');
 }
 
-function match({ path, trailingSlash }: Route, segments: readonly string[]) {
+function match(
+  pattern: readonly string[],
+  { trailingSlash }: Route,
+  segments: readonly string[],
+): FoundRoute['params'] | undefined {
   const isSlashed = trailingSlash === true && segments.length > 2 && segments.at(-1) === '';
   const named = isSlashed ? segments.slice(0, -1) : segments;
-  const pattern = path.split('/');
   if (pattern.length !== named.length) return undefined;
   const params: Record<string, string> = {};
   for (const [index, part] of pattern.entries()) {

@@ -2,6 +2,7 @@
 import { chmod } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { connectAs } from '../../../support/clients/connect-as.ts';
@@ -90,5 +91,19 @@ for (const [member, path] of [
     assert.ok(requests >= 1 && requests < 8, `${requests} times`);
   });
 }
+
+test('does not ask the engine about other modules when one is created', async ({
+  device,
+  proxy,
+}) => {
+  const asked = (): number => proxy.count('/containers/edgeAgent/json');
+  await sleep(1_000); // it has just been started
+  const before = asked();
+  const config = JSON.stringify({ image: ModulesRig.image, createOptions });
+  const creation = { signature: 'sssa{ss}a{sv}', body: ['second', 'docker', config, {}, {}] };
+  await device.invoke('CreateModule', creation);
+  await sleep(1_000);
+  assert.is(asked(), before);
+});
 
 test.run();

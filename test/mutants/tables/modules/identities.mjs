@@ -1,0 +1,20 @@
+export default [
+  {
+    breaks: 'the creation of one identity makes all modules ask the engine',
+    text: 'if (isChanged(name) || status.error',
+    becomes: 'if (name || status.error',
+    suite: 'integration/modules/api/floods',
+  },
+  {
+    breaks: 'a change of the device is taken for one of no module',
+    text: 'return object === pathNamespace || object === childPath',
+    becomes: 'return object === childPath',
+    suite: 'unit/modules/identities',
+  },
+  {
+    breaks: 'the identity of a new object is looked for at its manager',
+    text: 'return isOfManager ? String(body[0]) : path;',
+    becomes: 'return path;',
+    suite: 'unit/modules/identities',
+  },
+];
