@@ -1,4 +1,5 @@
 /** The events of an engine behind a proxy that ends their streams. */
+import { getEventListeners } from 'node:events';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -106,13 +107,19 @@ test('begin again with the time of the last one, and a list shows what the engin
   const socket = join(machine.directory, 'forgetful.sock');
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   const engine = new DockerEngine(socket);
-  const events = (await engine.listen(soon()))[Symbol.asyncIterator]();
+  const signal = soon();
+  const events = (await engine.listen(signal))[Symbol.asyncIterator]();
   assert.is(await next(events, ['made']), 'made');
   assert.equal(
     streams.map(({ searchParams }) => searchParams.get('since')),
     [null, '1234'],
   );
+  const listeners = getEventListeners(signal, 'abort').length;
+  const stopped = failureOf(events.next());
+  await until(20_000, 'more streams', () => streams.length === 4);
+  assert.ok(getEventListeners(signal, 'abort').length <= listeners + 1);
   server.close();
+  assert.is(await stopped, 'Unavailable');
 });
 
 test('are no outage for the monitor when their stream ends', async ({ engine, machine, peer }) => {

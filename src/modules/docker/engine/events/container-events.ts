@@ -32,15 +32,15 @@ export interface ContainerEventsOptions {
  */
 export class ContainerEvents {
   readonly #options: ContainerEventsOptions;
-  #events: AsyncIterable<unknown>;
+  #stream: EventStream;
   #known: Map<string, ContainerSummary>;
   #openedMs: number;
   /** The time of the last event, in seconds since the epoch. */
   #since: number;
 
-  private constructor(options: ContainerEventsOptions, events: AsyncIterable<unknown>) {
+  private constructor(options: ContainerEventsOptions, stream: EventStream) {
     this.#options = options;
-    this.#events = events;
+    this.#stream = stream;
     this.#known = new Map();
     this.#openedMs = performance.now();
     this.#since = nowSeconds();
@@ -52,9 +52,15 @@ export class ContainerEvents {
     signal: AbortSignal,
   ): Promise<ContainerEvents> {
     const { socketPath, list } = options;
-    const events = new ContainerEvents(options, await open(socketPath, {}, signal));
-    events.#known = new Map(await list(signal));
-    return events;
+    const stream = await open(socketPath, {}, signal);
+    try {
+      const events = new ContainerEvents(options, stream);
+      events.#known = new Map(await list(signal));
+      return events;
+    } catch (error) {
+      stream[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /** The names of our containers that change. The loss of the engine ends the iteration with Unavailable. */
@@ -68,8 +74,9 @@ export class ContainerEvents {
   /** The names in the events, until the stream ends or its connection is lost. */
   async *#untilEnd(signal: AbortSignal): AsyncGenerator<string> {
     const { socketPath } = this.#options;
+    using stream = this.#stream;
     try {
-      for await (const event of jsonLines(this.#events)) {
+      for await (const event of jsonLines(stream.events)) {
         this.#since = secondsOf(event) ?? this.#since;
         yield* this.#namesIn(event);
       }
@@ -104,9 +111,14 @@ export class ContainerEvents {
     }
     this.#openedMs = performance.now();
     const opening = { since: this.#since, limitMs: reopeningMs };
-    this.#events = await open(socketPath, opening, signal);
+    this.#stream = await open(socketPath, opening, signal);
     const before = this.#known;
-    this.#known = new Map(await list(signal));
+    try {
+      this.#known = new Map(await list(signal));
+    } catch (error) {
+      this.#stream[Symbol.dispose]();
+      throw error;
+    }
     return changedNames(before, this.#known);
   }
 }
@@ -116,23 +128,35 @@ interface Opening {
   readonly limitMs?: number;
 }
 
+/** A response with events, disposed of at its end: the signal lives as long as the process. */
+interface EventStream extends Disposable {
+  readonly events: AsyncIterable<unknown>;
+}
+
 async function open(
   socketPath: string,
   { since, limitMs = noticeMs }: Opening,
   signal: AbortSignal,
-): Promise<AsyncIterable<unknown>> {
+): Promise<EventStream> {
   // without a filter for labels: events of networks have none
   const filters = JSON.stringify({ type: ['container', 'network'], event: followedEvents });
   // only the beginning of the stream has a deadline
-  const late = new AbortController();
-  // not disposed of: the stream ends with it, after this has returned
-  const ending = new JoinedSignal([signal, late.signal]).signal;
-  const timer = setTimeout(() => late.abort(new DOMException(action, 'TimeoutError')), limitMs);
+  const end = new AbortController();
+  const joined = new JoinedSignal([signal, end.signal]);
+  const timer = setTimeout(() => end.abort(new DOMException(action, 'TimeoutError')), limitMs);
   try {
-    const docker = await openClient(socketPath, ending);
-    return iterable(await docker.getEvents({ filters, ...(since !== undefined && { since }) }));
+    const docker = await openClient(socketPath, joined.signal);
+    const query = { filters, ...(since !== undefined && { since }) };
+    const events = iterable(await docker.getEvents(query));
+    const close = (): void => {
+      end.abort();
+      joined[Symbol.dispose]();
+    };
+    return { events, [Symbol.dispose]: close };
   } catch (error) {
-    throw translate(error, { action, socketPath }, ending);
+    const failure = translate(error, { action, socketPath }, joined.signal);
+    joined[Symbol.dispose]();
+    throw failure;
   } finally {
     clearTimeout(timer);
   }
