@@ -296,6 +296,8 @@ export class Reconciler {
     if (step.kind === 'keep') this.#fetched.isKept = true;
     // the failures of the other instance are none of this one
     if (step.kind === 'try' || step.kind === 'unpark') backoff.reset();
+    if (step.kind === 'try') this.#restarts.note('updated');
+    if (step.kind === 'unpark') this.#restarts.note('rolled-back');
     if (step.kind === 'stop') backoff.stopped();
     if (step.kind === 'remove') this.#restarts.removed();
     if (step.kind === 'start') backoff.started();

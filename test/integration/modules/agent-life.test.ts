@@ -46,7 +46,7 @@ test('creates the agent again when another process removes it', async ({ device 
   assert.is(again['RestartReason'], 'its container was removed');
 });
 
-test('starts the agent again within 2 s when it is killed, and says why', async ({ device }) => {
+test('starts the agent again soon when it is killed, and says why', async ({ device }) => {
   await device.agentRuns();
   const { StartedAt: first } = await device.module('edgeAgent');
   await device.machine.docker('kill', 'edgeAgent');
@@ -62,7 +62,8 @@ test('starts the agent again within 2 s when it is killed, and says why', async 
     'edgeAgent',
   );
   const downMs = Number(again['StartedAt']) / 1e3 - Date.parse(finished);
-  assert.ok(downMs < 2_000, `${downMs} ms`);
+  // the delay of the next restart
+  assert.ok(downMs < 10_000, `${downMs} ms`);
 });
 
 test('continues an agent that another process paused', async ({ device }) => {

@@ -11,6 +11,8 @@ export type RestartCause =
   | 'changed'
   | 'drifted'
   | 'refused'
+  | 'updated'
+  | 'rolled-back'
   | 'requested';
 
 /** A cause with what the last run left. */
@@ -41,12 +43,25 @@ export function reasonText({ cause, exitCode }: RestartReason): string {
       return 'another process changed its container';
     case 'refused':
       return 'is allowed to run again';
+    case 'updated':
+      return 'updated';
+    case 'rolled-back':
+      return 'its update was rolled back';
     case 'requested':
       return 'requested';
   }
 }
 
-/** Whether a restart for this cause counts as one: a change on request does not. */
+/** What follows from a request or a configuration. */
+const wanted: ReadonlySet<RestartCause> = new Set([
+  'requested',
+  'changed',
+  'refused',
+  'updated',
+  'rolled-back',
+]);
+
+/** Whether a restart for this cause counts as one: what follows from a request or a configuration does not. */
 export function isCounted({ cause }: RestartReason): boolean {
-  return cause !== 'requested' && cause !== 'changed' && cause !== 'refused';
+  return !wanted.has(cause);
 }

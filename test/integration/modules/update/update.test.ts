@@ -64,8 +64,8 @@ test('replace a container once the health check of the new one succeeds', async 
   await device.invoke('UpdateModule', call('web', next));
   assert.equal([await device.containers(), await tags(device)], [['web running'], '']);
   assert.is.not(await idOf(device, 'web'), before);
-  const { State, Operation, LastError } = await device.module('web');
-  assert.equal([State, Operation, LastError], ['running', '', '']);
+  const { State, Operation, LastError, RestartReason } = await device.module('web');
+  assert.equal([State, Operation, LastError, RestartReason], ['running', '', '', 'updated']);
 });
 
 for (const [what, next, reason] of [
@@ -83,7 +83,9 @@ for (const [what, next, reason] of [
     assert.match(await messageOf(device, 'UpdateModule', call('web', next)), reason);
     assert.equal([await device.containers(), await tags(device)], [['web running'], '']);
     assert.is(await idOf(device, 'web'), before);
-    assert.match(String((await device.module('web'))['LastError']), reason);
+    const { LastError, RestartReason } = await device.module('web');
+    assert.match(String(LastError), reason);
+    assert.is(RestartReason, 'its update was rolled back');
     const again = await messageOf(device, 'UpdateModule', call('web', next));
     assert.match(again, /rolled back and may be tried again in/);
     assert.match(again, reason);

@@ -155,4 +155,10 @@ export default [
     becomes: 'true;',
     suite: 'unit/modules/supervisor/restart/restarts',
   },
+  {
+    breaks: 'a roll-back has no reason in the properties',
+    text: "if (step.kind === 'unpark') this.#restarts.note('rolled-back');",
+    becomes: '',
+    suite: 'integration/modules/update/update',
+  },
 ];
