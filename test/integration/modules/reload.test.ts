@@ -62,7 +62,7 @@ test('runs the agent with the environment, container and name of the new configu
   assert.is(await reload(device, { agent, connect: { workload_uri } }), 'reloaded');
   await untilVariable(device, 'IOTEDGE_WORKLOADURI', workload_uri);
   const sockets = join(device.rig.stateDirectory('modules'), 'mnt', 'edgeAgent');
-  assert.equal(await readdir(sockets), ['other.sock']);
+  assert.equal((await readdir(sockets)).toSorted(), ['mgmt.sock', 'other.sock']);
   await device.untilState('edgeAgent', 'running');
   assert.is(await reload(device, { agent: { ...agent, name: 'manager' } }), 'reloaded');
   await device.untilState('manager', 'running');
