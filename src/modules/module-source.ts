@@ -9,6 +9,8 @@ export interface ModuleSource {
   readonly env: Readonly<Record<string, string>>;
   /** Whether it was authorized as an elevated module, or is the agent of modules.yaml. */
   readonly elevated: boolean;
+  /** Of an agent that has updated itself: the digest of the configuration in modules.yaml that this one replaces. */
+  readonly base?: string | undefined;
 }
 
 /** Identifies a configuration. Credentials for its registry are no part of it. */

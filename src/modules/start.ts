@@ -30,7 +30,9 @@ import { type ModulesHandlersOptions, modulesHandlers, modulesResolvers } from '
 import { Identities, onIdentityChange } from './identities.ts';
 import { openLogDirectory } from './logs/log-directory.ts';
 import { LogSockets } from './logs/log-sockets.ts';
+import { sourceDigest } from './module-source.ts';
 import { Records } from './registry/records.ts';
+import { configuredAgent } from './registry/restore.ts';
 import { wantedImages } from './registry/wanted-images.ts';
 import { StatsSampler } from './resources/container-stats.ts';
 import { Disks } from './resources/disks.ts';
@@ -210,6 +212,10 @@ function admissionParts(preparation: PrepareParts): AdmissionParts {
   return {
     isElevated: (settings) => isElevated(preparation, settings),
     refuseUnconfined: (source) => refuseUnconfined(preparation, source),
+    agentBase: (name) => {
+      const { agent } = preparation.config;
+      return name === agent?.name ? sourceDigest(configuredAgent(agent)) : undefined;
+    },
   };
 }
 

@@ -5,13 +5,13 @@ import type { Update } from './module-operations.ts';
 import { sourceDigest } from './module-source.ts';
 import { accepted, refuseRejected } from './supervisor/update/update.ts';
 
-/** Persists the update of a module; NotSupported for the agent, RolledBack for one that was rolled back just before. */
+/** Persists the update of a module; NotSupported for the agent, unless it asks itself, RolledBack for one that was rolled back just before. */
 export async function acceptUpdate(
   { name, supervisor: { desired } }: ManagedModule,
   { source, start }: Update,
   { config, now }: { readonly config: Pick<ModulesConfig, 'agent'>; readonly now: () => Date },
 ): Promise<void> {
-  if (name === config.agent?.name) {
+  if (name === config.agent?.name && source.base === undefined) {
     const text = `module ${JSON.stringify(name)} is the agent: modules.yaml has its configuration`;
     throw new ServiceError('NotSupported', text);
   }

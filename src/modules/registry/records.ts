@@ -23,9 +23,12 @@ import {
   type SavedOperation,
   type SavedState,
 } from '../supervisor/desired-state.ts';
-import { envOf, goalOf, rejectionOf, updateJson, updateOf } from './update-record.ts';
+import { baseOf, envOf, goalOf, rejectionOf, updateJson, updateOf } from './update-record.ts';
 
-/** A module as it was requested. The agent's configuration is in modules.yaml, so its record has none. */
+/**
+ * A module as it was requested. The agent's configuration is in modules.yaml, so its record has none, unless the agent has
+ * replaced that one: then `base` is its digest.
+ */
 export interface ModuleRecord {
   readonly name: ModuleName;
   readonly state: SavedState;
@@ -33,6 +36,7 @@ export interface ModuleRecord {
   readonly env: Readonly<Record<string, string>>;
   /** Whether the module was authorized as an elevated one. */
   readonly elevated: boolean;
+  readonly base?: string | undefined;
 }
 
 const digestKeyBytes = 32;
@@ -44,13 +48,14 @@ const freeingGoals: ReadonlySet<Goal> = new Set(['stopped', 'ended', 'absent']);
 const form = jsonRecords<ModuleName, ModuleRecord>({
   parseId: parseModuleName,
   parse: parseRecord,
-  format: ({ name, state, settings, env, elevated }) => ({
+  format: ({ name, state, settings, env, elevated, base }) => ({
     name,
     ...state,
     update: state.update && updateJson(state.update),
     settings: settings && settingsJson(settings),
     env,
     elevated,
+    base,
   }),
 });
 
@@ -138,6 +143,7 @@ function parseRecord(value: unknown, name: ModuleName): ModuleRecord {
     env: envOf(record['env']),
     // missing in records that are older than the field
     elevated: record['elevated'] === true,
+    ...baseOf(record['base']),
   };
 }
 

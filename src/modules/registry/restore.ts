@@ -8,7 +8,7 @@ import {
   parseSettings,
 } from '../docker/create-options/create-options.ts';
 import { agentLabels } from '../docker/labels.ts';
-import type { ModuleSource } from '../module-source.ts';
+import { type ModuleSource, sourceDigest } from '../module-source.ts';
 import type { SavedState } from '../supervisor/desired-state.ts';
 import type { ModuleRecord, Records } from './records.ts';
 import type { RestoreErrors } from './restore-errors.ts';
@@ -53,13 +53,14 @@ export async function restoreAgent(
   return agentOf(agent, records, problems);
 }
 
-/** The record of a module; of the agent only its desired state, the rest is in modules.yaml. */
+/** The record of a module; of the agent only its desired state: the rest is in modules.yaml, unless it has replaced that. */
 export function recordOf(
   source: ModuleSource,
   state: SavedState,
   agent: AgentConfig | undefined,
 ): ModuleRecord {
-  const { name, settings, env, elevated } = source;
+  const { name, settings, env, elevated, base } = source;
+  if (base !== undefined) return { name, state, settings, env, elevated, base };
   return name === agent?.name
     ? { name, state, settings: undefined, env: {}, elevated: false }
     : { name, state, settings, env, elevated };
@@ -90,18 +91,32 @@ function moduleOf({
 }
 
 function agentOf(
-  { name, config, env }: AgentConfig,
+  agent: AgentConfig,
   { modules }: Pick<Records, 'modules'>,
   problems: RestoreErrors,
 ): readonly RestoredModule[] {
-  const state = modules.get(name)?.state ?? { goal: 'started' };
+  const { name } = agent;
+  const record = modules.get(name);
+  const { update, ...state } = record?.state ?? { goal: 'started' };
   try {
-    const settings = withLabels(parseSettings(config));
-    return [{ source: { name, settings, env, elevated: true }, state }];
+    const configured = configuredAgent(agent);
+    const base = sourceDigest(configured);
+    if (record?.settings !== undefined && record.base === base) {
+      const { settings, env, elevated } = record;
+      return [{ source: { name, settings, env, elevated, base }, state: record.state }];
+    }
+    // one of a configuration that modules.yaml has no more ends with it
+    const isFetched = update?.other.base === base;
+    return [{ source: configured, state: isFetched ? { ...state, update } : state }];
   } catch (error) {
     problems.module(name, error);
     return [];
   }
+}
+
+/** The agent of modules.yaml, or InvalidArgs. */
+export function configuredAgent({ name, config, env }: AgentConfig): ModuleSource {
+  return { name, settings: withLabels(parseSettings(config)), env, elevated: true };
 }
 
 /** The agent reads its own configuration from labels of its container; a first one has none. */

@@ -15,14 +15,14 @@ export function updateJson({ other, proven, ...update }: SavedUpdate): object {
   return { ...update, other: sourceJson(other), proven: proven && sourceJson(proven) };
 }
 
-function sourceJson({ settings, env, elevated }: ModuleSource): object {
-  return { settings: settingsJson(settings), env, elevated };
+function sourceJson({ settings, env, elevated, base }: ModuleSource): object {
+  return { settings: settingsJson(settings), env, elevated, base };
 }
 
 function sourceOf(value: unknown, name: ModuleName): ModuleSource {
-  const { settings, env, elevated } = objectAt(value, 'the other configuration');
+  const { settings, env, elevated, base } = objectAt(value, 'the other configuration');
   const parsed = { name, settings: parseSettings(settings), env: envOf(env) };
-  return { ...parsed, elevated: elevated === true };
+  return { ...parsed, elevated: elevated === true, ...baseOf(base) };
 }
 
 /** The update of a module's record, if it has one; throws for a malformed one. */
@@ -63,6 +63,11 @@ export function rejectionOf(value: unknown): { readonly rejected?: Rejection } {
   const { digest, count, at, reason } = objectAt(value, 'rejected');
   if (typeof count !== 'number' || typeof at !== 'number') throw new TypeError('rejected is none');
   return { rejected: { digest: String(digest), count, at, reason: String(reason) } };
+}
+
+/** The digest of the configuration that an agent has replaced, if any. */
+export function baseOf(value: unknown): Pick<ModuleSource, 'base'> {
+  return typeof value === 'string' ? { base: value } : {};
 }
 
 /** A desired state, undefined for anything else. */

@@ -1,3 +1,4 @@
+import type { ModuleName } from '../../../ids.ts';
 import type { OperationKind } from '../../../service/operations/operations.ts';
 import { unlessAborted } from '../../../service/operations/unless-aborted.ts';
 import type { ModuleSettings } from '../../docker/create-options/create-options.ts';
@@ -12,6 +13,8 @@ export interface AdmissionParts {
   readonly isElevated: (settings: ModuleSettings) => boolean;
   /** Throws AccessDenied for a module that the configuration forbids, or whose host paths are not safe. */
   readonly refuseUnconfined: (source: ModuleSource) => Promise<void>;
+  /** The digest of the agent's configuration in modules.yaml, undefined for any other module. */
+  readonly agentBase: (name: ModuleName) => string | undefined;
 }
 
 type Runtime = Pick<ModuleRuntime, 'operations' | 'kinds' | 'find' | 'log' | 'summaries'>;
@@ -19,24 +22,33 @@ type Runtime = Pick<ModuleRuntime, 'operations' | 'kinds' | 'find' | 'log' | 'su
 /** The modules of the runtime. Callers were authorized by the socket: they may create elevated ones. */
 export function modulesManagement(
   runtime: Runtime,
-  { isElevated, refuseUnconfined }: AdmissionParts,
+  { agentBase, isElevated, refuseUnconfined }: AdmissionParts,
 ): ModulesManagement & LogsManagement {
   const run = <Args>(
     kind: OperationKind<Args, void>,
     request: { readonly id: string; readonly args: Args },
     by: Requested,
   ) => runOperation(runtime, kind, request, by);
+  const begin = async (source: ModuleSource, { requestId }: Requested): Promise<void> => {
+    const args: Update = { source, start: true };
+    const { operations, kinds } = runtime;
+    await operations.begin(kinds.update, { id: source.name, args, wait: false, requestId });
+  };
   return {
     list: () => runtime.summaries(),
     log: (name, request, signal) => runtime.log(name, request, signal),
     find: (name) => runtime.find(name)?.summary(),
     async admit({ name, settings, env }) {
-      const source = { name, settings, env, elevated: isElevated(settings) };
+      const base = agentBase(name);
+      const isOwn = base === undefined ? {} : { base };
+      const source = { name, settings, env, elevated: isElevated(settings), ...isOwn };
       await refuseUnconfined(source);
       return source;
     },
     create: (source, by) => run(runtime.kinds.create, { id: source.name, args: source }, by),
     update: (source, start, by) => {
+      // the agent does not live to see the end of its own
+      if (source.base !== undefined) return begin(source, by);
       const args: Update = { source, start, until: 'started' };
       return run(runtime.kinds.update, { id: source.name, args }, by);
     },

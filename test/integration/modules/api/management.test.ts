@@ -3,6 +3,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { until } from '../../../support/deadline.ts';
 import { importNode, socketClient } from '../../../support/engine/images.ts';
 import { ModulesRig } from '../../../support/engine/modules-rig.ts';
 import { requestOn } from '../../../support/workload/api.ts';
@@ -62,7 +63,9 @@ async function listed(device: ModulesRig, name: string) {
 const hostSocket = ({ rig }: ModulesRig) => join(rig.stateDirectory('modules'), 'mgmt.sock');
 
 test.before(async (context) => {
-  const device = await ModulesRig.start({ agent: { config: { image: agentImage } } });
+  const createOptions = { StopSignal: 'SIGKILL' };
+  const config = { image: agentImage, createOptions };
+  const device = await ModulesRig.start({ agent: { config } });
   context.device = device;
   await importNode(device.machine, { tag: agentImage, main: socketClient });
   await device.agentRuns();
@@ -194,6 +197,35 @@ test('leaves nothing of a module that cannot be pulled, created or is not allowe
     () => 'nothing',
   );
   assert.is(left, 'nothing');
+});
+
+test('replaces the agent at its own request, for the next process too, until modules.yaml has another', async ({
+  device,
+}) => {
+  const idOf = () => device.machine.docker('inspect', '-f', '{{.Id}}', 'edgeAgent');
+  const former = await idOf();
+  const labels = { [`${prefix}create-options`]: '{"a":1}', [`${prefix}env`]: '{}' };
+  const spec = specOf('edgeAgent', { Labels: labels }, { image: agentImage });
+  assert.is(await statusOf(device, 'PUT', '/modules/%24edgeAgent', spec), 201);
+  const replaced = () =>
+    until(60_000, 'another container', async () => {
+      return (await idOf().catch(() => former)) !== former;
+    });
+  await replaced();
+  await device.untilState('edgeAgent', 'running');
+  const updated = await idOf();
+  const own = JSON.stringify((await ask(device, 'GET', '/modules/edgeAgent')).json);
+  assert.match(own, JSON.stringify(labels).slice(1, -1));
+  await device.rig.stop('modules');
+  await device.agentRuns();
+  assert.is(await idOf(), updated);
+  const config = { image: agentImage, createOptions: { Cmd: ['sleep', '3000'] } };
+  await device.rig.configure('modules', { agent: { config } });
+  assert.is(await device.rig.reload('modules'), 'reloaded');
+  await until(60_000, 'the configured container', async () => {
+    const command = device.machine.docker('inspect', '-f', '{{.Config.Cmd}}', 'edgeAgent');
+    return (await command.catch(() => '')) === '[sleep 3000]';
+  });
 });
 
 test.run();

@@ -1,8 +1,8 @@
 export default [
   {
     breaks: 'a list of modules waits for operations',
-    text: "lane === 'operations' ? maxOperations : maxConcurrent",
-    becomes: 'maxConcurrent + (lane === undefined ? 0 : 0)',
+    text: 'const queue = lanes.get(route.lane) ??',
+    becomes: 'const queue = lanes.get(undefined) ??',
     suite: 'component/modules/api/management/modules-routes',
   },
   {
@@ -81,6 +81,18 @@ export default [
     breaks: 'the agent does not find its configuration in its labels',
     text: 'const labels = { ...agentLabels,',
     becomes: 'const labels = {',
+    suite: 'integration/modules/api/management',
+  },
+  {
+    breaks: 'the update of the agent ends with the process',
+    text: 'if (base !== undefined) return { name, state, settings, env, elevated, base };',
+    becomes: '',
+    suite: 'integration/modules/api/management',
+  },
+  {
+    breaks: 'the update of the agent holds against another configuration of it',
+    text: 'if (record?.settings !== undefined && record.base === base) {',
+    becomes: 'if (record?.settings !== undefined) {',
     suite: 'integration/modules/api/management',
   },
 ];
