@@ -2,6 +2,7 @@ import type { ObjectManager } from '../../dbus/server/object-manager.ts';
 import { describeError, ServiceError } from '../../errors.ts';
 import type { ModuleName } from '../../ids.ts';
 import type { modulesService } from '../../interfaces/modules.ts';
+import { releaseMemory } from '../../native/release-memory.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { Repeats } from '../../service/log/repeats.ts';
 import type { ConnectionLimits } from '../api/http/connections.ts';
@@ -19,6 +20,9 @@ import type { ModuleSource } from '../module-source.ts';
 import type { SavedState } from '../supervisor/desired-state.ts';
 import type { Cgroup } from '../supervisor/module-type.ts';
 import type { Records } from './records.ts';
+
+/** Longer than a creation takes. */
+const quietMs = 10_000;
 
 /** Dependencies of the registry. */
 export interface RegistryOptions {
@@ -46,6 +50,7 @@ export class ModuleRegistry {
   readonly #modules = new Map<ModuleName, ManagedModule>();
   readonly #backend: ModulesBackend;
   readonly #sockets: ModuleSockets;
+  #quiet: NodeJS.Timeout | undefined;
 
   constructor(parts: RegistryOptions) {
     const { connections, log, requests } = parts;
@@ -112,6 +117,7 @@ export class ModuleRegistry {
     };
     const module = await ManagedModule.open(parts, source, saved);
     this.#modules.set(source.name, module);
+    this.#releaseMemory();
     return module;
   }
 
@@ -151,6 +157,12 @@ export class ModuleRegistry {
     if (this.#modules.get(module.name) !== module) return;
     this.#parts.objects.put(module.name, module.properties());
     this.#notifyChange();
+  }
+
+  /** Once no more are opened: V8 would keep what a hundred creations needed for as long as little happens. */
+  #releaseMemory(): void {
+    clearTimeout(this.#quiet);
+    this.#quiet = setTimeout(() => void releaseMemory(), quietMs).unref();
   }
 
   #notifyChange(): void {

@@ -9,8 +9,8 @@ import { ModulesRig } from '../../support/engine/modules-rig.ts';
 import { startedProcess } from '../started-process.ts';
 
 const createOptions = { Cmd: ['sleep', '100000'], StopSignal: 'SIGKILL' };
-/** The configuration of every module of the bench. */
-export const moduleConfig = { image: ModulesRig.image, createOptions };
+/** The configuration of every module of the bench. As `docker run`, it asks no registry for an image that is present. */
+export const moduleConfig = { image: ModulesRig.image, createOptions, imagePullPolicy: 'never' };
 
 /** A device on which modules run, as root uses it. */
 export class BenchDevice implements AsyncDisposable {
@@ -44,8 +44,9 @@ export class BenchDevice implements AsyncDisposable {
     await this.modules.Start({ name }, via);
   }
 
+  /** Deletes a module; its identity stays at the hub, where an agent creates it before the module. */
   async delete(name: string): Promise<void> {
-    await this.modules.DeleteModule({ name, options: { identity: true } }, { timeoutMs: 120_000 });
+    await this.modules.DeleteModule({ name }, { timeoutMs: 120_000 });
   }
 
   /** The id at the hub and the generation of a module, as it has them in its environment. */

@@ -23,6 +23,7 @@ async function measure(device: BenchDevice, rounds: number): Promise<Scale> {
   const before = await cpuMicroseconds(device.pid);
   await sleep(idleS * 1000);
   const cpuPercent = ((await cpuMicroseconds(device.pid)) - before) / idleS / 1e4;
+  const { own } = await memoryMiB(device.pid);
   const lists: number[] = [];
   const programs: number[] = [];
   for (let round = 0; round < rounds; round++) {
@@ -37,7 +38,6 @@ async function measure(device: BenchDevice, rounds: number): Promise<Scale> {
     await sleep(1_100);
     https.push((await load({ socketPath, request, connections: 1 }, (done) => done > 0)).p50);
   }
-  const { own } = await memoryMiB(device.pid);
   return {
     memoryMiB: own,
     cpuPercent,
