@@ -85,6 +85,23 @@ test('are read as they were written, and not found once deleted', async ({
   const failed = { ...record, state: { ...record.state, goal: 'failed', failure: 'no image' } };
   await records.write(failed as ModuleRecord); // a desired state as above
   assert.is((await reopened(directory)).modules.get(name)?.state.failure, 'no image');
+  const { settings, env, elevated } = record;
+  if (settings === undefined) throw new Error('the record has settings');
+  const source = { name, settings, env, elevated };
+  const update = {
+    phase: 'fetch',
+    other: source,
+    proven: source,
+    triedDigest: 't',
+    digest: 'd',
+    previous: 'started',
+    start: true,
+    oldId: 'c1',
+  } as const;
+  const rejected = { digest: 'd', count: 2, at: 7, reason: 'it ended' };
+  const updated = { ...record, state: { ...record.state, update, rejected } };
+  await records.write(updated);
+  assert.equal((await reopened(directory)).modules.get(name), updated);
   await records.delete(name);
   assert.equal([records.modules.ids(), (await reopened(directory)).modules.ids()], [[], []]);
 });
@@ -99,6 +116,8 @@ test('count as damaged if they belong to another module, and are neither replace
     { operation: { verb: 'Explode', previous: 'start' } },
     { operation: { verb: 'Stop', previous: 'sideways' } },
     { settings: { image: '' } },
+    { update: { phase: 'sideways', previous: 'started', digest: 'd', other: {} } },
+    { update: { phase: 'trial', previous: 'started', digest: 'd', other: {} } },
     { env: 'A=b' },
   ]) {
     const again = await changed(directory, records, changes);

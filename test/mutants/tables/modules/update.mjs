@@ -62,4 +62,46 @@ export default [
     becomes: "const goal = 'stopped';",
     suite: 'integration/modules/update/update',
   },
+  {
+    breaks: 'a new container without a health check is good at once',
+    text: "const limitMs = health === 'starting' ? healthMs : runMs;",
+    becomes: "const limitMs = health === 'starting' ? healthMs : 0;",
+    suite: 'unit/modules/supervisor/update/trial',
+  },
+  {
+    breaks: 'a new container that ended with exit code 0 is started again',
+    text: 'if (endedItself) return bad(',
+    becomes: 'if (endedItself && false) return bad(',
+    suite: 'unit/modules/supervisor/update/trial',
+  },
+  {
+    breaks: 'a health check that never succeeds is waited for without an end',
+    text: "if (health === undefined) return { kind: 'good' };",
+    becomes: "return { kind: 'good' };",
+    suite: 'unit/modules/supervisor/update/trial',
+  },
+  {
+    breaks: 'a configuration that was rolled back is tried again at once',
+    text: 'if (elapsedMs < 0 || elapsedMs >= refusedMs) return;',
+    becomes: 'return;',
+    suite: 'unit/modules/supervisor/update/trial',
+  },
+  {
+    breaks: 'a parked container gets its name back as one that was renamed',
+    text: 'if (Id === parkedId) return false;',
+    becomes: '',
+    suite: 'integration/modules/module-type/docker',
+  },
+  {
+    breaks: 'changes of a parked container are reported for no module',
+    text: 'yield parkedPattern.exec(name)?.[1] ?? name;',
+    becomes: 'yield name;',
+    suite: 'integration/modules/module-type/docker',
+  },
+  {
+    breaks: 'the next process does not know of an update',
+    text: "...updateOf(record['update'], name),",
+    becomes: '',
+    suite: 'integration/modules/update/killed',
+  },
 ];
