@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isServiceError } from '../../errors.ts';
 import { JoinedSignal } from '../../service/joined-signal.ts';
@@ -47,6 +48,7 @@ export class StatsSampler {
   async read(names: readonly string[], signal: AbortSignal): Promise<ContainerStats> {
     const { gapMs, oldestMs, limitMs } = this.#times;
     using limited = JoinedSignal.within(limitMs, signal);
+    setMaxListeners(0, limited.signal); // one for each module
     const age = performance.now() - (this.#last?.at ?? Number.NEGATIVE_INFINITY);
     let before = age > oldestMs ? undefined : this.#last;
     before ??= await this.#sample(names, limited.signal);

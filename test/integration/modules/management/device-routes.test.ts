@@ -1,16 +1,13 @@
 /** The management API about the device, at the agent's socket, with an engine, the other services and a hub. */
-import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../../../support/deadline.ts';
 import { ModulesRig } from '../../../support/engine/modules-rig.ts';
 import { type Answer, ask, jsonOf } from '../../../support/http/ask.ts';
 import { deviceName } from '../../../support/rig/rig-config.ts';
+import { unzipped } from '../../../support/zip/unzipped.ts';
 
 interface Context {
   device: ModulesRig;
@@ -212,25 +209,5 @@ test('answers from what is saved, and with host values, when hub and engine are 
     device.machine.signalDaemon('SIGCONT');
   }
 });
-
-async function unzipped(bytes: Buffer): Promise<Readonly<Record<string, string>>> {
-  const script = `
-import json, sys, zipfile
-file = zipfile.ZipFile(sys.argv[1])
-assert file.testzip() is None
-print(json.dumps({i.filename: file.read(i).decode('utf-8', 'replace') for i in file.infolist()}))
-`;
-  const directory = await mkdtemp(join(tmpdir(), 'iotedge-bundle-'));
-  try {
-    const path = join(directory, 'bundle.zip');
-    await writeFile(path, bytes);
-    const { stdout } = await promisify(execFile)('python3', ['-c', script, path], {
-      maxBuffer: 64 << 20,
-    });
-    return JSON.parse(stdout) as Record<string, string>; // of the script
-  } finally {
-    await rm(directory, { recursive: true });
-  }
-}
 
 test.run();

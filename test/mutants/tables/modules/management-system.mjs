@@ -114,4 +114,23 @@ export default [
     becomes: 'const kill = (): void => undefined;',
     suite: 'component/modules/support-bundle/journal',
   },
+  {
+    breaks: 'a machine without its engine is described, and an agent keeps that',
+    text: "if (!isServiceError(error, 'Unavailable')) throw error;\n    throw new HttpProblem(500, error.message);",
+    becomes:
+      "if (!isServiceError(error, 'Unavailable')) throw error;\n    throw new HttpProblem(200, error.message);",
+    suite: 'unit/modules/api/management/machine-json',
+  },
+  {
+    breaks: 'a warning about listeners is printed for more than ten modules',
+    text: 'setMaxListeners(0, limited.signal);',
+    becomes: 'setMaxListeners(10, limited.signal);',
+    suite: 'unit/modules/resources/container-stats',
+  },
+  {
+    breaks: 'the runtime may not read the journal for a support bundle',
+    text: 'SupplementaryGroups=docker systemd-journal',
+    becomes: 'SupplementaryGroups=docker',
+    suite: 'system/booted/support-bundle',
+  },
 ];

@@ -83,6 +83,23 @@ test('asks for all modules at once', async () => {
   assert.is(stats.size, 3);
 });
 
+test('asks for many modules without a warning', async () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error): void => void warnings.push(warning);
+  process.on('warning', note);
+  const engine: StatsEngine = {
+    stats: async (name, signal) => {
+      signal.addEventListener('abort', () => undefined);
+      return sample(name, 1, 1);
+    },
+  };
+  const names = Array.from({ length: 50 }, (_one, index) => `m${index}`);
+  await new StatsSampler(engine, times).read(names, never);
+  await new Promise((resolve) => void setImmediate(resolve));
+  process.off('warning', note);
+  assert.equal(warnings, []);
+});
+
 test('leaves out a module that is missing or does not respond', async () => {
   const engine: StatsEngine = {
     stats: (name, signal) => {
