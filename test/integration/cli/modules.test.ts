@@ -212,7 +212,11 @@ test('leave an operation to the runtime when they are interrupted', async ({ dev
   const child = device.rig.spawn(node, create, { user: 'operator' });
   let stderr = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  await until(30_000, 'the pull', () => stderr.includes('slow: pulling 0%'));
+  const pulls = () => stderr.split('slow: pulling 0%').length - 1;
+  await until(30_000, 'the pull', () => pulls() === 1);
+  // the next process of the service goes on with it, and the command with that
+  await device.rig.stop('modules');
+  await until(30_000, 'the pull of the next process', () => pulls() === 2);
   child.kill('SIGINT');
   await deadline(10_000, once(child, 'close'), 'the command');
   assert.is(child.exitCode, 130);

@@ -1,5 +1,11 @@
 export default [
   {
+    breaks: 'a command ends when the runtime restarts, although the operation goes on',
+    text: 'return { module: undefined, problem: describeError(error) };',
+    becomes: 'throw error;',
+    suite: 'integration/cli/modules',
+  },
+  {
     breaks: 'an update that was rolled back looks like a good one',
     text: "lastError === '' || configDigest !== before?.configDigest,",
     becomes: "lastError === '' || configDigest !== '',",
