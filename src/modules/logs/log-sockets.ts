@@ -18,6 +18,8 @@ export interface LogSocketOptions {
   readonly limits?: LogLimits;
   /** How long a socket waits for its connection. */
   readonly waitMs?: number;
+  /** How long a reader may take for the rest of a log that has ended. */
+  readonly graceMs?: number;
   readonly uidOf?: (socket: Socket) => number;
 }
 
@@ -32,14 +34,13 @@ export interface OpenedLog {
 /** A reader has nothing to say. */
 const mostInputBytes = 4096;
 const departureCheckMs = 1_000;
-/** How long a reader may take for the rest of a log that has ended. */
-const graceMs = 2_000;
 
 /** The sockets of logs that are open. */
 export class LogSockets implements AsyncDisposable {
   readonly #directory: Promise<string>;
   readonly #slots: LogSlots;
   readonly #waitMs: number;
+  readonly #graceMs: number;
   readonly #uidOf: (socket: Socket) => number;
   readonly #stop = new AbortController();
   readonly #served = new Set<Promise<void>>();
@@ -50,6 +51,7 @@ export class LogSockets implements AsyncDisposable {
     directory.catch(() => undefined);
     this.#slots = new LogSlots(options.limits ?? { ofUid: 8, inAll: 64 });
     this.#waitMs = options.waitMs ?? 5_000;
+    this.#graceMs = options.graceMs ?? 2_000;
     this.#uidOf = options.uidOf ?? peerUid;
   }
 
@@ -99,7 +101,7 @@ export class LogSockets implements AsyncDisposable {
     const reader = await this.#readerAt(server, uid, life.signal);
     server.close();
     await rm(path, { force: true }).catch(() => undefined); // removed with its directory
-    if (reader !== undefined) await send(text, reader, place);
+    if (reader !== undefined) await send(text, reader, { ...place, graceMs: this.#graceMs });
   }
 
   /** The first connection of a user; undefined when none comes in time. */
@@ -164,7 +166,7 @@ function peerUid(socket: Socket): number {
 async function send(
   text: AsyncIterable<Buffer>,
   reader: Socket,
-  { ended, life }: Pick<Place, 'ended' | 'life'>,
+  { ended, graceMs, life }: Pick<Place, 'ended' | 'life'> & { readonly graceMs: number },
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => reader.once('close', () => resolve()));
   reader.once('close', () => life.abort());
@@ -172,7 +174,7 @@ async function send(
   reader.on('data', () => {
     if (reader.bytesRead > mostInputBytes) reader.destroy();
   });
-  const cut = (): void => closeSoon(reader);
+  const cut = (): void => closeSoon(reader, graceMs);
   if (ended.aborted) cut();
   life.signal.addEventListener('abort', () => reader.destroy(), { once: true });
   ended.addEventListener('abort', cut, { once: true });
@@ -190,7 +192,7 @@ async function send(
 }
 
 /** What is under way may still arrive. */
-function closeSoon(reader: Socket): void {
+function closeSoon(reader: Socket, graceMs: number): void {
   const timer = setTimeout(() => reader.destroy(), graceMs);
   reader.once('close', () => clearTimeout(timer));
 }

@@ -54,6 +54,18 @@ pkcs11_base_slot: 'pkcs11:token=gateway?pin-value=1234'
   assert.match(await system.output(create), '/org/iotedge/Keys1/key/one');
 });
 
+test('give the runtime a directory for the sockets of logs, which others may only pass', async (system) => {
+  await system.output('systemctl start iotedge-modules.service');
+  const directory = '/run/iotedge-modules';
+  const { MainPID } = await system.unit('iotedge-modules.service');
+  const shown = await system.output(`stat -c '%U %a' ${directory}`);
+  assert.is(shown, 'iotedge-modules 711');
+  // in the sandbox, where the rest of /run is read-only
+  const enter = `nsenter --mount --target ${MainPID} setpriv --reuid iotedge-modules --clear-groups`;
+  await system.output(`${enter} touch ${directory}/probe`);
+  await system.output(`rm ${directory}/probe`);
+});
+
 /** When the runtime was started last. */
 function lastStart(system: BootedSystem): Promise<string> {
   const property = 'ExecMainStartTimestampMonotonic';

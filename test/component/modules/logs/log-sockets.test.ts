@@ -173,7 +173,8 @@ for (const halves of [1, 2]) {
 test('read no more than is taken from them', async ({ dir }) => {
   let produced = 0;
   async function* endless(): AsyncGenerator<string> {
-    for (;;) {
+    // a reader that is not waited for would have no end
+    while (produced < 10_000) {
       produced++;
       yield await Promise.resolve('x'.repeat(10_000));
     }
@@ -190,6 +191,28 @@ test('read no more than is taken from them', async ({ dir }) => {
   socket.resume();
   await until(5_000, 'more', () => produced > before + 200);
   socket.destroy();
+});
+
+test('end with module and service also when nobody reads them', async ({ dir }) => {
+  async function* large(): AsyncGenerator<string> {
+    for (let count = 500; count > 0; count--) yield await Promise.resolve('x'.repeat(10_000));
+  }
+  for (const graceMs of [20, 60_000]) {
+    const gone = new AbortController();
+    const sockets = socketsIn(dir, { limits: { ofUid: 1, inAll: 1 }, graceMs });
+    const socket = connect(await open(sockets, large, { gone: gone.signal }));
+    const connected = new Promise<void>((resolve) => socket.once('readable', () => resolve()));
+    socket.pause();
+    await deadline(5_000, connected, 'the first part');
+    const isFree = async (): Promise<boolean> =>
+      (await failureOf(open(sockets, of()))) === 'no failure';
+    if (graceMs < 1_000) {
+      gone.abort();
+      await until(5_000, 'a place', isFree);
+    }
+    await deadline(5_000, sockets[Symbol.asyncDispose](), 'the end of the sockets');
+    socket.destroy();
+  }
 });
 
 test('say why a log ends too early', async ({ dir }) => {
