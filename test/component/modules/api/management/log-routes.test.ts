@@ -10,7 +10,6 @@ import { until } from '../../../../support/deadline.ts';
 import { bodyOf, getStream } from '../../../../support/http/get-stream.ts';
 import { RoutesServer } from '../../../../support/http/routes-server.ts';
 import { RecordedModules } from '../../../../support/management/recorded-modules.ts';
-import { requestOn } from '../../../../support/workload/api.ts';
 
 interface Context {
   server: RoutesServer;
@@ -29,6 +28,13 @@ test.after.each(({ server }) => server[Symbol.asyncDispose]());
 /** Begins a request; its response is not read. */
 const opened = ({ server }: Context, query = ''): Promise<IncomingMessage> =>
   getStream(server.socketPath, `/modules/hub/logs?${version}&${query}`);
+
+/** The status of a response, which is not read. */
+async function statusOf(socketPath: string, path: string): Promise<number | undefined> {
+  const response = await getStream(socketPath, path);
+  response.destroy();
+  return response.statusCode;
+}
 
 function frame(stream: number, text: string): Buffer {
   const header = Buffer.from([stream, 0, 0, 0, 0, 0, 0, 0]);
@@ -87,8 +93,7 @@ test('are 400 for what the parameters do not take, and 404 for an unknown module
   modules,
   server,
 }) => {
-  const status = async (path: string): Promise<number> =>
-    (await requestOn(server.socketPath, 'GET', `/modules/${path}&${version}`)).status;
+  const status = (path: string) => statusOf(server.socketPath, `/modules/${path}&${version}`);
   for (const query of [
     'tail=-1',
     'tail=',
@@ -164,12 +169,8 @@ test('that nobody reads are not read from the engine, hold no turn, and are 16 a
   };
   await until(10_000, 'an end of reading', isStill);
   assert.ok(produced < 16 * 200, String(produced));
-  const { status } = await requestOn(
-    context.server.socketPath,
-    'GET',
-    `/modules/hub/logs?${version}`,
-  );
-  assert.is(status, 503);
+  const path = `/modules/hub/logs?${version}`;
+  assert.is(await statusOf(context.server.socketPath, path), 503);
   for (const response of responses) response.destroy();
   const isFree = async (): Promise<boolean> => {
     const response = await opened(context);
