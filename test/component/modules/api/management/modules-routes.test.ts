@@ -3,6 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../../src/errors.ts';
 import { managementRoutes } from '../../../../../src/modules/api/management/management.ts';
+import { deadline } from '../../../../support/deadline.ts';
 import { RoutesServer } from '../../../../support/http/routes-server.ts';
 import { RecordedModules } from '../../../../support/management/recorded-modules.ts';
 import { requestOn, version } from '../../../../support/workload/api.ts';
@@ -278,9 +279,12 @@ test('serves the list while every operation waits', async ({ server, modules }) 
   modules.hold();
   const path = `/modules/hub/stop?${version}`;
   const held = Array.from({ length: 40 }, () => requestOn(server.socketPath, 'POST', path));
-  const { status } = await requestOn(server.socketPath, 'GET', `/modules?${version}`);
-  assert.is(status, 200);
-  modules.release();
+  try {
+    const list = requestOn(server.socketPath, 'GET', `/modules?${version}`);
+    assert.is((await deadline(10_000, list, 'the list')).status, 200);
+  } finally {
+    modules.release();
+  }
   for (const response of await Promise.all(held)) assert.is(response.status, 204);
 });
 
