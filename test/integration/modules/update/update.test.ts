@@ -103,6 +103,22 @@ test('leave the container alone when the image cannot be pulled', async ({ devic
   assert.match(String(now['LastError']), /127\.0\.0\.1:9/);
 });
 
+test('are rolled back by Cancel, and are not refused later', async ({ device }) => {
+  const before = await started(device, 'web');
+  const slow = { Test: ['CMD', 'sleep', '60'], Interval: interval, Timeout: 60 * 10 * interval };
+  const next = options({ Cmd: ['sleep', '2000'], Healthcheck: slow });
+  await device.invoke('UpdateModule', call('web', next, false));
+  await device.untilModule('web', ({ ProgressText }) => ProgressText === 'trial');
+  await device.invoke('Cancel', named('web'));
+  await device.untilModule('web', ({ Operation }) => Operation === '');
+  await device.untilState('web', 'running');
+  assert.equal(await device.containers(), ['web running']);
+  assert.is(await idOf(device, 'web'), before);
+  await device.invoke('UpdateModule', call('web', next, false));
+  await device.invoke('Cancel', named('web'));
+  await device.untilModule('web', ({ Operation }) => Operation === '');
+});
+
 test('of a stopped module wait for its start, and bring the old container back', async ({
   device,
 }) => {
