@@ -4,6 +4,7 @@
 //   --soak     only tests that can run longer or with more values, 100 times as many; takes hours
 //   SUBSTRING  only files whose path has one of the substrings; without any, those of `onlyNamed` are left out
 import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { requireNode } from '../src/build/steps/node-version.mjs';
@@ -18,7 +19,8 @@ const { summaryOf } = await import('./support/suite-summary.mjs');
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const compiled = join(root, 'dist/test');
-const atOnce = 2;
+/** Tests wait for half of their time: for deadlines, processes and the disk. */
+const atOnce = availableParallelism() + 1;
 const soakDeadlineMs = 4 * 3_600_000;
 
 /** Their tests create users, namespaces and containers. */
@@ -73,7 +75,7 @@ function report({ name, counts, leftovers, output, seconds }) {
   for (const process of leftovers) console.log(`left behind: ${process}`);
 }
 
-/** Runs the files, two at a time, and reports each. */
+/** Runs the files, several at a time, and reports each. */
 async function runFiles(files, deadlineMs) {
   const queue = [...files];
   const results = [];

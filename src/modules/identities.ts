@@ -29,6 +29,8 @@ export class Identities {
     string,
     { readonly identity: ModuleIdentity; readonly until: number }
   >();
+  /** Of modules that are about to be removed. */
+  readonly #released = new Set<ModuleId>();
   /** Counts the calls of `clear`: a result requested before one is not cached. */
   #clears = 0;
 
@@ -41,6 +43,16 @@ export class Identities {
   clear(): void {
     this.#clears++;
     this.#known.clear();
+  }
+
+  /** Registers a module no more by itself: an agent deletes the identity of a module before the module. */
+  release(moduleId: ModuleId): void {
+    this.#released.add(moduleId);
+  }
+
+  /** Registers a module again when it is needed. */
+  reclaim(moduleId: ModuleId): void {
+    this.#released.delete(moduleId);
   }
 
   /** The identity of a module that has one; NotFound otherwise. */
@@ -59,6 +71,10 @@ export class Identities {
     } catch (error) {
       if (!isServiceError(error, 'NotFound') && !isServiceError(error, 'NotProvisioned'))
         throw error;
+      if (this.#released.has(moduleId)) {
+        const text = `the identity of module "${moduleId}" was deleted: start the module to register it again`;
+        throw new ServiceError('NotFound', text, { cause: error });
+      }
     }
     try {
       return await this.#register(moduleId, via);

@@ -11,12 +11,12 @@ import { memberObject, restartPolicyOf } from './docker/create-options/create-op
 import { imageLabel, owner, ownerLabel } from './docker/labels.ts';
 import type { ModuleSource } from './module-source.ts';
 import { moduleProperties } from './properties.ts';
-import { isAbsence, type SavedState } from './supervisor/desired-state.ts';
+import { isAbsence, isToRun, type SavedState } from './supervisor/desired-state.ts';
 import type { EngineStatus } from './supervisor/engine-monitor.ts';
 import type { InstanceSpec, ModuleType, Refused } from './supervisor/module-type.ts';
 import type { Admission, OrderedModule } from './supervisor/order/start-order.ts';
 import type { RunningInstance } from './supervisor/order/stop-order.ts';
-import { isToRun, type ModuleStatus } from './supervisor/status.ts';
+import type { ModuleStatus } from './supervisor/status.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
 
 /** Dependencies of a module. */
@@ -215,7 +215,7 @@ export class ManagedModule implements AsyncDisposable {
       name: this.name,
       startAfter: settings.startAfter ?? [],
       state: this.status.state,
-      isToRun: isToRun(this.status),
+      isToRun: isToRun(this.status.goal),
       wake: () => this.supervisor.wake(),
     };
   }

@@ -1,4 +1,5 @@
 import { isServiceError, ServiceError } from '../errors.ts';
+import type { ModuleName } from '../ids.ts';
 import type { Operation } from '../service/operations/operation.ts';
 import type { OperationKind, Operations } from '../service/operations/operations.ts';
 import type { ManagedModule } from './managed-module.ts';
@@ -8,6 +9,8 @@ import type { DesiredState, Goal, ModuleVerb } from './supervisor/desired-state.
 /** Arguments of an operation. */
 export interface Change {
   readonly stopTimeoutS?: number | undefined;
+  /** Of Stop: whether the module is started again when an update fails that follows. */
+  readonly resumes?: boolean;
   /** Of DeleteModule: whether the identity at the hub is deleted too. */
   readonly identity?: boolean;
 }
@@ -34,6 +37,8 @@ export interface OperationParts {
   readonly fetch: (source: ModuleSource, operation: Operation<ModuleSource, void>) => Promise<void>;
   /** Throws to refuse. */
   readonly mayDelete: (name: string) => void;
+  /** Lets the module be registered again if its identity was deleted. */
+  readonly reclaimIdentity: (name: ModuleName) => void;
 }
 
 /** Persists the operation on a module. */
@@ -76,7 +81,10 @@ function createKind(parts: OperationParts): OperationKind<ModuleSource, void> {
   return {
     verb,
     persist: (_name, source) =>
-      parts.claim(source, ({ supervisor }) => supervisor.desired.accept('stopped', { verb })),
+      parts.claim(source, async ({ name, supervisor }) => {
+        await supervisor.desired.accept('stopped', { verb });
+        parts.reclaimIdentity(name);
+      }),
     run: (operation) => reconcile(parts.require(operation.id), operation, {}),
     remove: async (name) => parts.find(name)?.supervisor.desired.settle(),
   };
@@ -105,8 +113,9 @@ function changeKind(
       const module = parts.require(name);
       if (verb === 'DeleteModule') parts.mayDelete(name);
       else refuseAbsent(module);
-      const { stopTimeoutS } = change;
-      await module.supervisor.desired.accept(goalOf(change), { verb, stopTimeoutS });
+      const { resumes, stopTimeoutS } = change;
+      await module.supervisor.desired.accept(goalOf(change), { verb, stopTimeoutS, resumes });
+      if (verb === 'Start' || verb === 'Restart') parts.reclaimIdentity(module.name);
     },
     run: (operation) => {
       const until = verb === 'Stop' ? 'stopped' : undefined;

@@ -71,6 +71,8 @@ export interface ModuleRuntimeOptions {
   /** How long the new instance of an update is observed. */
   readonly trial?: TrialLimits | undefined;
   readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
+  /** Lets a module be registered again whose identity was deleted. */
+  readonly reclaimIdentity: (name: ModuleName) => void;
   readonly backend: (modules: ModuleRegistry) => ModulesBackend;
   /** The management API of the agent. */
   readonly management: (runtime: ModuleRuntime) => readonly Route[];
@@ -160,6 +162,7 @@ export class ModuleRuntime implements AsyncDisposable {
       claimUpdate: (update) => this.#creations.run(() => this.#acceptUpdate(update)),
       fetch: (source, operation) => this.#options.fetch(source, operation),
       mayDelete: (name) => this.#mayDelete(name),
+      reclaimIdentity: options.reclaimIdentity,
     });
     this.management = options.management(this);
   }

@@ -165,6 +165,7 @@ function runtimeOptions(
     foresee: (source, via) => prepare({ ...preparation, identities: registered }, source, via),
     fetch: ({ settings }, { signal }) => fetchImage(engine, settings, signal),
     eraseIdentity: (name, via) => identities.erase(moduleIdOf(name), via),
+    reclaimIdentity: (name) => identities.reclaim(moduleIdOf(name)),
     backend: (modules) =>
       workloadBackend({
         get config() {
@@ -193,9 +194,10 @@ function deviceParts(
   { now, log, version }: Context,
   parts: Parts & { readonly current: Current; readonly runtime: ModuleRuntime },
 ): DeviceParts {
-  const { clients, current, engine, resources, runtime } = parts;
+  const { clients, current, engine, identities, resources, runtime } = parts;
   return {
     services: clients,
+    identities,
     engine,
     config: () => current.config,
     modules: () => runtime.names(),

@@ -3,11 +3,11 @@ import type { ModulesConfig } from './config/config.ts';
 import type { ManagedModule } from './managed-module.ts';
 import type { Update } from './module-operations.ts';
 import { sourceDigest } from './module-source.ts';
-import { accepted, refuseRejected } from './supervisor/update/update.ts';
+import { accepted, refuseRejected, resumed } from './supervisor/update/update.ts';
 
 /** Persists the update of a module; NotSupported for the agent, unless it asks itself, RolledBack for one that was rolled back just before. */
 export async function acceptUpdate(
-  { name, supervisor: { desired } }: ManagedModule,
+  { name, supervisor }: ManagedModule,
   { source, start }: Update,
   { config, now }: { readonly config: Pick<ModulesConfig, 'agent'>; readonly now: () => Date },
 ): Promise<void> {
@@ -16,6 +16,15 @@ export async function acceptUpdate(
     throw new ServiceError('NotSupported', text);
   }
   const digest = sourceDigest(source);
-  refuseRejected(desired.rejected, digest, now());
+  const { desired } = supervisor;
+  try {
+    refuseRejected(desired.rejected, digest, now());
+  } catch (error) {
+    if (desired.resumes) {
+      await desired.change(resumed);
+      supervisor.retry();
+    }
+    throw error;
+  }
   await desired.change((before) => accepted(before, { other: source, digest, start }));
 }

@@ -138,6 +138,7 @@ function parseRecord(value: unknown, name: ModuleName): ModuleRecord {
       failure: typeof failure === 'string' ? failure : undefined,
       ...updateOf(record['update'], name),
       ...rejectionOf(record['rejected']),
+      ...(record['resumes'] === true && { resumes: true }),
     },
     settings: settings === undefined ? undefined : parseSettings(settings),
     env: envOf(record['env']),

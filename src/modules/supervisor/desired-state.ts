@@ -39,6 +39,11 @@ export function needsInstance(goal: Goal): boolean {
   return !isAbsence(goal) && goal !== 'failed';
 }
 
+/** Whether an instance is to run with this desired state. */
+export function isToRun(goal: Goal): boolean {
+  return goal === 'restart' || goal === 'start' || goal === 'started';
+}
+
 /** How the instance of a module is to run, of goals that need one. */
 export function desiredRun(goal: Goal): 'stopped' | 'running' | 'ended' {
   return goal === 'stopped' || goal === 'ended' ? goal : 'running';
@@ -61,6 +66,12 @@ export interface SavedOperation {
   /** The desired state to return to when it fails. */
   readonly previous: Goal;
   readonly stopTimeoutS?: number | undefined;
+}
+
+/** An operation to be accepted. */
+export interface NewOperation extends Omit<SavedOperation, 'previous'> {
+  /** Of Stop: whether the module, if it is to run, is started again when an update fails that follows. */
+  readonly resumes?: boolean | undefined;
 }
 
 /** Every phase of an update, which `update.ts` describes. */
@@ -105,6 +116,11 @@ export interface SavedState {
   readonly update?: SavedUpdate | undefined;
   /** The last update, if it was rolled back. */
   readonly rejected?: Rejection | undefined;
+  /**
+   * Whether it ran until it was stopped by a client that stops a module before it updates it: when that update fails or is
+   * refused, the module is started again.
+   */
+  readonly resumes?: true | undefined;
 }
 
 /** A module's configuration and its persisted state. */
@@ -174,8 +190,12 @@ export class DesiredState {
     return this.#saved.rejected;
   }
 
+  get resumes(): boolean {
+    return this.#saved.resumes === true;
+  }
+
   /** Persists an operation and its desired state; NotFound when the module was removed. */
-  accept(goal: Goal, operation: Omit<SavedOperation, 'previous'>): Promise<void> {
+  accept(goal: Goal, { resumes = false, ...operation }: NewOperation): Promise<void> {
     return this.#changes.run(async () => {
       this.#refuseClosed();
       const { update, rejected } = this.#saved;
@@ -184,6 +204,7 @@ export class DesiredState {
         operation: { ...operation, previous: this.goal },
         update: withGoal(update, goal),
         rejected,
+        ...(resumes && isToRun(this.goal) && { resumes }),
       });
     });
   }
@@ -215,11 +236,11 @@ export class DesiredState {
     return this.#changes.run(async () => {
       const goal = settledGoal ?? this.goal;
       if (this.#isClosed || (this.operation === undefined && goal === this.goal)) return;
-      const { update, rejected } = this.#saved;
+      const { update, rejected, resumes } = this.#saved;
       const text = goal === 'failed' ? (failure ?? this.failure) : undefined;
       const isSame = this.operation?.verb === 'UpdateModule';
       const left = isSame ? update : withGoal(update, goal);
-      const state = { goal, failure: text, update: left, rejected };
+      const state = { goal, failure: text, update: left, rejected, resumes };
       await this.#settle({ source: this.#source, state });
     });
   }

@@ -4,7 +4,13 @@ import { quoted } from '../../quoted.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { ModuleSource } from '../module-source.ts';
 import { apply } from './apply.ts';
-import { type DesiredState, type Goal, isAbsence, needsInstance } from './desired-state.ts';
+import {
+  type DesiredState,
+  type Goal,
+  isAbsence,
+  isToRun,
+  needsInstance,
+} from './desired-state.ts';
 import type { Instance, InstanceSpec, InstanceState, ModuleType, Refused } from './module-type.ts';
 import type { Observer } from './observer.ts';
 import type { Admission } from './order/start-order.ts';
@@ -17,7 +23,7 @@ import { RestartTracker } from './restart/restart-tracker.ts';
 import type { StatusTracker } from './status.ts';
 import { desiredAtOnce, desiredWith } from './update/desired.ts';
 import { Trial, type TrialLimits, trialLimits, type Verdict } from './update/trial.ts';
-import { isToRun, RolledBack } from './update/update.ts';
+import { RolledBack } from './update/update.ts';
 
 /** Dependencies of a reconciler. */
 export interface ReconcilerOptions {

@@ -1,5 +1,5 @@
 import type { moduleStates } from '../../interfaces/enumerations.ts';
-import { type Goal, isAbsence } from './desired-state.ts';
+import { type Goal, isAbsence, isToRun } from './desired-state.ts';
 import type { Instance, PullProgress } from './module-type.ts';
 import type { Step } from './plan.ts';
 
@@ -135,7 +135,7 @@ export function stateOf(status: StateInput): ModuleState | undefined {
     case 'create':
     case 'park':
     case 'unpark':
-      return isToRun(status) ? 'starting' : undefined;
+      return isToRun(status.goal) ? 'starting' : undefined;
     case 'start':
     case 'unpause':
       return 'starting';
@@ -168,7 +168,7 @@ function betweenSteps(status: Between): ModuleState | undefined {
       return 'backoff';
     case 'exited':
     case 'created':
-      return isToRun(status) ? beforeStart(status) : atRest(status, instance);
+      return isToRun(status.goal) ? beforeStart(status) : atRest(status, instance);
     case 'dead':
       return 'failed';
     case 'unknown':
@@ -178,7 +178,7 @@ function betweenSteps(status: Between): ModuleState | undefined {
 }
 
 function withoutInstance(status: Between): ModuleState | undefined {
-  if (isToRun(status)) return beforeStart(status);
+  if (isToRun(status.goal)) return beforeStart(status);
   return status.retryAt !== undefined && !isAbsence(status.goal) ? 'backoff' : undefined;
 }
 
@@ -195,9 +195,4 @@ function atRest({ goal, failed }: Between, { state }: Pick<Instance, 'state'>): 
   if (failed) return 'failed';
   if (state.kind !== 'exited') return 'created';
   return goal === 'ended' && state.exitCode !== 0 ? 'failed' : 'stopped';
-}
-
-/** Whether the module is to run. */
-export function isToRun({ goal }: Pick<StateInput, 'goal'>): boolean {
-  return goal === 'restart' || goal === 'start' || goal === 'started';
 }

@@ -84,6 +84,18 @@ test('are registered if missing, and adopted from any creator', async () => {
   ]);
 });
 
+test('that an agent has deleted are not registered before they are wanted again', async () => {
+  const { identities, methods } = identitiesWith({
+    failures: { GetModuleIdentity: ['NotFound', 'NotFound'] },
+  });
+  identities.release(id);
+  assert.is(await failureOf(identities.ensure(id, via)), 'NotFound');
+  assert.is(methods(), 'GetModuleIdentity');
+  identities.reclaim(id);
+  await identities.ensure(id, via);
+  assert.is(methods(), 'GetModuleIdentity GetModuleIdentity CreateModuleIdentity');
+});
+
 test('of the agent and the hub are managed by IoT Edge', async () => {
   const { identities, calls } = identitiesWith({ failures: { GetModuleIdentity: ['NotFound'] } });
   await identities.ensure(parseModuleId('$edgeHub'), via);

@@ -3,6 +3,7 @@ import { describeError, isServiceError, ServiceError } from '../../../errors.ts'
 import type { ModuleId } from '../../../ids.ts';
 import type { Log } from '../../../service/log/log.ts';
 import type { Clients } from '../../clients.ts';
+import type { Identities } from '../../identities.ts';
 
 /** An identity of a module in the terms of the API. */
 export interface ManagedIdentity {
@@ -28,6 +29,8 @@ type IdentityRecord = Awaited<ReturnType<HubIdentitiesClient['GetModuleIdentity'
 /** Dependencies of HubIdentities. */
 export interface HubIdentitiesParts {
   readonly client: HubIdentitiesClient;
+  /** Those that the runtime registers by itself. */
+  readonly identities: Pick<Identities, 'release' | 'reclaim'>;
   readonly log: Log;
   /** How long a list waits for the hub. */
   readonly listMs?: number;
@@ -40,12 +43,15 @@ const manager = 'iotedge';
 /** The identities that the hub has for this device, as the agent manages them. */
 export class HubIdentities {
   readonly #client: HubIdentitiesClient;
+  readonly #identities: HubIdentitiesParts['identities'];
   readonly #log: Log;
   readonly #listMs: number;
   readonly #changeMs: number;
 
-  constructor({ client, log, listMs = 10_000, changeMs = 120_000 }: HubIdentitiesParts) {
+  constructor(parts: HubIdentitiesParts) {
+    const { client, identities, log, listMs = 10_000, changeMs = 120_000 } = parts;
     this.#client = client;
+    this.#identities = identities;
     this.#log = log;
     this.#listMs = listMs;
     this.#changeMs = changeMs;
@@ -68,6 +74,7 @@ export class HubIdentities {
 
   /** Registers a module, or takes over what Azure's services registered; AlreadyExists for one of other software. */
   async create(moduleId: ModuleId, via: Via): Promise<ManagedIdentity> {
+    this.#identities.reclaim(moduleId);
     const request = { module_id: moduleId, options: { adopt: true } };
     const { identity } = await this.#client.CreateModuleIdentity(request, this.#change(via));
     return managed(identity);
@@ -90,7 +97,14 @@ export class HubIdentities {
       const text = `module "${moduleId}" was registered by other software and is not adopted`;
       throw new ServiceError('AlreadyExists', text);
     }
-    await this.#client.DeleteModuleIdentity({ module_id: moduleId }, this.#change(via));
+    // not later: the deletion is announced before its reply
+    this.#identities.release(moduleId);
+    try {
+      await this.#client.DeleteModuleIdentity({ module_id: moduleId }, this.#change(via));
+    } catch (error) {
+      this.#identities.reclaim(moduleId);
+      throw error;
+    }
   }
 
   /** Begins to provision the device again; the saved result stays until there is a new one. */

@@ -53,7 +53,11 @@ export function modulesManagement(
       return run(runtime.kinds.update, { id: source.name, args }, by);
     },
     prepare: (source, by) => run(runtime.kinds.prepare, { id: source.name, args: source }, by),
-    act: (action, name, by) => run(runtime.kinds[action], { id: name, args: {} }, by),
+    act: (action, name, by) => {
+      // an agent stops a module before each update
+      const args = action === 'stop' ? { resumes: true } : {};
+      return run(runtime.kinds[action], { id: name, args }, by);
+    },
   };
 }
 

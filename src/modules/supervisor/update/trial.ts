@@ -1,7 +1,6 @@
 /** Whether the new instance of an update is good. */
-import type { Goal } from '../desired-state.ts';
+import { type Goal, isToRun } from '../desired-state.ts';
 import type { Instance } from '../module-type.ts';
-import { isToRun } from './update.ts';
 
 /** How long a new instance is observed. */
 export interface TrialLimits {

@@ -15,8 +15,8 @@
 import { ServiceError } from '../../../errors.ts';
 import {
   type Configured,
-  type Goal,
   isAbsence,
+  isToRun,
   type Rejection,
   type SavedState,
   type SavedUpdate,
@@ -44,17 +44,12 @@ export function refuseRejected(rejection: Rejection | undefined, digest: string,
   throw new RolledBack(`it was rolled back and may be tried again in ${leftS} s: ${reason}`);
 }
 
-/** Whether an instance is to run with this desired state. */
-export function isToRun(goal: Goal): boolean {
-  return goal === 'restart' || goal === 'start' || goal === 'started';
-}
-
 /** The state of a module whose update is accepted; Unavailable while the previous one is cleaned up. */
 export function accepted(
   { source, state }: Configured,
   next: Pick<SavedUpdate, 'other' | 'digest' | 'start'>,
 ): Configured {
-  const { goal, rejected, update } = state;
+  const { goal, rejected, resumes, update } = state;
   if (update !== undefined && update.phase !== 'trial') {
     throw new ServiceError('Unavailable', 'the previous update has not ended yet');
   }
@@ -63,10 +58,17 @@ export function accepted(
     triedDigest: update.digest,
     oldId: update.oldId,
   };
-  const fetching = { ...next, ...unproven, phase: 'fetch', previous: goal } as const;
+  const previous = resumes === true ? 'start' : goal;
+  const fetching = { ...next, ...unproven, phase: 'fetch', previous } as const;
   const operation = { verb: 'UpdateModule', previous: goal } as const;
   const kept = rejected?.digest === next.digest ? rejected : undefined;
-  return { source, state: { goal, operation, rejected: kept, update: fetching } };
+  return { source, state: { goal, operation, rejected: kept, update: fetching, resumes } };
+}
+
+/** The state of a module that was stopped for an update which is refused. */
+export function resumed({ source, state }: Configured): Configured {
+  const { resumes, ...rest } = state;
+  return { source, state: resumes === true ? { ...rest, goal: 'start' } : state };
 }
 
 /** The state after what the next instance needs was pulled; `oldId` is parked next. */
@@ -109,7 +111,7 @@ export function undone(
       proven === undefined
         ? { ...rest, phase: 'abandon' }
         : { ...rest, phase: 'trial', other: proven, digest: triedDigest ?? '' };
-    return { source, state: { ...state, update: left } };
+    return resumed({ source, state: { ...state, update: left } });
   }
   if (update?.phase !== 'trial') return { source, state };
   const { digest, previous, other } = update;

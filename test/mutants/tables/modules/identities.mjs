@@ -17,4 +17,16 @@ export default [
     becomes: 'return path;',
     suite: 'unit/modules/identities',
   },
+  {
+    breaks: 'the runtime registers again what an agent has deleted',
+    text: 'if (this.#released.has(moduleId)) {',
+    becomes: 'if (false) {',
+    suite: 'unit/modules/identities',
+  },
+  {
+    breaks: 'the runtime registers a module again while its identity is deleted',
+    text: 'this.#identities.release(moduleId);',
+    becomes: '',
+    suite: 'unit/modules/api/management/hub-identities',
+  },
 ];

@@ -104,4 +104,29 @@ export default [
     becomes: '',
     suite: 'integration/modules/update/killed',
   },
+  {
+    breaks: 'a module that an agent stopped for an update stays stopped when the update is refused',
+    text: "return { source, state: resumes === true ? { ...rest, goal: 'start' } : state };",
+    becomes: 'return { source, state };',
+    suite: 'unit/modules/supervisor/desired-state',
+  },
+  {
+    breaks:
+      'a module that an agent stopped for an update stays stopped when the update is rolled back',
+    text: "const previous = resumes === true ? 'start' : goal;",
+    becomes: 'const previous = goal;',
+    suite: 'unit/modules/supervisor/desired-state',
+  },
+  {
+    breaks: 'a module that did not run is started by a failed update',
+    text: '...(resumes && isToRun(this.goal) && { resumes }),',
+    becomes: '...(resumes && { resumes }),',
+    suite: 'unit/modules/supervisor/desired-state',
+  },
+  {
+    breaks: 'an agent that updates a module in the original order leaves it stopped',
+    text: "const args = action === 'stop' ? { resumes: true } : {};",
+    becomes: 'const args = {};',
+    suite: 'integration/modules/agent/deployment',
+  },
 ];

@@ -2,10 +2,17 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../src/errors.ts';
 import {
+  type Configured,
   DesiredState,
   type Goal,
   type SavedState,
 } from '../../../../src/modules/supervisor/desired-state.ts';
+import {
+  accepted,
+  resumed,
+  tried,
+  undone,
+} from '../../../../src/modules/supervisor/update/update.ts';
 import { moduleSource } from '../../../support/engine/module-source.ts';
 import { silentLog } from '../../../support/log.ts';
 
@@ -76,6 +83,44 @@ test('refuses operations on a removed module, and does not remove it before earl
   assert.is(await desired.close('absent'), true);
   const error = await desired.accept('start', { verb: 'Start' }).catch((thrown: unknown) => thrown);
   assert.ok(isServiceError(error, 'NotFound'));
+});
+
+const stop = { verb: 'Stop', resumes: true } as const;
+const next = { other: moduleSource('sensor', 'localhost/a:2'), digest: '2', start: false };
+const failure = { reason: 'no image', at: new Date(0) };
+
+test('returns to running after a refused update for which the module was stopped', async () => {
+  const { desired, states } = desiredState({ goal: 'started' });
+  await desired.accept('stopped', stop);
+  await desired.settle();
+  assert.is(states.at(-1)?.resumes, true, 'it is saved');
+  await desired.change(resumed);
+  assert.equal([desired.goal, desired.resumes], ['start', false]);
+});
+
+test('returns to running after an update that fails, or is rolled back', async () => {
+  for (const begin of [accepted, (now: Configured) => tried(accepted(now, next), 'old')]) {
+    const { desired } = desiredState({ goal: 'started' });
+    await desired.accept('stopped', stop);
+    await desired.settle();
+    await desired.change((now) => begin(now, next));
+    await desired.force((now) => undone(now, failure));
+    assert.is(desired.goal, 'start');
+  }
+});
+
+test('stays stopped after a failed update of a module that another client stopped, or that did not run', async () => {
+  for (const [goal, operation] of [
+    ['started', { verb: 'Stop' }],
+    ['stopped', stop],
+  ] as const) {
+    const { desired } = desiredState({ goal });
+    await desired.accept('stopped', operation);
+    await desired.settle();
+    await desired.change((now) => accepted(now, next));
+    await desired.force((now) => undone(now, failure));
+    assert.is(desired.goal, 'stopped', goal);
+  }
 });
 
 test.run();

@@ -19,10 +19,13 @@ interface Setting {
   readonly saved?: readonly object[];
   readonly onHub?: readonly object[] | ErrorCode;
   readonly updated?: object;
+  /** The error of a deletion. */
+  readonly refused?: ErrorCode;
 }
 
 /** Identities with an Identity service that has those, and the calls that change something. */
-function identitiesWith({ saved = [ours], onHub = [ours, foreign], updated = ours }: Setting = {}) {
+function identitiesWith(setting: Setting = {}) {
+  const { saved = [ours], onHub = [ours, foreign], updated = ours, refused } = setting;
   const changes: string[] = [];
   const change = (method: string, result: object) => (input: object) => {
     changes.push(`${method} ${JSON.stringify(input)}`);
@@ -41,10 +44,17 @@ function identitiesWith({ saved = [ours], onHub = [ours, foreign], updated = our
     },
     CreateModuleIdentity: change('Create', { identity: ours }),
     UpdateModuleIdentity: change('Update', { identity: updated }),
-    DeleteModuleIdentity: change('Delete', {}),
+    DeleteModuleIdentity: (input: object) => {
+      if (refused !== undefined) throw new ServiceError(refused, 'not now');
+      return change('Delete', {})(input);
+    },
     Reprovision: change('Reprovision', {}),
   } as unknown as HubIdentitiesClient; // the methods that are used
-  return { identities: new HubIdentities({ client, log: silentLog }), changes };
+  const own = {
+    release: (moduleId: string) => void changes.push(`release ${moduleId}`),
+    reclaim: (moduleId: string) => void changes.push(`reclaim ${moduleId}`),
+  };
+  return { identities: new HubIdentities({ client, identities: own, log: silentLog }), changes };
 }
 
 test('are listed with their manager, those of other software without one', async () => {
@@ -65,7 +75,8 @@ test('are the saved ones while the hub does not respond', async () => {
 test('are registered or adopted when an agent asks', async () => {
   const { identities, changes } = identitiesWith();
   await identities.create(id, via);
-  assert.equal(changes, ['Create {"module_id":"sensor","options":{"adopt":true}}']);
+  const created = 'Create {"module_id":"sensor","options":{"adopt":true}}';
+  assert.equal(changes, ['reclaim sensor', created]);
 });
 
 test('are updated only in the generation that the agent knows', async () => {
@@ -87,7 +98,13 @@ test('are deleted unless other software registered them', async () => {
   await identities.delete(id, via);
   assert.is(await failureOf(identities.delete(parseModuleId('camera'), via)), 'AlreadyExists');
   assert.is(await failureOf(identities.delete(parseModuleId('absent'), via)), 'NotFound');
-  assert.equal(changes, ['Delete {"module_id":"sensor"}']);
+  assert.equal(changes, ['release sensor', 'Delete {"module_id":"sensor"}']);
+});
+
+test('of modules that still run are not registered by the runtime once an agent deletes them', async () => {
+  const { identities, changes } = identitiesWith({ refused: 'Unavailable' });
+  assert.is(await failureOf(identities.delete(id, via)), 'Unavailable');
+  assert.equal(changes, ['release sensor', 'reclaim sensor']);
 });
 
 test('do not wait for the device to be provisioned again', async () => {

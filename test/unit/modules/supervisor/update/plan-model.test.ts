@@ -9,7 +9,11 @@ import type {
   Configured,
   SavedState,
 } from '../../../../../src/modules/supervisor/desired-state.ts';
-import { isAbsence, needsInstance } from '../../../../../src/modules/supervisor/desired-state.ts';
+import {
+  isAbsence,
+  isToRun,
+  needsInstance,
+} from '../../../../../src/modules/supervisor/desired-state.ts';
 import type {
   Instance,
   InstanceSpec,
@@ -28,7 +32,6 @@ import {
 import {
   accepted,
   ended,
-  isToRun,
   kept,
   tried,
   undone,

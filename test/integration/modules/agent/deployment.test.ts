@@ -1,0 +1,275 @@
+/** The requests of an unmodified edgeAgent and edgeHub, in their order, through the life of a deployment. */
+import { X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Deployment, EdgeAgent, type Pass } from '../../../support/agent/edge-agent.ts';
+import { startEdgeHub } from '../../../support/agent/edge-hub.ts';
+import { idOf } from '../../../support/agent/module-spec.ts';
+import type { ListedModule } from '../../../support/agent/wire-forms.ts';
+import { untilFound } from '../../../support/deadline.ts';
+import { ModulesRig } from '../../../support/engine/modules-rig.ts';
+import { Registry } from '../../../support/engine/registry.ts';
+import { deviceName } from '../../../support/rig/rig-config.ts';
+
+interface Context {
+  device: ModulesRig;
+  registry: Registry;
+  agent: EdgeAgent;
+}
+
+const test = suite<Context>('an unmodified agent');
+const sleeping = { Cmd: ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.1; done'] };
+const settings = {
+  agent: { config: { image: ModulesRig.image, createOptions: sleeping } },
+};
+
+const repository = (registry: Registry) => `${registry.address}/module`;
+
+function deployment(registry: Registry): Deployment {
+  const module = { image: `${repository(registry)}:1`, createOptions: sleeping };
+  return { edgeHub: module, sensor: { ...module, env: { RATE: '5' } }, filter: module };
+}
+
+/** The sockets of a module, as its container sees them. */
+function socketsOf({ rig }: ModulesRig, name: string) {
+  const directory = join(rig.stateDirectory('modules'), 'mnt', name);
+  return {
+    managementSocket: join(directory, 'mgmt.sock'),
+    workloadSocket: join(directory, 'workload.sock'),
+  };
+}
+
+async function environmentOf({ machine }: ModulesRig, name: string) {
+  const format = '{{range .Config.Env}}{{println .}}{{end}}';
+  const text = await machine.docker('inspect', '--format', format, name);
+  return new Map(
+    text.split('\n').map((line): [string, string] => {
+      const at = line.indexOf('=');
+      return [line.slice(0, at), line.slice(at + 1)];
+    }),
+  );
+}
+
+/** The agent of the device, in the place of its container. */
+async function agentOf(device: ModulesRig): Promise<EdgeAgent> {
+  await device.agentRuns();
+  const environment = await environmentOf(device, 'edgeAgent');
+  return new EdgeAgent({ ...socketsOf(device, 'edgeAgent'), environment });
+}
+
+/** Repeats a pass until it is as it should be. */
+function passes(agent: EdgeAgent, wanted: Deployment, fits: (pass: Pass) => boolean) {
+  let last: Pass | undefined;
+  return untilFound(
+    60_000,
+    () => `another pass; its errors: ${last?.errors.map(({ message }) => message).join('; ')}`,
+    async () => {
+      last = await agent.reconcile(wanted);
+      return fits(last) ? last : undefined;
+    },
+  );
+}
+
+const settles = (agent: EdgeAgent, wanted: Deployment) =>
+  passes(agent, wanted, ({ isSettled }) => isSettled);
+
+async function untilListed(
+  agent: EdgeAgent,
+  name: string,
+  fits: (module: ListedModule) => boolean,
+): Promise<ListedModule> {
+  let module: ListedModule | undefined;
+  return untilFound(
+    60_000,
+    () => `another ${name} than ${JSON.stringify(module)}`,
+    async () => {
+      module = (await agent.modules()).get(name);
+      return module !== undefined && fits(module) ? module : undefined;
+    },
+  );
+}
+
+const containerId = ({ machine }: ModulesRig, name: string) =>
+  machine.docker('inspect', '--format', '{{.Id}}', name);
+
+test.before(async (context) => {
+  const device = await ModulesRig.start(settings);
+  context.device = device;
+  context.registry = await Registry.start(device.machine, 5000);
+  await context.registry.push(ModulesRig.image, `${repository(context.registry)}:1`);
+  await context.registry.push(ModulesRig.image, `${repository(context.registry)}:2`);
+  await device.machine.docker('rmi', `${repository(context.registry)}:1`);
+  await device.machine.docker('rmi', `${repository(context.registry)}:2`);
+});
+
+test.after(async ({ device, registry }) => {
+  await registry[Symbol.asyncDispose]();
+  await device[Symbol.asyncDispose]();
+});
+
+test('finds what it asks for at its start', async (context) => {
+  context.agent = await agentOf(context.device);
+  await context.agent.start();
+  const { labels, status, startTime } = await untilListed(context.agent, 'edgeAgent', () => true);
+  assert.is(status, 'running');
+  assert.ok(startTime);
+  assert.is(labels['net.azure-devices.edge.original-image'], ModulesRig.image);
+  assert.type(labels['net.azure-devices.edge.create-options'], 'string');
+  assert.type(labels['net.azure-devices.edge.env'], 'string');
+});
+
+test('deploys three modules on a device without any', async ({ agent, device, registry }) => {
+  const wanted = deployment(registry);
+  await settles(agent, wanted);
+  const expected = ['edgeAgent', ...Object.keys(wanted)].map((name) => `${name} running`);
+  assert.equal(await device.containers(), expected.toSorted());
+  const made = device.cloud.registry.modules.get(deviceName);
+  const identities = new Map((await agent.identities()).map((one) => [one.moduleId, one]));
+  for (const id of Object.keys(wanted).map(idOf)) {
+    assert.is(identities.get(id)?.generationId, made?.get(id)?.generationId, id);
+    assert.is(identities.get(id)?.managedBy.toLowerCase(), 'iotedge', id);
+  }
+  const { sent } = agent.management;
+  sent.length = 0;
+  assert.ok((await agent.reconcile(wanted)).isSettled);
+  assert.equal(sent, ['GET /modules 200'], 'nothing is asked but the list');
+});
+
+test('has a hub that serves with its certificate', async ({ device }) => {
+  const environment = await environmentOf(device, 'edgeHub');
+  const issued = await startEdgeHub(
+    {
+      workloadSocket: socketsOf(device, 'edgeHub').workloadSocket,
+      generationId: environment.get('IOTEDGE_MODULEGENERATIONID') ?? '',
+      deviceHostName: environment.get('EdgeDeviceHostName') ?? '',
+    },
+    new Date(),
+  );
+  const leaf = new X509Certificate(issued.chain);
+  assert.is(leaf.checkHost(environment.get('EdgeDeviceHostName') ?? ''), `${deviceName}.local`);
+  assert.ok(issued.expiration.getTime() <= Date.now() + 90 * 86_400_000);
+});
+
+test('updates a module, which keeps its identity', async ({ agent, device, registry }) => {
+  const wanted = deployment(registry);
+  const image = `${repository(registry)}:2`;
+  const { IOTEDGE_MODULEGENERATIONID: before } = Object.fromEntries(
+    await environmentOf(device, 'sensor'),
+  );
+  await settles(agent, { ...wanted, sensor: { image, createOptions: sleeping } });
+  const updated = await untilListed(agent, 'sensor', ({ status }) => status === 'running');
+  assert.is(updated.image, image);
+  const environment = await environmentOf(device, 'sensor');
+  assert.is(environment.get('IOTEDGE_MODULEGENERATIONID'), before);
+  assert.is(environment.has('RATE'), false);
+});
+
+test('learns why an image cannot be pulled, while the module runs on', async (context) => {
+  const { agent, device, registry } = context;
+  const id = await containerId(device, 'filter');
+  const image = `${repository(registry)}:missing`;
+  const wanted = { ...(await deployed(context)), filter: { image, createOptions: sleeping } };
+  const { errors } = await agent.reconcile(wanted);
+  assert.match(errors[0]?.message ?? '', /missing/);
+  assert.is(await containerId(device, 'filter'), id);
+  assert.is((await untilListed(agent, 'filter', () => true)).status, 'running');
+});
+
+test('sees the old module again after an update that ends at once, and is refused', async (context) => {
+  const { agent, device } = context;
+  const before = await deployed(context);
+  const id = await containerId(device, 'filter');
+  const image = before['sensor']?.image ?? '';
+  const wanted = {
+    ...before,
+    filter: { image, createOptions: { Cmd: ['sh', '-c', 'exit 3'] } },
+  };
+  const { errors } = await passes(agent, wanted, ({ errors: found }) => found.length > 0);
+  assert.is(errors[0]?.status, 500);
+  assert.match(errors[0]?.message ?? '', /rolled back.* exit code 3/);
+  // although the agent has stopped it before it asked for the update again
+  const { image: shown } = await untilListed(agent, 'filter', ({ status }) => status === 'running');
+  assert.is(shown, before['filter']?.image);
+  assert.is(await containerId(device, 'filter'), id);
+  await settles(agent, before);
+});
+
+test('goes on after a restart of the service', async (context) => {
+  const { agent, device } = context;
+  const ids = await Promise.all(['edgeHub', 'sensor'].map((name) => containerId(device, name)));
+  await device.rig.stop('modules', 'SIGKILL');
+  await device.agentRuns();
+  await settles(agent, await deployed(context));
+  const now = await Promise.all(['edgeHub', 'sensor'].map((name) => containerId(device, name)));
+  assert.equal(now, ids);
+});
+
+test('stops a module, and starts it again', async (context) => {
+  const { agent } = context;
+  const wanted = await deployed(context);
+  const stopped = { ...wanted['sensor'], status: 'stopped' } as const;
+  await settles(agent, { ...wanted, sensor: { image: wanted['sensor']?.image ?? '', ...stopped } });
+  const { exit } = await untilListed(agent, 'sensor', ({ status }) => status !== 'running');
+  assert.ok(exit);
+  await settles(agent, wanted);
+  const again = await untilListed(agent, 'sensor', ({ status }) => status === 'running');
+  assert.equal(again.exit, exit, 'the earlier exit stays');
+});
+
+test('removes a module with its identity', async (context) => {
+  const { agent, device } = context;
+  const all = Object.entries(await deployed(context));
+  await settles(agent, Object.fromEntries(all.filter(([name]) => name !== 'filter')));
+  assert.not.ok((await device.containers()).some((text) => text.startsWith('filter ')));
+  assert.is(device.cloud.registry.modules.get(deviceName)?.has('filter'), false);
+});
+
+test('replaces itself', async ({ agent, device }) => {
+  const id = await containerId(device, 'edgeAgent');
+  const createOptions = { ...sleeping, Labels: { generation: '2' } };
+  await agent.updateSelf({ image: ModulesRig.image, createOptions });
+  await untilFound(60_000, 'another agent', async () => {
+    const now = await containerId(device, 'edgeAgent').catch(() => id);
+    return now === id ? undefined : now;
+  });
+  const { labels } = await untilListed(agent, 'edgeAgent', ({ status }) => status === 'running');
+  assert.is(labels['generation'], '2');
+  assert.is(labels['net.azure-devices.edge.create-options'], JSON.stringify(createOptions));
+  // what modules.yaml has for the first start is not what it goes back to
+  await device.rig.stop('modules');
+  const replaced = await containerId(device, 'edgeAgent');
+  await device.agentRuns();
+  await untilListed(agent, 'edgeAgent', ({ status }) => status === 'running');
+  assert.is(await containerId(device, 'edgeAgent'), replaced);
+});
+
+test('reprovisions a device that stays where it is, without a restart of anything', async (context) => {
+  const { agent, device } = context;
+  const ids = await Promise.all(['edgeAgent', 'edgeHub'].map((name) => containerId(device, name)));
+  await agent.reprovision();
+  await untilFound(60_000, 'the end of the provisioning', async () => {
+    const { stdout } = await device.rig.busctl(['get-property', ...identityOperation]);
+    return stdout.trim() === 's ""' ? true : undefined;
+  });
+  await untilListed(agent, 'edgeHub', ({ status }) => status === 'running');
+  const now = await Promise.all(['edgeAgent', 'edgeHub'].map((name) => containerId(device, name)));
+  assert.equal(now, ids);
+});
+
+const identityOperation = [
+  'org.iotedge.Identity1',
+  '/org/iotedge/Identity1',
+  'org.iotedge.Identity1',
+  'Operation',
+];
+
+/** What the agent has deployed at last. */
+async function deployed({ agent, registry }: Context): Promise<Deployment> {
+  const sensor = { image: `${repository(registry)}:2`, createOptions: sleeping };
+  const modules = await agent.modules();
+  const all = Object.entries({ ...deployment(registry), sensor });
+  return Object.fromEntries(all.filter(([name]) => name !== 'filter' || modules.has(name)));
+}
+
+test.run();
