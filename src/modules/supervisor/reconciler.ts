@@ -23,7 +23,7 @@ import { RestartTracker } from './restart/restart-tracker.ts';
 import type { StatusTracker } from './status.ts';
 import { desiredAtOnce, desiredWith } from './update/desired.ts';
 import { Trial, type TrialLimits, trialLimits, type Verdict } from './update/trial.ts';
-import { RolledBack } from './update/update.ts';
+import { isNew, RolledBack } from './update/update.ts';
 
 /** Dependencies of a reconciler. */
 export interface ReconcilerOptions {
@@ -66,6 +66,8 @@ export class Reconciler {
   readonly #trial: Trial;
   /** Of the `fetch` phase of an update: what this process has done already. */
   #fetched = { isKept: false, isPulled: false };
+  /** The new instance of an update, as the last specification identified it. */
+  #newId: string | undefined;
   /** Whether the last check refused to run it. */
   #isRefused = false;
   /** Of `erased`: whether its identity has been deleted. */
@@ -114,6 +116,7 @@ export class Reconciler {
       await this.#beginTrial(goal);
       return verdict.at;
     }
+    const judgedId = this.#newId;
     const step = await this.#nextStep(observed, { goal, isGood: verdict?.kind === 'good' }, signal);
     if (step !== undefined) {
       const waitUntil = step.kind === 'start' ? this.#waitForOthers() : undefined;
@@ -121,7 +124,9 @@ export class Reconciler {
       await this.#do(step, signal);
       return 'again';
     }
-    if (verdict !== undefined && isToRun(goal)) return undefined;
+    if (verdict !== undefined && isToRun(goal)) {
+      return this.#newId === judgedId ? undefined : 'again';
+    }
     const next = (await this.#settled(goal, signal)) ?? instance?.drift?.repairAt;
     return next ?? (autoRestarts ? backoff.unobserved() : undefined);
   }
@@ -131,7 +136,7 @@ export class Reconciler {
     const { backoff, desired } = this.#state;
     const { goal, update } = desired;
     if (update?.phase !== 'trial' || !needsInstance(goal)) return undefined;
-    const tried = instance?.ours === true && instance.id !== update.oldId ? instance : undefined;
+    const tried = instance?.ours === true && instance.id === this.#newId ? instance : undefined;
     const { endedItself } = backoff;
     const now = this.#options.now();
     return this.#trial.judge(tried, { goal, endedItself, now });
@@ -184,6 +189,9 @@ export class Reconciler {
     const resolved = await spec.resolve({ refresh }, signal);
     signal.throwIfAborted();
     const found = instance && this.#restarts.observed(instance);
+    if (update !== undefined) {
+      this.#newId = found !== undefined && isNew(found, update, spec) ? found.id : undefined;
+    }
     const wanted = desiredWith({ goal, update }, { spec, resolved });
     const [step] = plan({ ...observed, instance: found }, wanted);
     const isReplaced = step?.kind === 'stop' || step?.kind === 'remove';
@@ -302,7 +310,10 @@ export class Reconciler {
     if (step.kind === 'keep') this.#fetched.isKept = true;
     // the failures of the other instance are none of this one
     if (step.kind === 'try' || step.kind === 'unpark') backoff.reset();
-    if (step.kind === 'try') this.#restarts.note('updated');
+    if (step.kind === 'try') {
+      this.#restarts.note('updated');
+      this.#newId = undefined;
+    }
     if (step.kind === 'unpark') this.#restarts.note('rolled-back');
     if (step.kind === 'stop') backoff.stopped();
     if (step.kind === 'remove') this.#restarts.removed();

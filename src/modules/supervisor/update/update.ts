@@ -21,6 +21,7 @@ import {
   type SavedState,
   type SavedUpdate,
 } from '../desired-state.ts';
+import type { Instance, InstanceSpec } from '../module-type.ts';
 
 /** The configuration of a module was rolled back, or is refused because it was rolled back before. */
 export class RolledBack extends ServiceError {
@@ -81,6 +82,15 @@ export function tried({ source, state }: Configured, oldId: string | undefined):
   const before = proven === undefined ? { other: source, oldId } : { other: proven };
   const trial = { ...rest, ...before, phase: 'trial' } as const;
   return { source: update.other, state: { ...state, goal, update: trial } };
+}
+
+/** Whether an instance is the new one of an update: neither the old one, nor the unproven one of the update before. */
+export function isNew(
+  { digest, id }: Pick<Instance, 'digest' | 'id'>,
+  update: SavedUpdate,
+  spec: Pick<InstanceSpec, 'digest'>,
+): boolean {
+  return id !== update.oldId && digest === spec.digest;
 }
 
 /** The state after the new instance has proved to be good. */

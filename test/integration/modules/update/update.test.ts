@@ -2,6 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Variant } from '../../../../src/dbus/wire/variant.ts';
+import { until } from '../../../support/deadline.ts';
 import { ModulesRig, type RawCall } from '../../../support/engine/modules-rig.ts';
 
 const test = suite<{ device: ModulesRig }>('updates of modules');
@@ -117,6 +118,21 @@ test('are rolled back by Cancel, and are not refused later', async ({ device }) 
   await device.invoke('UpdateModule', call('web', next, false));
   await device.invoke('Cancel', named('web'));
   await device.untilModule('web', ({ Operation }) => Operation === '');
+});
+
+test('replace the new container of an update that is still observed', async ({ device }) => {
+  const first = await started(device, 'web');
+  await device.invoke('Stop', named('web'));
+  await device.invoke('UpdateModule', call('web', options({ Cmd: ['sleep', '2000'] })));
+  await device.invoke('Start', named('web'));
+  await device.invoke('UpdateModule', call('web', options({ Cmd: ['sleep', '3000'] }), false));
+  // the observation of the first one would take 10 s longer
+  const format = '{{.Config.Cmd}} {{.State.Running}}';
+  const shown = () => device.machine.docker('inspect', '--format', format, 'web').catch(() => '');
+  await until(9_000, 'the second update', async () => (await shown()) === '[sleep 3000] true');
+  await device.invoke('Cancel', named('web'));
+  await device.untilState('web', 'running');
+  assert.is(await idOf(device, 'web'), first, 'the last that has proved good is back');
 });
 
 test('of a stopped module wait for its start, and bring the old container back', async ({

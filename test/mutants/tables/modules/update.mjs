@@ -129,4 +129,16 @@ export default [
     becomes: 'const args = {};',
     suite: 'integration/modules/agent/deployment',
   },
+  {
+    breaks: 'the unproven container of the update before is taken for the new one',
+    text: "      this.#restarts.note('updated');\n      this.#newId = undefined;",
+    becomes: "      this.#restarts.note('updated');",
+    suite: 'integration/modules/update/update',
+  },
+  {
+    breaks: 'any container of the module is taken for the new one of an update',
+    text: 'return id !== update.oldId && digest === spec.digest;',
+    becomes: 'return id !== update.oldId;',
+    suite: 'unit/modules/supervisor/update/plan-model',
+  },
 ];

@@ -81,7 +81,10 @@ test('of a socket that is closed for good are not counted any more', async () =>
   }
   const shared = new Recorded();
   {
-    await using _ = await WorkloadApi.open({ connections: { ...connectionLimits, shared } });
+    const connections = { ...connectionLimits, shared };
+    await using api = await WorkloadApi.open({ connections });
+    using client = new RawClient(api.socketPath);
+    await assertServed(client);
     assert.is(shared.counted.size, 1);
   }
   assert.is(shared.counted.size, 0);

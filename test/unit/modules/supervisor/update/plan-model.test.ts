@@ -32,6 +32,7 @@ import {
 import {
   accepted,
   ended,
+  isNew,
   kept,
   tried,
   undone,
@@ -103,9 +104,10 @@ function observe(world: World): { readonly world: World; readonly observed: Obse
 }
 
 /** The new instance of an update that runs, whose verdict is due. */
-function tryingOf({ state }: World, { instance }: Observed): Instance | undefined {
-  const isTried = state.update?.phase === 'trial' && isToRun(state.goal);
-  return isTried && instance?.id !== state.update.oldId ? instance : undefined;
+function tryingOf({ source, state }: World, { instance }: Observed): Instance | undefined {
+  const { goal, update } = state;
+  if (instance === undefined || update?.phase !== 'trial' || !isToRun(goal)) return undefined;
+  return isNew(instance, update, specOf(source.settings.image)) ? instance : undefined;
 }
 
 /** The next step, as the reconciler plans it. */
@@ -181,6 +183,7 @@ function applied(world: World, step: Step): World {
     case 'try':
       return { ...world, ...tried(world, step.oldId) };
     case 'accept':
+      assert.is(named(world)?.digest, world.source.settings.image, 'the instance of the update');
       return { ...world, ...kept(world) };
     case 'end':
       return { ...world, ...ended(world), isKept: false, isPulled: false };
