@@ -75,7 +75,7 @@ export default [
     breaks: 'what an agent asks for is not checked against the configuration',
     text: '      await refuseUnconfined(source);\n      return source;',
     becomes: '      return source;',
-    suite: 'integration/modules/api/management',
+    suite: 'unit/modules/api/management/modules-backend',
   },
   {
     breaks: 'the agent does not find its configuration in its labels',

@@ -1,0 +1,48 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ServiceError } from '../../../../../src/errors.ts';
+import { parseModuleName } from '../../../../../src/ids.ts';
+import { modulesManagement } from '../../../../../src/modules/api/management/modules-backend.ts';
+import { parseSettings } from '../../../../../src/modules/docker/create-options/create-options.ts';
+import type { ModuleSource } from '../../../../../src/modules/module-source.ts';
+import { failureOf } from '../../../../support/failure.ts';
+
+const test = suite('what an agent may run');
+type Runtime = Parameters<typeof modulesManagement>[0];
+const spec = {
+  name: parseModuleName('sensor'),
+  settings: parseSettings({ image: 'localhost/a:1' }),
+  env: {},
+};
+
+/** Management with a configuration that allows, or forbids, elevated modules. */
+function management(allowsElevated: boolean, isElevated: boolean) {
+  const checked: ModuleSource[] = [];
+  const backend = modulesManagement({} as unknown as Runtime, {
+    // nothing of the runtime is used
+    isElevated: () => isElevated,
+    agentBase: () => undefined,
+    refuseUnconfined: (source) => {
+      checked.push(source);
+      if (source.elevated && !allowsElevated) throw new ServiceError('AccessDenied', 'no');
+      return Promise.resolve();
+    },
+  });
+  return { backend, checked };
+}
+
+test('is checked against the configuration like the modules of others', async () => {
+  const { backend, checked } = management(false, false);
+  assert.is((await backend.admit(spec)).elevated, false);
+  assert.equal(
+    checked.map(({ name, elevated }) => [name, elevated]),
+    [['sensor', false]],
+  );
+});
+
+test('is elevated only where the configuration allows that', async () => {
+  assert.is((await management(true, true).backend.admit(spec)).elevated, true);
+  assert.is(await failureOf(management(false, true).backend.admit(spec)), 'AccessDenied');
+});
+
+test.run();
