@@ -25,7 +25,10 @@ my ($error) = sort grep { $!{$_} } keys %!;
 print $succeeded ? 'done' : $error // 'unknown';
 `;
 
-/** Only what runs is replaced: no start is retried, no bus name is waited for. */
+/**
+ * Only what runs is replaced: no start is retried, no bus name is waited for. Copies of a unit run at the same time, and
+ * the first to end would remove the directory that the others mount.
+ */
 const dropInOf = (name: string, lines: readonly string[]) => `[Unit]
 StartLimitIntervalSec=0
 [Service]
@@ -36,6 +39,7 @@ ExecStart=
 ExecStart=/usr/bin/perl ${directory}/${name}.pl
 StandardOutput=truncate:${directory}/${name}
 StandardError=truncate:${directory}/${name}.err
+RuntimeDirectoryPreserve=yes
 ${lines.join('\n')}
 `;
 
