@@ -75,7 +75,11 @@ export class CacheMaker {
 function spawnOptions(directory: string): SpawnOptions {
   return {
     cwd: directory,
-    env: { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${directory}/bus`, PATH: '/usr/bin:/bin' },
+    env: {
+      DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${directory}/bus`,
+      RUNTIME_DIRECTORY: `${directory}/run`,
+      PATH: '/usr/bin:/bin',
+    },
     stdio: ['ignore', 'ignore', 'pipe'],
   };
 }

@@ -4,9 +4,13 @@ import { peer, peerPidfd } from '../../native/linux.ts';
 import type { Cgroup, InstanceCgroups } from '../supervisor/module-type.ts';
 import { parseCgroup } from './cgroup.ts';
 
-/** The control groups of this process. */
+/** The control groups of this process; none without /proc, as in a chroot: then no caller has any either. */
 export function ownCgroup(): Cgroup {
-  return cgroupOf('self');
+  try {
+    return cgroupOf('self');
+  } catch {
+    return parseCgroup('');
+  }
 }
 
 /** The control groups of the main process of an instance and of its parent; undefined when it has ended, or has no pid. */

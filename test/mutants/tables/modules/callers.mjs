@@ -59,4 +59,10 @@ export default [
     becomes: "    return '';",
     suite: 'integration/modules/callers/host-workload',
   },
+  {
+    breaks: 'the runtime does not start without /proc, as in the chroot of an installation',
+    text: "return parseCgroup('');",
+    becomes: "return cgroupOf('self');",
+    suite: 'system/packages/chroot',
+  },
 ];
