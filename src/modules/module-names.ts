@@ -44,6 +44,9 @@ export function grantedNames(
   return [...(name === 'edgeHub' ? [hostname] : []), ...(serverNames.get(name) ?? [])];
 }
 
+/** The module that existing agents run as. */
+const agentId = 'edgeAgent';
+
 /** InvalidArgs for a name that no container, or no certificate of a module, can have. */
 export function refuseUnusable(name: ModuleName): void {
   if (containerPattern.test(name) && isId(certificateIdOf(name, 'identity'))) return;
@@ -63,6 +66,10 @@ export function refuseTaken(source: Named, others: readonly Named[], config: Nam
  * for one that would have a name of the network outside.
  */
 export function refuseNames(source: Named, config: NamesConfig, upstream?: Upstream): void {
+  // whoever creates it without an agent would be the agent, with its management socket, once there is one
+  if (source.name === agentId && config.agent?.name !== agentId) {
+    throw alreadyKnown(source.name, source.name, 'is the agent, which only modules.yaml names');
+  }
   const granted = plainNames(grantedNames(source.name, config));
   const reserved = reservedNames(config, upstream);
   for (const name of namesOf(source)) {
@@ -105,7 +112,7 @@ export function mayBeCertified(
 }
 
 function isSystem(name: ModuleName, { agent }: Pick<NamesConfig, 'agent'>): boolean {
-  return name === 'edgeAgent' || name === 'edgeHub' || name === agent?.name;
+  return name === agentId || name === 'edgeHub' || name === agent?.name;
 }
 
 /** Whether other modules have a name. One that the configuration gives to several is free to each of them. */

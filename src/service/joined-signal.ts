@@ -13,11 +13,12 @@ export class JoinedSignal implements Disposable {
     this.#sources = sources;
     this.#abort = ({ target }) => {
       if (target instanceof AbortSignal) this.#controller.abort(target.reason);
+      // it may never be disposed of: a generator that is not started disposes of nothing
+      this[Symbol.dispose]();
     };
-    for (const source of sources) {
-      if (source.aborted) this.#controller.abort(source.reason);
-      else source.addEventListener('abort', this.#abort, { once: true });
-    }
+    const ended = sources.find((source) => source.aborted);
+    if (ended !== undefined) this.#controller.abort(ended.reason);
+    else for (const source of sources) source.addEventListener('abort', this.#abort);
   }
 
   /** Also aborts after this time, with a TimeoutError as AbortSignal.timeout has. */

@@ -73,6 +73,11 @@ export class LogSockets implements AsyncDisposable {
       const log = await read(life.signal);
       const path = join(await this.#directory, `${randomBytes(16).toString('hex')}.sock`);
       const server = await listening(path);
+      if (life.signal.aborted) {
+        server.close();
+        await rm(path, { force: true });
+        life.signal.throwIfAborted();
+      }
       const { ended, entries } = log;
       const served = this.#serve({ server, path, uid, life, ended }, logText(entries, text));
       const tracked = served.finally(() => {
@@ -199,6 +204,10 @@ function closeSoon(reader: Socket, graceMs: number): void {
 
 /** A reader that ended its sending side has left or reads on: only a write can detect that. */
 function watchDeparture(reader: Socket): void {
-  const timer = setInterval(() => reader.write(''), departureCheckMs);
+  const check = (): void => {
+    // a write that waits notices it, too
+    if (reader.writableLength === 0) reader.write('');
+  };
+  const timer = setInterval(check, departureCheckMs);
   reader.once('close', () => clearInterval(timer));
 }

@@ -204,7 +204,8 @@ export class DesiredState {
         operation: { ...operation, previous: this.goal },
         update: withGoal(update, goal),
         rejected,
-        ...(resumes && isToRun(this.goal) && { resumes }),
+        // a client that has waited too long stops it again
+        ...(resumes && (isToRun(this.goal) || this.resumes) && { resumes }),
       });
     });
   }

@@ -66,7 +66,9 @@ async function killedAfter(
 
 async function untilIdle(rig: Rig): Promise<void> {
   await until(30_000, 'no pending operation', async () => (await pendingFiles(rig)).length === 0);
-  assert.is(await busctlProperty(rig, 'identity', 'Operation'), '');
+  // it is published after its record is gone
+  const isEnded = async () => (await busctlProperty(rig, 'identity', 'Operation')) === '';
+  await until(30_000, 'the end of the operation', isEnded);
 }
 
 test('are carried out after SIGKILL when they were accepted', async (setting) => {

@@ -62,7 +62,8 @@ test.before.each(async (context) => {
 test.after.each(async ({ dir, privateBus, bus }) => {
   await bus.close();
   await privateBus[Symbol.asyncDispose]();
-  await rm(dir, { recursive: true });
+  // one that the bus has started may still be ending
+  await rm(dir, { recursive: true, maxRetries: 10, retryDelay: 100 });
 });
 
 function probe(dir: string, privateBus: PrivateBus, args: readonly string[] = []): Probe {

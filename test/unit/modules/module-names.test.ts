@@ -270,4 +270,17 @@ test('refuses a name that a container or a certificate cannot have with InvalidA
   assert.is(code('a'), 'InvalidArgs');
 });
 
+test('are refused to a module that would become the agent of a later configuration', () => {
+  const code = (agent: string | undefined) => {
+    const named =
+      agent === undefined ? undefined : { ...config.agent, name: parseModuleName(agent) };
+    return codeOf(() => refuseNames(source('edgeAgent'), { ...config, agent: named }));
+  };
+  assert.equal([undefined, 'keeper', 'edgeAgent'].map(code), [
+    'AlreadyExists',
+    'AlreadyExists',
+    'no failure',
+  ]);
+});
+
 test.run();

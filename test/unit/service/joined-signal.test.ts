@@ -67,4 +67,18 @@ test('leaves no listener on a longer-lived source when it is disposed of', () =>
   assert.is(getEventListeners(signal, 'abort').length, 0);
 });
 
+test('leaves no listener on the other sources when one has aborted', () => {
+  const { signal } = new AbortController();
+  const short = new AbortController();
+  const joined = [new JoinedSignal([signal, short.signal])];
+  assert.is(getEventListeners(signal, 'abort').length, 1);
+  short.abort();
+  joined.push(new JoinedSignal([signal, short.signal]));
+  assert.equal(
+    joined.map((one) => one.signal.aborted),
+    [true, true],
+  );
+  assert.is(getEventListeners(signal, 'abort').length, 0);
+});
+
 test.run();

@@ -135,7 +135,11 @@ export class Connection {
 
   /** A client that ended its sending side has left or still expects a response: only a write can detect that. */
   #watchDeparture(): void {
-    const timer = setInterval(() => this.socket.write(''), departureCheckMs);
+    const check = (): void => {
+      // a write that waits notices it, too
+      if (this.socket.writableLength === 0) this.socket.write('');
+    };
+    const timer = setInterval(check, departureCheckMs);
     this.socket.once('close', () => clearInterval(timer));
   }
 }

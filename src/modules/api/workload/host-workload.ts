@@ -30,7 +30,8 @@ export class HostWorkload implements ExchangeServer {
     const peer = peerOf(socket);
     if (peer === undefined) return '';
     this.#peers.set(socket, peer);
-    return this.#parts.callers.find(peer.cgroup) ?? '';
+    // of the others each user has a group: a module that is not recognized yet waits for no other user's
+    return this.#parts.callers.find(peer.cgroup) ?? `uid ${peer.uid}`;
   }
 
   async serve(exchange: Exchange): Promise<void> {

@@ -104,9 +104,17 @@ export class EngineContainers {
 
   findParked({ id, name }: ParkedQuery, signal: AbortSignal): Promise<Instance | undefined> {
     return this.#request(`inspecting ${shown(id)}`, signal, async (docker) => {
-      const found = await unlessMissing(docker.getContainer(id).inspect());
-      if (found?.Id !== id || found.Name === `/${name}`) return undefined;
-      return { ...containerOf(found), ours: true };
+      try {
+        const found = await unlessMissing(docker.getContainer(id).inspect());
+        if (found?.Id !== id || found.Name === `/${name}`) return undefined;
+        return { ...containerOf(found), ours: true };
+      } catch (error) {
+        if (statusOf(error) === undefined || !isDamage(messageOf(error))) throw error;
+        const filters = { id: [id] };
+        const listed = await docker.listContainers({ all: true, filters });
+        const found = listed.find(({ Id, Names }) => Id === id && !Names.includes(`/${name}`));
+        return found && { ...damagedOf(found, name), ours: true };
+      }
     });
   }
 

@@ -78,10 +78,12 @@ export function tried({ source, state }: Configured, oldId: string | undefined):
   if (update?.phase !== 'fetch') return { source, state };
   const runs = update.start ?? isToRun(state.goal);
   const goal = runs ? 'start' : 'stopped';
+  // from now on the update has the desired state to return to
+  const { resumes: _resumes, ...kept } = state;
   const { proven, triedDigest: _triedDigest, ...rest } = update;
   const before = proven === undefined ? { other: source, oldId } : { other: proven };
   const trial = { ...rest, ...before, phase: 'trial' } as const;
-  return { source: update.other, state: { ...state, goal, update: trial } };
+  return { source: update.other, state: { ...kept, goal, update: trial } };
 }
 
 /** Whether an instance is the new one of an update: neither the old one, nor the unproven one of the update before. */

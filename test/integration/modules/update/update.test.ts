@@ -1,4 +1,6 @@
 /** Updates of modules on a real engine: one that is good, ones that are rolled back, and the commands of an agent. */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Variant } from '../../../../src/dbus/wire/variant.ts';
@@ -152,6 +154,20 @@ test('of a stopped module wait for its start, and bring the old container back',
   await device.untilState('web', 'running');
   assert.equal(await device.containers(), ['web running']);
   assert.is(await idOf(device, 'web'), before);
+});
+
+test('end as usual when a power cut has damaged the old container', async ({ device }) => {
+  const before = await started(device, 'web');
+  await device.invoke('Stop', named('web'));
+  await device.invoke('UpdateModule', call('web', options({ Cmd: ['sleep', '2000'] })));
+  const format = '{{.GraphDriver.Data.UpperDir}}';
+  const layer = await device.machine.docker('inspect', '--format', format, before);
+  await device.machine.stopDaemon();
+  await rm(join(layer, '..'), { recursive: true });
+  await device.machine.startDaemon();
+  await device.untilModule('web', ({ State }) => State === 'created' || State === 'stopped');
+  await device.invoke('Start', named('web'));
+  await device.untilState('web', 'running');
 });
 
 test.run();

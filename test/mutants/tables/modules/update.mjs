@@ -119,7 +119,7 @@ export default [
   },
   {
     breaks: 'a module that did not run is started by a failed update',
-    text: '...(resumes && isToRun(this.goal) && { resumes }),',
+    text: '...(resumes && (isToRun(this.goal) || this.resumes) && { resumes }),',
     becomes: '...(resumes && { resumes }),',
     suite: 'unit/modules/supervisor/desired-state',
   },

@@ -123,4 +123,23 @@ test('stays stopped after a failed update of a module that another client stoppe
   }
 });
 
+test('returns to running after a refused update also when the stop before it was repeated', async () => {
+  const { desired } = desiredState({ goal: 'started' });
+  for (let times = 0; times < 2; times++) {
+    await desired.accept('stopped', stop);
+    await desired.settle();
+  }
+  await desired.change(resumed);
+  assert.is(desired.goal, 'start');
+});
+
+test('does not return to running for an update before the one that fails', async () => {
+  const { desired } = desiredState({ goal: 'started' });
+  await desired.accept('stopped', stop);
+  await desired.settle();
+  await desired.change((now) => tried(accepted(now, next), 'old'));
+  await desired.change(resumed);
+  assert.is(desired.goal, 'stopped');
+});
+
 test.run();
