@@ -55,7 +55,7 @@ export default [
   },
   {
     breaks: 'connections of strangers use up those of modules on the host socket',
-    text: "    return this.#parts.callers.find(peer.cgroup) ?? '';",
+    text: '    return this.#parts.callers.find(peer.cgroup) ?? `uid ${peer.uid}`;',
     becomes: "    return '';",
     suite: 'integration/modules/callers/host-workload',
   },
