@@ -252,6 +252,8 @@ test('say what is wrong while the engine is away, and wait for it no longer than
 }) => {
   await device.machine.stopDaemon();
   await device.untilState('edgeAgent', 'unknown');
+  // a module may notice it earlier
+  await device.untilManager(({ Engine }) => JSON.stringify(Engine).includes('"value":false'));
   const stats = await run(device, ['stats']);
   assert.is(stats.code, 4);
   assert.match(stats.stderr, 'cannot be reached');
