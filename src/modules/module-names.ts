@@ -66,7 +66,7 @@ export function refuseTaken(source: Named, others: readonly Named[], config: Nam
  * for one that would have a name of the network outside.
  */
 export function refuseNames(source: Named, config: NamesConfig, upstream?: Upstream): void {
-  // whoever creates it without an agent would be the agent, with its management socket, once there is one
+  // otherwise a module of another user would get the management socket when modules.yaml names an agent later
   if (source.name === agentId && config.agent?.name !== agentId) {
     throw alreadyKnown(source.name, source.name, 'is the agent, which only modules.yaml names');
   }

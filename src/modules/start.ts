@@ -92,7 +92,7 @@ export async function startModules(context: Context): Promise<Started> {
   );
   const demand = () => ({ sources: runtime.sources(), agent: current.config.agent, records });
   const images = cleanup.use(imageCleanup(() => wantedImages(demand())));
-  const logSockets = cleanup.use(new LogSockets(openLogDirectory(context)));
+  const logSockets = cleanup.use(new LogSockets(openLogDirectory(context), { log: context.log }));
   const options = handlersOptions(context, {
     engine,
     logSockets,

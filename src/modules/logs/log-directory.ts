@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ServiceError, systemCode } from '../../errors.ts';
 
-/** Whoever knows the name of a socket in it may connect; nobody may list them. */
+/** Users can connect to a socket in it whose name they know, and cannot list the names. */
 const mode = 0o711;
 
 /** The directories of a service. */

@@ -9,6 +9,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import { peer } from '../../native/linux.ts';
+import type { Log } from '../../service/log/log.ts';
 import type { LastingLog } from './lasting-log.ts';
 import { type LogLimits, LogSlots } from './log-slots.ts';
 import { type LogTextOptions, logText } from './log-text.ts';
@@ -21,6 +22,7 @@ export interface LogSocketOptions {
   /** How long a reader may take for the rest of a log that has ended. */
   readonly graceMs?: number;
   readonly uidOf?: (socket: Socket) => number;
+  readonly log?: Pick<Log, 'error'>;
 }
 
 /** A log that a user has asked for. */
@@ -42,6 +44,7 @@ export class LogSockets implements AsyncDisposable {
   readonly #waitMs: number;
   readonly #graceMs: number;
   readonly #uidOf: (socket: Socket) => number;
+  readonly #log: LogSocketOptions['log'];
   readonly #stop = new AbortController();
   readonly #served = new Set<Promise<void>>();
 
@@ -53,6 +56,7 @@ export class LogSockets implements AsyncDisposable {
     this.#waitMs = options.waitMs ?? 5_000;
     this.#graceMs = options.graceMs ?? 2_000;
     this.#uidOf = options.uidOf ?? peerUid;
+    this.#log = options.log;
   }
 
   /** The path of a socket for a log. The signal ends only what comes before. */
@@ -106,7 +110,14 @@ export class LogSockets implements AsyncDisposable {
     const reader = await this.#readerAt(server, uid, life.signal);
     server.close();
     await rm(path, { force: true }).catch(() => undefined); // removed with its directory
-    if (reader !== undefined) await send(text, reader, { ...place, graceMs: this.#graceMs });
+    if (reader !== undefined) await this.#send(text, reader, place);
+  }
+
+  /** A failure is the last line of the text, and its details are in the journal. Never rejects. */
+  async #send(text: AsyncIterable<Buffer>, reader: Socket, place: Place): Promise<void> {
+    const failure = await send(text, reader, { ...place, graceMs: this.#graceMs });
+    if (failure === undefined) return;
+    this.#log?.error('log not sent to its end', { uid: place.uid, error: describeError(failure) });
   }
 
   /** The first connection of a user; undefined when none comes in time. */
@@ -167,12 +178,13 @@ function peerUid(socket: Socket): number {
   return peer(fd).uid;
 }
 
-/** Sends a text as fast as it is read. A failure is its last line. Never rejects. */
+/** Sends a text as fast as it is read; resolves to the failure that ended it, undefined for none. Never rejects. */
 async function send(
   text: AsyncIterable<Buffer>,
   reader: Socket,
   { ended, graceMs, life }: Pick<Place, 'ended' | 'life'> & { readonly graceMs: number },
-): Promise<void> {
+): Promise<unknown> {
+  let failure: unknown;
   const closed = new Promise<void>((resolve) => reader.once('close', () => resolve()));
   reader.once('close', () => life.abort());
   reader.once('end', () => watchDeparture(reader));
@@ -186,17 +198,27 @@ async function send(
   try {
     for await (const part of text) {
       if (!reader.write(part)) await Promise.race([once(reader, 'drain'), closed]);
-      if (reader.destroyed) return;
+      if (reader.destroyed) return undefined;
     }
     reader.end();
   } catch (error) {
     if (isServiceError(error, 'Cancelled')) reader.end();
-    else reader.end(`iotedge-modules: the log ends here: ${describeError(error)}\n`);
+    else {
+      failure = error;
+      reader.end(`iotedge-modules: the log ends here: ${publicText(error)}\n`);
+    }
   }
   await closed;
+  return failure;
 }
 
-/** What is under way may still arrive. */
+/** As a client of the bus would receive it. */
+function publicText(error: unknown): string {
+  const isPublic = isServiceError(error) && error.code !== 'Failed';
+  return isPublic ? error.message : 'internal error';
+}
+
+/** Closes a connection after a grace period, in which buffered data is sent. */
 function closeSoon(reader: Socket, graceMs: number): void {
   const timer = setTimeout(() => reader.destroy(), graceMs);
   reader.once('close', () => clearTimeout(timer));

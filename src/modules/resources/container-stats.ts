@@ -38,6 +38,8 @@ export class StatsSampler {
   readonly #engine: StatsEngine;
   readonly #times: SamplerTimes;
   #last: Sample | undefined;
+  /** When the engine was asked last, also for a caller that has left. */
+  #askedAt = Number.NEGATIVE_INFINITY;
 
   constructor(engine: StatsEngine, times: Partial<SamplerTimes> = {}) {
     this.#engine = engine;
@@ -51,21 +53,33 @@ export class StatsSampler {
     setMaxListeners(0, limited.signal); // one for each module
     const age = performance.now() - (this.#last?.at ?? Number.NEGATIVE_INFINITY);
     let before = age > oldestMs ? undefined : this.#last;
-    before ??= await this.#sample(names, limited.signal);
-    await sleep(Math.max(0, before.at + gapMs - performance.now()), undefined, { signal });
-    const { stats } = await this.#sample(names, limited.signal);
+    const pause = () =>
+      sleep(Math.max(0, this.#askedAt + gapMs - performance.now()), undefined, { signal });
+    if (before === undefined) {
+      await pause();
+      before = await this.#sample(names, limited.signal, signal);
+    }
+    await pause();
+    const { stats } = await this.#sample(names, limited.signal, signal);
     const earlier = before.stats;
     return new Map([...stats].map(([name, one]) => [name, since(one, earlier.get(name))]));
   }
 
-  async #sample(names: readonly string[], signal: AbortSignal): Promise<Sample> {
+  /** Cancelled when the caller has left: the answers that are missing then belong to no sample. */
+  async #sample(
+    names: readonly string[],
+    signal: AbortSignal,
+    caller: AbortSignal,
+  ): Promise<Sample> {
     const at = performance.now();
+    this.#askedAt = at;
     const stats = new Map<string, JsonObject>();
     const read = async (name: string): Promise<void> => {
       const one = await this.#one(name, signal);
       if (one !== undefined) stats.set(name, one);
     };
     await Promise.all(names.map(read));
+    caller.throwIfAborted();
     this.#last = { at, stats };
     return this.#last;
   }

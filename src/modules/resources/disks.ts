@@ -33,6 +33,8 @@ export interface DisksParts {
 }
 
 const most = 64;
+/** Each occupies one of the few threads that Node has for the file system. */
+const maxHanging = 2;
 /** Images, and what the kernel makes up. */
 const notDisks: ReadonlySet<string> = new Set(['squashfs', 'iso9660', 'erofs', 'devtmpfs']);
 
@@ -56,8 +58,13 @@ export class Disks {
   /** Those that respond in time. */
   async read(): Promise<readonly Disk[]> {
     const text = await this.#parts.mounts().catch(() => '');
-    const disks = await Promise.all(mountsOf(text).map((mount) => this.#disk(mount)));
-    return disks.flatMap((disk) => disk ?? []);
+    const disks: Disk[] = [];
+    // one after the other: many that hang would occupy all threads of the process
+    for (const mount of mountsOf(text)) {
+      const disk = await this.#disk(mount);
+      if (disk !== undefined) disks.push(disk);
+    }
+    return disks;
   }
 
   async #disk({ device, point, fileSystem, source }: Mount): Promise<Disk | undefined> {
@@ -74,7 +81,7 @@ export class Disks {
   }
 
   async #sizes(point: string) {
-    if (this.#asked.has(point)) return undefined;
+    if (this.#asked.has(point) || this.#asked.size >= maxHanging) return undefined;
     this.#asked.add(point);
     try {
       return await this.#parts.sizes(point);

@@ -1,4 +1,5 @@
 /** Removes secrets from what people send to others: values of environments, passwords, keys. Names stay. */
+import { withoutSecrets as messageWithoutSecrets } from '../../quoted.ts';
 import { imageLabel, ownerLabel } from '../docker/labels.ts';
 
 const redacted = '<redacted>';
@@ -6,6 +7,8 @@ const redacted = '<redacted>';
 const toolsLabels = 'net.azure-devices.edge.';
 /** Names of members whose values are secrets. */
 const secretName = /passw|secret|token|credential|auth$|accesskey|connectionstring|privatekey/i;
+/** Options of a command line whose value is the next argument. */
+const secretOption = /^-[^=]*(?:passw|pwd|secret|token|credential|key|auth)[^=]*$/i;
 /** Members with variables of an environment. */
 const environments: ReadonlySet<string> = new Set(['env', 'environment']);
 /** Within a text, such as the URI of a proxy or an argument of a command. */
@@ -18,7 +21,7 @@ const secretTexts: readonly (readonly [RegExp, string])[] = [
 /** A JSON value without the secrets in it. */
 export function withoutSecrets(value: unknown): unknown {
   if (typeof value === 'string') return textWithoutSecrets(value);
-  if (Array.isArray(value)) return value.map((one: unknown) => withoutSecrets(one));
+  if (Array.isArray(value)) return elementsWithoutSecrets(value);
   if (value instanceof Map) return withoutSecrets(Object.fromEntries(value));
   if (value instanceof Set) return withoutSecrets([...value]);
   if (typeof value === 'bigint') return String(value);
@@ -26,6 +29,14 @@ export function withoutSecrets(value: unknown): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([name, member]) => [name, memberWithoutSecrets(name, member)]),
   );
+}
+
+function elementsWithoutSecrets(elements: readonly unknown[]): readonly unknown[] {
+  return elements.map((one, index) => {
+    const before = elements[index - 1];
+    const isValue = typeof before === 'string' && secretOption.test(before);
+    return isValue && typeof one === 'string' ? redacted : withoutSecrets(one);
+  });
 }
 
 function memberWithoutSecrets(name: string, value: unknown): unknown {
@@ -62,5 +73,6 @@ function parsed(json: string): unknown {
 }
 
 function textWithoutSecrets(text: string): string {
-  return secretTexts.reduce((left, [pattern, by]) => left.replace(pattern, by), text);
+  const known = secretTexts.reduce((left, [pattern, by]) => left.replace(pattern, by), text);
+  return messageWithoutSecrets(known);
 }

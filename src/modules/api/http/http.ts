@@ -108,7 +108,7 @@ async function serve(parts: ApiParts, exchange: Exchange): Promise<void> {
   let failure: unknown;
   let reply: ApiReply;
   try {
-    reply = await replyTo(parts, { ...exchange, requestId }, progress);
+    reply = serialized(await replyTo(parts, { ...exchange, requestId }, progress));
   } catch (error) {
     failure = error;
     const { status, message } = failureOf(error);
@@ -132,6 +132,12 @@ async function serve(parts: ApiParts, exchange: Exchange): Promise<void> {
   }
   if (reply.stream !== undefined) record(failure);
   progress.place?.[Symbol.dispose]();
+}
+
+/** Before the response begins: a value that is nested too deeply cannot be written as JSON. */
+function serialized(reply: ApiReply): ApiReply {
+  const { status, json } = reply;
+  return json === undefined ? reply : { status, jsonBytes: Buffer.from(JSON.stringify(json)) };
 }
 
 async function replyTo(

@@ -1,6 +1,6 @@
 /**
  * Failures of an inspection or a start after which no later one can succeed: a power cut lost a part of the container, or
- * interrupted its removal. Engines report them with status 409 or 500 like transient ones; only the text distinguishes them.
+ * interrupted its removal, or its network is gone. Engines report them with status 409 or 500 like transient ones; only the text distinguishes them.
  */
 const damages: readonly RegExp[] = [
   /is marked for removal/,
@@ -10,6 +10,8 @@ const damages: readonly RegExp[] = [
   /error creating overlay mount to .*: no such file or directory/,
   // engines that keep images in containerd
   /snapshot [0-9a-f]{64}\S* does not exist/,
+  // it keeps the id of a network that was removed: another one of the same name does not help
+  /\bnetwork \S+ not found/,
 ];
 
 /** Whether the engine's message about a failure means that the container is damaged. */

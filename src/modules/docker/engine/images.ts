@@ -37,7 +37,7 @@ export class EngineImages {
     );
   }
 
-  /** The ids of the images of all containers, running or not, whoever made them. */
+  /** The ids of the images of all containers, running or not, those of other software included. */
   used(signal: AbortSignal): Promise<ReadonlySet<string>> {
     return this.#connection.request({ action: 'listing containers' }, signal, async (docker) => {
       const containers = await docker.listContainers({ all: true });

@@ -21,7 +21,7 @@ export interface ImageCleanupOptions {
   readonly log: Log;
 }
 
-/** How often free space and time are looked at. */
+/** The interval of the checks of free space and of the schedule. */
 const tickMs = 300_000;
 /** An image that was needed later is kept even when space is short: an update may have been prepared with it. */
 const graceMs = 3_600_000;

@@ -5,7 +5,7 @@ import type { PulledImageRecord } from './pulled-images.ts';
 /** What is known about the images of the engine. */
 export interface ImageSituation {
   readonly images: readonly ListedImage[];
-  /** The ids of the images of all containers, whoever made them. */
+  /** The ids of the images of all containers, those of other software included. */
   readonly used: ReadonlySet<string>;
   /** Ids, references and digests that configurations demand. */
   readonly wanted: ReadonlySet<string>;

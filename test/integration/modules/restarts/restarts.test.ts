@@ -92,6 +92,21 @@ test('do not follow when the device is provisioned again as before, but when its
   );
 });
 
+test('follow the removal of their network', async ({ device }) => {
+  const { machine, rig } = device;
+  await started(device, 'lonely', sleeping);
+  const before = await inspected(device, 'lonely', '{{.Id}}');
+  const network = await inspected(device, 'lonely', '{{.HostConfig.NetworkMode}}');
+  await rig.stop('modules');
+  const containers = (await machine.docker('ps', '--quiet')).split('\n');
+  await machine.docker('stop', '--time', '0', ...containers);
+  await machine.docker('network', 'rm', network);
+  await device.succeed('Describe', ['a{sv}', '0']);
+  await device.untilState('lonely', 'running');
+  assert.is.not(await inspected(device, 'lonely', '{{.Id}}'), before);
+  await device.invoke('DeleteModule', named('lonely'));
+});
+
 test('follow a power cut that damaged the containers, without a cloud and a registry', async ({
   device,
 }) => {

@@ -67,8 +67,8 @@ export default [
   },
   {
     breaks: 'modules show prints the values of variables',
-    text: '/^env$/i.test(key) && Array.isArray(value) ? value.map(nameOf) : value,',
-    becomes: 'value,',
+    text: 'return [key, value.map(nameOf)];',
+    becomes: 'return [key, value];',
     suite: 'unit/cli/modules/progress',
   },
   {
@@ -123,6 +123,12 @@ export default [
     breaks: 'nothing of the progress is seen at a serial console',
     text: '(stream.columns || 80) - 1',
     becomes: '(stream.columns ?? 80) - 1',
+    suite: 'unit/cli/modules/progress',
+  },
+  {
+    breaks: 'modules show prints the environment that tools keep in labels',
+    text: 'name.startsWith(toolsLabels) && !publicLabels.has(name) ? hidden : text,',
+    becomes: 'text,',
     suite: 'unit/cli/modules/progress',
   },
 ];

@@ -90,4 +90,10 @@ export default [
     becomes: '    this.#closeIdle();\n',
     suite: 'component/modules/api/http/streams',
   },
+  {
+    breaks: 'a client waits for a response that cannot be written',
+    text: 'reply = serialized(await replyTo(parts, { ...exchange, requestId }, progress));',
+    becomes: 'reply = await replyTo(parts, { ...exchange, requestId }, progress);',
+    suite: 'component/modules/api/http/streams',
+  },
 ];

@@ -161,4 +161,10 @@ export default [
     becomes: '',
     suite: 'integration/modules/update/update',
   },
+  {
+    breaks: 'a container whose network was removed is never started again',
+    text: '/\\bnetwork \\S+ not found/,',
+    becomes: '',
+    suite: 'integration/modules/restarts/restarts',
+  },
 ];

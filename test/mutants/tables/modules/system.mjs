@@ -27,8 +27,8 @@ export default [
   },
   {
     breaks: 'an engine that hangs holds the reply',
-    text: 'const { stats } = await this.#sample(names, limited.signal);',
-    becomes: 'const { stats } = await this.#sample(names, signal);',
+    text: 'const { stats } = await this.#sample(names, limited.signal, signal);',
+    becomes: 'const { stats } = await this.#sample(names, signal, signal);',
     suite: 'unit/modules/resources/container-stats',
   },
   {
@@ -55,5 +55,29 @@ export default [
     becomes:
       "signal.aborted ? reads.get('', () => reader.read(modules, signal)) : reader.read(modules, signal);",
     suite: 'integration/modules/api/floods',
+  },
+  {
+    breaks: 'disks that do not respond occupy all threads of the process',
+    text: ' || this.#asked.size >= maxHanging) return undefined;',
+    becomes: ') return undefined;',
+    suite: 'unit/modules/resources/disks',
+  },
+  {
+    breaks: 'a caller of GetResources that leaves spoils the figures of the next one',
+    text: '    caller.throwIfAborted();\n',
+    becomes: '',
+    suite: 'unit/modules/resources/container-stats',
+  },
+  {
+    breaks: 'a support bundle has the passwords of command lines',
+    text: "const isValue = typeof before === 'string' && secretOption.test(before);",
+    becomes: 'const isValue = false;',
+    suite: 'unit/modules/support-bundle/redaction',
+  },
+  {
+    breaks: 'a support bundle has secrets that the journal has not',
+    text: 'return messageWithoutSecrets(known);',
+    becomes: 'return known;',
+    suite: 'unit/modules/support-bundle/redaction',
   },
 ];

@@ -77,12 +77,28 @@ test('shows a configuration without values of variables', () => {
   const json = JSON.stringify({
     image: 'a',
     auth: { username: 'u' },
-    createOptions: { Env: ['A=hunter2', 'B=hunter2=x'], Hostname: 'h' },
+    createOptions: {
+      Env: ['A=hunter2', 'B=hunter2=x'],
+      Hostname: 'h',
+      Labels: {
+        mine: 'x',
+        'net.azure-devices.edge.env': '{"A":{"value":"hunter2"}}',
+        'net.azure-devices.edge.original-image': 'a',
+      },
+    },
   });
   assert.equal(shownConfig(json), {
     image: 'a',
     auth: { username: 'u', password: '…' },
-    createOptions: { Env: ['A=…', 'B=…'], Hostname: 'h' },
+    createOptions: {
+      Env: ['A=…', 'B=…'],
+      Hostname: 'h',
+      Labels: {
+        mine: 'x',
+        'net.azure-devices.edge.env': '…',
+        'net.azure-devices.edge.original-image': 'a',
+      },
+    },
   });
 });
 

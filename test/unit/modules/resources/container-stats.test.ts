@@ -153,4 +153,23 @@ test('survives stats of another form', () => {
   }
 });
 
+test('compares with no sample of a caller that has left', async () => {
+  const leaving = new AbortController();
+  let calls = 0;
+  const engine: StatsEngine = {
+    stats: async (name) => {
+      if (++calls === 2) {
+        leaving.abort();
+        throw new ServiceError('Cancelled', 'the caller has left');
+      }
+      return sample(name, 100 * calls, 200 * calls);
+    },
+  };
+  const sampler = new StatsSampler(engine, times);
+  const left = await sampler.read(['a'], leaving.signal).catch(() => 'left');
+  assert.is(left, 'left');
+  const stats = await sampler.read(['a'], never);
+  assert.is(stats.get('a')?.['preread'], 'at 200', 'the sample before');
+});
+
 test.run();

@@ -90,4 +90,23 @@ test('finds a disk of this machine', async () => {
   for (const { availableSpace, totalSpace } of disks) assert.ok(availableSpace <= totalSpace);
 });
 
+test('lets no more than two disks that do not respond occupy threads', async () => {
+  const line = (index: number): string =>
+    `${index} 1 8:${index} / /mnt/${index} rw - ext4 /dev/sd${index} rw`;
+  let asked = 0;
+  const disks = new Disks({
+    mounts: async () => Array.from({ length: 10 }, (_one, index) => line(index)).join('\n'),
+    sizes: () => {
+      asked++;
+      return new Promise(() => undefined);
+    },
+    rotational: async () => '',
+    limitMs: 5,
+  });
+  for (let count = 0; count < 3; count++) {
+    assert.equal(await deadline(10_000, disks.read(), 'the disks'), []);
+  }
+  assert.is(asked, 2);
+});
+
 test.run();

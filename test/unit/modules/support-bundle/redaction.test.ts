@@ -33,6 +33,10 @@ test('removes passwords, keys and what tools keep in labels', () => {
     { Args: ['HostName=hub;DeviceId=d;SharedAccessKey=hunter2'] },
     { createOptions: '{"Env":["KEY=hunter2"]}' },
     { createOptions: '{"Env":["KEY=hunter2"' },
+    { Cmd: ['login', '--password', 'hunter2'] },
+    { Entrypoint: ['serve', '--api-key', 'hunter2'] },
+    { Cmd: ['--api-key=hunter2', 'DB_PWD=hunter2', 'pass=hunter2', 'passphrase=hunter2'] },
+    { Labels: { 'com.example.settings': '{"password":"hunter2"}' } },
     new Map([['password', 'hunter2']]),
     [{ secret: 'hunter2' }],
   ]) {

@@ -93,7 +93,7 @@ export class ContainerEvents {
     if (event === undefined) return [];
     const { id, names, isRemoval } = event;
     const [name] = names;
-    // one of a network tells no name
+    // an event of a network has no name of the container
     if (name === undefined) return [this.#known.get(id)?.name ?? []].flat();
     if (isRemoval) this.#known.delete(id);
     else this.#known.set(id, { name, state: '' });

@@ -164,4 +164,17 @@ test('are limited in number, do not delay other requests, and end with the socke
   await closed;
 });
 
+test('are the only ones without a length: a value that cannot be written as JSON is an error', async () => {
+  let json: unknown = 1;
+  for (let depth = 0; depth < 200_000; depth++) json = [json];
+  const route: Route = { method: 'GET', path: '/deep', respond: () => ({ status: 200, json }) };
+  await using server = await RoutesServer.open([route]);
+  using client = new RawClient(server.socketPath).send(get('/deep'));
+  assert.match((await client.response()).statusLine, / 500 /);
+  assert.equal(
+    server.records.map(({ status }) => status),
+    [500],
+  );
+});
+
 test.run();
