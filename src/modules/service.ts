@@ -8,6 +8,7 @@ import type { Log } from '../service/log/log.ts';
 import { Repeats } from '../service/log/repeats.ts';
 import { Mutex } from '../service/mutex.ts';
 import { Operations } from '../service/operations/operations.ts';
+import { acceptUpdate, isRetriedCreation, untilVanished } from './acceptance.ts';
 import type { ConnectionLimits } from './api/http/connections.ts';
 import type { ExchangeServer } from './api/http/exchange.ts';
 import type { SocketStore } from './api/http/listen.ts';
@@ -16,7 +17,7 @@ import type { ModuleSummary } from './api/module-list.ts';
 import type { ModulesBackend } from './api/workload/workload-backend.ts';
 import type { ModulesConfig } from './config/config.ts';
 import { settingsJson } from './docker/create-options/create-options.ts';
-import { canonicalJson, keyedDigest } from './docker/digest.ts';
+import { keyedDigest } from './docker/digest.ts';
 import { type LastingLog, lastingLog } from './logs/lasting-log.ts';
 import type { ManagedModule } from './managed-module.ts';
 import { refuseNames, refuseTaken, refuseUnusable } from './module-names.ts';
@@ -35,9 +36,11 @@ import { managerProperties } from './properties.ts';
 import { ModuleRegistry } from './registry/module-registry.ts';
 import type { Records } from './registry/records.ts';
 import {
+  isCreatedByCall,
   type RestoredModule,
   readDigestKey,
   recordOf,
+  refuseTakenAgent,
   restoreAgent,
   restoreModules,
 } from './registry/restore.ts';
@@ -53,7 +56,6 @@ import type {
 } from './supervisor/module-type.ts';
 import { disarmOrphans } from './supervisor/restart/auto-restart.ts';
 import type { TrialLimits } from './supervisor/update/trial.ts';
-import { acceptUpdate } from './updates.ts';
 
 /** Dependencies of the runtime. */
 export interface ModuleRuntimeOptions {
@@ -222,7 +224,9 @@ export class ModuleRuntime implements AsyncDisposable {
   async reconfigure(before: ModulesConfig): Promise<void> {
     const { config, records } = this.#options;
     const { agent } = config;
-    const isOther = before.agent !== undefined && before.agent.name !== agent?.name;
+    if (agent !== undefined) refuseTakenAgent(agent, records);
+    const wasAgent = before.agent !== undefined && !isCreatedByCall(before.agent.name, records);
+    const isOther = wasAgent && before.agent.name !== agent?.name;
     const former = isOther ? this.#modules.find(before.agent.name) : undefined;
     if (former !== undefined) await this.#modules.leave(former);
     await this.#modules.rebindSockets();
@@ -378,19 +382,4 @@ export class ModuleRuntime implements AsyncDisposable {
     const view = { engine: this.#monitor.status, problems, agent, agentName };
     objects.setProperties(managerProperties(view));
   }
-}
-
-/** Whether the creation of this module failed and is requested again with the same configuration. */
-function isRetriedCreation(
-  { source, supervisor }: ManagedModule,
-  requested: ModuleSource,
-): boolean {
-  return supervisor.desired.goal === 'failed' && canonicalJson(source) === canonicalJson(requested);
-}
-
-/** Waits for the removal of a module that an earlier call has left unfinished. */
-async function untilVanished(module: ManagedModule): Promise<void> {
-  const rest = module.supervisor.idle();
-  module.supervisor.retry();
-  await rest;
 }

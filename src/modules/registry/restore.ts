@@ -1,5 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ServiceError } from '../../errors.ts';
+import type { ModuleName } from '../../ids.ts';
 import { DamagedFile, openStateDirectory } from '../../service/state/state-file.ts';
 import type { AgentConfig } from '../config/agent-config.ts';
 import {
@@ -99,6 +101,7 @@ function agentOf(
   const record = modules.get(name);
   const { update, ...state } = record?.state ?? { goal: 'started' };
   try {
+    refuseTakenAgent(agent, { modules });
     const configured = configuredAgent(agent);
     const base = sourceDigest(configured);
     if (record?.settings !== undefined && record.base === base) {
@@ -112,6 +115,25 @@ function agentOf(
     problems.module(name, error);
     return [];
   }
+}
+
+/** Whether a call has created the module of that name: it is not the agent, whatever modules.yaml says. */
+export function isCreatedByCall(name: ModuleName, { modules }: Pick<Records, 'modules'>): boolean {
+  const record = modules.get(name);
+  return record?.settings !== undefined && record.base === undefined;
+}
+
+/**
+ * InvalidArgs when a call has created a module with the name of the agent: its container would get the management socket,
+ * and it may be that of a user who may not manage others.
+ */
+export function refuseTakenAgent(
+  { name }: Pick<AgentConfig, 'name'>,
+  records: Pick<Records, 'modules'>,
+): void {
+  if (!isCreatedByCall(name, records)) return;
+  const text = `agent.name: module ${JSON.stringify(name)} exists and is not the agent: name the agent otherwise, or delete that module while modules.yaml does not name it`;
+  throw new ServiceError('InvalidArgs', text);
 }
 
 /** The agent of modules.yaml, or InvalidArgs. */

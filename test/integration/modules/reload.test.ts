@@ -129,6 +129,28 @@ test('keeps the previous settings when those of a reload cannot be applied', asy
   assert.is(await reload(device, { agent }), 'reloaded');
 });
 
+test('does not make an agent of a module that a call has created, nor does a start', async ({
+  device,
+}) => {
+  const config = JSON.stringify({ image, createOptions });
+  const creation = { signature: 'sssa{ss}a{sv}', body: ['candidate', 'docker', config, {}, {}] };
+  await device.invoke('CreateModule', creation);
+  const sockets = join(device.rig.stateDirectory('modules'), 'mnt', 'candidate');
+  const named = { agent: { ...agent, name: 'candidate' } };
+  assert.is(await reload(device, named), 'refused');
+  const { LastError, Agent } = await device.manager();
+  assert.match(String(LastError), 'agent.name: module "candidate" exists and is not the agent');
+  assert.is(Agent, 'edgeAgent');
+  assert.equal(await readdir(sockets), ['workload.sock']);
+  await device.restart(named);
+  assert.match(String((await device.manager())['LastError']), 'is not the agent: name the agent');
+  assert.not.ok((await readdir(sockets)).includes('mgmt.sock'));
+  await device.restart({ agent });
+  await device.untilState('edgeAgent', 'running');
+  const byName = { signature: 'sa{sv}', body: ['candidate', {}] };
+  assert.is(await device.errorOf('DeleteModule', byName), 'no failure');
+});
+
 test('refuses another listen path until a restart', async ({ device }) => {
   const listen = { workload_uri: 'unix:///var/lib/iotedge/elsewhere.sock' };
   assert.is(await reload(device, { agent, listen }), 'refused');

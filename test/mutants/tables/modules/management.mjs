@@ -95,4 +95,10 @@ export default [
     becomes: 'if (record?.settings !== undefined) {',
     suite: 'integration/modules/api/management',
   },
+  {
+    breaks: 'a module of another user gets the management socket when modules.yaml names it',
+    text: 'return record?.settings !== undefined && record.base === undefined;',
+    becomes: 'return record?.settings === null;',
+    suite: 'integration/modules/reload',
+  },
 ];

@@ -1,8 +1,10 @@
+/** What decides whether a creation or an update of a module is accepted. */
 import { ServiceError } from '../errors.ts';
 import type { ModulesConfig } from './config/config.ts';
+import { canonicalJson } from './docker/digest.ts';
 import type { ManagedModule } from './managed-module.ts';
 import type { Update } from './module-operations.ts';
-import { sourceDigest } from './module-source.ts';
+import { type ModuleSource, sourceDigest } from './module-source.ts';
 import { accepted, refuseRejected, resumed } from './supervisor/update/update.ts';
 
 /** Persists the update of a module; NotSupported for the agent, unless it asks itself, RolledBack for one that was rolled back just before. */
@@ -27,4 +29,19 @@ export async function acceptUpdate(
     throw error;
   }
   await desired.change((before) => accepted(before, { other: source, digest, start }));
+}
+
+/** Whether the creation of this module failed and is requested again with the same configuration. */
+export function isRetriedCreation(
+  { source, supervisor }: ManagedModule,
+  requested: ModuleSource,
+): boolean {
+  return supervisor.desired.goal === 'failed' && canonicalJson(source) === canonicalJson(requested);
+}
+
+/** Waits for the removal of a module that an earlier call has left unfinished. */
+export async function untilVanished(module: ManagedModule): Promise<void> {
+  const rest = module.supervisor.idle();
+  module.supervisor.retry();
+  await rest;
 }
