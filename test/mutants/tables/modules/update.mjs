@@ -60,7 +60,7 @@ export default [
     breaks: 'the old instance does not run again after a roll-back',
     text: "const goal = isToRun(previous) ? 'start' : previous;",
     becomes: "const goal = 'stopped';",
-    suite: 'integration/modules/update/update',
+    suite: 'unit/modules/supervisor/desired-state',
   },
   {
     breaks: 'a new container without a health check is good at once',
