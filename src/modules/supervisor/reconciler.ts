@@ -1,8 +1,6 @@
 import type { Via } from '../../dbus/client/via.ts';
-import { ServiceError } from '../../errors.ts';
 import { quoted } from '../../quoted.ts';
 import type { Log } from '../../service/log/log.ts';
-import type { ModuleSource } from '../module-source.ts';
 import { apply } from './apply.ts';
 import {
   type DesiredState,
@@ -11,26 +9,24 @@ import {
   isToRun,
   needsInstance,
 } from './desired-state.ts';
-import type { Instance, InstanceSpec, InstanceState, ModuleType, Refused } from './module-type.ts';
+import type { Instance, InstanceState, ModuleType } from './module-type.ts';
 import type { Observer } from './observer.ts';
 import type { Admission } from './order/start-order.ts';
 import type { OperationSlot } from './pending-operation.ts';
-import { isLive, type Observed, plan, type Step } from './plan.ts';
+import { isLive, type Step } from './plan.ts';
+import { Planner, type PlannerOptions } from './planner.ts';
 import { AutoRestart } from './restart/auto-restart.ts';
 import type { RestartBackoff } from './restart/restart-backoff.ts';
 import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart/restart-policy.ts';
 import { RestartTracker } from './restart/restart-tracker.ts';
 import type { StatusTracker } from './status.ts';
-import { desiredAtOnce, desiredWith } from './update/desired.ts';
 import { Trial, type TrialLimits, trialLimits, type Verdict } from './update/trial.ts';
-import { isNew, RolledBack } from './update/update.ts';
+import { RolledBack } from './update/update.ts';
 
 /** Dependencies of a reconciler. */
-export interface ReconcilerOptions {
-  readonly name: string;
+export interface ReconcilerOptions extends PlannerOptions {
   readonly type: ModuleType;
   readonly restartPolicy: RestartPolicy;
-  readonly prepare: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
   /** Deletes the module's identity at the hub. */
   readonly eraseIdentity: (via: Via) => Promise<void>;
   /** Removes the persisted state; only then the module is absent. Never rejects. */
@@ -64,12 +60,7 @@ export class Reconciler {
   readonly #autoRestart: AutoRestart;
   readonly #restarts: RestartTracker;
   readonly #trial: Trial;
-  /** Of the `fetch` phase of an update: what this process has done already. */
-  #fetched = { isKept: false, isPulled: false };
-  /** The new instance of an update, as the last specification identified it. */
-  #newId: string | undefined;
-  /** Whether the last check refused to run it. */
-  #isRefused = false;
+  readonly #planner: Planner;
   /** Of `erased`: whether its identity has been deleted. */
   #isErased = false;
 
@@ -79,6 +70,7 @@ export class Reconciler {
     this.#autoRestart = new AutoRestart(options);
     const { backoff, status } = state;
     this.#restarts = new RestartTracker({ ...options, backoff, status });
+    this.#planner = new Planner(options, { ...state, restarts: this.#restarts });
     this.#trial = new Trial(options.trial ?? trialLimits);
   }
 
@@ -86,7 +78,7 @@ export class Reconciler {
   beginOperation(): void {
     this.#isErased = false;
     this.#restarts.reset();
-    this.#fetched = { isKept: false, isPulled: false };
+    this.#planner.beginOperation();
   }
 
   /** One observation, one step. RolledBack when the new instance of an update is bad. */
@@ -109,15 +101,19 @@ export class Reconciler {
     // before other services are called: a failure is not retried at every event
     if (retryAt !== undefined && desired.update?.phase !== 'fetch') return retryAt;
     // one that was stopped because it may not run is not about to start
-    if (!this.#isRefused) status.publish();
+    if (!this.#planner.isRefused) status.publish();
     if (await this.#eraseFirst(instance, signal)) return 'again';
     const { goal } = desired;
     if (verdict?.kind === 'pending' && verdict.at !== undefined) {
       await this.#beginTrial(goal);
       return verdict.at;
     }
-    const judgedId = this.#newId;
-    const step = await this.#nextStep(observed, { goal, isGood: verdict?.kind === 'good' }, signal);
+    const judgedId = this.#planner.newId;
+    const step = await this.#planner.next(
+      observed,
+      { goal, isGood: verdict?.kind === 'good' },
+      signal,
+    );
     if (step !== undefined) {
       const waitUntil = step.kind === 'start' ? this.#waitForOthers() : undefined;
       if (waitUntil !== undefined) return waitUntil;
@@ -125,7 +121,7 @@ export class Reconciler {
       return 'again';
     }
     if (verdict !== undefined && isToRun(goal)) {
-      return this.#newId === judgedId ? undefined : 'again';
+      return this.#planner.newId === judgedId ? undefined : 'again';
     }
     const next = (await this.#settled(goal, signal)) ?? instance?.drift?.repairAt;
     return next ?? (autoRestarts ? backoff.unobserved() : undefined);
@@ -136,7 +132,8 @@ export class Reconciler {
     const { backoff, desired } = this.#state;
     const { goal, update } = desired;
     if (update?.phase !== 'trial' || !needsInstance(goal)) return undefined;
-    const tried = instance?.ours === true && instance.id === this.#newId ? instance : undefined;
+    const tried =
+      instance?.ours === true && instance.id === this.#planner.newId ? instance : undefined;
     const { endedItself } = backoff;
     const now = this.#options.now();
     return this.#trial.judge(tried, { goal, endedItself, now });
@@ -161,71 +158,6 @@ export class Reconciler {
     }
     status.note({ progressText: `waits for ${quoted(admission.waitsFor)} to start` });
     return admission.until;
-  }
-
-  /** The next step towards the desired state, undefined when it is reached. */
-  async #nextStep(
-    observed: Observed,
-    { goal, isGood }: { readonly goal: Goal; readonly isGood: boolean },
-    signal: AbortSignal,
-  ): Promise<Step | undefined> {
-    const { desired, operation } = this.#state;
-    const { update } = desired;
-    const atOnce = desiredAtOnce({ goal, update }, isGood);
-    if (atOnce !== undefined) return plan(observed, atOnce)[0];
-    if (update?.phase === 'fetch') return this.#fetchStep(observed, update.other, signal);
-    const { name, prepare } = this.#options;
-    const { instance } = observed;
-    const spec = await prepare(desired.source, operation.via(signal));
-    this.#isRefused = spec.refusal !== undefined;
-    if (spec.refusal !== undefined && update !== undefined) throw spec.refusal;
-    if (spec.refusal !== undefined) {
-      this.#restarts.note('refused');
-      return refusedStep(instance, spec.refusal);
-    }
-    if (instance?.ours === false) throw nameTaken(name);
-    const { current } = operation;
-    const refresh = current?.options.isCreation === true && !current.hasPulled;
-    const resolved = await spec.resolve({ refresh }, signal);
-    signal.throwIfAborted();
-    const found = instance && this.#restarts.observed(instance);
-    if (update !== undefined) {
-      this.#newId = found !== undefined && isNew(found, update, spec) ? found.id : undefined;
-    }
-    const wanted = desiredWith({ goal, update }, { spec, resolved });
-    const [step] = plan({ ...observed, instance: found }, wanted);
-    const isReplaced = step?.kind === 'stop' || step?.kind === 'remove';
-    if (update === undefined && found !== undefined && isReplaced) {
-      this.#restarts.replaced(found, spec.digest);
-    }
-    return step;
-  }
-
-  /** The next step of an update before the old instance is parked: it keeps running meanwhile. */
-  async #fetchStep(
-    observed: Observed,
-    next: ModuleSource,
-    signal: AbortSignal,
-  ): Promise<Step | undefined> {
-    const { name, prepare } = this.#options;
-    const { backoff, desired, operation } = this.#state;
-    const { instance } = observed;
-    const via = operation.via(signal);
-    const spec = await prepare(next, via);
-    if (spec.refusal !== undefined) throw spec.refusal;
-    if (instance?.ours === false) throw nameTaken(name);
-    const { isPulled } = this.#fetched;
-    const isKept = this.#fetched.isKept || desired.update?.proven !== undefined;
-    const resolved = await spec.resolve({ refresh: !isPulled }, signal);
-    const isToStart =
-      backoff.retryAt === undefined &&
-      isToRun(desired.goal) &&
-      instance !== undefined &&
-      !isLive(instance);
-    const old = isToStart ? await prepare(desired.source, via) : undefined;
-    signal.throwIfAborted();
-    const previous = old?.refusal === undefined ? old : undefined;
-    return plan(observed, { kind: 'fetch', spec, resolved, previous, isKept })[0];
   }
 
   /** Applies the restart policy to an instance that has just ended, or whose health check fails. */
@@ -306,14 +238,10 @@ export class Reconciler {
     }
     log.info('module step done', { module: name, step: step.kind });
     if (step.kind === 'pull' && current !== undefined) current.hasPulled = true;
-    if (step.kind === 'pull') this.#fetched.isPulled = true;
-    if (step.kind === 'keep') this.#fetched.isKept = true;
+    this.#planner.applied(step);
     // the failures of the other instance are none of this one
     if (step.kind === 'try' || step.kind === 'unpark') backoff.reset();
-    if (step.kind === 'try') {
-      this.#restarts.note('updated');
-      this.#newId = undefined;
-    }
+    if (step.kind === 'try') this.#restarts.note('updated');
     if (step.kind === 'unpark') this.#restarts.note('rolled-back');
     if (step.kind === 'stop') backoff.stopped();
     if (step.kind === 'remove') this.#restarts.removed();
@@ -345,15 +273,4 @@ export class Reconciler {
     operation.reach();
     return 'absent';
   }
-}
-
-/** Stops a module that may not run; throws the refusal when it does not run. */
-function refusedStep(instance: Instance | undefined, refusal: ServiceError): Step {
-  if (instance?.ours !== true || !isLive(instance)) throw refusal;
-  return { kind: 'stop', id: instance.id };
-}
-
-function nameTaken(name: string): ServiceError {
-  const text = `another container has the name of module ${quoted(name)}: remove that one, or rename it`;
-  return new ServiceError('AlreadyExists', text);
 }

@@ -261,7 +261,7 @@ export default [
   },
   {
     breaks: 'a module that may not run is shown as starting',
-    text: 'if (!this.#isRefused) status.publish();',
+    text: 'if (!this.#planner.isRefused) status.publish();',
     becomes: 'status.publish();',
     suite: 'unit/modules/supervisor/supervisor-goals',
   },

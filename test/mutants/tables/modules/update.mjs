@@ -131,8 +131,8 @@ export default [
   },
   {
     breaks: 'the unproven container of the update before is taken for the new one',
-    text: "      this.#restarts.note('updated');\n      this.#newId = undefined;",
-    becomes: "      this.#restarts.note('updated');",
+    text: "if (kind === 'try') this.#newId = undefined;",
+    becomes: '',
     suite: 'integration/modules/update/update',
   },
   {
