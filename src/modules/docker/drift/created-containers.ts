@@ -26,8 +26,11 @@ export interface Drift {
 export interface CreatedContainersOptions {
   readonly now: () => Date;
   readonly log: Log;
+  /** The pause before a record that could not be written is written again. */
+  readonly retryMs?: number | undefined;
 }
 
+const longRetryMs = 60_000;
 /** The current one, one that is kept for a roll-back, and those that were removed last. */
 const most = 4;
 const form = jsonRecords<ModuleName, readonly CreatedContainer[]>({
@@ -38,7 +41,8 @@ const form = jsonRecords<ModuleName, readonly CreatedContainer[]>({
 
 /**
  * The containers that this runtime created, and how the engine described them then: whatever differs later was changed by
- * another client. Persisted; a container that a missing or damaged record does not name is taken as it is.
+ * another client. Persisted; without a usable record a container is accepted as it is, so a record that cannot be written
+ * does not stay as it was before.
  */
 export class CreatedContainers {
   readonly #options: CreatedContainersOptions;
@@ -46,6 +50,8 @@ export class CreatedContainers {
   readonly #known = new Map<ModuleName, readonly CreatedContainer[]>();
   /** The modules whose containers are being created: the new ones are not recorded yet. */
   readonly #creating = new Set<string>();
+  /** The modules whose records could not be written, and when that failed last, by the monotonic clock. */
+  readonly #unsaved = new Map<ModuleName, number>();
   readonly #repairs = new Map<string, Repairs>();
 
   private constructor(
@@ -71,20 +77,32 @@ export class CreatedContainers {
 
   /** Runs the creation of a module's container, and records the container that it returns. */
   async create(module: string, create: () => Promise<CreatedContainer>): Promise<void> {
+    const name = moduleNameOf(module);
     this.#creating.add(module);
     try {
+      if (name !== undefined) await this.#withdraw(name);
       const container = await create();
-      const name = moduleNameOf(module);
       if (name !== undefined) await this.#add(name, container);
     } finally {
       this.#creating.delete(module);
     }
   }
 
+  /**
+   * Removes a record whose module gets another container: if that cannot be recorded, as on a full disk or after a power
+   * cut, the next process would take it for that of another client.
+   */
+  async #withdraw(name: ModuleName): Promise<void> {
+    if (!this.#records.entries.has(name)) return;
+    this.#unsaved.set(name, performance.now());
+    await this.#records.delete(name).catch((error: unknown) => this.#warn(name, error));
+  }
+
   /** How another client changed the container of a module, undefined when none did. */
   async drift(module: string, container: CreatedContainer): Promise<Drift | undefined> {
     const name = moduleNameOf(module);
     if (name === undefined || this.#creating.has(module)) return undefined;
+    await this.#retry(name);
     const known = this.#known.get(name);
     if (known === undefined) {
       await this.#add(name, container);
@@ -124,15 +142,24 @@ export class CreatedContainers {
   }
 
   async #set(name: ModuleName, containers: readonly CreatedContainer[]): Promise<void> {
-    const isLast = containers.length === 0;
-    if (isLast) this.#known.delete(name);
+    if (containers.length === 0) this.#known.delete(name);
     else this.#known.set(name, containers);
     const records = this.#records;
     try {
-      await (isLast ? records.delete(name) : records.put(name, containers));
+      await (containers.length === 0 ? records.delete(name) : records.put(name, containers));
+      this.#unsaved.delete(name);
     } catch (error) {
+      this.#unsaved.set(name, performance.now());
       this.#warn(name, error);
     }
+  }
+
+  /** Writes again, after a while, what could not be written. */
+  async #retry(name: ModuleName): Promise<void> {
+    const failedMs = this.#unsaved.get(name);
+    const { retryMs = longRetryMs } = this.#options;
+    if (failedMs === undefined || performance.now() - failedMs < retryMs) return;
+    await this.#set(name, this.#known.get(name) ?? []);
   }
 
   /** Nothing depends on the file until the next start. */
