@@ -1,14 +1,109 @@
-/** What decides whether a creation or an update of a module is accepted. */
+/** What decides whether a creation, an update or a deletion of a module is accepted. */
+import { isDeepStrictEqual } from 'node:util';
 import { ServiceError } from '../errors.ts';
+import { Mutex } from '../service/mutex.ts';
 import type { ModulesConfig } from './config/config.ts';
 import { canonicalJson } from './docker/digest.ts';
 import type { ManagedModule } from './managed-module.ts';
-import type { Update } from './module-operations.ts';
+import { refuseNames, refuseTaken, refuseUnusable } from './module-names.ts';
+import { type Accept, refuseAbsent, type Update } from './module-operations.ts';
 import { type ModuleSource, sourceDigest } from './module-source.ts';
+import type { ModuleRegistry } from './registry/module-registry.ts';
+import type { Records } from './registry/records.ts';
+import type { RestoredModule } from './registry/restore.ts';
 import { accepted, refuseRejected, resumed } from './supervisor/update/update.ts';
 
+/** Dependencies of the acceptance. */
+export interface AcceptanceParts {
+  /** In force. */
+  readonly config: ModulesConfig;
+  readonly records: Pick<Records, 'refuseDamaged'>;
+  readonly modules: ModuleRegistry;
+  /** Begins to reconcile a module that was opened, unless that begins with all of them. */
+  readonly run: (module: ManagedModule) => void;
+  readonly now: () => Date;
+}
+
+/** Accepts or refuses creations, updates and deletions, one at a time: a name is taken once its record is persisted. */
+export class Acceptance {
+  readonly #parts: AcceptanceParts;
+  readonly #creations = new Mutex();
+
+  constructor(parts: AcceptanceParts) {
+    this.#parts = parts;
+  }
+
+  /** AlreadyExists when a name of the module is taken, unless its own creation with the same configuration has failed. */
+  async claim(source: ModuleSource, accept: Accept): Promise<void> {
+    refuseUnusable(source.name);
+    const present = this.#parts.modules.find(source.name);
+    if (present?.isVanishing === true) await untilVanished(present);
+    await this.#creations.run(() => this.#begin(source, accept));
+  }
+
+  async #begin(source: ModuleSource, accept: Accept): Promise<void> {
+    const { modules, records, run } = this.#parts;
+    const { name } = source;
+    const present = modules.find(name);
+    if (present !== undefined && !isRetriedCreation(present, source)) {
+      if (present.isVanishing) refuseAbsent(present);
+      throw new ServiceError('AlreadyExists', `module ${JSON.stringify(name)} exists`);
+    }
+    this.#refuseNames(source);
+    if (present === undefined) records.refuseDamaged(name);
+    const module = present ?? (await modules.open(source, { goal: 'absent' }));
+    try {
+      await accept(module);
+    } catch (error) {
+      if (present === undefined) await modules.remove(module);
+      throw error;
+    }
+    if (present === undefined) run(module);
+  }
+
+  /** Persists the update of a module; throws to refuse. */
+  claimUpdate(update: Update): Promise<void> {
+    return this.#creations.run(async () => {
+      const { source } = update;
+      const module = this.#parts.modules.require(source.name);
+      refuseAbsent(module);
+      this.#refuseNames(source);
+      await acceptUpdate(module, update, this.#parts);
+    });
+  }
+
+  /** Opens the agent of a changed configuration, or gives it its new one. */
+  claimAgent({ source, state }: RestoredModule): Promise<void> {
+    return this.#creations.run(async () => {
+      const { modules, run } = this.#parts;
+      const present = modules.find(source.name);
+      if (present !== undefined) {
+        if (!isDeepStrictEqual(present.source, source)) present.supervisor.desired.source = source;
+        return;
+      }
+      const module = await modules.open(source, state);
+      modules.show(module);
+      run(module);
+    });
+  }
+
+  /** NotSupported for the agent. */
+  refuseDeletion(name: string): void {
+    if (name !== this.#parts.config.agent?.name) return;
+    const text = `module ${JSON.stringify(name)} is the agent: modules.yaml says whether there is one`;
+    throw new ServiceError('NotSupported', text);
+  }
+
+  /** Throws to refuse a module that would have a name of another one. */
+  #refuseNames(source: ModuleSource): void {
+    const { config, modules } = this.#parts;
+    refuseNames(source, config);
+    refuseTaken(source, modules.sourcesBeside(source.name), config);
+  }
+}
+
 /** Persists the update of a module; NotSupported for the agent, unless it asks itself, RolledBack for one that was rolled back just before. */
-export async function acceptUpdate(
+async function acceptUpdate(
   { name, supervisor }: ManagedModule,
   { source, start }: Update,
   { config, now }: { readonly config: Pick<ModulesConfig, 'agent'>; readonly now: () => Date },
@@ -32,7 +127,7 @@ export async function acceptUpdate(
 }
 
 /** Whether the creation of this module failed and is requested again with the same configuration. */
-export function isRetriedCreation(
+function isRetriedCreation(
   { source, supervisor }: ManagedModule,
   requested: ModuleSource,
 ): boolean {
@@ -40,7 +135,7 @@ export function isRetriedCreation(
 }
 
 /** Waits for the removal of a module that an earlier call has left unfinished. */
-export async function untilVanished(module: ManagedModule): Promise<void> {
+async function untilVanished(module: ManagedModule): Promise<void> {
   const rest = module.supervisor.idle();
   module.supervisor.retry();
   await rest;

@@ -1,14 +1,11 @@
-import { isDeepStrictEqual } from 'node:util';
 import { ownRequest, type Via } from '../dbus/client/via.ts';
 import type { ObjectManager } from '../dbus/server/object-manager.ts';
-import { ServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
 import type { modulesService } from '../interfaces/modules.ts';
 import type { Log } from '../service/log/log.ts';
 import { Repeats } from '../service/log/repeats.ts';
-import { Mutex } from '../service/mutex.ts';
 import { Operations } from '../service/operations/operations.ts';
-import { acceptUpdate, isRetriedCreation, untilVanished } from './acceptance.ts';
+import { Acceptance } from './acceptance.ts';
 import type { ConnectionLimits } from './api/http/connections.ts';
 import type { ExchangeServer } from './api/http/exchange.ts';
 import type { SocketStore } from './api/http/listen.ts';
@@ -20,15 +17,7 @@ import { settingsJson } from './docker/create-options/create-options.ts';
 import { keyedDigest } from './docker/digest.ts';
 import { type LastingLog, lastingLog } from './logs/lasting-log.ts';
 import type { ManagedModule } from './managed-module.ts';
-import { refuseNames, refuseTaken, refuseUnusable } from './module-names.ts';
-import {
-  type Accept,
-  type ModuleOperations,
-  moduleOperations,
-  refuseAbsent,
-  resumeOperation,
-  type Update,
-} from './module-operations.ts';
+import { type ModuleOperations, moduleOperations, resumeOperation } from './module-operations.ts';
 import { ModuleOrder } from './module-order.ts';
 import type { ModuleSource } from './module-source.ts';
 import { Pacer } from './pacer.ts';
@@ -37,7 +26,6 @@ import { ModuleRegistry } from './registry/module-registry.ts';
 import type { Records } from './registry/records.ts';
 import {
   isCreatedByCall,
-  type RestoredModule,
   readDigestKey,
   recordOf,
   refuseTakenAgent,
@@ -95,8 +83,7 @@ export class ModuleRuntime implements AsyncDisposable {
   readonly #monitor: EngineMonitor;
   readonly #modules: ModuleRegistry;
   readonly #problems: RestoreErrors;
-  /** Serializes creations: a name is taken once its record is persisted. */
-  readonly #creations = new Mutex();
+  readonly #acceptance: Acceptance;
   readonly #events = new Pacer((name) => this.#modules.find(name)?.supervisor.wake());
   readonly #order: ModuleOrder;
   readonly #stop = new AbortController();
@@ -150,6 +137,17 @@ export class ModuleRuntime implements AsyncDisposable {
         this.#publish();
       },
     });
+    this.#acceptance = new Acceptance({
+      get config() {
+        return options.config;
+      },
+      records,
+      modules: this.#modules,
+      run: (module) => {
+        if (this.#started) this.#track(module.run());
+      },
+      now: options.now,
+    });
     this.operations = new Operations({
       nameOf: (name) => `module ${JSON.stringify(name)}`,
       onChange: (name) => {
@@ -160,10 +158,10 @@ export class ModuleRuntime implements AsyncDisposable {
     this.kinds = moduleOperations({
       require: (name) => this.#modules.require(name),
       find: (name) => this.#modules.find(name),
-      claim: (source, accept) => this.#claim(source, accept),
-      claimUpdate: (update) => this.#creations.run(() => this.#acceptUpdate(update)),
+      claim: (source, accept) => this.#acceptance.claim(source, accept),
+      claimUpdate: (update) => this.#acceptance.claimUpdate(update),
       fetch: (source, operation) => this.#options.fetch(source, operation),
-      mayDelete: (name) => this.#mayDelete(name),
+      mayDelete: (name) => this.#acceptance.refuseDeletion(name),
       reclaimIdentity: options.reclaimIdentity,
     });
     this.management = options.management(this);
@@ -231,21 +229,10 @@ export class ModuleRuntime implements AsyncDisposable {
     if (former !== undefined) await this.#modules.leave(former);
     await this.#modules.rebindSockets();
     const [known] = agent === undefined ? [] : await restoreAgent(agent, records, this.#problems);
-    if (known !== undefined) await this.#creations.run(() => this.#reconfigureAgent(known));
+    if (known !== undefined) await this.#acceptance.claimAgent(known);
     if (config.engineSocket !== before.engineSocket) this.#monitor.reconnect();
     this.#publish();
     this.#modules.retry(() => true);
-  }
-
-  async #reconfigureAgent({ source, state }: RestoredModule): Promise<void> {
-    const present = this.#modules.find(source.name);
-    if (present !== undefined) {
-      if (!isDeepStrictEqual(present.source, source)) present.supervisor.desired.source = source;
-      return;
-    }
-    const module = await this.#modules.open(source, state);
-    this.#modules.show(module);
-    if (this.#started) this.#track(module.run());
   }
 
   /** Retries at once modules whose identity may be another one now, and those that failed. */
@@ -273,59 +260,11 @@ export class ModuleRuntime implements AsyncDisposable {
     return this.#modules.find(name);
   }
 
-  /** AlreadyExists when a name of the module is taken, unless its own creation with the same configuration has failed. */
-  async #claim(source: ModuleSource, accept: Accept): Promise<void> {
-    refuseUnusable(source.name);
-    const present = this.#modules.find(source.name);
-    if (present?.isVanishing === true) await untilVanished(present);
-    await this.#creations.run(() => this.#begin(source, accept));
-  }
-
-  async #begin(source: ModuleSource, accept: Accept): Promise<void> {
-    const { name } = source;
-    const present = this.#modules.find(name);
-    if (present !== undefined && !isRetriedCreation(present, source)) {
-      if (present.isVanishing) refuseAbsent(present);
-      throw new ServiceError('AlreadyExists', `module ${JSON.stringify(name)} exists`);
-    }
-    this.#refuseNames(source);
-    if (present === undefined) this.#options.records.refuseDamaged(name);
-    const module = present ?? (await this.#modules.open(source, { goal: 'absent' }));
-    try {
-      await accept(module);
-    } catch (error) {
-      if (present === undefined) await this.#modules.remove(module);
-      throw error;
-    }
-    if (present === undefined && this.#started) this.#track(module.run());
-  }
-
   /** Publishes how the modules' network differs from what is configured, `` when it does not. */
   reportNetwork(problem: string): void {
     if (!this.#problems.network(problem)) return;
     if (problem !== '') this.#options.log.warn('network not as configured', { problem });
     this.#publish();
-  }
-
-  /** Throws to refuse a module that would have a name of another one. */
-  #refuseNames(source: ModuleSource): void {
-    const { config } = this.#options;
-    refuseNames(source, config);
-    refuseTaken(source, this.#modules.sourcesBeside(source.name), config);
-  }
-
-  async #acceptUpdate(update: Update): Promise<void> {
-    const { source } = update;
-    const module = this.#modules.require(source.name);
-    refuseAbsent(module);
-    this.#refuseNames(source);
-    await acceptUpdate(module, update, this.#options);
-  }
-
-  #mayDelete(name: string): void {
-    if (name !== this.#options.config.agent?.name) return;
-    const text = `module ${JSON.stringify(name)} is the agent: modules.yaml says whether there is one`;
-    throw new ServiceError('NotSupported', text);
   }
 
   /** The public parts of all modules. */
