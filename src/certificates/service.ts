@@ -1,5 +1,5 @@
 import type { Via } from '../dbus/client/via.ts';
-import { isServiceError, oneOf, ServiceError } from '../errors.ts';
+import { oneOf, ServiceError } from '../errors.ts';
 import { unrotated } from '../glob.ts';
 import type { CertificateId } from '../ids.ts';
 import { KeyedMutex } from '../service/mutex.ts';
@@ -9,9 +9,9 @@ import { CertificateCatalog, type CertificateServiceOptions, notFound } from './
 import type { CertificateEntry } from './certificate-entry.ts';
 import type { CertificatesConfig } from './config/config.ts';
 import { readFormat, writeFormat } from './formats.ts';
-import { issueWithLocalCa, type LocalCa } from './issuers/local-ca.ts';
+import type { Answer, Issuer } from './issuers/issuer.ts';
+import { type LocalCa, LocalCaIssuer } from './issuers/local-ca.ts';
 import { grant, policyFor, resolveIssuer, resolveProfile } from './issuers/policy.ts';
-import { rightsOf } from './issuers/profile.ts';
 import { validityOf } from './properties.ts';
 import { TrustBundle } from './trust-bundle.ts';
 
@@ -177,17 +177,28 @@ export class CertificateService {
     const profile = resolveProfile(policy, options.profile);
     const request = parseCsr(csr);
     const granted = grant(policy, request, { profile, lifetimeS: options.lifetime_s });
-    const rights = rightsOf(profile, request.keyAlgorithm);
-    const authority = await this.#authority(issuerId, options.via);
-    try {
-      const certified = { spki: request.spki, granted, rights };
-      const chain = await issueWithLocalCa(authority, certified, this.#options.now());
-      return encodeCertificatesPem(chain);
-    } catch (error) {
-      // its key was replaced
-      if (isServiceError(error, 'NotFound')) this.#catalog.evictKey(authority.chain[0]);
-      throw error;
-    }
+    const answer = await this.#localCa(issuerId).submit(
+      {
+        id,
+        profile,
+        ...granted,
+        key: { keyId: '', spki: request.spki, signer: undefined },
+        csr: request.der,
+        cookie: undefined,
+        renewed: undefined,
+        now: this.#options.now(),
+      },
+      options.via,
+    );
+    if (answer.kind !== 'issued') throw refusalOf(id, answer);
+    return encodeCertificatesPem(answer.chain);
+  }
+
+  #localCa(id: CertificateId): Issuer {
+    return new LocalCaIssuer({
+      authority: (via) => this.#authority(id, via),
+      onKeyReplaced: (ca) => this.#catalog.evictKey(ca),
+    });
   }
 
   /** A CA with its key. */
@@ -226,6 +237,19 @@ export class CertificateService {
     if (!this.#catalog.isPreloaded(id)) return;
     throw new ServiceError('NotSupported', `the preloaded certificate "${id}" cannot be ${verb}`);
   }
+}
+
+/** The failure of a call of Issue, which stores nothing and so cannot wait for an issuer. */
+function refusalOf(id: CertificateId, answer: Exclude<Answer, { kind: 'issued' }>): ServiceError {
+  const name = `the certificate "${id}"`;
+  if (answer.kind === 'rejected') {
+    return new ServiceError('Unavailable', `the issuer refuses ${name}: ${answer.reason}`);
+  }
+  const after = answer.retryAfterS === undefined ? '' : ` in ${answer.retryAfterS} s`;
+  return new ServiceError(
+    'Unavailable',
+    `the issuer has not decided on ${name}: ask again${after}`,
+  );
 }
 
 /**

@@ -51,6 +51,7 @@ export interface RequestedExtensions {
 
 /** A certificate request whose signature verifies, which proves possession of the private key. */
 export interface CertificateRequest {
+  readonly der: Buffer;
   readonly subject: Name;
   readonly subjectDer: Buffer;
   readonly spki: Buffer;
@@ -108,6 +109,7 @@ export function parseCsr(bytes: Uint8Array): CertificateRequest {
   }
   const keyAlgorithm = keyAlgorithmOf(publicKey);
   return {
+    der: Buffer.from(der),
     subject: decodeName(subject),
     subjectDer: encode(subject),
     spki: spkiOf(publicKey),

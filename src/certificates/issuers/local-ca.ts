@@ -1,5 +1,6 @@
-import { ServiceError } from '../../errors.ts';
-import type { Signer } from '../../x509/algorithm.ts';
+import type { Via } from '../../dbus/client/via.ts';
+import { isServiceError, ServiceError } from '../../errors.ts';
+import { keyAlgorithmOf, publicKeyOf, type Signer } from '../../x509/algorithm.ts';
 import {
   type Certificate,
   isIssuedBy,
@@ -9,8 +10,9 @@ import {
 import { buildCertificate, validityWithin } from '../../x509/certificate-builder.ts';
 import { subjectAlternativeName } from '../../x509/extensions.ts';
 import { checkPurposes, pathOf, roomBelow, validityOf } from './ca-path.ts';
-import type { Granted } from './policy.ts';
-import { extensionsOf, type ProfileRights } from './profile.ts';
+import type { Answer, Issuer, Order } from './issuer.ts';
+import { defaultLifetimeS } from './policy.ts';
+import { extensionsOf, type ProfileRights, rightsOf } from './profile.ts';
 
 /** A CA of this device: its certificate with those above it, and the signer for its key. */
 export interface LocalCa {
@@ -19,22 +21,40 @@ export interface LocalCa {
   readonly signer: Signer;
 }
 
-/** The content of a certificate to be issued. */
-export interface CertifiedKey {
-  readonly spki: Buffer;
-  readonly granted: Granted;
-  readonly rights: ProfileRights;
+/** Options of `LocalCaIssuer`. */
+export interface LocalCaIssuerOptions {
+  /** The CA, as it is now. */
+  readonly authority: (via: Via) => Promise<LocalCa>;
+  /** Called when the key of the CA is not the one that its certificate certifies any more. */
+  readonly onKeyReplaced: (ca: Certificate) => void;
 }
 
-/**
- * Issues a certificate and returns its chain: leaf, CA, and the CA's issuers without the root. InvalidArgs when the
- * issuer or a CA above it may not issue such a certificate, Unavailable when one is not valid now.
- */
-export async function issueWithLocalCa(
+/** Issues with a CA of this device. */
+export class LocalCaIssuer implements Issuer {
+  readonly #options: LocalCaIssuerOptions;
+
+  constructor(options: LocalCaIssuerOptions) {
+    this.#options = options;
+  }
+
+  /** InvalidArgs when the CA or one above it may not issue such a certificate, Unavailable when one is not valid now. */
+  async submit(order: Order, via: Via): Promise<Answer> {
+    const authority = await this.#options.authority(via);
+    try {
+      return { kind: 'issued', chain: await issueWithLocalCa(authority, order) };
+    } catch (error) {
+      if (isServiceError(error, 'NotFound')) this.#options.onKeyReplaced(authority.chain[0]);
+      throw error;
+    }
+  }
+}
+
+/** Issues a certificate and returns its chain: leaf, CA, and the CA's issuers without the root. */
+async function issueWithLocalCa(
   { id, chain, signer }: LocalCa,
-  { spki, granted, rights }: CertifiedKey,
-  now: Date,
+  { profile, subjectDer, names, lifetimeS = defaultLifetimeS, key: { spki }, now }: Order,
 ): Promise<readonly Certificate[]> {
+  const rights: ProfileRights = rightsOf(profile, keyAlgorithmOf(publicKeyOf(spki)));
   const [issuer, ...others] = chain;
   const path = pathOf(issuer, others);
   const room = roomBelow(path);
@@ -42,7 +62,6 @@ export async function issueWithLocalCa(
     throw new ServiceError('InvalidArgs', `the path length of "${id}" allows no CA below it`);
   }
   checkPurposes(path, rights);
-  const { subjectDer, names, lifetimeS } = granted;
   const critical = subjectDer.length === 2; // an empty SEQUENCE
   const der = await buildCertificate(
     {

@@ -46,7 +46,8 @@ export interface Granted {
   readonly lifetimeS: number;
 }
 
-const defaultLifetimeS = 30 * 86_400;
+/** The life of a certificate whose rule states none. */
+export const defaultLifetimeS = 30 * 86_400;
 const modulePrefix = 'iotedge/module/';
 const maxModuleLifetimeS = 365 * 86_400;
 

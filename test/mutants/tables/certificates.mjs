@@ -226,13 +226,13 @@ export default [
   },
   {
     breaks: 'the key of the CA is certified instead of that of the request',
-    text: 'const certified = { spki: request.spki, granted, rights };',
-    becomes: 'const certified = { spki: authority.chain[0].spki, granted, rights };',
+    text: '      spki,\n      validity: validityWithin(',
+    becomes: '      spki: issuer.spki,\n      validity: validityWithin(',
     suite: 'component/certificates/issuers/authority',
   },
   {
     breaks: 'a replaced key is looked up again and again',
-    text: "if (isServiceError(error, 'NotFound')) this.#catalog.evictKey(authority.chain[0]);",
+    text: "if (isServiceError(error, 'NotFound')) this.#options.onKeyReplaced(authority.chain[0]);",
     becomes: '',
     suite: 'component/certificates/issuers/authority',
   },

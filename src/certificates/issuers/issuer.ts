@@ -1,0 +1,57 @@
+import type { Via } from '../../dbus/client/via.ts';
+import type { CertificateId } from '../../ids.ts';
+import type { Signer } from '../../x509/algorithm.ts';
+import type { Certificate } from '../../x509/certificate.ts';
+import type { SubjectAlternativeName } from '../../x509/subject-alternative-name.ts';
+import type { Profile } from '../config/certificate-rule.ts';
+
+/** The key that a certificate is ordered for. */
+export interface OrderKey {
+  /** `` when the key is that of a CSR which a caller of Issue has signed. */
+  readonly keyId: string;
+  readonly spki: Buffer;
+  /** Undefined when the key is that of a CSR which a caller of Issue has signed. */
+  readonly signer: Signer | undefined;
+}
+
+/** A certificate to be issued: the same at every attempt, except for `cookie` and `now`. */
+export interface Order {
+  readonly id: CertificateId;
+  readonly profile: Profile;
+  /** Undefined: the issuer decides. */
+  readonly lifetimeS: number | undefined;
+  /** As the rule states it, or the octets of the certificate that is renewed. */
+  readonly subjectDer: Buffer;
+  readonly names: readonly SubjectAlternativeName[];
+  readonly key: OrderKey;
+  /** PKCS#10 in DER, the same octets at each attempt. */
+  readonly csr: Buffer;
+  /** Of the last `pending`. */
+  readonly cookie: string | undefined;
+  /** The current certificate, when this is a renewal. */
+  readonly renewed: { readonly chain: readonly Certificate[]; readonly keyId: string } | undefined;
+  readonly now: Date;
+}
+
+/** The result of submitting an order. */
+export type Answer =
+  | { readonly kind: 'issued'; readonly chain: readonly Certificate[] }
+  | {
+      readonly kind: 'pending';
+      readonly cookie: string;
+      /** Undefined: the issuer does not say when to ask again. */
+      readonly retryAfterS: number | undefined;
+    }
+  | {
+      readonly kind: 'rejected';
+      readonly reason: string;
+      /** Whether repeating the order is useless until its settings change. */
+      readonly isFinal: boolean;
+      readonly retryAfterS: number | undefined;
+    };
+
+/** A source of certificates. */
+export interface Issuer {
+  /** Submits an order, or asks again for one that is pending; Unavailable when the issuer cannot be reached now. */
+  submit(order: Order, via: Via): Promise<Answer>;
+}
