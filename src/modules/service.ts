@@ -100,6 +100,7 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#monitor = new EngineMonitor({
       ...options,
       onInstance: (name) => this.#events.call(name),
+      onEnd: (end) => this.#modules.find(end.name)?.supervisor.reportEnd(end),
       onStatus: (status) => this.#notifyModules(status),
     });
     const module = {

@@ -4,6 +4,7 @@ import type { Log } from '../../service/log/log.ts';
 import type {
   EngineVersion,
   Instance,
+  InstanceEnd,
   InstanceQuery,
   LogRequest,
   ModuleLog,
@@ -106,8 +107,11 @@ export class DockerModules implements ModuleType {
     return this.#engine.log(name, request, signal);
   }
 
-  async watch(signal: AbortSignal): Promise<AsyncIterable<string>> {
-    return moduleNames(await this.#engine.listen(signal));
+  async watch(
+    signal: AbortSignal,
+    onEnd?: (end: InstanceEnd) => void,
+  ): Promise<AsyncIterable<string>> {
+    return moduleNames(await this.#engine.listen(signal, onEnd));
   }
 
   appeared(signal: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@ import { describeError, ServiceError } from '../../errors.ts';
 import { Backoff } from '../../service/backoff.ts';
 import { JoinedSignal } from '../../service/joined-signal.ts';
 import type { Log } from '../../service/log/log.ts';
-import type { ModuleType } from './module-type.ts';
+import type { InstanceEnd, ModuleType } from './module-type.ts';
 
 const backoffOptions = { minMs: 0, firstMs: 1_000, maxMs: 30_000, healthyMs: 60_000 };
 
@@ -29,6 +29,8 @@ export interface MonitorOptions {
   readonly onStatus: (status: EngineStatus) => void;
   /** The instance of this name changed. */
   readonly onInstance: (name: string) => void;
+  /** The instance has just ended; `onInstance` follows. */
+  readonly onEnd?: (end: InstanceEnd) => void;
   /** Resolves after a delay, or when the signal aborts. */
   readonly sleep?: (delayMs: number, signal: AbortSignal) => Promise<void>;
 }
@@ -113,9 +115,9 @@ export class EngineMonitor {
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
-    const { type, log, now, onStatus, onInstance } = this.#options;
+    const { type, log, now, onStatus, onInstance, onEnd } = this.#options;
     const { name, version } = await type.version(signal);
-    const events = await type.watch(signal);
+    const events = await type.watch(signal, onEnd);
     const steady = this.#isSteady;
     this.#status = { name, version, reachable: true, steady, reachedAt: now(), error: '' };
     log.info('container engine reachable', { name, version });

@@ -161,6 +161,15 @@ export interface ModuleLog {
   readonly entries: AsyncIterable<readonly LogEntry[]>;
 }
 
+/** The end of an instance, as the engine reports it at once. */
+export interface InstanceEnd {
+  readonly name: string;
+  readonly id: string;
+  readonly exitCode: number;
+  /** When it was reported, undefined when the engine does not say. */
+  readonly at: Date | undefined;
+}
+
 /** Name and version of the engine that runs the instances. */
 export interface EngineVersion {
   readonly name: string;
@@ -212,9 +221,10 @@ export interface ModuleType {
   log(name: string, request: LogRequest, signal: AbortSignal): Promise<ModuleLog>;
   /**
    * Resolves when the engine reports events, to the name of each module of which an instance changes from then on. The loss of
-   * the engine ends the iteration with Unavailable. Earlier events are not replayed: inspect everything first.
+   * the engine ends the iteration with Unavailable. Earlier events are not replayed: inspect everything first. Ends are
+   * passed on before their names: an instance that has just ended may take long to be inspected.
    */
-  watch(signal: AbortSignal): Promise<AsyncIterable<string>>;
+  watch(signal: AbortSignal, onEnd?: (end: InstanceEnd) => void): Promise<AsyncIterable<string>>;
   /** Resolves when an unreachable engine may have been installed or started; rejects when that cannot be watched. */
   appeared(signal: AbortSignal): Promise<void>;
 }

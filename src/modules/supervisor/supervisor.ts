@@ -3,6 +3,7 @@ import { JoinedSignal } from '../../service/joined-signal.ts';
 import { DesiredState, type DesiredStateOptions, isAbsence } from './desired-state.ts';
 import type { EngineStatus } from './engine-monitor.ts';
 import { IdleWaiters } from './idle-waiters.ts';
+import type { InstanceEnd } from './module-type.ts';
 import { Observer } from './observer.ts';
 import {
   OperationSlot,
@@ -11,6 +12,7 @@ import {
 } from './pending-operation.ts';
 import { type Next, Reconciler, type ReconcilerOptions } from './reconciler.ts';
 import { RestartBackoff } from './restart/restart-backoff.ts';
+import { restartsAfter } from './restart/restart-policy.ts';
 import { type ModuleStatus, StatusTracker } from './status.ts';
 import { undone } from './update/update.ts';
 import { WakeupEvent } from './wakeup-event.ts';
@@ -33,6 +35,8 @@ export class Supervisor {
   readonly #events = new WakeupEvent();
   readonly #idle = new IdleWaiters();
   #round = new AbortController();
+  /** Whether it waits for an event. */
+  #isIdle = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -63,6 +67,32 @@ export class Supervisor {
   /** Reconciles the module soon: it may have changed. */
   wake(): void {
     this.#events.set();
+  }
+
+  /**
+   * Publishes the end of an instance that is restarted; a round follows, and confirms it. An engine cannot be asked
+   * about the instance before it has released its network, which takes longer than the end itself.
+   */
+  reportEnd({ id, exitCode, at }: InstanceEnd): void {
+    const { restartPolicy, now } = this.#options;
+    const { goal, instance, known } = this.status;
+    // the outcome of a round is not to be older than this
+    if (!this.#isIdle || this.#operation.current !== undefined || !known) return;
+    if (instance?.id !== id || instance.state.kind !== 'running' || !instance.ours) return;
+    const isRestarted = goal === 'started' && restartsAfter(restartPolicy, exitCode);
+    if (!isRestarted || instance.autoRestarts || this.desired.update !== undefined) return;
+    const { startedAt } = instance.state;
+    this.#status.note({
+      instance: {
+        ...instance,
+        state: { kind: 'exited', exitCode, startedAt, finishedAt: at },
+        unhealthy: false,
+        health: undefined,
+        cgroups: undefined,
+      },
+      retryAt: now(),
+    });
+    this.#status.publish();
   }
 
   /** Retries at once: the cause of the failure may have changed. */
@@ -138,7 +168,9 @@ export class Supervisor {
       if (next === 'again' || next === 'absent' || round.signal.aborted) continue;
       this.#becomeIdle();
       const delayMs = next && next.getTime() - this.#options.now().getTime();
+      this.#isIdle = true;
       await this.#events.wait(delayMs, signal);
+      this.#isIdle = false;
     }
     const operation = this.#operation.current;
     if (operation !== undefined) {

@@ -1,8 +1,9 @@
 import type { Result } from '../result.ts';
+import { deaths } from './death.ts';
 import { BenchDevice } from './device.ts';
 import { scales } from './scale.ts';
 import { signs } from './sign.ts';
-import { deaths, starts } from './start.ts';
+import { starts } from './start.ts';
 
 const parts = {
   start: async (device: BenchDevice, rounds: number) => [await starts(device, rounds)],

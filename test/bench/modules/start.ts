@@ -1,12 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { Variant } from '../../../src/dbus/wire/variant.ts';
-import { modulesService } from '../../../src/interfaces/modules.ts';
-import { deadline } from '../../support/deadline.ts';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';
 import { median, type Result } from '../result.ts';
 import type { BenchDevice } from './device.ts';
 
-const { busName: sender, path, child } = modulesService;
 const network = 'azure-iot-edge';
 
 async function msOf(work: () => Promise<unknown>): Promise<number> {
@@ -36,43 +31,5 @@ export async function starts(device: BenchDevice, rounds: number): Promise<Resul
     floor: `docker run ${median(floor).toFixed(0)} ms`,
     ratio: median(ours.map((each, index) => each / (floor[index] ?? Number.NaN))),
     wanted: '<= 1.15',
-  };
-}
-
-/** The end of a module's main process until its State has another value on the bus. */
-export async function deaths(device: BenchDevice, rounds: number): Promise<Result> {
-  const name = 'mortal';
-  await device.run(name);
-  const object = `${path}/${child.segment}/${name}`;
-  const times: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const pid = await device.rig.machine.docker('inspect', '-f', '{{.State.Pid}}', name);
-    // events follow its start
-    await sleep(1_000);
-    let onChange = (): void => undefined;
-    const changed = new Promise<void>((resolve) => {
-      onChange = resolve;
-    });
-    const subscription = await device.bus.subscribe({ sender, pathNamespace: path }, (signal) => {
-      if (signal.path !== object || signal.member !== 'PropertiesChanged') return;
-      const state: unknown = new Map(Object.entries(signal.body[1] ?? {})).get('State');
-      if (state instanceof Variant && state.value !== 'running') onChange();
-    });
-    times.push(
-      await msOf(async () => {
-        process.kill(Number(pid), 'SIGKILL');
-        await deadline(30_000, changed, 'the change');
-      }),
-    );
-    await subscription[Symbol.asyncDispose]();
-    await device.modules.Stop({ name }, { timeoutMs: 60_000 });
-    await device.modules.Start({ name }, { timeoutMs: 60_000 });
-  }
-  await device.delete(name);
-  return {
-    what: 'death of a container to the change of its State on the bus',
-    measured: `${median(times).toFixed(0)} ms, at most ${Math.max(...times).toFixed(0)}`,
-    floor: '',
-    wanted: '< 100 ms',
   };
 }

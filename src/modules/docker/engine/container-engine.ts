@@ -1,6 +1,7 @@
 import type {
   EngineVersion,
   Instance,
+  InstanceEnd,
   InstanceQuery,
   LogRequest,
   ModuleLog,
@@ -128,9 +129,10 @@ export interface ContainerEngine {
   log(name: string, request: LogRequest, signal: AbortSignal): Promise<ModuleLog>;
   /**
    * Resolves when the engine reports events, to the name of each of our containers that changes from then on. The loss
-   * of the engine ends the iteration with Unavailable. Earlier events are not replayed: inspect everything first.
+   * of the engine ends the iteration with Unavailable. Earlier events are not replayed: inspect everything first. Ends
+   * are passed on before the names.
    */
-  listen(signal: AbortSignal): Promise<AsyncIterable<string>>;
+  listen(signal: AbortSignal, onEnd?: (end: InstanceEnd) => void): Promise<AsyncIterable<string>>;
   /** Resolves when the engine's socket may have been created; rejects when that cannot be watched. */
   appeared(signal: AbortSignal): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import type {
   EngineVersion,
   Instance,
+  InstanceEnd,
   InstanceQuery,
   LogRequest,
   ModuleLog,
@@ -167,10 +168,13 @@ export class DockerEngine implements ContainerEngine {
     return this.#containers.log(name, request, signal);
   }
 
-  async listen(signal: AbortSignal): Promise<AsyncIterable<string>> {
+  async listen(
+    signal: AbortSignal,
+    onEnd?: (end: InstanceEnd) => void,
+  ): Promise<AsyncIterable<string>> {
     const { socketPath } = this.#connection;
     const list = this.#containers.summaries.bind(this.#containers);
-    return (await ContainerEvents.open({ socketPath, list }, signal)).names(signal);
+    return (await ContainerEvents.open({ socketPath, list, onEnd }, signal)).names(signal);
   }
 
   appeared(signal: AbortSignal): Promise<void> {

@@ -3,8 +3,8 @@ import * as assert from 'uvu/assert';
 import { parseNetwork } from '../../../../src/modules/config/network-config.ts';
 import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
 import { digestLabel, owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
-import type { InstanceState } from '../../../../src/modules/supervisor/module-type.ts';
-import { soon, untilFound } from '../../../support/deadline.ts';
+import type { InstanceEnd, InstanceState } from '../../../../src/modules/supervisor/module-type.ts';
+import { deadline, soon, untilFound } from '../../../support/deadline.ts';
 import { importBusybox } from '../../../support/engine/images.ts';
 import { PrivateEngine } from '../../../support/engine/private-engine.ts';
 import { failureOf } from '../../../support/failure.ts';
@@ -158,6 +158,25 @@ test('emits the events of a container', async ({ engine }) => {
   await engine.create('watched', shell('true'), soon());
   for await (const name of events) if (name === 'watched') break;
   stop.abort();
+});
+
+test('passes on the end of a container before its name', async ({ engine, machine }) => {
+  const stop = new AbortController();
+  const ends: InstanceEnd[] = [];
+  const signal = AbortSignal.any([stop.signal, soon()]);
+  const events = await engine.listen(signal, (end) => void ends.push(end));
+  await engine.create('ending', shell('exit 7'), soon());
+  await engine.start('ending', soon());
+  const passed = async (): Promise<boolean> => {
+    for await (const name of events) if (name === 'ending' && ends.length > 0) return true;
+    return false;
+  };
+  assert.is(await deadline(10_000, passed(), 'the end').finally(() => stop.abort()), true);
+  const id = await machine.docker('inspect', '-f', '{{.Id}}', 'ending');
+  const [{ at, ...end } = { at: undefined }] = ends;
+  assert.equal(end, { name: 'ending', id, exitCode: 7 });
+  const ageMs = Date.now() - (at?.getTime() ?? 0);
+  assert.ok(ageMs >= 0 && ageMs < 600_000, String(ageMs));
 });
 
 test('throws Cancelled when the signal is aborted', async ({ engine }) => {

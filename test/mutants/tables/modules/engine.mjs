@@ -120,4 +120,28 @@ export default [
     becomes: '...missingRanges(memberObject({}, ',
     suite: 'unit/modules/docker/engine/network-difference',
   },
+  {
+    breaks: 'the end of a container is published only when the engine can inspect it again',
+    text: '      retryAt: now(),\n    });\n    this.#status.publish();',
+    becomes: '      retryAt: now(),\n    });',
+    suite: 'unit/modules/supervisor/reported-end',
+  },
+  {
+    breaks: 'a reported end is published over a newer observation',
+    text: 'if (!this.#isIdle || this.#operation.current !== undefined || !known) return;',
+    becomes: 'if (this.#operation.current !== undefined || !known) return;',
+    suite: 'unit/modules/supervisor/reported-end',
+  },
+  {
+    breaks: 'the end of another container is published as that of the module',
+    text: 'if (instance?.id !== id || instance.state.kind',
+    becomes: 'if (instance?.state.kind',
+    suite: 'unit/modules/supervisor/reported-end',
+  },
+  {
+    breaks: 'the end of a container is not passed on',
+    text: 'if (event.end !== undefined) this.#options.onEnd?.({ id, name, ...event.end });',
+    becomes: '',
+    suite: 'integration/modules/engine/docker-engine',
+  },
 ];

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { JoinedSignal } from '../../../../service/joined-signal.ts';
+import type { InstanceEnd } from '../../../supervisor/module-type.ts';
 import { openClient } from '../connection/client.ts';
 import { noticeMs } from '../connection/engine-connection.ts';
 import { iterable, jsonLines } from '../connection/streams.ts';
@@ -23,6 +24,7 @@ export interface ContainerEventsOptions {
   readonly socketPath: string;
   /** Lists our containers by their ids. */
   readonly list: (signal: AbortSignal) => Promise<ReadonlyMap<string, ContainerSummary>>;
+  readonly onEnd?: ((end: InstanceEnd) => void) | undefined;
 }
 
 /**
@@ -97,6 +99,7 @@ export class ContainerEvents {
     if (name === undefined) return [this.#known.get(id)?.name ?? []].flat();
     if (isRemoval) this.#known.delete(id);
     else this.#known.set(id, { name, state: '' });
+    if (event.end !== undefined) this.#options.onEnd?.({ id, name, ...event.end });
     return names;
   }
 

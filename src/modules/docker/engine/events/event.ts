@@ -1,3 +1,4 @@
+import type { InstanceEnd } from '../../../supervisor/module-type.ts';
 import { owner, ownerLabel } from '../../labels.ts';
 
 /** An event about a container of ours. */
@@ -7,6 +8,8 @@ export interface EngineEvent {
   /** Its names, of one that was renamed both; none in an event of a network. */
   readonly names: readonly string[];
   readonly isRemoval: boolean;
+  /** Of an event that reports the end of its main process. */
+  readonly end?: Pick<InstanceEnd, 'exitCode' | 'at'>;
 }
 
 /** A container as a list shows it. */
@@ -28,11 +31,20 @@ export function eventOf(event: object): EngineEvent | undefined {
   const id = textIn(actor, 'ID');
   if (id === undefined || textIn(attributes, ownerLabel) !== owner) return undefined;
   const names = ['name', 'oldName'].flatMap((key) => textIn(attributes, key) ?? []);
+  const end = action === 'die' ? endOf(event, textIn(attributes, 'exitCode')) : undefined;
   return {
     id,
     names: names.map((name) => name.replace(/^\//, '')),
     isRemoval: action === 'destroy',
+    ...(end && { end }),
   };
+}
+
+function endOf(event: object, text = ''): EngineEvent['end'] {
+  if (!/^\d{1,9}$/.test(text)) return undefined;
+  const nanoseconds = memberOf(event, 'timeNano');
+  const at = typeof nanoseconds === 'number' ? new Date(Math.floor(nanoseconds / 1e6)) : undefined;
+  return { exitCode: Number(text), at };
 }
 
 /** The time of an event, in seconds since the epoch. */

@@ -45,6 +45,16 @@ test('report the removal of a container, and their time', () => {
   ]);
 });
 
+test('report the end of a container with its exit code', () => {
+  const died = (exitCode: unknown, action = 'die') => {
+    const event = container({ ...owner, name: 'a', exitCode }, action);
+    return eventOf({ ...event, timeNano: 1_500_000_999_999 })?.end;
+  };
+  assert.equal(died('137'), { exitCode: 137, at: new Date(1_500_000) });
+  for (const text of ['', '-1', 'x', 5, '12345678901']) assert.is(died(text), undefined);
+  assert.is(died('137', 'stop'), undefined);
+});
+
 test('are replaced by the difference of two lists', () => {
   const before = new Map([
     ['1', { name: 'same', state: 'running' }],
