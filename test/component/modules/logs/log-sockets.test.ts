@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,6 +16,8 @@ import { failureOf } from '../../../support/failure.ts';
 
 interface Context {
   dir: string;
+  /** Closed after the test, also when it has failed: otherwise this process would not end. */
+  readers: Socket[];
 }
 
 const test = suite<Context>('sockets of logs');
@@ -23,9 +25,11 @@ const uid = process.getuid?.() ?? 0;
 
 test.before.each(async (context) => {
   context.dir = await mkdtemp(join(tmpdir(), 'iotedge-logs-'));
+  context.readers = [];
 });
 
-test.after.each(async ({ dir }) => {
+test.after.each(async ({ dir, readers }) => {
+  for (const reader of readers) reader.destroy();
   await rm(dir, { recursive: true, force: true });
 });
 
@@ -72,6 +76,13 @@ function waiting(first: string): Parts {
     const cancelled = new ServiceError('Cancelled', 'it was cancelled');
     await new Promise((_, reject) => signal.addEventListener('abort', () => reject(cancelled)));
   };
+}
+
+/** A connection that the test itself reads from. */
+function reader({ readers }: Context, path: string): Socket {
+  const socket = connect(path);
+  readers.push(socket);
+  return socket;
 }
 
 /** What a connection receives until it is closed. */
@@ -157,9 +168,9 @@ test('end with the service, and with the module', async ({ dir }) => {
 });
 
 for (const halves of [1, 2]) {
-  test(`end with their reader, which closes in ${halves}`, async ({ dir }) => {
-    await using sockets = socketsIn(dir, { limits: { ofUid: 1, inAll: 1 } });
-    const socket = connect(await open(sockets, waiting('one\n')));
+  test(`end with their reader, which closes in ${halves}`, async (context) => {
+    await using sockets = socketsIn(context.dir, { limits: { ofUid: 1, inAll: 1 } });
+    const socket = reader(context, await open(sockets, waiting('one\n')));
     socket.once('data', () => {
       if (halves === 1) socket.destroy();
       else socket.end(() => setTimeout(() => socket.destroy(), 20));
@@ -170,7 +181,7 @@ for (const halves of [1, 2]) {
   });
 }
 
-test('read no more than is taken from them', async ({ dir }) => {
+test('read no more than is taken from them', async (context) => {
   let produced = 0;
   async function* endless(): AsyncGenerator<string> {
     // a reader that is not waited for would have no end
@@ -179,8 +190,8 @@ test('read no more than is taken from them', async ({ dir }) => {
       yield await Promise.resolve('x'.repeat(10_000));
     }
   }
-  await using sockets = socketsIn(dir);
-  const socket = connect(await open(sockets, endless));
+  await using sockets = socketsIn(context.dir);
+  const socket = reader(context, await open(sockets, endless));
   socket.pause();
   await until(5_000, 'the first parts', () => produced > 10);
   await sleep(200);
@@ -190,17 +201,16 @@ test('read no more than is taken from them', async ({ dir }) => {
   assert.is(produced, before);
   socket.resume();
   await until(5_000, 'more', () => produced > before + 200);
-  socket.destroy();
 });
 
-test('end with module and service also when nobody reads them', async ({ dir }) => {
+test('end with module and service also when nobody reads them', async (context) => {
   async function* large(): AsyncGenerator<string> {
     for (let count = 500; count > 0; count--) yield await Promise.resolve('x'.repeat(10_000));
   }
   for (const graceMs of [20, 60_000]) {
     const gone = new AbortController();
-    const sockets = socketsIn(dir, { limits: { ofUid: 1, inAll: 1 }, graceMs });
-    const socket = connect(await open(sockets, large, { gone: gone.signal }));
+    const sockets = socketsIn(context.dir, { limits: { ofUid: 1, inAll: 1 }, graceMs });
+    const socket = reader(context, await open(sockets, large, { gone: gone.signal }));
     const connected = new Promise<void>((resolve) => socket.once('readable', () => resolve()));
     socket.pause();
     await deadline(5_000, connected, 'the first part');
@@ -211,7 +221,6 @@ test('end with module and service also when nobody reads them', async ({ dir }) 
       await until(5_000, 'a place', isFree);
     }
     await deadline(5_000, sockets[Symbol.asyncDispose](), 'the end of the sockets');
-    socket.destroy();
   }
 });
 
@@ -225,9 +234,9 @@ test('say why a log ends too early', async ({ dir }) => {
   assert.is(text, 'one\niotedge-modules: the log ends here: the engine is gone\n');
 });
 
-test('close a connection that sends more than 4 KiB', async ({ dir }) => {
-  await using sockets = socketsIn(dir);
-  const socket = connect(await open(sockets, waiting('one\n')));
+test('close a connection that sends more than 4 KiB', async (context) => {
+  await using sockets = socketsIn(context.dir);
+  const socket = reader(context, await open(sockets, waiting('one\n')));
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
   socket.on('error', () => undefined);
   socket.resume();
