@@ -1,7 +1,9 @@
 /** Processes in control groups of the machine call on the host's workload socket. */
 import { execFile, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,7 +17,7 @@ import { WorkloadServers } from '../../../../src/modules/api/workload/workload-s
 import { Callers, type CallingModule } from '../../../../src/modules/callers/callers.ts';
 import { instanceCgroups, ownCgroup } from '../../../../src/modules/callers/process-cgroup.ts';
 import { Repeats } from '../../../../src/service/log/repeats.ts';
-import { until } from '../../../support/deadline.ts';
+import { deadline, until } from '../../../support/deadline.ts';
 import { type LogLine, recordingLog } from '../../../support/log.ts';
 import { TestCgroups } from '../../../support/system/cgroup.ts';
 import { plainBackend, version } from '../../../support/workload/api.ts';
@@ -26,6 +28,9 @@ interface Context {
   groups: TestCgroups;
   lines: LogLine[];
   modules: CallingModule[];
+  server: HostWorkload;
+  /** The name of the socket on which processes call. */
+  socket: string;
   stop: (() => Promise<unknown> | void)[];
 }
 
@@ -54,7 +59,7 @@ test.before.each(async (context) => {
     () => requests[Symbol.dispose](),
     () => rm(directory, { recursive: true }),
   ];
-  Object.assign(context, { directory, groups, lines, modules, stop });
+  Object.assign(context, { directory, groups, lines, modules, server, socket: 's', stop });
 });
 
 test.after.each(async ({ groups, stop }) => {
@@ -83,9 +88,9 @@ async function addModule({ groups, modules, stop }: Context, name: string, path:
 }
 
 /** The responses to requests by a process of a group, of none of the test when its path is empty. */
-async function call({ directory, groups }: Context, path: string, ...requests: string[]) {
+async function call({ directory, groups, socket }: Context, path: string, ...requests: string[]) {
   const group = path === '' ? '' : groups.create(path);
-  const words = [program, group, join(directory, 's'), ...requests];
+  const words = [program, group, join(directory, socket), ...requests];
   const { stdout } = await run(process.execPath, words, { timeout: 20_000 });
   const lines = stdout.trim().split('\n');
   return lines.map((line) => JSON.parse(line) as { status: number; json: { digest?: string } });
@@ -152,22 +157,20 @@ test('are refused when the process that connected has ended before it was looked
 
 test('are not refused by the connections of strangers', async (context) => {
   await addModule(context, 'm1', 'engine/m1');
-  const { directory, stop } = context;
-  const flood = `
-    const sockets = Array.from({ length: 2200 }, () => require('net').connect(process.argv[1]));
-    for (const socket of sockets) socket.on('error', () => {}).write('GET /modules HTTP/1.1\\r\\n');
-    setTimeout(() => console.log('connected'), 1000);
-  `;
-  const child = spawn(process.execPath, ['-e', flood, join(directory, 's')], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const ended = new Promise((resolve) => child.once('close', resolve));
-  stop.push(() => {
-    child.kill('SIGKILL');
-    return ended;
-  });
-  await new Promise((resolve) => child.stdout.once('data', resolve));
-  assert.equal(await statusesOf(context, 'engine/m1', sign), [200]);
+  const { directory, server, stop } = context;
+  const limits = ownLimits({ most: 1, maxWaiting: 0 });
+  const served = await serveSocket({ directory, name: 'narrow', mode: 0o666 }, server, limits);
+  stop.push(() => served.remove());
+  const narrow = { ...context, socket: 'narrow' };
+  const stranger = connect(join(directory, narrow.socket)).resume();
+  stop.push(() => void stranger.destroy());
+  await deadline(5_000, once(stranger, 'connect'), 'the connection of a stranger');
+  assert.equal(await statusesOf(narrow, 'engine/m1', sign), [200]);
+  // the stranger's connection is still open, and the only one that strangers may have
+  const further = connect(join(directory, narrow.socket)).resume();
+  stop.push(() => void further.destroy());
+  await deadline(5_000, once(further, 'close'), 'the end of a further connection');
+  assert.not.ok(stranger.closed);
 });
 
 test.run();
