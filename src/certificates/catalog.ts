@@ -7,6 +7,7 @@ import type { StateDisk } from '../service/state/state-disk.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import { type CertificateEntry, isSameList } from './certificate-entry.ts';
 import type { CertificatesConfig } from './config/config.ts';
+import { keyIdOf } from './config/issuer-settings.ts';
 import { ruleFor } from './issuers/policy.ts';
 import { KeyFinder } from './keys/key-finder.ts';
 import type { SigningKeys } from './keys/keys-client.ts';
@@ -207,7 +208,7 @@ export class CertificateCatalog {
 
   #configuredKeyId(id: CertificateId): string | undefined {
     const issuers = new Map(Object.entries(this.#options.config.issuers));
-    return issuers.get(id)?.key_id ?? ruleFor(this.#options.config, id).key_id;
+    return keyIdOf(issuers.get(id)) ?? ruleFor(this.#options.config, id).key_id;
   }
 }
 

@@ -167,10 +167,10 @@ export class CertificateService {
     options: IssueOptions & { readonly via: Via },
   ): Promise<string> {
     const policy = policyFor(this.#options.config, id);
-    if (policy.method === 'none') {
+    if (policy.method !== 'local_ca') {
       throw new ServiceError(
         'NotSupported',
-        `the method of the certificate "${id}" is none, by its rule in certificates.yaml`,
+        `the method of the certificate "${id}" is ${policy.method}, by its rule in certificates.yaml`,
       );
     }
     const issuerId = resolveIssuer(policy, options.issuer);

@@ -4,13 +4,17 @@ import { parseReference } from '../../ids.ts';
 import type { SettingPath } from '../../service/config/config-problem.ts';
 import { type ParseContext, parseAt } from '../../service/config/parse-context.ts';
 import { encodeName, formatName, type Name, parseName } from '../../x509/name.ts';
+import type { RenewalSetting } from '../../x509/renewal-time.ts';
 import {
   parseAlternativeName,
   type SubjectAlternativeName,
 } from '../../x509/subject-alternative-name.ts';
 
-/** How certificates of an id are issued. */
-export type Method = 'none' | 'local_ca';
+/** How certificates of an id are issued; `external`: by another service, which imports them. */
+export type Method = 'none' | 'self_signed' | 'local_ca' | 'external';
+
+/** Whether a renewal is for a new key. */
+export type KeyPolicy = 'rotate' | 'reuse';
 
 /** The purpose of a certificate. */
 export type Profile = 'device-identity' | 'device-ca' | 'workload-ca' | 'server' | 'client';
@@ -19,6 +23,8 @@ export type Profile = 'device-identity' | 'device-ca' | 'workload-ca' | 'server'
 export interface CertificateRule {
   readonly method?: Method;
   readonly issuer?: string;
+  readonly label?: string;
+  readonly bootstrap?: string;
   readonly profiles?: readonly Profile[];
   readonly key_id?: string;
   readonly subject?: string;
@@ -27,7 +33,8 @@ export interface CertificateRule {
   readonly uri?: readonly string[];
   readonly lifetime?: string;
   readonly renew_at?: string;
-  readonly key_policy?: readonly string[];
+  readonly key_algorithms?: readonly string[];
+  readonly key_policy?: KeyPolicy;
 }
 
 /** All profiles, as they are spelled on the bus. */
@@ -44,6 +51,8 @@ export const idSchema = {
   type: 'string',
   pattern: '^(?!(.*/)?[.]{0,2}(/|$))[A-Za-z0-9$][A-Za-z0-9._$/:@-]{0,127}$',
 };
+/** A path segment of the URLs of an EST server (RFC 7030 3.2.2). */
+export const labelSchema = { type: 'string', pattern: '^[A-Za-z0-9._~-]{1,64}$' };
 /** `key://<id>` or a bare id, which `parseReference` checks. */
 export const keyReferenceSchema = { type: 'string', minLength: 1 };
 
@@ -63,12 +72,16 @@ export const ruleSchema = {
   type: 'object',
   properties: {
     method: {
-      description: 'How certificates of these ids are issued; none: not at all.',
+      description:
+        'How certificates of these ids are issued; none: not at all, external: by another service.',
       type: 'string',
-      enum: ['none', 'local_ca'],
+      enum: ['none', 'self_signed', 'local_ca', 'external'],
       default: 'local_ca',
     },
-    issuer: { description: 'Id of the CA certificate that signs.', ...idSchema },
+    issuer: {
+      description: 'The issuer: the id of the CA certificate that signs, or a name of issuers.',
+      ...idSchema,
+    },
     profiles: {
       description: 'What these certificates may be for; the first is the default.',
       type: 'array',
@@ -95,16 +108,24 @@ export const ruleSchema = {
       pattern: '^[1-9][0-9]{0,8}(s|min|h|d)$',
     },
     renew_at: {
-      description: 'The part of its life after which a certificate is due for renewal.',
+      description:
+        'When a certificate is due for renewal: after this part of its life, such as 80%, or so long before its end: a number and s, min, h or d.',
       type: 'string',
-      pattern: '^[1-9][0-9]?%$',
+      pattern: '^([1-9][0-9]?%|[1-9][0-9]{0,8}(s|min|h|d))$',
       default: '80%',
     },
-    key_policy: {
-      description: 'The kinds of keys that these certificates may be for; by default all.',
+    key_algorithms: {
+      description:
+        'The kinds of keys that these certificates may be for, the preferred one first; by default all.',
       type: 'array',
       items: { type: 'string', enum: keyAlgorithms },
       minItems: 1,
+    },
+    key_policy: {
+      description:
+        'Whether a renewal is for a new key (rotate, the default without key_id) or for the same one (reuse).',
+      // a list, as earlier versions had it here, is reported with the name that it has now
+      anyOf: [{ type: 'string', enum: ['rotate', 'reuse'] }, { type: 'array' }],
     },
   },
   additionalProperties: false,
@@ -118,6 +139,15 @@ const secondsPer = new Map([
   ['h', 3600],
   ['d', 86_400],
 ]);
+
+/** Why an id cannot be enrolled. */
+export const notEnrollable =
+  'ids that are enrolled have at most 100 characters and do not end in @ and a number';
+
+/** Whether a certificate of this id can be enrolled: the ids of its keys are made from it. */
+export function isEnrollable(id: string): boolean {
+  return id.length <= 100 && !/@\d+$/.test(id);
+}
 
 /** The subject of a certificate by its rule, else the id as common name; InvalidArgs when the id is too long for it. */
 export function subjectOf({ subject }: CertificateRule, id: string): Name {
@@ -140,8 +170,17 @@ export function namesOf(rule: CertificateRule): readonly SubjectAlternativeName[
 
 /** The longest lifetime of a certificate, in seconds; undefined when the rule does not limit it. */
 export function lifetimeOf({ lifetime }: CertificateRule): number | undefined {
-  if (lifetime === undefined) return undefined;
-  const [, count, unit = ''] = /^(\d+)([a-z]+)$/.exec(lifetime) ?? [];
+  return lifetime === undefined ? undefined : secondsOf(lifetime);
+}
+
+/** When a certificate is due for renewal: after a part of its life, or so long before its end. */
+export function renewalOf({ renew_at: setting = '80%' }: CertificateRule): RenewalSetting {
+  if (setting.endsWith('%')) return { afterShare: Number(setting.slice(0, -1)) / 100 };
+  return { beforeEndS: secondsOf(setting) };
+}
+
+function secondsOf(duration: string): number {
+  const [, count, unit = ''] = /^(\d+)([a-z]+)$/.exec(duration) ?? [];
   return Number(count) * (secondsPer.get(unit) ?? Number.NaN);
 }
 
@@ -151,7 +190,11 @@ export function parseRule(
   path: SettingPath,
   context: Pick<ParseContext, 'report'>,
 ): CertificateRule {
-  const { subject } = rule;
+  const { key_policy: keyPolicy, subject } = rule;
+  if (Array.isArray(keyPolicy)) {
+    const text = 'is rotate or reuse: the kinds of keys are listed in key_algorithms';
+    context.report([...path, 'key_policy'], text);
+  }
   if (subject !== undefined) {
     parseAt(context, [...path, 'subject'], () => encodeName(parseName(subject)));
   }
@@ -164,7 +207,7 @@ export function parseRule(
 }
 
 /** The setting with its `key_id` as a bare id. */
-export function withKeyId<T extends { readonly key_id?: string }>(
+export function withKeyId<T extends { readonly key_id?: string | undefined }>(
   setting: T,
   path: SettingPath,
   context: Pick<ParseContext, 'report'>,

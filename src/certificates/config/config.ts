@@ -5,20 +5,30 @@ import { type ParseContext, parseAt } from '../../service/config/parse-context.t
 import {
   type CertificateRule,
   idSchema,
-  keyReferenceSchema,
+  isEnrollable,
+  notEnrollable,
   parseRule,
   ruleSchema,
   textsSchema,
-  withKeyId,
 } from './certificate-rule.ts';
+import {
+  type IssuerSettings,
+  type IssuerYaml,
+  issuerSchema,
+  parseIssuer,
+} from './issuer-settings.ts';
 
 /** `certificates.yaml`. */
 export interface CertificatesConfig extends CommonConfig {
   readonly certificates: Readonly<Record<string, CertificateRule>>;
-  readonly issuers: Readonly<Record<string, { readonly key_id?: string }>>;
+  readonly issuers: Readonly<Record<string, IssuerSettings>>;
   readonly trust_bundle: readonly string[];
   /** The sources of `preloaded_cert:<id>`: files, or certificates by their ids. */
   readonly preloaded: Readonly<Record<string, readonly PreloadedSource[]>>;
+}
+
+interface CheckedIssuers {
+  readonly issuers: Readonly<Record<string, IssuerYaml>>;
 }
 
 /** A part of a preloaded certificate. */
@@ -26,6 +36,8 @@ export type PreloadedSource =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'certificate'; readonly id: CertificateId };
 
+/** The methods that have an issuer. */
+const issuedMethods: readonly string[] = ['local_ca', 'est'];
 const prefix = 'preloaded_cert:';
 const preloaded = {
   description: 'A certificate from a file, or a list of files and certificate ids.',
@@ -48,15 +60,9 @@ export const certificatesSchema = {
       default: {},
     },
     issuers: {
-      description: 'CA certificates by id, and the keys that belong to them.',
+      description: 'Issuers by name; the name of a local CA is the id of its certificate.',
       type: 'object',
-      additionalProperties: {
-        type: 'object',
-        properties: {
-          key_id: { description: 'Id of the key of the CA certificate.', ...keyReferenceSchema },
-        },
-        additionalProperties: false,
-      },
+      additionalProperties: issuerSchema,
       default: {},
     },
     trust_bundle: {
@@ -78,19 +84,44 @@ export function parseCertificatesConfig(
   value: unknown,
   context: Pick<ParseContext, 'report'>,
 ): CertificatesConfig {
-  const checked = value as CommonConfig & Omit<CertificatesConfig, 'preloaded'>; // by the schema
+  const checked = value as CommonConfig &
+    Omit<CertificatesConfig, 'preloaded' | 'issuers'> &
+    CheckedIssuers; // by the schema
   const issuers = Object.entries(checked.issuers).map(
-    ([id, issuer]) => [id, withKeyId(issuer, ['issuers', id], context)] as const,
+    ([id, issuer]) => [id, parseIssuer(issuer, ['issuers', id], context)] as const,
   );
   const rules = Object.entries(checked.certificates).map(
     ([glob, rule]) => [glob, parseRule(rule, ['certificates', glob], context)] as const,
   );
+  for (const [glob, rule] of rules) checkRule(glob, rule, Object.fromEntries(issuers), context);
   return {
     ...checked,
     certificates: Object.fromEntries(rules),
     issuers: Object.fromEntries(issuers),
     preloaded: parsePreloaded(checked, context),
   };
+}
+
+/** Reports a rule that no certificate can be issued by. */
+function checkRule(
+  glob: string,
+  { issuer, label, method = 'local_ca' }: CertificateRule,
+  issuers: CertificatesConfig['issuers'],
+  { report }: Pick<ParseContext, 'report'>,
+): void {
+  const named = new Map(Object.entries(issuers)).get(issuer ?? '')?.method ?? 'local_ca';
+  const place = ['certificates', glob];
+  if (method === 'self_signed' && issuer !== undefined) {
+    report([...place, 'issuer'], 'the method self_signed has no issuer');
+  } else if (issuer !== undefined && issuedMethods.includes(method) && named !== method) {
+    report([...place, 'issuer'], `${quoted(issuer)} has the method ${named}, not ${method}`);
+  }
+  if (label !== undefined && issuedMethods.includes(method) && named !== 'est') {
+    report([...place, 'label'], 'is for an issuer of the method est');
+  }
+  if (method === 'self_signed' && !isEnrollable(glob)) {
+    report(place, `${quoted(glob)} can have no certificate of this method: ${notEnrollable}`);
+  }
 }
 
 function parsePreloaded(

@@ -36,7 +36,8 @@ export interface Policy {
   readonly names: readonly SubjectAlternativeName[] | undefined;
   readonly lifetimeS: number;
   readonly maxLifetimeS: number;
-  readonly keyPolicy: readonly string[] | undefined;
+  /** In the order of preference; undefined: all. */
+  readonly keyAlgorithms: readonly string[] | undefined;
 }
 
 /** The content of a certificate as far as the request and the policy determine it. */
@@ -86,7 +87,7 @@ export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: 
     method: rule.method ?? 'local_ca',
     issuer: rule.issuer,
     lifetimeS,
-    keyPolicy: rule.key_policy,
+    keyAlgorithms: rule.key_algorithms,
   };
   if (id.startsWith(modulePrefix)) {
     return {
@@ -131,8 +132,8 @@ export function grant(
   { profile, lifetimeS }: { readonly profile: Profile; readonly lifetimeS: number | undefined },
 ): Granted {
   checkRights(policy, csr, profile);
-  if (policy.keyPolicy?.includes(csr.keyAlgorithm) === false) {
-    refuse(policy, `a key of the kind ${csr.keyAlgorithm}`, 'key_policy');
+  if (policy.keyAlgorithms?.includes(csr.keyAlgorithm) === false) {
+    refuse(policy, `a key of the kind ${csr.keyAlgorithm}`, 'key_algorithms');
   }
   const life = lifetimeS ?? policy.lifetimeS;
   if (life === 0 || life > policy.maxLifetimeS) refuse(policy, `a life of ${life} s`, 'lifetime');

@@ -1,5 +1,6 @@
 /** Checks across the files of all four services: ids that none of them creates, missing grants, shared directories. */
 import type { CertificatesConfig } from '../../certificates/config/config.ts';
+import { keyIdOf } from '../../certificates/config/issuer-settings.ts';
 import { idGlobMatches } from '../../glob.ts';
 import { reservedPrefix } from '../../ids.ts';
 import { signMechanisms } from '../../interfaces/enumerations.ts';
@@ -95,15 +96,33 @@ function* certificatesReferences(
   for (const [index, id] of bundle.entries()) {
     yield { kind: 'certificate', id, place: at('trust_bundle', index) };
   }
-  for (const [setting, named] of [
-    ['issuers', issuers],
-    ['certificates', rules],
-  ] as const) {
-    for (const [name, { key_id: id }] of Object.entries(named)) {
-      if (id === undefined) continue;
-      const isFuture = setting === 'certificates';
-      yield { kind: 'key', id, isFuture, place: at(setting, name, 'key_id') };
+  for (const [name, issuer] of Object.entries(issuers)) {
+    const id = keyIdOf(issuer);
+    if (id !== undefined) yield { kind: 'key', id, place: at('issuers', name, 'key_id') };
+  }
+  for (const [name, { key_id: id }] of Object.entries(rules)) {
+    if (id === undefined) continue;
+    yield { kind: 'key', id, isFuture: true, place: at('certificates', name, 'key_id') };
+  }
+  for (const { id, path } of clientCertificatesOf(certificates.config)) {
+    yield { kind: 'certificate', id, place: at(...path) };
+  }
+}
+
+/** The certificates that prove the device to EST servers. */
+function* clientCertificatesOf({
+  issuers,
+  certificates: rules,
+}: CertificatesConfig): Generator<{ readonly id: string; readonly path: SettingPath }> {
+  for (const [name, issuer] of Object.entries(issuers)) {
+    if (issuer.method !== 'est') continue;
+    for (const setting of ['identity', 'bootstrap'] as const) {
+      const id = issuer[setting];
+      if (id !== undefined) yield { id, path: ['issuers', name, setting] };
     }
+  }
+  for (const [name, { bootstrap: id }] of Object.entries(rules)) {
+    if (id !== undefined) yield { id, path: ['certificates', name, 'bootstrap'] };
   }
 }
 
@@ -149,14 +168,21 @@ function* usesOf({ identity, modules, certificates }: Configurations): Generator
   }
   if (certificates === undefined) return;
   const { issuers, certificates: rules } = certificates.config;
-  for (const [name, { key_id: id }] of Object.entries(issuers)) {
+  for (const [name, issuer] of Object.entries(issuers)) {
+    const id = keyIdOf(issuer);
     const place = placeIn(certificates, ['issuers', name, 'key_id']);
     if (id !== undefined) yield { kind: 'key', id, user, place };
   }
   const authorities = new Set(Object.values(rules).map(({ issuer }) => issuer));
-  for (const [name, { key_id: id }] of Object.entries(rules)) {
+  for (const [name, { key_id: id, method = 'none' }] of Object.entries(rules)) {
     const place = placeIn(certificates, ['certificates', name, 'key_id']);
-    if (id !== undefined && authorities.has(name)) yield { kind: 'key', id, user, place };
+    const signs = authorities.has(name) || method === 'self_signed';
+    if (id !== undefined && signs) yield { kind: 'key', id, user, place };
+  }
+  for (const { id, path } of clientCertificatesOf(certificates.config)) {
+    // the key of a preloaded certificate usually has its id
+    const keyId = new Map(Object.entries(rules)).get(id)?.key_id ?? id;
+    yield { kind: 'key', id: keyId, user, place: placeIn(certificates, path) };
   }
 }
 

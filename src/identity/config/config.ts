@@ -1,6 +1,7 @@
 import { isModuleName, parseReference } from '../../ids.ts';
 import { quoted } from '../../quoted.ts';
 import { type CommonConfig, commonProperties } from '../../service/config/common-config.ts';
+import { filePathOf, listOf } from '../../service/config/file-path.ts';
 import { type ParseContext, parseAt } from '../../service/config/parse-context.ts';
 import type { Schema } from '../../service/config/schema-validator.ts';
 
@@ -154,23 +155,6 @@ export function parseIdentityConfig(value: unknown, context: ParseContext): Iden
     },
     principals,
   };
-}
-
-function listOf(setting: string | readonly string[]): readonly string[] {
-  return typeof setting === 'string' ? [setting] : setting;
-}
-
-/** An absolute path, also from a URL `file:///path`; undefined for anything else. */
-function filePathOf(text: string): string | undefined {
-  if (/^\/[^\0]*$/.test(text)) return text;
-  const path = /^file:\/\/(\/.*)$/is.exec(text)?.[1];
-  if (path === undefined) return undefined;
-  try {
-    const decoded = decodeURIComponent(path);
-    return decoded.includes('\0') ? undefined : decoded;
-  } catch {
-    return undefined; // an invalid escape
-  }
 }
 
 /** Checks a URL completely: the patterns of the schema cover its beginning only. */

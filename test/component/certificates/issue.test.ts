@@ -141,7 +141,12 @@ test('refuses a request for more than the configuration allows', async () => {
 
 test('names the file and the setting that refuse a request, or would allow it', async () => {
   const certificates = {
-    'strict*': { dns: ['a.local'], key_policy: ['ec-p384'], issuer: 'device-ca', lifetime: '1h' },
+    'strict*': {
+      dns: ['a.local'],
+      key_algorithms: ['ec-p384'],
+      issuer: 'device-ca',
+      lifetime: '1h',
+    },
   };
   await using device = await ready({ settings: { certificates } });
   const key = makeKey('ec-p384');
@@ -150,7 +155,7 @@ test('names the file and the setting that refuse a request, or would allow it', 
     ['strict1', 'certificates: "strict*": dns', await csr('', [dns('b.local')], key)],
     ['strict1', 'certificates: "strict*": ip', await csr('', [ip], key)],
     ['strict1', 'certificates: "strict*": subject', await csr('CN=other', [], key)],
-    ['strict1', 'certificates: "strict*": key_policy', await csr('')],
+    ['strict1', 'certificates: "strict*": key_algorithms', await csr('')],
     ['strict1', 'certificates: "strict*": issuer', await csr('', [], key), { issuer: 'x' }],
     ['strict1', 'certificates: "strict*": lifetime', await csr('', [], key), { lifetime_s: 7200 }],
     ['strict1', 'certificates: "strict*": profiles', await csr('', [], key), { profile: 'server' }],
@@ -181,7 +186,7 @@ test('accepts the parts of a subject in any order, and a host name with a traili
 
 test('enforces the key policy, the issuer and the method of the configuration', async () => {
   const certificates = {
-    strict: { key_policy: ['ec-p384'], issuer: 'device-ca' },
+    strict: { key_algorithms: ['ec-p384'], issuer: 'device-ca' },
     off: { method: 'none' },
     'of*': {},
   };

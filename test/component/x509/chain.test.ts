@@ -444,14 +444,17 @@ test('renews at the fraction of its validity, up to a twentieth earlier, always 
   const notAfter = new Date('2026-01-31T00:00:00Z');
   const life = notAfter.getTime() - notBefore.getTime();
   const times = Array.from({ length: 50 }, (_, at) =>
-    renewalTime({ notBefore, notAfter, fingerprint: String(at) }, 0.8).getTime(),
+    renewalTime({ notBefore, notAfter, fingerprint: String(at) }, { afterShare: 0.8 }).getTime(),
   );
   for (const time of times) {
     const fraction = (time - notBefore.getTime()) / life;
     assert.ok(fraction > 0.7499 && fraction <= 0.8);
   }
   assert.ok(new Set(times).size > 40);
-  assert.equal(renewalTime({ notBefore, notAfter, fingerprint: '1' }, 0.8).getTime(), times[1]);
+  assert.equal(
+    renewalTime({ notBefore, notAfter, fingerprint: '1' }, { afterShare: 0.8 }).getTime(),
+    times[1],
+  );
 });
 
 test.run();

@@ -201,6 +201,12 @@ export default [
     suite: 'unit/x509/renewal-time',
   },
   {
+    breaks: 'a certificate is renewed in the first half of its life',
+    text: 'const earliestShare = 0.5;',
+    becomes: 'const earliestShare = 0;',
+    suite: 'unit/x509/renewal-time',
+  },
+  {
     breaks: 'a host name has a label of 64 characters',
     text: '[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?',
     becomes: '[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9_])?',

@@ -107,7 +107,7 @@ test('accepts all settings of a certificate', async ({ dir }) => {
     uri: ['urn:hub']
     lifetime: 90d
     renew_at: 70%
-    key_policy: [ec-p256]
+    key_algorithms: [ec-p256]
     key_id: hub
 issuers: { device-ca: { key_id: my-key } }
 trust_bundle: [trusted-ca]
@@ -123,10 +123,10 @@ trust_bundle: [trusted-ca]
     uri: ['urn:hub'],
     lifetime: '90d',
     renew_at: '70%',
-    key_policy: ['ec-p256'],
+    key_algorithms: ['ec-p256'],
     key_id: 'hub',
   });
-  assert.equal(config.issuers, { 'device-ca': { key_id: 'my-key' } });
+  assert.equal(config.issuers, { 'device-ca': { method: 'local_ca', key_id: 'my-key' } });
   assert.equal(config.trust_bundle, ['trusted-ca']);
 });
 
@@ -135,7 +135,7 @@ const rules: readonly (readonly [
   good: readonly string[],
   bad: readonly string[],
 ])[] = [
-  ['method', ['none', 'local_ca'], ['est', "''", '1']],
+  ['method', ['none', 'local_ca', 'self_signed', 'external'], ['est', "''", '1']],
   ['issuer', ['a/b'], ["''", 'a//b', '/a', 'x'.repeat(129)]],
   ['issuer', ['x'.repeat(128)], ['é']],
   [
@@ -154,7 +154,9 @@ const rules: readonly (readonly [
     ['0s', '01s', '1000000000s', '1', '1m', '1 h', '-1h', '1.5h', '1w'],
   ],
   ['renew_at', ['1%', '99%'], ['0%', '100%', '05%', '80', '0.8']],
-  ['key_policy', ['[ed25519]', '[rsa-2048, ec-p521]'], ['[]', '[rsa-1024]', 'ec-p256']],
+  ['renew_at', ['30d', '36h'], ['30', '0d', '1w']],
+  ['key_policy', ['rotate', 'reuse'], ['keep', "''", '[]']],
+  ['key_algorithms', ['[ed25519]', '[rsa-2048, ec-p521]'], ['[]', '[rsa-1024]', 'ec-p256']],
   ['odd', [], ['x']],
 ];
 
@@ -176,7 +178,10 @@ issuers: { ca: { key_id: 'key://k' }, plain: {} }
 `;
   const { certificates, issuers } = await load(dir, text);
   assert.equal([certificates['a']?.key_id, certificates['b']?.key_id], ['x/y', 'z']);
-  assert.equal(issuers, { ca: { key_id: 'k' }, plain: {} });
+  assert.equal(issuers, {
+    ca: { method: 'local_ca', key_id: 'k' },
+    plain: { method: 'local_ca' },
+  });
   for (const wrong of ['cert://k', '/k', "''", 'file:///k']) {
     const paths = await pathsOfProblems(
       dir,
@@ -230,6 +235,27 @@ certificates:
   }
   const second = await pathsOfProblems(dir, wrong.split('\n').slice(0, 2).join('\n'));
   assert.is(second.length, 2);
+});
+
+test('names the setting that the kinds of keys are listed in', async ({ dir }) => {
+  const text = 'certificates: { a: { key_policy: [ec-p256] } }\n';
+  const [problem] = await problemsOfText(form, dir, text);
+  assert.is(problem?.path, 'certificates.a.key_policy');
+  assert.match(problem?.message ?? '', 'listed in key_algorithms');
+});
+
+test('reports rules that no certificate can be issued by', async ({ dir }) => {
+  const problemsOf = (rule: string) => pathsOfProblems(dir, `certificates: { ${rule} }\n`);
+  assert.equal(await problemsOf("a: { method: self_signed }, 'b*': { method: self_signed }"), []);
+  assert.equal(await problemsOf('a: { method: self_signed, issuer: ca }'), [
+    'certificates.a.issuer',
+  ]);
+  for (const id of ['a@2', 'x'.repeat(101)]) {
+    const [path = ''] = await problemsOf(`'${id}': { method: self_signed }`);
+    assert.match(path, id);
+    assert.equal(await problemsOf(`'${id}': { method: local_ca }`), [], 'Issue has no such limit');
+  }
+  assert.equal(await problemsOf(`'${'x'.repeat(100)}': { method: self_signed }`), []);
 });
 
 test('prefers the exact id, then the longest glob, and separates the ids of the services', () => {

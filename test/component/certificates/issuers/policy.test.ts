@@ -123,7 +123,7 @@ test('has defaults for the settings that a rule omits', () => {
   assert.equal(plain.profiles, ['client']);
   assert.is(formatName(plain.subject ?? []), 'CN=a');
   assert.equal(plain.names, []);
-  assert.is(plain.keyPolicy, undefined);
+  assert.is(plain.keyAlgorithms, undefined);
   const rule = {
     method: 'none',
     issuer: 'other-ca',
@@ -132,7 +132,7 @@ test('has defaults for the settings that a rule omits', () => {
     dns: ['D.local'],
     ip: ['::1'],
     uri: ['urn:x'],
-    key_policy: ['ec-p384'],
+    key_algorithms: ['ec-p384'],
   };
   const explicit = policyOf({ 'a*': rule }, 'abc');
   assert.is(explicit.ruleName, 'a*');
@@ -141,7 +141,7 @@ test('has defaults for the settings that a rule omits', () => {
   assert.equal(explicit.profiles, ['server', 'device-ca']);
   assert.is(formatName(explicit.subject ?? []), 'CN=x,O=y');
   assert.equal(explicit.names?.map(formatAlternativeName), ['dns:d.local', 'ip:::1', 'uri:urn:x']);
-  assert.equal(explicit.keyPolicy, ['ec-p384']);
+  assert.equal(explicit.keyAlgorithms, ['ec-p384']);
 });
 
 test('issues only leaves to a module, whatever the configuration, and limits the rest', () => {
@@ -151,13 +151,16 @@ test('issues only leaves to a module, whatever the configuration, and limits the
     profiles: ['workload-ca'],
     subject: 'CN=x',
     dns: ['x'],
-    key_policy: ['ed25519'],
+    key_algorithms: ['ed25519'],
   };
   const policy = policyOf({ 'iotedge/*': rule }, module);
   assert.equal(policy.profiles, ['client', 'server']);
   assert.is(policy.subject, undefined);
   assert.is(policy.names, undefined);
-  assert.equal([policy.method, policy.issuer, policy.keyPolicy], ['none', 'other-ca', ['ed25519']]);
+  assert.equal(
+    [policy.method, policy.issuer, policy.keyAlgorithms],
+    ['none', 'other-ca', ['ed25519']],
+  );
   // a reserved id of the services that is not one of a module
   assert.equal(policyOf({ 'iotedge/*': rule }, 'iotedge/x').profiles, ['workload-ca']);
 });
@@ -235,9 +238,9 @@ test('grants the key usages and purposes of the profile and no other', async () 
 
 test('accepts a key of the allowed kinds', async () => {
   const csr = await request();
-  const codeFor = (key_policy: readonly string[]) =>
+  const codeFor = (key_algorithms: readonly string[]) =>
     failureOf(() => {
-      const policy = policyOf({ a: { key_policy } }, 'a');
+      const policy = policyOf({ a: { key_algorithms } }, 'a');
       grant(policy, csr, { profile: 'client', lifetimeS: undefined });
     });
   assert.is(await codeFor(['ec-p384', 'ec-p256']), 'no failure');
