@@ -103,7 +103,7 @@ export class Acceptance {
 }
 
 /** Persists the update of a module; NotSupported for the agent, unless it asks itself, RolledBack for one that was rolled back just before. */
-async function acceptUpdate(
+export async function acceptUpdate(
   { name, supervisor }: ManagedModule,
   { source, start }: Update,
   { config, now }: { readonly config: Pick<ModulesConfig, 'agent'>; readonly now: () => Date },

@@ -1,9 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
-import { describeError, ServiceError } from '../../errors.ts';
+import { describeError } from '../../errors.ts';
 import { Backoff } from '../../service/backoff.ts';
 import { JoinedSignal } from '../../service/joined-signal.ts';
 import type { Log } from '../../service/log/log.ts';
-import type { InstanceEnd, ModuleType } from './module-type.ts';
+import { EngineUnreachable, type InstanceEnd, type ModuleType } from './module-type.ts';
 
 const backoffOptions = { minMs: 0, firstMs: 1_000, maxMs: 30_000, healthyMs: 60_000 };
 
@@ -145,5 +145,5 @@ async function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
 
 /** Throws Unavailable while the engine is known to be unreachable. */
 export function refuseUnreachable({ error }: EngineStatus): void {
-  if (error !== '') throw new ServiceError('Unavailable', error);
+  if (error !== '') throw new EngineUnreachable('Unavailable', error);
 }

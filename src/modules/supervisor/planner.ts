@@ -9,6 +9,7 @@ import { isLive, type Observed, plan, type Step } from './plan.ts';
 import type { RestartBackoff } from './restart/restart-backoff.ts';
 import type { RestartTracker } from './restart/restart-tracker.ts';
 import { desiredAtOnce, desiredWith } from './update/desired.ts';
+import { preparationFailure } from './update/transient.ts';
 import { isNew } from './update/update.ts';
 
 /** Dependencies of a planner. */
@@ -35,6 +36,7 @@ export class Planner {
   #fetched = nothingFetched;
   #newId: string | undefined;
   #isRefused = false;
+  #isPrepared = true;
 
   constructor(options: PlannerOptions, state: PlannerState) {
     this.#options = options;
@@ -51,9 +53,15 @@ export class Planner {
     return this.#isRefused;
   }
 
+  /** Whether the last preparation succeeded. */
+  get isPrepared(): boolean {
+    return this.#isPrepared;
+  }
+
   /** Begins a new operation, for which everything is fetched anew. */
   beginOperation(): void {
     this.#fetched = nothingFetched;
+    this.#isPrepared = true;
   }
 
   /** Notes a step that was applied. */
@@ -74,9 +82,9 @@ export class Planner {
     const atOnce = desiredAtOnce({ goal, update }, isGood);
     if (atOnce !== undefined) return plan(observed, atOnce)[0];
     if (update?.phase === 'fetch') return this.#fetchStep(observed, update.other, signal);
-    const { name, prepare } = this.#options;
+    const { name } = this.#options;
     const { instance } = observed;
-    const spec = await prepare(desired.source, operation.via(signal));
+    const spec = await this.#prepare(desired.source, operation.via(signal));
     this.#isRefused = spec.refusal !== undefined;
     if (spec.refusal !== undefined && update !== undefined) throw spec.refusal;
     if (spec.refusal !== undefined) {
@@ -107,11 +115,11 @@ export class Planner {
     next: ModuleSource,
     signal: AbortSignal,
   ): Promise<Step | undefined> {
-    const { name, prepare } = this.#options;
+    const { name } = this.#options;
     const { backoff, desired, operation } = this.#state;
     const { instance } = observed;
     const via = operation.via(signal);
-    const spec = await prepare(next, via);
+    const spec = await this.#prepare(next, via);
     if (spec.refusal !== undefined) throw spec.refusal;
     if (instance?.ours === false) throw nameTaken(name);
     const { isPulled } = this.#fetched;
@@ -122,10 +130,21 @@ export class Planner {
       isToRun(desired.goal) &&
       instance !== undefined &&
       !isLive(instance);
-    const old = isToStart ? await prepare(desired.source, via) : undefined;
+    const old = isToStart ? await this.#prepare(desired.source, via) : undefined;
     signal.throwIfAborted();
     const previous = old?.refusal === undefined ? old : undefined;
     return plan(observed, { kind: 'fetch', spec, resolved, previous, isKept })[0];
+  }
+
+  async #prepare(source: ModuleSource, via: Via): Promise<InstanceSpec | Refused> {
+    this.#isPrepared = false;
+    try {
+      const spec = await this.#options.prepare(source, via);
+      this.#isPrepared = true;
+      return spec;
+    } catch (error) {
+      throw preparationFailure(error);
+    }
   }
 }
 

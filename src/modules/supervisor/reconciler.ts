@@ -99,7 +99,8 @@ export class Reconciler {
     status.note({ retryAt });
     if (operation.current?.hasStarted === true) operation.reach();
     // before other services are called: a failure is not retried at every event
-    if (retryAt !== undefined && desired.update?.phase !== 'fetch') return retryAt;
+    const isFetching = desired.update?.phase === 'fetch' && this.#planner.isPrepared;
+    if (retryAt !== undefined && !isFetching) return retryAt;
     // one that was stopped because it may not run is not about to start
     if (!this.#planner.isRefused) status.publish();
     if (await this.#eraseFirst(instance, signal)) return 'again';
@@ -114,15 +115,16 @@ export class Reconciler {
       { goal, isGood: verdict?.kind === 'good' },
       signal,
     );
+    const { newId } = this.#planner;
+    // before it is started again: it may have ended while it could not be recognized
+    if (verdict !== undefined && newId !== undefined && newId !== judgedId) return 'again';
     if (step !== undefined) {
       const waitUntil = step.kind === 'start' ? this.#waitForOthers() : undefined;
       if (waitUntil !== undefined) return waitUntil;
       await this.#do(step, signal);
       return 'again';
     }
-    if (verdict !== undefined && isToRun(goal)) {
-      return this.#planner.newId === judgedId ? undefined : 'again';
-    }
+    if (verdict !== undefined && isToRun(goal)) return newId === judgedId ? undefined : 'again';
     const next = (await this.#settled(goal, signal)) ?? instance?.drift?.repairAt;
     return next ?? (autoRestarts ? backoff.unobserved() : undefined);
   }

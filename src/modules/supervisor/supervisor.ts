@@ -14,6 +14,7 @@ import { type Next, Reconciler, type ReconcilerOptions } from './reconciler.ts';
 import { RestartBackoff } from './restart/restart-backoff.ts';
 import { restartsAfter } from './restart/restart-policy.ts';
 import { type ModuleStatus, StatusTracker } from './status.ts';
+import { isTransient } from './update/transient.ts';
 import { undone } from './update/update.ts';
 import { WakeupEvent } from './wakeup-event.ts';
 
@@ -142,7 +143,8 @@ export class Supervisor {
       const reason = error === undefined ? 'cancelled' : describeError(error);
       log.warn('update rolled back', { module: name, error: reason });
     }
-    const failure = error === undefined ? undefined : { reason: messageOf(error), at: now() };
+    const isVerdict = error !== undefined && !isTransient(error);
+    const failure = isVerdict ? { reason: messageOf(error), at: now() } : undefined;
     await this.desired.force((before) => undone(before, failure));
   }
 
@@ -204,18 +206,21 @@ export class Supervisor {
     const phase = this.desired.update?.phase;
     // only what is left of the old instance was not removed
     if (phase === 'done') this.#operation.reach();
-    const isStart = phase === 'trial' && operation !== undefined && !isUpdate(operation);
+    const isVerdict = !isTransient(error);
+    const isStart =
+      phase === 'trial' && operation !== undefined && !isUpdate(operation) && isVerdict;
     if (!isStart && this.#failedAtOnce(error)) return undefined;
     const next = await this.#observer.afterFailure(signal);
     // the engine was unreachable, or is
     if (next.cause === 'engine') return this.#failedAtOnce(error) ? undefined : next.at;
     this.#status.note({ retryAt: next.at });
-    if ((operation === undefined || isStart) && (await this.#undoneUpdate(error))) {
+    const isUndone = isVerdict && (operation === undefined || isStart);
+    if (isUndone && (await this.#undoneUpdate(error))) {
       if (operation !== undefined) this.#operation.fail(operation, error);
       return 'again';
     }
     const { current } = this.#operation;
-    if (current === undefined) return next.at;
+    if (current === undefined || (!isVerdict && isUpdate(current))) return next.at;
     this.#status.hold();
     this.#operation.fail(current, error);
     return current.options.isUndone() ? undefined : next.at;

@@ -183,7 +183,7 @@ export default [
   },
   {
     breaks: 'every event retries a failure',
-    text: "if (retryAt !== undefined && desired.update?.phase !== 'fetch') return retryAt;",
+    text: 'if (retryAt !== undefined && !isFetching) return retryAt;',
     becomes: '',
     suite: 'unit/modules/supervisor/supervisor-goals',
   },

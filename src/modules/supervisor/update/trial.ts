@@ -44,6 +44,7 @@ export class Trial {
     if (endedItself) return bad(`the new instance ended${codeOf(instance)} before it proved good`);
     const { state, health } = instance;
     if (state.kind === 'restarting') return bad(`the new instance ended${codeOf(instance)}`);
+    if (state.kind === 'paused') this.#restart(state.startedAt);
     if (state.kind !== 'running') return pending;
     if (health === 'healthy') return { kind: 'good' };
     if (health === 'unhealthy') return bad('the health check of the new instance failed');
@@ -54,6 +55,11 @@ export class Trial {
     if (health === undefined) return { kind: 'good' };
     const text = `the health check of the new instance did not succeed within ${healthMs / 1000} s`;
     return bad(text);
+  }
+
+  /** Counts this run from when it is observed to run next. */
+  #restart(startedAt: Date): void {
+    this.#since = { startedMs: startedAt.getTime(), ms: Number.POSITIVE_INFINITY };
   }
 
   /** When this run began; of a clock that was set back, when that was noticed. */

@@ -1,3 +1,4 @@
+const unavailable = 'unit/modules/supervisor/update/unavailable';
 const model = 'unit/modules/supervisor/update/plan-model';
 
 export default [
@@ -140,5 +141,35 @@ export default [
     text: 'return id !== update.oldId && digest === spec.digest;',
     becomes: 'return id !== update.oldId;',
     suite: 'unit/modules/supervisor/update/plan-model',
+  },
+  {
+    breaks: 'an update is rolled back when another service or the engine is away for a time',
+    text: 'return error instanceof NotPrepared || error instanceof EngineUnreachable;',
+    becomes: 'return false;',
+    suite: unavailable,
+  },
+  {
+    breaks: 'an update is refused after the engine was lost in it',
+    text: 'return error instanceof NotPrepared || error instanceof EngineUnreachable;',
+    becomes: 'return error instanceof NotPrepared;',
+    suite: unavailable,
+  },
+  {
+    breaks: 'an update that no caller waits for is given up while Identity is away',
+    text: 'if (current === undefined || (!isVerdict && isUpdate(current))) return next.at;',
+    becomes: 'if (current === undefined) return next.at;',
+    suite: unavailable,
+  },
+  {
+    breaks: 'a new container that ended while it was not recognized gets another chance',
+    text: "if (verdict !== undefined && newId !== undefined && newId !== judgedId) return 'again';",
+    becomes: '',
+    suite: unavailable,
+  },
+  {
+    breaks: 'the time while a new container is paused counts as observed',
+    text: "if (state.kind === 'paused') this.#restart(state.startedAt);",
+    becomes: '',
+    suite: 'unit/modules/supervisor/update/trial',
   },
 ];

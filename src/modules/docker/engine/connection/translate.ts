@@ -1,5 +1,5 @@
 import { type ErrorCode, ServiceError, systemCode } from '../../../../errors.ts';
-import { PullFailure } from '../../../supervisor/module-type.ts';
+import { EngineUnreachable, PullFailure } from '../../../supervisor/module-type.ts';
 
 /** A message may quote the configuration of a module, and is logged at every attempt. */
 const longestMessage = 1024;
@@ -71,7 +71,7 @@ export function translate(
 export function unreachableEngine(socketPath: string, code: string): ServiceError {
   const hint = hints[code] ?? 'is it installed and running?';
   const text = `the container engine at ${socketPath} cannot be reached: ${hint} (${code})`;
-  return new ServiceError('Unavailable', text);
+  return new EngineUnreachable('Unavailable', text);
 }
 
 const hints: Readonly<Record<string, string>> = {
@@ -85,7 +85,7 @@ function aborted(signal: AbortSignal, { action, socketPath }: RequestContext): S
   const late = reason instanceof Error && reason.name === 'TimeoutError';
   if (!late) return new ServiceError('Cancelled', `${action} was cancelled`);
   const what = `the container engine at ${socketPath} did not respond in time`;
-  return new ServiceError('Unavailable', `${what}: is it overloaded? (${action})`);
+  return new EngineUnreachable('Unavailable', `${what}: is it overloaded? (${action})`);
 }
 
 /**

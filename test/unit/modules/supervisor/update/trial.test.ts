@@ -57,6 +57,15 @@ test('is good in the end even if the clock is set back', () => {
   assert.equal(at(-40_000), { kind: 'good' });
 });
 
+test('is observed anew after it was paused', () => {
+  const trial = new Trial(limits);
+  const at = (state: InstanceState, ms: number) =>
+    trial.judge(instance(state), { goal: 'started', endedItself: false, now: after(ms) });
+  assert.is(at({ kind: 'paused', startedAt }, 5_000).kind, 'pending');
+  assert.equal(at(running, 60_000), { kind: 'pending', at: after(70_000) });
+  assert.equal(at(running, 70_000), { kind: 'good' });
+});
+
 test('is refused for 10 s, doubled with each roll-back, at most 5 minutes', () => {
   const refusedMs = (count: number): number => {
     const rejection = { digest: 'd', count, at: startedAt.getTime(), reason: 'it ended' };

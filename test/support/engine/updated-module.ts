@@ -1,0 +1,315 @@
+/** A module with its operations, that is updated on an engine in memory, by one process after the other. */
+import { ServiceError } from '../../../src/errors.ts';
+import { acceptUpdate } from '../../../src/modules/acceptance.ts';
+import type { ManagedModule } from '../../../src/modules/managed-module.ts';
+import { moduleOperations, resumeOperation } from '../../../src/modules/module-operations.ts';
+import type { ModuleSource } from '../../../src/modules/module-source.ts';
+import type { SavedState } from '../../../src/modules/supervisor/desired-state.ts';
+import type {
+  Instance,
+  InstanceSpec,
+  ModuleType,
+} from '../../../src/modules/supervisor/module-type.ts';
+import { EngineUnreachable } from '../../../src/modules/supervisor/module-type.ts';
+import { Supervisor } from '../../../src/modules/supervisor/supervisor.ts';
+import { Operations } from '../../../src/service/operations/operations.ts';
+import { until } from '../deadline.ts';
+import { failureOf } from '../failure.ts';
+import { silentLog } from '../log.ts';
+import { moduleSource } from './module-source.ts';
+
+const longMs = 20_000;
+const name = 'm';
+const reachedAt = new Date(0);
+/** How long a new container is observed. */
+export const trialMs = 10_000;
+
+interface Container extends Instance {
+  readonly name: string;
+  /** The image that it was created from, where that is not its digest. */
+  readonly image: string;
+}
+
+/** A running module of `a:1` that can be updated to other images. */
+export class UpdatedModule implements AsyncDisposable {
+  containers: readonly Container[];
+  /** Where the image is kept of the container that an update replaces. */
+  kept: string | undefined;
+  /** The failures of calls, by their first word, as long as they are in it. */
+  readonly failures = new Map<string, Error>();
+  /** Why no instance can be prepared, undefined when one can. */
+  unprepared: Error | undefined;
+  readonly trace: string[] = [];
+  nowMs = 1_000;
+  #saved: SavedState = { goal: 'started' };
+  #source: ModuleSource = moduleSource(name, 'a:1');
+  #engineError = '';
+  #count = 1;
+  #process: Process;
+
+  constructor() {
+    this.containers = [this.#container('c1', 'a:1')].map((one) => ({
+      ...one,
+      state: this.#runs(),
+    }));
+    this.#process = this.#begin();
+  }
+
+  get supervisor(): Supervisor {
+    return this.#process.supervisor;
+  }
+
+  get status() {
+    return this.supervisor.status;
+  }
+
+  /** What is persisted. */
+  get saved(): SavedState {
+    return this.#saved;
+  }
+
+  /** The containers by name, image and state, without those that carry on. */
+  get listed(): readonly string[] {
+    const list = this.containers.map((one) => `${one.name} ${one.image} ${one.state.kind}`);
+    return list.toSorted();
+  }
+
+  /** The code of the failure of an operation. */
+  async operate(verb: 'update' | 'start' | 'stop' | 'remove', to = ''): Promise<string> {
+    return failureOf(this.#operate(verb, to, true));
+  }
+
+  /** Begins an operation that no caller waits for. */
+  async begin(verb: 'update' | 'start' | 'stop', to = ''): Promise<void> {
+    await this.#operate(verb, to, false);
+  }
+
+  /** Whether an operation is in progress. */
+  get isBusy(): boolean {
+    return this.#process.operations.isBusy;
+  }
+
+  /** The engine is lost, or back. */
+  reachEngine(isReachable: boolean): void {
+    this.#engineError = isReachable ? '' : 'no engine';
+    if (isReachable) this.supervisor.retry();
+    else this.supervisor.wake();
+  }
+
+  /** Time passes. */
+  advance(ms: number): void {
+    this.nowMs += ms;
+    this.supervisor.wake();
+  }
+
+  /** Changes a container behind the back of the service. */
+  change(id: string, changes: Partial<Container>): void {
+    this.containers = this.containers.map((one) => (one.id === id ? { ...one, ...changes } : one));
+    this.supervisor.wake();
+  }
+
+  /** Ends the process of a container with exit code 1. */
+  end(id: string): void {
+    const startedAt = new Date(this.nowMs - 1);
+    const finishedAt = new Date(this.nowMs);
+    this.change(id, { state: { kind: 'exited', exitCode: 1, startedAt, finishedAt } });
+  }
+
+  /** Ends the process of the service as SIGKILL does, and starts the next one. */
+  async restart(): Promise<void> {
+    await this.#process.end();
+    this.#process = this.#begin();
+  }
+
+  /** Resolves when a condition holds, which is looked at when the supervisor has nothing to do. */
+  async until(what: string, holds: () => boolean): Promise<void> {
+    const shown = () =>
+      `${what}: ${this.listed.join()}, ${JSON.stringify(this.#saved.update?.phase)} after ${this.trace.join(', ')}`;
+    await until(longMs, shown, async () => {
+      const idle = this.supervisor.idle();
+      this.supervisor.wake();
+      await idle;
+      return holds();
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process.end();
+  }
+
+  async #operate(verb: 'update' | 'start' | 'stop' | 'remove', to: string, wait: boolean) {
+    const { kinds, operations } = this.#process;
+    const request = { id: name, wait, requestId: 'r' };
+    const operation =
+      verb === 'update'
+        ? await operations.begin(kinds.update, {
+            ...request,
+            args: { source: moduleSource(name, to) },
+          })
+        : await operations.begin(kinds[verb], { ...request, args: {} });
+    if (wait) await operation.outcome;
+  }
+
+  #runs() {
+    return { kind: 'running', startedAt: new Date(this.nowMs) } as const;
+  }
+
+  #container(id: string, image: string): Container {
+    const flags = { ours: true, restartCount: 0, autoRestarts: false, unhealthy: false };
+    return { id, name, image, digest: image, ...flags, state: { kind: 'created' } };
+  }
+
+  /** Does what a call does, unless it fails. */
+  #did(call: string, effect: () => void): Promise<void> {
+    if (this.#engineError !== '') {
+      return Promise.reject(new EngineUnreachable('Unavailable', this.#engineError));
+    }
+    this.trace.push(call);
+    const failure = this.failures.get(call) ?? this.failures.get(call.split(' ', 1)[0] ?? '');
+    if (failure !== undefined) return Promise.reject(failure);
+    effect();
+    return Promise.resolve();
+  }
+
+  #type(): ModuleType {
+    const none = () => Promise.reject(new Error('not called'));
+    const put = (id: string, changes: Partial<Container>) => () => this.change(id, changes);
+    const { nowMs: startMs } = this;
+    const exited = () => ({
+      kind: 'exited' as const,
+      exitCode: 0,
+      startedAt: new Date(startMs),
+      finishedAt: new Date(this.nowMs),
+    });
+    const named = () => this.containers.find((one) => one.name === name);
+    const byId = (wanted: string | undefined) => this.containers.find(({ id }) => id === wanted);
+    return {
+      name: 'docker',
+      version: none,
+      list: none,
+      inspect: none,
+      find: ({ parkedId }) => {
+        const others = this.containers.filter(({ id }) => id !== parkedId);
+        const [renamed, ...more] = others;
+        if (named() !== undefined || renamed === undefined || more.length > 0) {
+          return Promise.resolve(named());
+        }
+        this.change(renamed.id, { name });
+        return Promise.resolve(named());
+      },
+      findParked: ({ id }) => {
+        const found = byId(id);
+        return Promise.resolve(found?.name === name ? undefined : found);
+      },
+      park: ({ id }) => this.#did(`park ${id}`, put(id, { name: `parked-${id}` })),
+      unpark: ({ id }) => this.#did(`unpark ${id}`, put(id, { name })),
+      keep: ({ id }) => this.#did(`keep ${id}`, () => (this.kept = byId(id)?.image)),
+      release: () => this.#did('release', () => (this.kept = undefined)),
+      stop: (id) => this.#did(`stop ${id}`, () => this.change(id, { state: exited() })),
+      remove: (removed) =>
+        this.#did(`remove ${removed}`, () => {
+          this.containers = this.containers.filter(({ id }) => id !== removed);
+        }),
+      unpause: none,
+      disableAutoRestart: none,
+      log: none,
+      watch: none,
+      appeared: none,
+    };
+  }
+
+  #specOf(image: string): InstanceSpec {
+    const create = (from: string) => () =>
+      this.#did(`create ${from}`, () => {
+        const made = { ...this.#container(`c${++this.#count}`, image), image: from };
+        this.containers = [...this.containers, made];
+      });
+    return {
+      digest: image,
+      resolve: () => Promise.resolve({ create: create(image) }),
+      pull: () => Promise.resolve(''),
+      start: () =>
+        this.#did('start', () => {
+          const own = this.containers.find((one) => one.name === name);
+          if (own !== undefined) this.change(own.id, { state: this.#runs() });
+        }),
+    };
+  }
+
+  #begin(): Process {
+    const now = () => new Date(this.nowMs);
+    let isOver = false;
+    const supervisor = new Supervisor({
+      name,
+      source: this.#source,
+      saved: this.#saved,
+      restartPolicy: 'always',
+      type: this.#type(),
+      engineStatus: () => ({
+        name: 'docker',
+        version: '',
+        reachable: this.#engineError === '',
+        steady: true,
+        reachedAt,
+        error: this.#engineError,
+      }),
+      prepare: ({ settings }) =>
+        this.unprepared === undefined
+          ? Promise.resolve(this.#specOf(settings.image))
+          : Promise.reject(this.unprepared),
+      save: (state, source) => {
+        // a process that was killed writes nothing
+        if (isOver) return Promise.resolve();
+        this.#saved = state;
+        this.#source = source;
+        return Promise.resolve();
+      },
+      eraseIdentity: () => Promise.resolve(),
+      remove: () => Promise.resolve(),
+      onStatus: () => undefined,
+      trial: { runMs: trialMs, healthMs: 600_000 },
+      now,
+      log: silentLog,
+    });
+    const module = {
+      name: moduleSource(name).name,
+      supervisor,
+      get source() {
+        return supervisor.desired.source;
+      },
+      isVanishing: false,
+    } as unknown as ManagedModule; // the parts that operations use
+    const operations = new Operations({
+      nameOf: (id) => id,
+      onChange: () => supervisor.release(),
+      log: silentLog,
+    });
+    const kinds = moduleOperations({
+      require: () => module,
+      find: () => module,
+      claim: () => Promise.reject(new ServiceError('AlreadyExists', name)),
+      claimUpdate: (update) => acceptUpdate(module, update, { config: { agent: undefined }, now }),
+      fetch: () => Promise.resolve(),
+      mayDelete: () => undefined,
+      reclaimIdentity: () => undefined,
+    });
+    resumeOperation(operations, kinds, module);
+    const stop = new AbortController();
+    const run = supervisor.run(stop.signal);
+    const end = async () => {
+      isOver = true;
+      const stopped = operations.stop();
+      stop.abort();
+      await run;
+      await stopped;
+    };
+    return { supervisor, operations, kinds, end };
+  }
+}
+
+interface Process {
+  readonly supervisor: Supervisor;
+  readonly operations: Operations;
+  readonly kinds: ReturnType<typeof moduleOperations>;
+  readonly end: () => Promise<void>;
+}

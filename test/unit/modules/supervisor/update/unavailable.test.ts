@@ -1,0 +1,132 @@
+/** What cannot be reached during an update is no verdict on it. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ServiceError } from '../../../../../src/errors.ts';
+import { trialMs, UpdatedModule } from '../../../../support/engine/updated-module.ts';
+
+const test = suite('updates while services are unavailable');
+const away = new ServiceError('Unavailable', 'no Identity');
+
+/** A module whose new container is observed. */
+async function tried(): Promise<UpdatedModule> {
+  const module = new UpdatedModule();
+  await module.begin('update', 'a:2');
+  await module.until('the trial', () => module.status.progressText === 'trial');
+  return module;
+}
+
+const isEnded = (module: UpdatedModule) => () =>
+  module.saved.update === undefined && !module.isBusy;
+
+test('are kept when the next process cannot prepare the module for a time', async () => {
+  await using module = await tried();
+  module.unprepared = away;
+  await module.restart();
+  await module.until('the failure', () => module.status.error === 'no Identity');
+  module.advance(trialMs);
+  await module.until('another failure', () => module.status.retryAt !== undefined);
+  assert.is(module.saved.update?.phase, 'trial');
+  assert.equal(module.listed, ['m a:2 running', 'parked-c1 a:1 exited']);
+  module.unprepared = undefined;
+  module.advance(300_000);
+  await module.until('the end', isEnded(module));
+  assert.equal(module.listed, ['m a:2 running']);
+  assert.equal([module.status.error, module.saved.rejected], ['', undefined]);
+});
+
+test('that no operation waits for are kept, too', async () => {
+  await using module = await tried();
+  await module.supervisor.desired.settle();
+  module.unprepared = away;
+  await module.restart();
+  await module.until('the failure', () => module.status.error === 'no Identity');
+  assert.is(module.saved.update?.phase, 'trial');
+  module.unprepared = undefined;
+  module.advance(300_000);
+  await module.until('the end', isEnded(module));
+  assert.equal(module.listed, ['m a:2 running']);
+});
+
+test('are judged by an end that was seen while the module could not be prepared', async () => {
+  await using module = await tried();
+  module.unprepared = away;
+  await module.restart();
+  await module.until('the failure', () => module.status.error === 'no Identity');
+  module.end('c2');
+  await module.until(
+    'the end of the container',
+    () => module.status.instance?.state.kind === 'exited',
+  );
+  module.unprepared = undefined;
+  module.advance(300_000);
+  await module.until('the end', isEnded(module));
+  assert.equal(module.listed, ['m a:1 running']);
+  assert.match(String(module.saved.rejected?.reason), /ended with exit code 1/);
+});
+
+test('fetch later what they cannot prepare at first', async () => {
+  await using module = new UpdatedModule();
+  module.unprepared = away;
+  await module.begin('update', 'a:2');
+  await module.until('the failure', () => module.status.error === 'no Identity');
+  assert.ok(module.isBusy);
+  assert.equal(module.listed, ['m a:1 running']);
+  module.unprepared = undefined;
+  module.advance(300_000);
+  await module.until('the trial', () => module.status.progressText === 'trial');
+  module.advance(trialMs);
+  await module.until('the end', isEnded(module));
+  assert.equal(module.listed, ['m a:2 running']);
+});
+
+test('fail for a caller that waits, change nothing, and are accepted again', async () => {
+  await using module = new UpdatedModule();
+  module.unprepared = away;
+  assert.is(await module.operate('update', 'a:2'), 'Unavailable');
+  module.unprepared = undefined;
+  await module.until('the end', isEnded(module));
+  assert.equal([module.listed, module.saved.rejected], [['m a:1 running'], undefined]);
+  await module.begin('update', 'a:2');
+});
+
+test('are not refused later when the engine was lost while a caller waited', async () => {
+  await using module = new UpdatedModule();
+  const updated = module.operate('update', 'a:2');
+  await module.until('the trial', () => module.status.progressText === 'trial');
+  module.reachEngine(false);
+  assert.is(await updated, 'Unavailable');
+  assert.equal([module.saved.update?.phase, module.saved.rejected], ['rollback', undefined]);
+  assert.is(await module.operate('update', 'a:2'), 'Unavailable');
+  module.reachEngine(true);
+  await module.until('the old container', isEnded(module));
+  assert.equal(module.listed, ['m a:1 running']);
+  await module.begin('update', 'a:2');
+});
+
+test('go on when the engine is back, if no caller waits', async () => {
+  await using module = await tried();
+  module.reachEngine(false);
+  await module.until('the loss', () => module.status.state === 'unknown');
+  module.reachEngine(true);
+  module.advance(trialMs);
+  await module.until('the end', isEnded(module));
+  assert.equal(module.listed, ['m a:2 running']);
+});
+
+test('that a start fails of are kept when the module cannot be prepared', async () => {
+  await using module = await tried();
+  assert.is(await module.operate('stop'), 'Unavailable'); // the update is in progress
+  await module.supervisor.desired.settle();
+  await module.restart();
+  assert.is(await module.operate('stop'), 'no failure');
+  module.unprepared = away;
+  assert.is(await module.operate('start'), 'Unavailable');
+  assert.is(module.saved.update?.phase, 'trial');
+  module.unprepared = undefined;
+  assert.is(await module.operate('start'), 'no failure');
+  module.advance(trialMs);
+  await module.until('the end', isEnded(module));
+  assert.equal(module.listed, ['m a:2 running']);
+});
+
+test.run();
