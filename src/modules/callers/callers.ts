@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ModuleName } from '../../ids.ts';
 import type { Cgroup, InstanceCgroups } from '../supervisor/module-type.ts';
 import { isRoot, isWithin } from './cgroup.ts';
@@ -16,6 +15,13 @@ export interface CallingModule {
   readonly isStarting: boolean;
 }
 
+/** A request of a process that is of no module yet. */
+interface Waiter {
+  readonly caller: Cgroup;
+  readonly until: number;
+  readonly resolve: (module: ModuleName | undefined) => void;
+}
+
 /**
  * Recognizes the processes of modules by their control groups. A module whose group is not its own alone has no callers:
  * it is the root, or contains the runtime, what runs the module, or another module.
@@ -23,6 +29,8 @@ export interface CallingModule {
 export class Callers {
   readonly #modules: () => readonly CallingModule[];
   readonly #own: Cgroup;
+  /** All are checked together: a flood of strangers costs no more than one. */
+  readonly #waiting = new Set<Waiter>();
 
   /** `own` is the group of this process. */
   constructor(modules: () => readonly CallingModule[], own: Cgroup) {
@@ -36,15 +44,35 @@ export class Callers {
   }
 
   /** As `find`; waits a moment for it while a module is being started. */
-  async moduleOf(caller: Cgroup): Promise<ModuleName | undefined> {
-    const until = performance.now() + startMs;
-    for (;;) {
-      const modules = this.#modules();
-      const module = this.#find(modules, caller);
-      const mayBeStarting = modules.some(({ isStarting }) => isStarting);
-      if (module !== undefined || !mayBeStarting || performance.now() > until) return module;
-      await sleep(checkMs);
+  moduleOf(caller: Cgroup): Promise<ModuleName | undefined> {
+    const modules = this.#modules();
+    const module = this.#find(modules, caller);
+    if (module !== undefined || !isAnyStarting(modules)) return Promise.resolve(module);
+    return new Promise((resolve) => {
+      if (this.#waiting.size === 0) this.#checkLater();
+      this.#waiting.add({ caller, until: performance.now() + startMs, resolve });
+    });
+  }
+
+  #checkLater(): void {
+    setTimeout(() => this.#check(), checkMs);
+  }
+
+  #check(): void {
+    const modules = this.#modules();
+    const isStarting = isAnyStarting(modules);
+    const now = performance.now();
+    const found = new Map<string, ModuleName | undefined>();
+    for (const waiter of this.#waiting) {
+      const { caller, until, resolve } = waiter;
+      const key = `${caller.unified}\0${caller.systemd}`;
+      const module = found.has(key) ? found.get(key) : this.#find(modules, caller);
+      found.set(key, module);
+      if (module === undefined && isStarting && now <= until) continue;
+      this.#waiting.delete(waiter);
+      resolve(module);
     }
+    if (this.#waiting.size > 0) this.#checkLater();
   }
 
   #find(modules: readonly CallingModule[], caller: Cgroup): ModuleName | undefined {
@@ -61,4 +89,8 @@ export class Callers {
     const foreign = [this.#own, cgroups.parent, ...others];
     return !foreign.some((group) => isWithin(group, cgroups.main));
   }
+}
+
+function isAnyStarting(modules: readonly CallingModule[]): boolean {
+  return modules.some(({ isStarting }) => isStarting);
 }

@@ -1,8 +1,12 @@
 import { closeSync, readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { uptime } from 'node:os';
 import { peer, peerPidfd } from '../../native/linux.ts';
 import type { Cgroup, InstanceCgroups } from '../supervisor/module-type.ts';
 import { parseCgroup } from './cgroup.ts';
+
+/** Linux reports times of processes in hundredths of a second, whatever its own clock. */
+const tickMs = 10;
 
 /** The control groups of this process; none without /proc, as in a chroot: then no caller has any either. */
 export function ownCgroup(): Cgroup {
@@ -31,36 +35,75 @@ export interface Peer {
   readonly cgroup: Cgroup;
 }
 
+/** How the process of a connection is looked up. */
+export interface PeerReading {
+  readonly credentials: (fd: number) => { readonly pid: number; readonly uid: number };
+  /** Whether the process that connected has not been reaped; undefined before Linux 6.5, which cannot tell. */
+  readonly isAlive: (fd: number, pid: number) => boolean | undefined;
+  readonly cgroup: (pid: number) => Cgroup;
+  /** When the process of a pid has started. */
+  readonly startedAtMs: (pid: number) => number;
+}
+
+/** No machine starts as many processes as it has pids in less. */
+const shortestReuseMs = 1_000;
+
 /**
- * The process that connected a unix socket; undefined when it has been reaped. Its pid may be that of another process by
- * then: before Linux 6.5 the kernel has no other name for it.
+ * The process that connected a unix socket, not before this time; undefined when it has been reaped. Its pid may be that
+ * of another process by then, which has started after the connection was made.
  */
-export function peerOf(socket: Socket): Peer | undefined {
+export function peerOf(
+  socket: Socket,
+  connectedSinceMs: number,
+  { credentials, isAlive, cgroup, startedAtMs }: PeerReading = kernel,
+): Peer | undefined {
   const fd = descriptorOf(socket);
-  let pidfd: number | undefined;
   try {
-    const { pid, uid } = peer(fd);
-    pidfd = peerPidfd(fd);
-    const found = { pid, uid, cgroup: cgroupOf(pid) };
+    const { pid, uid } = credentials(fd);
+    const found = { pid, uid, cgroup: cgroup(pid) };
     // not earlier: as long as the process is not reaped, its pid is no other's
-    return pidfd === undefined || pidOf(pidfd) === pid ? found : undefined;
+    const isSame = isAlive(fd, pid) ?? startedAtMs(pid) <= connectedSinceMs + shortestReuseMs;
+    return isSame ? found : undefined;
   } catch {
     // it has ended, or is in another pid namespace
     return undefined;
-  } finally {
-    if (pidfd !== undefined) closeSync(pidfd);
   }
 }
+
+/** Time since the boot, as the kernel counts the starts of processes. */
+export function sinceBootMs(): number {
+  return uptime() * 1000;
+}
+
+/** As this kernel reports it. */
+export const kernel: PeerReading = {
+  credentials: peer,
+  isAlive: (fd, pid) => {
+    const pidfd = peerPidfd(fd);
+    if (pidfd === undefined) return undefined;
+    try {
+      return pidOf(pidfd) === pid;
+    } finally {
+      closeSync(pidfd);
+    }
+  },
+  cgroup: cgroupOf,
+  startedAtMs: (pid) => Number(statOf(pid)[19]) * tickMs,
+};
 
 /** Only the kernel writes these files: reading them does not block. */
 function cgroupOf(pid: number | 'self'): Cgroup {
   return parseCgroup(readFileSync(`/proc/${pid}/cgroup`, 'latin1'));
 }
 
-/** See proc(5), stat; the name before it may contain parentheses and blanks. */
 function parentOf(pid: number): number {
+  return Number(statOf(pid)[1]);
+}
+
+/** The fields of /proc/PID/stat from the third on, see proc(5): the name before them may contain parentheses and blanks. */
+function statOf(pid: number): readonly string[] {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  return Number(stat.slice(stat.lastIndexOf(')') + 1).split(' ')[2]);
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 /** The process of a pidfd, -1 when it has been reaped; see proc(5), fdinfo. */

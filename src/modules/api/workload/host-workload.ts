@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import type { Repeats } from '../../../service/log/repeats.ts';
+import { Backlog } from '../../callers/backlog.ts';
 import type { Callers } from '../../callers/callers.ts';
-import { type Peer, peerOf } from '../../callers/process-cgroup.ts';
+import { type Peer, peerOf, sinceBootMs } from '../../callers/process-cgroup.ts';
 import type { Exchange, ExchangeServer } from '../http/exchange.ts';
 import { HttpProblem } from '../http/failure.ts';
 import { refusingServer } from '../http/http.ts';
@@ -20,6 +21,7 @@ const refusing = refusingServer(new HttpProblem(403, 'only processes of modules 
 export class HostWorkload implements ExchangeServer {
   readonly #parts: HostWorkloadParts;
   readonly #peers = new WeakMap<Socket, Peer>();
+  readonly #backlog = new Backlog(sinceBootMs);
 
   constructor(parts: HostWorkloadParts) {
     this.#parts = parts;
@@ -27,7 +29,7 @@ export class HostWorkload implements ExchangeServer {
 
   /** Looks at the process as early as possible: its pid is another's when it has ended. */
   groupOf(socket: Socket): string {
-    const peer = peerOf(socket);
+    const peer = peerOf(socket, this.#backlog.accepted());
     if (peer === undefined) return '';
     this.#peers.set(socket, peer);
     // of the others each user has a group: a module that is not recognized yet waits for no other user's

@@ -9,7 +9,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { instanceCgroups, peerOf } from '../../../../src/modules/callers/process-cgroup.ts';
+import {
+  instanceCgroups,
+  kernel,
+  type PeerReading,
+  peerOf,
+  sinceBootMs,
+} from '../../../../src/modules/callers/process-cgroup.ts';
 import { deadline } from '../../../support/deadline.ts';
 import { runnable } from '../../../support/not-runnable.ts';
 import { cgroupOf } from '../../../support/system/cgroup.ts';
@@ -36,7 +42,7 @@ test('are found with their groups', async () => {
   const { server, accepted } = await listen(join(directory, 's'));
   const client = connect(join(directory, 's'));
   const socket = await accepted();
-  const peer = peerOf(socket);
+  const peer = peerOf(socket, sinceBootMs());
   client.destroy();
   socket.destroy();
   server.close();
@@ -45,7 +51,8 @@ test('are found with their groups', async () => {
 });
 
 test('of sockets that are closed are nowhere', async () => {
-  assert.is(peerOf(connect('/nonexistent').on('error', () => {})), undefined);
+  const closed = connect('/nonexistent').on('error', () => {});
+  assert.is(peerOf(closed, sinceBootMs()), undefined);
 });
 
 /** A process of this pid, started where the kernel counts pids; undefined when another one was faster. */
@@ -56,6 +63,41 @@ function processOf(pid: number) {
   child.kill('SIGKILL');
   return undefined;
 }
+
+/** A kernel that does not know whether the process of a connection is alive. */
+function oldKernel(startedAtMs: number): PeerReading {
+  return {
+    credentials: () => ({ pid: 7, uid: 1 }),
+    isAlive: () => undefined,
+    cgroup: () => ({ unified: '/docker/1', systemd: undefined }),
+    startedAtMs: () => startedAtMs,
+  };
+}
+
+test('before Linux 6.5 are not processes that have started since the connection was made', () => {
+  const socket = connect('/nonexistent').on('error', () => {});
+  const peerAt = (startedAtMs: number) => peerOf(socket, 60_000, oldKernel(startedAtMs))?.pid;
+  assert.equal([59_000, 60_500, 61_500].map(peerAt), [7, 7, undefined]);
+  const alive = { ...oldKernel(61_500), isAlive: () => true };
+  assert.is(peerOf(socket, 60_000, alive)?.pid, 7, 'the kernel knows');
+});
+
+test('have started when the kernel says', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'peers-'));
+  const { server, accepted } = await listen(join(directory, 's'));
+  const before = sinceBootMs();
+  const child = spawn(process.execPath, [program, '', join(directory, 's'), 'GET:/'], {
+    stdio: 'ignore',
+  });
+  const socket = await accepted();
+  const peerSince = (ms: number) => peerOf(socket, ms, { ...kernel, isAlive: () => undefined });
+  assert.is(peerSince(before)?.pid, child.pid);
+  assert.is(peerSince(before - 3_000), undefined, 'it has started later');
+  child.kill('SIGKILL');
+  socket.destroy();
+  server.close();
+  await rm(directory, { recursive: true });
+});
 
 runnable('peer-pidfd', test)('are not the processes that have their pids later', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'peers-'));
@@ -70,7 +112,7 @@ runnable('peer-pidfd', test)('are not the processes that have their pids later',
     const child = processOf(pid);
     const socket = await accepted();
     isReused = child !== undefined;
-    const peer = peerOf(socket);
+    const peer = peerOf(socket, sinceBootMs());
     socket.destroy();
     child?.kill('SIGKILL');
     assert.is(peer, undefined);

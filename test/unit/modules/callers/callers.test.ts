@@ -65,6 +65,28 @@ test('are recognized as soon as a module that is being started is observed', asy
   assert.is(await deadline(5_000, found, 'the module'), 'one');
 });
 
+test('are checked together while a module is being started', async () => {
+  let reads = 0;
+  let modules: readonly CallingModule[] = [{ ...stopped, isStarting: true }];
+  const callers = new Callers(() => {
+    reads++;
+    return modules;
+  }, runtime);
+  const found = Array.from({ length: 100 }, (_, index) =>
+    callers.moduleOf(group(index % 2 === 0 ? '/docker/1' : '/user.slice')),
+  );
+  const asked = reads;
+  await sleep(300);
+  modules = [moduleIn('/docker/1', 'one')];
+  const names = await deadline(5_000, Promise.all(found), 'the modules');
+  assert.equal(new Set(names.filter((_, index) => index % 2 === 0)), new Set(['one']));
+  assert.equal(new Set(names.filter((_, index) => index % 2 !== 0)), new Set([undefined]));
+  assert.ok(reads - asked <= 20, `${reads - asked} times`);
+  const before = reads;
+  await sleep(100);
+  assert.is(reads, before, 'none is left');
+});
+
 test('are strangers at once while no module is being started', async () => {
   const callers = new Callers(() => [stopped], runtime);
   const found = callers.moduleOf(group('/docker/1'));
