@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseCgroup } from '../../../src/modules/callers/cgroup.ts';
 import type { Cgroup } from '../../../src/modules/supervisor/module-type.ts';
@@ -57,4 +58,20 @@ function mountPoint(): string {
   const found = named ?? words.find(([, , type]) => type === 'cgroup2');
   if (found?.[1] === undefined) throw new Error('no cgroups are mounted');
   return found[1];
+}
+
+/** The files by which a process joins the groups of another one, separated by commas. */
+export async function procsFiles(pid: number): Promise<string> {
+  const mounts = (await readFile('/proc/self/mounts', 'latin1')).split('\n');
+  const lines = await readFile(`/proc/${pid}/cgroup`, 'latin1');
+  const hierarchies = [
+    { mount: /^\S+ (\S+) cgroup \S*\bname=systemd\b/, group: /^\d+:name=systemd:(.*)$/m },
+    { mount: /^\S+ (\S+) cgroup2 /, group: /^0::(.*)$/m },
+  ];
+  const files = hierarchies.flatMap(({ mount, group }) => {
+    const mounted = mounts.map((line) => mount.exec(line)?.[1]).find(Boolean);
+    const path = group.exec(lines)?.[1];
+    return mounted === undefined || path === undefined ? [] : [join(mounted, path, 'cgroup.procs')];
+  });
+  return files.join(',');
 }

@@ -1,6 +1,5 @@
 /** Processes of real containers call on the host's workload socket, with the engine and without. */
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -9,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { untilFound } from '../../../support/deadline.ts';
 import { importNode } from '../../../support/engine/images.ts';
 import { ModulesRig } from '../../../support/engine/modules-rig.ts';
+import { procsFiles } from '../../../support/system/cgroup.ts';
 import { requestOn, version } from '../../../support/workload/api.ts';
 
 interface Context {
@@ -114,21 +114,5 @@ test('are recognized while the engine is down; their own sockets do not need it'
   assert.equal(statusesOf(stdout), [200]);
   await device.machine.startDaemon();
 });
-
-/** The files by which a process joins the groups of another one, separated by commas. */
-async function procsFiles(pid: number): Promise<string> {
-  const mounts = (await readFile('/proc/self/mounts', 'latin1')).split('\n');
-  const lines = await readFile(`/proc/${pid}/cgroup`, 'latin1');
-  const hierarchies = [
-    { mount: /^\S+ (\S+) cgroup \S*\bname=systemd\b/, group: /^\d+:name=systemd:(.*)$/m },
-    { mount: /^\S+ (\S+) cgroup2 /, group: /^0::(.*)$/m },
-  ];
-  const files = hierarchies.flatMap(({ mount, group }) => {
-    const mounted = mounts.map((line) => mount.exec(line)?.[1]).find(Boolean);
-    const path = group.exec(lines)?.[1];
-    return mounted === undefined || path === undefined ? [] : [join(mounted, path, 'cgroup.procs')];
-  });
-  return files.join(',');
-}
 
 test.run();
