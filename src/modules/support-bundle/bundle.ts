@@ -25,6 +25,8 @@ export interface BundleParts {
   readonly configuration: () => object;
   /** The result of Describe, by the name of the service. */
   readonly descriptions: Readonly<Record<string, (via: Via) => Promise<string>>>;
+  /** The results of checks, in the form of Azure's program. */
+  readonly checks: (via: Via) => Promise<object>;
   readonly log: (
     module: ModuleName,
     range: TimeRange,
@@ -67,6 +69,7 @@ export async function* bundleEntries(
     file(name, async function* () {
       yield Buffer.from(`${JSON.stringify(withoutSecrets(await read()), undefined, 2)}\n`);
     });
+  yield json('check.json', () => parts.checks(via));
   for (const [service, describe] of Object.entries(parts.descriptions)) {
     // public, and without secrets
     yield file(`describe/${service}.json`, async function* () {

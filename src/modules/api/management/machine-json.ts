@@ -1,4 +1,4 @@
-import { version as kernelBuild, release, type } from 'node:os';
+import { version as kernelBuild, machine, release, totalmem, type, uptime } from 'node:os';
 import { isServiceError } from '../../../errors.ts';
 import type { ContainerEngine, EngineSystem } from '../../docker/engine/container-engine.ts';
 import { osRelease, virtualized } from '../../docker/system-info.ts';
@@ -38,6 +38,24 @@ export async function machineJson(
     version,
     server_version: system.serverVersion,
     provisioning,
+  };
+}
+
+/** The machine in the terms of the checks of Azure's program `iotedge`. */
+export async function checkedSystem(
+  engine: Pick<ContainerEngine, 'system'>,
+  version: string,
+  signal: AbortSignal,
+): Promise<object> {
+  const [system, os] = await Promise.all([
+    engine.system(signal).catch(() => undefined),
+    osRelease(),
+  ]);
+  return {
+    os: { id: os.get('ID') ?? '', version_id: os.get('VERSION_ID') ?? '', arch: machine() },
+    aziot_edged_version: version,
+    docker_version: system?.serverVersion ?? '',
+    system_info: { hw_ram: totalmem(), sw_uptime: Math.floor(uptime()) },
   };
 }
 

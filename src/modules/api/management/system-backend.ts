@@ -5,10 +5,11 @@ import type { ModulesConfig } from '../../config/config.ts';
 import type { DockerEngine } from '../../docker/engine/docker-engine.ts';
 import { type Resources, resourcesJson } from '../../resources/resources.ts';
 import type { LogRequest, ModuleLog } from '../../supervisor/module-type.ts';
+import { checks } from '../../support-bundle/checks.ts';
 import { journal } from '../../support-bundle/journal.ts';
 import { moduleLog } from '../../support-bundle/module-log.ts';
 import { SupportBundles } from '../../support-bundle/support-bundles.ts';
-import { machineJson } from './machine-json.ts';
+import { checkedSystem, machineJson } from './machine-json.ts';
 import type { SystemBackend } from './system-routes.ts';
 
 /** A service that describes itself. */
@@ -44,17 +45,23 @@ export function systemBackend(parts: SystemParts): SystemBackend {
   const { reports } = engine;
   const describe = (service: DescribedService) => async (via: Via) =>
     (await service.Describe({}, { ...via, timeoutMs: describeMs })).json;
+  const descriptions = {
+    keys: describe(services.keys),
+    certificates: describe(services.certificates),
+    identity: describe(services.identity),
+    modules: describe(services.modules),
+  };
   const bundles = new SupportBundles(
     {
       modules,
       runtimeModules: () => [config().agent?.name ?? 'edgeAgent', 'edgeHub'],
       configuration: config,
-      descriptions: {
-        keys: describe(services.keys),
-        certificates: describe(services.certificates),
-        identity: describe(services.identity),
-        modules: describe(services.modules),
-      },
+      descriptions,
+      checks: (via) =>
+        checks(
+          { descriptions, now, machine: (signal) => checkedSystem(engine, version, signal) },
+          via,
+        ),
       log: (module, range, signal) =>
         moduleLog((request, ending) => readLog(module, request, ending), range, signal),
       inspect: (name, signal) => reports.container(name, signal),

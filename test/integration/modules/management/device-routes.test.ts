@@ -160,6 +160,14 @@ test('streams a support bundle without secrets', async ({ mgmt }) => {
   assert.is(status, 200);
   assert.is(headers['content-type'], 'application/zip');
   const files = await unzipped(body);
+  const { checks, additional_info: info } = JSON.parse(files['check.json'] ?? '') as {
+    readonly checks: Readonly<Record<string, { readonly result: string }>>;
+    readonly additional_info: Readonly<Record<string, unknown>>;
+  };
+  const services = ['keys', 'certificates', 'identity', 'modules'].map((name) => `iotedge-${name}`);
+  assert.equal(Object.keys(checks), services);
+  for (const { result } of Object.values(checks)) assert.ok(['ok', 'warning'].includes(result));
+  assert.type(info['docker_version'], 'string');
   for (const name of ['keys', 'certificates', 'identity', 'modules']) {
     assert.match(files[`describe/${name}.json`] ?? '', `"service":"${name}"`);
     assert.type(files[`logs/iotedge-${name}.txt`], 'string');

@@ -2,8 +2,9 @@
  * Every request of the management API with every documented status, in an order in which each finds what it needs: the
  * agent, and a module `probe` that the rows create and remove.
  */
-import { commonEndpoints, versions } from './refusals.ts';
+
 import type { Endpoint, Shape } from './endpoint.ts';
+import { commonEndpoints, versions } from './refusals.ts';
 
 const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const none: Shape = /^no module "/;

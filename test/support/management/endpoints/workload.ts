@@ -1,6 +1,7 @@
 /** Every request of the workload API with every documented status, as the agent sends it. */
-import { commonEndpoints } from './refusals.ts';
+
 import type { Endpoint, Shape } from './endpoint.ts';
+import { commonEndpoints } from './refusals.ts';
 
 const bundle: Shape = { certificate: 'string' };
 const certificate: Shape = {

@@ -24,6 +24,7 @@ const parts: BundleParts = {
       throw new ServiceError('Unavailable', 'it does not respond');
     },
   },
+  checks: async () => ({ checks: {} }),
   log: (module) => textOf(`log of ${module}`),
   inspect: async (module) => ({ Name: module, Config: { Env: ['KEY=hunter2'] } }),
   networks: async () => [{ Name: 'azure-iot-edge' }, { Name: '../../etc/passwd' }],
@@ -46,6 +47,7 @@ test('has descriptions, the configuration, journals, logs, containers and networ
   assert.equal(
     [...found.keys()],
     [
+      'check.json',
       'describe/keys.json',
       'describe/modules.json',
       'config/modules.json',
