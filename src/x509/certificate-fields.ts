@@ -7,6 +7,7 @@ import { childrenOf, isContext, membersOf, smallIntegerOf } from './der/read.ts'
 import {
   type BasicConstraints,
   decodeExtensions,
+  type Extension,
   extensionOids,
   type KeyUsage,
   keyIdentifier,
@@ -17,6 +18,7 @@ import {
   readSubjectKeyId,
 } from './extensions.ts';
 import { decodeName, formatName, type Name } from './name.ts';
+import { signatureAlgorithmName } from './signature-algorithm-name.ts';
 import { decodeValidity, type Validity } from './validity.ts';
 
 /** A parsed certificate. */
@@ -40,6 +42,10 @@ export interface Certificate extends Validity {
   readonly publicKey: KeyObject | undefined;
   /** SHA-256 of the DER, lower-case hex. */
   readonly fingerprint: string;
+  /** Of the issuer's signature, see `signatureAlgorithmName`. */
+  readonly signatureAlgorithm: string;
+  /** As they are encoded. */
+  readonly extensions: readonly Extension[];
   /** Such as `dns:edge`. */
   readonly alternativeNames: readonly string[];
   readonly basicConstraints: BasicConstraints;
@@ -50,8 +56,9 @@ export interface Certificate extends Validity {
   readonly keyIdentifier: Buffer;
 }
 
-/** The parts of a TBSCertificate that are read. */
+/** The parts of a certificate that are read. */
 interface Parts {
+  readonly algorithm: Element | undefined;
   readonly version: Element | undefined;
   readonly issuer: Element;
   readonly validity: Element;
@@ -65,6 +72,7 @@ export function readFields(x509: X509Certificate, what: string): Certificate {
   const parts = partsOf(x509.raw, what);
   const { version } = parts;
   const key = keyOf(x509, encode(parts.key), what);
+  const extensions = extensionsOf(parts.extensions, what);
   return {
     x509,
     der: x509.raw,
@@ -74,13 +82,15 @@ export function readFields(x509: X509Certificate, what: string): Certificate {
     ...decodeValidity(parts.validity, what),
     ...namesOf(parts),
     ...key,
-    ...rightsOf(parts.extensions === undefined ? [] : childrenOf(parts.extensions, what), key.spki),
+    signatureAlgorithm: signatureAlgorithmName(parts.algorithm, what),
+    extensions,
+    ...rightsOf(extensions, key.spki),
   };
 }
 
 function partsOf(der: Buffer, what: string): Parts {
   // older CAs were less strict about DER, and signatures cover the bytes that node:crypto checks
-  const [tbs] = membersOf(decode(der, what, { ber: true }), 'sequence', what);
+  const [tbs, algorithm] = membersOf(decode(der, what, { ber: true }), 'sequence', what);
   const all = membersOf(tbs, 'sequence', what);
   const [version, , , issuer, validity, subject, key, ...rest] = isContext(all[0], 0)
     ? all
@@ -94,7 +104,7 @@ function partsOf(der: Buffer, what: string): Parts {
     throw new ServiceError('InvalidArgs', `${what} lacks a part`);
   }
   const extensions = rest.find((element) => isContext(element, 3));
-  return { version, issuer, validity, subject, key, extensions };
+  return { algorithm, version, issuer, validity, subject, key, extensions };
 }
 
 function keyOf(
@@ -131,8 +141,12 @@ function namesOf({ subject, issuer }: Parts) {
   };
 }
 
-function rightsOf([element]: readonly Element[], spki: Buffer) {
-  const extensions = element === undefined ? [] : decodeExtensions(element);
+function extensionsOf(tagged: Element | undefined, what: string): readonly Extension[] {
+  const [element] = tagged === undefined ? [] : childrenOf(tagged, what);
+  return element === undefined ? [] : decodeExtensions(element);
+}
+
+function rightsOf(extensions: readonly Extension[], spki: Buffer) {
   const byOid = new Map(extensions.map((extension) => [extension.oid, extension]));
   const constraints = byOid.get(extensionOids.basicConstraints);
   const usage = byOid.get(extensionOids.keyUsage);

@@ -18,6 +18,7 @@ import {
   bitsOf,
   bytesOf,
   contentOf,
+  isContext,
   isUniversal,
   membersOf,
   oidOf,
@@ -201,4 +202,12 @@ export function listAlternativeNames({ value }: Extension): readonly string[] {
 export function readSubjectKeyId({ value }: Extension): Buffer {
   const what = 'subject key identifier';
   return bytesOf(decode(value, what, { ber: true }), 'octetString', what);
+}
+
+/** The key identifier in an AuthorityKeyIdentifier extension; undefined when it names the issuer in another way. */
+export function readAuthorityKeyId({ value }: Extension): Buffer | undefined {
+  const what = 'authority key identifier';
+  const members = membersOf(decode(value, what, { ber: true }), 'sequence', what);
+  const identifier = members.find((member) => isContext(member, 0));
+  return identifier === undefined ? undefined : contentOf(identifier, what);
 }

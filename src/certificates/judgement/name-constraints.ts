@@ -1,0 +1,150 @@
+import { ServiceError } from '../../errors.ts';
+import type { Certificate } from '../../x509/certificate.ts';
+import { raw } from '../../x509/der/asn1.ts';
+import { elementsIn, firstElement, type Tlv } from '../../x509/der/tlv.ts';
+import { type Extension, extensionOids } from '../../x509/extensions.ts';
+import { decodeName, isSameName, type Name } from '../../x509/name.ts';
+
+/** OID of the extension NameConstraints. */
+export const nameConstraintsOid = '2.5.29.30';
+
+/** One constraint: the tag of its kind of name, and whether a name is in the subtree. */
+interface Subtree {
+  readonly tag: number;
+  readonly contains: (name: Constrained) => boolean;
+}
+
+/** A name of a certificate that constraints apply to. */
+interface Constrained {
+  readonly tag: number;
+  readonly content: Buffer;
+  /** Of a directory name. */
+  readonly name?: Name;
+}
+
+const tags = { email: 0x81, dns: 0x82, directory: 0xa4, uri: 0x86, ip: 0x87 } as const;
+const fieldTags = { permitted: 0xa0, excluded: 0xa1 } as const;
+const what = 'name constraints';
+
+/** The names that a CA may issue for (RFC 5280 4.2.1.10). */
+export class NameConstraints {
+  readonly #permitted: readonly Subtree[];
+  readonly #excluded: readonly Subtree[];
+
+  private constructor(permitted: readonly Subtree[], excluded: readonly Subtree[]) {
+    this.#permitted = permitted;
+    this.#excluded = excluded;
+  }
+
+  /** InvalidArgs when the extension is malformed. */
+  static parse({ value }: Extension): NameConstraints {
+    const whole = firstElement(value);
+    if (whole?.tag !== 0x30 || whole.bytes.length !== value.length) return malformed();
+    const fields = [...elementsIn(whole.content)];
+    const subtreesOf = (wanted: number): readonly Subtree[] => {
+      const field = fields.find(({ tag }) => tag === wanted);
+      if (field === undefined) return [];
+      const isExcluded = wanted === fieldTags.excluded;
+      return [...elementsIn(field.content)].map((subtree) => parseSubtree(subtree, isExcluded));
+    };
+    return new NameConstraints(subtreesOf(fieldTags.permitted), subtreesOf(fieldTags.excluded));
+  }
+
+  /** Why one of these certificates may not be below the CA, undefined when all may. */
+  problemOf(certificates: readonly Certificate[]): string | undefined {
+    for (const certificate of certificates) {
+      const name = namesOf(certificate).find((one) => !this.#allows(one));
+      if (name !== undefined) {
+        return `has name constraints that exclude a name of ${JSON.stringify(certificate.subjectText)}: ${textOf(name)}`;
+      }
+    }
+    return undefined;
+  }
+
+  #allows(name: Constrained): boolean {
+    const permitted = this.#permitted.filter(({ tag }) => tag === name.tag);
+    const excluded = this.#excluded.filter(({ tag }) => tag === name.tag);
+    if (excluded.some(({ contains }) => contains(name))) return false;
+    return permitted.length === 0 || permitted.some(({ contains }) => contains(name));
+  }
+}
+
+/** The subject, its email addresses and the alternative names. */
+function namesOf({ subject, subjectDer, extensions }: Certificate): readonly Constrained[] {
+  const extension = extensions.find(({ oid }) => oid === extensionOids.subjectAlternativeName);
+  const list = extension === undefined ? undefined : firstElement(extension.value);
+  const alternative = list === undefined ? [] : [...elementsIn(list.content)];
+  const emails = subject.flat().filter(({ type }) => type === 'emailAddress');
+  return [
+    ...(subject.length === 0 ? [] : [{ tag: tags.directory, content: subjectDer, name: subject }]),
+    ...emails.map(({ value }) => ({ tag: tags.email, content: Buffer.from(value) })),
+    ...alternative.map(({ tag, content }) => ({ tag, content })),
+  ];
+}
+
+/**
+ * A kind of name that is not processed here, email addresses among them, may not appear below the CA at all when it is
+ * constrained (RFC 5280 4.2.1.10).
+ */
+function parseSubtree(subtree: Tlv, isExcluded: boolean): Subtree {
+  const base = firstElement(subtree.content);
+  if (base === undefined) return malformed();
+  const { tag, content } = base;
+  switch (tag) {
+    case tags.dns: {
+      const suffix = content.toString('latin1').toLowerCase();
+      return { tag, contains: (one) => isHostWithin(hostText(one.content), suffix) };
+    }
+    case tags.uri: {
+      const suffix = content.toString('latin1').toLowerCase();
+      return { tag, contains: (one) => isUriWithin(one.content, suffix) };
+    }
+    case tags.ip:
+      return { tag, contains: (one) => isAddressWithin(one.content, content) };
+    case tags.directory: {
+      const prefix = decodeName(raw(content));
+      const contains = ({ name }: Constrained): boolean =>
+        name !== undefined && isSameName(name.slice(0, prefix.length), prefix);
+      return { tag, contains };
+    }
+    default:
+      return { tag, contains: () => isExcluded };
+  }
+}
+
+function hostText(content: Buffer): string {
+  return content.toString('latin1').toLowerCase();
+}
+
+/** Whether a DNS name is the constraint or below it; an empty constraint contains all. */
+function isHostWithin(host: string, constraint: string): boolean {
+  if (constraint === '') return true;
+  const suffix = constraint.startsWith('.') ? constraint : `.${constraint}`;
+  return host === constraint || host.endsWith(suffix);
+}
+
+/** Whether the host of a URI is the constraint or, with a leading dot, below it. */
+function isUriWithin(content: Buffer, constraint: string): boolean {
+  const text = content.toString('latin1');
+  const host = URL.canParse(text) ? new URL(text).hostname.toLowerCase() : '';
+  return constraint.startsWith('.') ? host.endsWith(constraint) : host === constraint;
+}
+
+/** Whether an address is within `address/mask`. */
+function isAddressWithin(address: Buffer, constraint: Buffer): boolean {
+  const length = constraint.length / 2;
+  if (address.length !== length) return false;
+  return address.every((byte, at) => {
+    const mask = constraint[length + at] ?? 0;
+    return (byte & mask) === ((constraint[at] ?? 0) & mask);
+  });
+}
+
+function textOf({ content, name }: Constrained): string {
+  if (name !== undefined) return 'its subject';
+  return JSON.stringify(content.toString('latin1').slice(0, 200));
+}
+
+function malformed(): never {
+  throw new ServiceError('InvalidArgs', `${what} are malformed`);
+}
