@@ -10,8 +10,10 @@ export interface ContainerSource {
   readonly image: string;
   /** As the user wrote them, without the mounts that are added here. */
   readonly createOptions: JsonObject;
-  /** Variables of the runtime; those of create options and `env` take precedence. */
+  /** Variables of the runtime; those of `env` take precedence, and those of create options over both. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Variables of the runtime that nothing takes precedence over. */
+  readonly fixed?: Readonly<Record<string, string>>;
   readonly env: Readonly<Record<string, string>>;
   /** Names on the network besides the container's own. */
   readonly aliases: readonly string[];
@@ -45,14 +47,18 @@ export function containerBody(source: ContainerSource): ContainerBody {
   return { body: { ...body, Labels: { ...labels, ...own } }, digest };
 }
 
-function environmentOf({ createOptions, environment, env }: ContainerSource): readonly string[] {
-  const variables = new Map(
-    Object.entries(environment).map(([key, value]) => [key, `${key}=${value}`]),
-  );
+function environmentOf(source: ContainerSource): readonly string[] {
+  const { createOptions, environment, env, fixed = {} } = source;
+  const variables = new Map<string, string>();
+  const put = (values: Readonly<Record<string, string>>): void => {
+    for (const [key, value] of Object.entries(values)) variables.set(key, `${key}=${value}`);
+  };
+  put(environment);
+  put(env);
   for (const line of memberArray(createOptions, 'Env')) {
     if (typeof line === 'string') variables.set(line.split('=', 1)[0] ?? '', line);
   }
-  for (const [key, value] of Object.entries(env)) variables.set(key, `${key}=${value}`);
+  put(fixed);
   return [...variables.values()].toSorted();
 }
 

@@ -18,6 +18,28 @@ export interface EnvironmentSource {
 
 const apiVersion = '2022-08-03';
 
+/**
+ * The variables that say who a module is and where its sockets are. An agent repeats those of its own environment in
+ * every request: after the device has moved to another hub they are wrong.
+ */
+const fixedNames: readonly string[] = [
+  'IOTEDGE_DEVICEID',
+  'IOTEDGE_IOTHUBHOSTNAME',
+  'IOTEDGE_MODULEID',
+  'IOTEDGE_MODULEGENERATIONID',
+  'IOTEDGE_WORKLOADURI',
+  'IOTEDGE_MANAGEMENTURI',
+];
+
+/** Those variables of an environment that a module cannot have otherwise. */
+export function fixedVariables(
+  environment: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(environment).filter(([name]) => fixedNames.includes(name)),
+  );
+}
+
 /** The variables in which a module finds its identity and its APIs, with the names that SDKs read. */
 export function moduleEnvironment(source: EnvironmentSource): Readonly<Record<string, string>> {
   const { name, identity, config } = source;

@@ -14,7 +14,7 @@ import { type ContainerBody, containerBody } from './container-body.ts';
 import { ContainerSpec, type ContainerSpecOptions } from './container-spec.ts';
 import { withoutEnginePolicy } from './create-options/restart-policy.ts';
 import { type ElevationParts, isConfined, mountSource, refuseElevated } from './elevation.ts';
-import { moduleEnvironment } from './environment.ts';
+import { fixedVariables, moduleEnvironment } from './environment.ts';
 import { withUpstream } from './upstream-image.ts';
 
 /** Dependencies of the preparation of modules. */
@@ -69,11 +69,13 @@ export function createRequest(
   const createOptions = isConfined(parts, source)
     ? withHostMounts(confinedOptions(parts, settings))
     : ownOptions(parts, settings);
+  const environment = moduleEnvironment({ name, identity, config, socketsPath });
   return containerBody({
     name,
     image: settings.image,
     createOptions: withoutEnginePolicy(createOptions),
-    environment: moduleEnvironment({ name, identity, config, socketsPath }),
+    environment,
+    fixed: fixedVariables(environment),
     env,
     aliases: [...(name === 'edgeHub' ? [config.hostname] : []), ...(settings.aliases ?? [])],
     network: config.network.name,

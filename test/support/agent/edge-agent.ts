@@ -38,7 +38,7 @@ export interface AgentPlace {
 export interface Pass {
   /** Whether the runtime has what the deployment says, and nothing had to be done. */
   readonly isSettled: boolean;
-  readonly errors: readonly ApiError[];
+  readonly errors: readonly Pick<ApiError, 'message' | 'status'>[];
 }
 
 /** The variables that edgeAgent does not start without. */

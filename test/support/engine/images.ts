@@ -34,6 +34,8 @@ export interface NodeImage {
   readonly tag: string;
   /** The module that the image runs, copied to `/app/main.mjs`. */
   readonly main: string;
+  /** Modules that it imports, copied to `/app` as well. */
+  readonly folder?: string;
 }
 
 /** Imports an image with the running node, its libraries, busybox and one script. */
@@ -43,6 +45,10 @@ export async function importNode(engine: Importer, image: NodeImage): Promise<vo
     await copyBusybox(root);
     await copyNode(root);
     await mkdir(join(root, 'app'));
+    if (image.folder !== undefined) {
+      await cp(image.folder, join(root, 'app'), { recursive: true });
+      await writeFile(join(root, 'app/package.json'), '{"type":"module"}');
+    }
     await cp(image.main, join(root, 'app/main.mjs'));
   });
 }

@@ -1,10 +1,17 @@
-/** The requests of an unmodified edgeAgent and edgeHub, in their order, through the life of a deployment. */
+/**
+ * The requests of an unmodified edgeAgent and edgeHub, in their order, through the life of a deployment, from their
+ * containers.
+ */
 import { X509Certificate } from 'node:crypto';
-import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Deployment, EdgeAgent, type Pass } from '../../../support/agent/edge-agent.ts';
-import { startEdgeHub } from '../../../support/agent/edge-hub.ts';
+import {
+  AgentSession,
+  edgeImage,
+  importEdgeImage,
+  startHubInContainer,
+} from '../../../support/agent/agent-session.ts';
+import type { Deployment, Pass } from '../../../support/agent/edge-agent.ts';
 import { idOf } from '../../../support/agent/module-spec.ts';
 import type { ListedModule } from '../../../support/agent/wire-forms.ts';
 import { untilFound } from '../../../support/deadline.ts';
@@ -15,28 +22,23 @@ import { deviceName } from '../../../support/rig/rig-config.ts';
 interface Context {
   device: ModulesRig;
   registry: Registry;
-  agent: EdgeAgent;
+  agent: AgentSession;
 }
 
 const test = suite<Context>('an unmodified agent');
 const sleeping = { Cmd: ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.1; done'] };
 const settings = {
-  agent: { config: { image: ModulesRig.image, createOptions: sleeping } },
+  agent: { config: { image: edgeImage, createOptions: sleeping } },
 };
 
 const repository = (registry: Registry) => `${registry.address}/module`;
 
 function deployment(registry: Registry): Deployment {
   const module = { image: `${repository(registry)}:1`, createOptions: sleeping };
-  return { edgeHub: module, sensor: { ...module, env: { RATE: '5' } }, filter: module };
-}
-
-/** The sockets of a module, as its container sees them. */
-function socketsOf({ rig }: ModulesRig, name: string) {
-  const directory = join(rig.stateDirectory('modules'), 'mnt', name);
   return {
-    managementSocket: join(directory, 'mgmt.sock'),
-    workloadSocket: join(directory, 'workload.sock'),
+    edgeHub: { ...module, image: edgeImage },
+    sensor: { ...module, env: { RATE: '5' } },
+    filter: module,
   };
 }
 
@@ -51,31 +53,32 @@ async function environmentOf({ machine }: ModulesRig, name: string) {
   );
 }
 
-/** The agent of the device, in the place of its container. */
-async function agentOf(device: ModulesRig): Promise<EdgeAgent> {
-  await device.agentRuns();
-  const environment = await environmentOf(device, 'edgeAgent');
-  return new EdgeAgent({ ...socketsOf(device, 'edgeAgent'), environment });
+/** The agent of the device, in its container; the one of before has ended with that. */
+async function restartAgent(context: Context): Promise<AgentSession> {
+  await context.agent?.[Symbol.asyncDispose]();
+  await context.device.agentRuns();
+  context.agent = new AgentSession(context.device.machine);
+  return context.agent;
 }
 
 /** Repeats a pass until it is as it should be. */
-function passes(agent: EdgeAgent, wanted: Deployment, fits: (pass: Pass) => boolean) {
+function passes(agent: AgentSession, wanted: Deployment, fits: (pass: Pass) => boolean) {
   let last: Pass | undefined;
   return untilFound(
     60_000,
     () => `another pass; its errors: ${last?.errors.map(({ message }) => message).join('; ')}`,
     async () => {
-      last = await agent.reconcile(wanted);
+      last = await agent.call('reconcile', wanted);
       return fits(last) ? last : undefined;
     },
   );
 }
 
-const settles = (agent: EdgeAgent, wanted: Deployment) =>
+const settles = (agent: AgentSession, wanted: Deployment) =>
   passes(agent, wanted, ({ isSettled }) => isSettled);
 
 async function untilListed(
-  agent: EdgeAgent,
+  agent: AgentSession,
   name: string,
   fits: (module: ListedModule) => boolean,
 ): Promise<ListedModule> {
@@ -84,7 +87,7 @@ async function untilListed(
     60_000,
     () => `another ${name} than ${JSON.stringify(module)}`,
     async () => {
-      module = (await agent.modules()).get(name);
+      module = (await agent.call('modules')).find((one) => one.name === name);
       return module !== undefined && fits(module) ? module : undefined;
     },
   );
@@ -96,6 +99,7 @@ const containerId = ({ machine }: ModulesRig, name: string) =>
 test.before(async (context) => {
   const device = await ModulesRig.start(settings);
   context.device = device;
+  await importEdgeImage(device.machine);
   context.registry = await Registry.start(device.machine, 5000);
   await context.registry.push(ModulesRig.image, `${repository(context.registry)}:1`);
   await context.registry.push(ModulesRig.image, `${repository(context.registry)}:2`);
@@ -103,18 +107,19 @@ test.before(async (context) => {
   await device.machine.docker('rmi', `${repository(context.registry)}:2`);
 });
 
-test.after(async ({ device, registry }) => {
+test.after(async ({ agent, device, registry }) => {
+  await agent[Symbol.asyncDispose]();
   await registry[Symbol.asyncDispose]();
   await device[Symbol.asyncDispose]();
 });
 
 test('finds what it asks for at its start', async (context) => {
-  context.agent = await agentOf(context.device);
-  await context.agent.start();
-  const { labels, status, startTime } = await untilListed(context.agent, 'edgeAgent', () => true);
+  const agent = await restartAgent(context);
+  await agent.call('start');
+  const { labels, status, startTime } = await untilListed(agent, 'edgeAgent', () => true);
   assert.is(status, 'running');
   assert.ok(startTime);
-  assert.is(labels['net.azure-devices.edge.original-image'], ModulesRig.image);
+  assert.is(labels['net.azure-devices.edge.original-image'], edgeImage);
   assert.type(labels['net.azure-devices.edge.create-options'], 'string');
   assert.type(labels['net.azure-devices.edge.env'], 'string');
 });
@@ -125,30 +130,20 @@ test('deploys three modules on a device without any', async ({ agent, device, re
   const expected = ['edgeAgent', ...Object.keys(wanted)].map((name) => `${name} running`);
   assert.equal(await device.containers(), expected.toSorted());
   const made = device.cloud.registry.modules.get(deviceName);
-  const identities = new Map((await agent.identities()).map((one) => [one.moduleId, one]));
+  const identities = new Map((await agent.call('identities')).map((one) => [one.moduleId, one]));
   for (const id of Object.keys(wanted).map(idOf)) {
     assert.is(identities.get(id)?.generationId, made?.get(id)?.generationId, id);
     assert.is(identities.get(id)?.managedBy.toLowerCase(), 'iotedge', id);
   }
-  const { sent } = agent.management;
-  sent.length = 0;
-  assert.ok((await agent.reconcile(wanted)).isSettled);
-  assert.equal(sent, ['GET /modules 200'], 'nothing is asked but the list');
+  await agent.call('sent');
+  assert.ok((await agent.call('reconcile', wanted)).isSettled);
+  assert.equal(await agent.call('sent'), ['GET /modules 200'], 'nothing is asked but the list');
 });
 
 test('has a hub that serves with its certificate', async ({ device }) => {
-  const environment = await environmentOf(device, 'edgeHub');
-  const issued = await startEdgeHub(
-    {
-      workloadSocket: socketsOf(device, 'edgeHub').workloadSocket,
-      generationId: environment.get('IOTEDGE_MODULEGENERATIONID') ?? '',
-      deviceHostName: environment.get('EdgeDeviceHostName') ?? '',
-    },
-    new Date(),
-  );
-  const leaf = new X509Certificate(issued.chain);
-  assert.is(leaf.checkHost(environment.get('EdgeDeviceHostName') ?? ''), `${deviceName}.local`);
-  assert.ok(issued.expiration.getTime() <= Date.now() + 90 * 86_400_000);
+  const leaf = new X509Certificate(await startHubInContainer(device.machine));
+  assert.is(leaf.checkHost(`${deviceName}.local`), `${deviceName}.local`);
+  assert.ok(Date.parse(leaf.validTo) <= Date.now() + 90 * 86_400_000);
 });
 
 test('updates a module, which keeps its identity', async ({ agent, device, registry }) => {
@@ -170,7 +165,7 @@ test('learns why an image cannot be pulled, while the module runs on', async (co
   const id = await containerId(device, 'filter');
   const image = `${repository(registry)}:missing`;
   const wanted = { ...(await deployed(context)), filter: { image, createOptions: sleeping } };
-  const { errors } = await agent.reconcile(wanted);
+  const { errors } = await agent.call('reconcile', wanted);
   assert.match(errors[0]?.message ?? '', /missing/);
   assert.is(await containerId(device, 'filter'), id);
   assert.is((await untilListed(agent, 'filter', () => true)).status, 'running');
@@ -225,29 +220,65 @@ test('removes a module with its identity', async (context) => {
   assert.is(device.cloud.registry.modules.get(deviceName)?.has('filter'), false);
 });
 
-test('replaces itself', async ({ agent, device }) => {
+test('replaces itself', async (context) => {
+  const { agent, device } = context;
   const id = await containerId(device, 'edgeAgent');
   const createOptions = { ...sleeping, Labels: { generation: '2' } };
-  await agent.updateSelf({ image: ModulesRig.image, createOptions });
+  await agent.tryCall('updateSelf', { image: edgeImage, createOptions });
   await untilFound(60_000, 'another agent', async () => {
     const now = await containerId(device, 'edgeAgent').catch(() => id);
     return now === id ? undefined : now;
   });
-  const { labels } = await untilListed(agent, 'edgeAgent', ({ status }) => status === 'running');
+  const next = await restartAgent(context);
+  const { labels } = await untilListed(next, 'edgeAgent', ({ status }) => status === 'running');
   assert.is(labels['generation'], '2');
   assert.is(labels['net.azure-devices.edge.create-options'], JSON.stringify(createOptions));
   // what modules.yaml has for the first start is not what it goes back to
   await device.rig.stop('modules');
   const replaced = await containerId(device, 'edgeAgent');
   await device.agentRuns();
-  await untilListed(agent, 'edgeAgent', ({ status }) => status === 'running');
+  await untilListed(next, 'edgeAgent', ({ status }) => status === 'running');
   assert.is(await containerId(device, 'edgeAgent'), replaced);
+});
+
+test('moves to another hub with all modules', async (context) => {
+  const { agent, device } = context;
+  const wanted = await deployed(context);
+  const names = ['edgeAgent', ...Object.keys(wanted)];
+  const { modules } = device.cloud.registry;
+  const before = modules.get(deviceName);
+  // the other hub knows of the device only what it makes itself
+  device.cloud.registry.devices.delete(deviceName);
+  device.cloud.registry.assign(deviceName, { certificateName: deviceName });
+  device.cloud.movedTo = `localhost:${device.cloud.port}`;
+  await agent.tryCall('reprovision');
+  for (const name of names) {
+    await untilFound(60_000, `${name} for the other hub`, async () => {
+      const of = await environmentOf(device, name).catch(() => new Map<string, string>());
+      return of.get('IOTEDGE_IOTHUBHOSTNAME') === device.cloud.movedTo ? true : undefined;
+    });
+  }
+  const next = await restartAgent(context);
+  await next.call('start');
+  await settles(next, wanted);
+  const containers = await device.containers();
+  const running = containers.filter((text) => text.endsWith(' running'));
+  assert.equal(running, names.map((name) => `${name} running`).toSorted());
+  const made = modules.get(deviceName);
+  const identities = new Map((await next.call('identities')).map((one) => [one.moduleId, one]));
+  for (const name of names) {
+    const generation = made?.get(idOf(name))?.generationId;
+    assert.is.not(generation, before?.get(idOf(name))?.generationId, name);
+    assert.is(identities.get(idOf(name))?.generationId, generation, name);
+    const environment = await environmentOf(device, name);
+    assert.is(environment.get('IOTEDGE_MODULEGENERATIONID'), generation, name);
+  }
 });
 
 test('reprovisions a device that stays where it is, without a restart of anything', async (context) => {
   const { agent, device } = context;
   const ids = await Promise.all(['edgeAgent', 'edgeHub'].map((name) => containerId(device, name)));
-  await agent.reprovision();
+  await agent.call('reprovision');
   await untilFound(60_000, 'the end of the provisioning', async () => {
     const { stdout } = await device.rig.busctl(['get-property', ...identityOperation]);
     return stdout.trim() === 's ""' ? true : undefined;
@@ -267,7 +298,7 @@ const identityOperation = [
 /** What the agent has deployed at last. */
 async function deployed({ agent, registry }: Context): Promise<Deployment> {
   const sensor = { image: `${repository(registry)}:2`, createOptions: sleeping };
-  const modules = await agent.modules();
+  const modules = new Set((await agent.call('modules')).map(({ name }) => name));
   const all = Object.entries({ ...deployment(registry), sensor });
   return Object.fromEntries(all.filter(([name]) => name !== 'filter' || modules.has(name)));
 }

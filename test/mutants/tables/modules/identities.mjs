@@ -29,4 +29,22 @@ export default [
     becomes: '',
     suite: 'unit/modules/api/management/hub-identities',
   },
+  {
+    breaks: 'an agent that has repeated its former identity keeps it on another hub',
+    text: '  put(fixed);\n',
+    becomes: '',
+    suite: 'unit/modules/docker/container-body',
+  },
+  {
+    breaks: 'the environment of a request replaces that of create options',
+    text: '  put(environment);\n  put(env);\n',
+    becomes: '  put(environment);\n',
+    suite: 'unit/modules/docker/container-body',
+  },
+  {
+    breaks: 'a module is not told its sockets anew when they have moved',
+    text: "  'IOTEDGE_WORKLOADURI',\n  'IOTEDGE_MANAGEMENTURI',\n];",
+    becomes: '];',
+    suite: 'unit/modules/docker/container-body',
+  },
 ];

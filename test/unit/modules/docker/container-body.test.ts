@@ -8,7 +8,7 @@ import {
   containerBody,
   publicCreateOptions,
 } from '../../../../src/modules/docker/container-body.ts';
-import { moduleEnvironment } from '../../../../src/modules/docker/environment.ts';
+import { fixedVariables, moduleEnvironment } from '../../../../src/modules/docker/environment.ts';
 
 const test = suite('module container');
 
@@ -40,15 +40,30 @@ test('uses the network of create options that name one', () => {
   }
 });
 
-test('merges the environments of runtime, create options and caller, the later one wins', () => {
+test('merges the environments of runtime, caller and create options, the later one wins', () => {
   const { body } = containerBody(
     source({
       environment: { A: 'runtime', B: 'runtime', C: 'runtime' },
       createOptions: { Env: ['B=options', 'C=options', 'D=a=b'] },
-      env: { C: 'caller' },
+      env: { A: 'caller', C: 'caller' },
     }),
   );
-  assert.equal(body['Env'], ['A=runtime', 'B=options', 'C=caller', 'D=a=b']);
+  assert.equal(body['Env'], ['A=caller', 'B=options', 'C=options', 'D=a=b']);
+});
+
+test('has an identity and sockets that neither the caller nor create options change', () => {
+  const runtime = environment('edgeAgent');
+  const { body } = containerBody(
+    source({
+      environment: runtime,
+      fixed: fixedVariables(runtime),
+      createOptions: { Env: ['IOTEDGE_MODULEGENERATIONID=old', 'IOTEDGE_MODULEID'] },
+      env: { IOTEDGE_IOTHUBHOSTNAME: 'former', IOTEDGE_WORKLOADURI: 'unix:///old', Mode: 'x' },
+    }),
+  );
+  const merged = { ...runtime, Mode: 'x' };
+  const lines = Object.entries(merged).map(([name, value]) => `${name}=${value}`);
+  assert.equal(body['Env'], lines.toSorted());
 });
 
 test('preserves labels of the user, except those that the runtime sets', () => {
