@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../../../support/deadline.ts';
+import { deadline, until } from '../../../support/deadline.ts';
 import { ModulesRig } from '../../../support/engine/modules-rig.ts';
 import { type Answer, ask, jsonOf } from '../../../support/http/ask.ts';
 import { deviceName } from '../../../support/rig/rig-config.ts';
@@ -196,6 +196,37 @@ test('serves others while a bundle is not read, and forgets it when its client l
   await until(30_000, 'a place', async () => {
     return (await mgmt('GET', '/systeminfo/supportbundle?edge_runtime_only=true')).status === 200;
   });
+});
+
+test('answers in time while the hub throttles for ever', async ({ mgmt, device }) => {
+  const { generationId } = jsonOf(await mgmt('POST', '/identities', { moduleId: 'throttled' }));
+  const id = '/identities/throttled';
+  let requests = 0;
+  device.cloud.interfere = () => {
+    requests++;
+    return { status: 429, headers: { 'retry-after': '1' } };
+  };
+  try {
+    const throttled = Promise.all([
+      mgmt('POST', '/identities', { moduleId: 'another' }),
+      mgmt('PUT', id, { generationId }),
+      mgmt('DELETE', id),
+      mgmt('PUT', '/identities/unknown', { generationId }),
+    ]);
+    // nothing that needs no hub waits for it
+    for (const path of ['/modules', '/systeminfo', '/modules/edgeAgent/logs?tail=1']) {
+      assert.is((await mgmt('GET', path)).status, 200, path);
+    }
+    const statuses = (await deadline(50_000, throttled, 'the answers')).map(({ status }) => status);
+    assert.equal(statuses, [503, 503, 503, 503]);
+    const saved = await deadline(30_000, identities({ mgmt }), 'the list');
+    assert.ok(saved.some(({ moduleId }) => moduleId === 'throttled'));
+    // four for each call of the hub: the list of `unknown` and that which is asked for may be one
+    assert.ok(requests >= 12 && requests <= 24, `${requests} requests to the hub`);
+  } finally {
+    device.cloud.interfere = undefined;
+  }
+  assert.is((await mgmt('DELETE', id)).status, 204);
 });
 
 test('answers from what is saved, and with host values, when hub and engine are away', async ({

@@ -23,4 +23,22 @@ export default [
     becomes: "if (members.has('health')) return { result: 'ok' };",
     suite: 'unit/modules/support-bundle/checks',
   },
+  {
+    breaks: 'a body may be nested as deeply as it is long',
+    text: 'if (isNestedDeeper(text, maxNesting))',
+    becomes: 'if (text.length < 0)',
+    suite: 'integration/modules/api/hostile-management',
+  },
+  {
+    breaks: 'brackets in strings count as nesting',
+    text: 'case quote:\n        at = endOfString(text, at);\n        break;\n      default:',
+    becomes: 'default:',
+    suite: 'unit/modules/api/http/request/nesting',
+  },
+  {
+    breaks: 'a throttled request to the hub is repeated for ever',
+    text: 'if (waitS === undefined || retries === maxRetries) return response;',
+    becomes: 'if (waitS === undefined) return response;',
+    suite: 'integration/modules/management/device-routes',
+  },
 ];

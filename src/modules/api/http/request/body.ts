@@ -2,10 +2,13 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { HttpProblem } from '../failure.ts';
 import { duplicateMember } from './duplicate-member.ts';
+import { isNestedDeeper } from './nesting.ts';
 
 /** The limit on bodies of routes that state no other. */
 const maxBodyBytes = 1 << 20;
 const maxBodyMs = 5_000;
+/** That of the original's parser; a value costs far more memory than its text, and what is deeper cannot be written. */
+const maxNesting = 128;
 
 /** Limits on the size and time of draining an unwanted request body. */
 export interface DiscardLimits {
@@ -46,6 +49,8 @@ export async function readJson(
     if (body.length === 0 && isPut) throw new HttpProblem(422, 'the request has no body');
     const text = isOfType && body.length > 0 ? textOf(body) : undefined;
     if (text === undefined) return { json: undefined, bytes: 0 };
+    if (isNestedDeeper(text, maxNesting))
+      throw new HttpProblem(422, 'the body is nested too deeply');
     const json = parse(text);
     const path = duplicateMember(text);
     if (path === undefined) return { json, bytes: body.length };

@@ -1,3 +1,5 @@
+import { endOfString } from './nesting.ts';
+
 /** An array or object around the current position; `key` is undefined in an array. */
 interface Frame {
   readonly keys: Set<string> | undefined;
@@ -5,7 +7,6 @@ interface Frame {
 }
 
 const quote = 0x22;
-const backslash = 0x5c;
 
 /** The path of a member that an object has twice, undefined when there is none. Needs a text that is valid JSON. */
 export function duplicateMember(text: string): readonly string[] | undefined {
@@ -45,16 +46,6 @@ export function duplicateMember(text: string): readonly string[] | undefined {
     }
   }
   return undefined;
-}
-
-/** The index of the closing quote of the string that begins at `start`. */
-function endOfString(text: string, start: number): number {
-  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
-    let escapes = 0;
-    while (text.charCodeAt(end - 1 - escapes) === backslash) escapes++;
-    if (escapes % 2 === 0) return end;
-  }
-  return text.length;
 }
 
 function stringOf(quoted: string): string {
