@@ -9,8 +9,10 @@ import { isServiceError } from '../../../../src/errors.ts';
 import { parseModuleName } from '../../../../src/ids.ts';
 import { createSocketDirectory } from '../../../../src/modules/api/http/socket.ts';
 import { parseSettings } from '../../../../src/modules/docker/create-options/create-options.ts';
+import { sourceDigest } from '../../../../src/modules/module-source.ts';
 import { type ModuleRecord, Records } from '../../../../src/modules/registry/records.ts';
 import {
+  configuredAgent,
   recordOf,
   restoreAgent,
   restoreModules,
@@ -166,6 +168,27 @@ test('hold only the desired state of the agent', () => {
   assert.equal(recordOf(source, state, agent), { name, state, ...none });
   const other = { ...agent, name: parseModuleName('keeper') };
   assert.equal(recordOf(source, state, other), { ...source, state });
+});
+
+test('hold the configuration by which an agent has replaced itself, until modules.yaml has another', async ({
+  directory,
+  records,
+}) => {
+  const agent = { name, type: 'docker' as const, config: { image: 'b:1' }, env: {} };
+  const base = sourceDigest(configuredAgent(agent));
+  const settings = parseSettings({ image: 'b:2' });
+  const source = { name, settings, env: { A: 'b' }, elevated: true, base };
+  await records.write(recordOf(source, { goal: 'stopped' }, agent));
+  const again = await reopened(directory);
+  const problems = new RestoreErrors(silentLog);
+  const [own] = await restoreAgent(agent, again, problems);
+  assert.equal(own?.source, source);
+  assert.is(own?.state.goal, 'stopped');
+  const other = { ...agent, config: { image: 'b:3' } };
+  const [configured] = await restoreAgent(other, again, problems);
+  assert.equal(configured?.source, configuredAgent(other));
+  assert.is(configured?.state.goal, 'stopped');
+  assert.equal(problems.texts, []);
 });
 
 test('list the modules beside the agent, and whose directories are left over', async ({

@@ -87,13 +87,13 @@ export default [
     breaks: 'the update of the agent ends with the process',
     text: 'if (base !== undefined) return { name, state, settings, env, elevated, base };',
     becomes: '',
-    suite: 'integration/modules/api/management',
+    suite: 'component/modules/registry/records',
   },
   {
     breaks: 'the update of the agent holds against another configuration of it',
     text: 'if (record?.settings !== undefined && record.base === base) {',
     becomes: 'if (record?.settings !== undefined) {',
-    suite: 'integration/modules/api/management',
+    suite: 'component/modules/registry/records',
   },
   {
     breaks: 'a module of another user gets the management socket when modules.yaml names it',
