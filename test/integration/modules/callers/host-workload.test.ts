@@ -2,7 +2,7 @@
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -155,6 +155,14 @@ test('are refused when the process that connected has ended before it was looked
   assert.match(await readFile(report, 'utf8'), /^HTTP\/1\.1 403 /);
 });
 
+/** Writes the status of the response to a request. */
+const ask = `
+  const request = { socketPath: process.argv[1], path: '/modules?${version}', agent: false };
+  require('http').get(request, (response) => {
+    process.stdout.write(String(response.resume().statusCode));
+  });
+`;
+
 test('are not refused by the connections of strangers', async (context) => {
   await addModule(context, 'm1', 'engine/m1');
   const { directory, server, stop } = context;
@@ -166,7 +174,16 @@ test('are not refused by the connections of strangers', async (context) => {
   stop.push(() => void stranger.destroy());
   await deadline(5_000, once(stranger, 'connect'), 'the connection of a stranger');
   assert.equal(await statusesOf(narrow, 'engine/m1', sign), [200]);
-  // the stranger's connection is still open, and the only one that strangers may have
+  // as is a user whose module is not recognized yet
+  await chmod(directory, 0o711);
+  const asked = run(process.execPath, ['-e', ask, join(directory, narrow.socket)], {
+    cwd: '/',
+    uid: 65534,
+    gid: 65534,
+    timeout: 20_000,
+  });
+  assert.is((await asked).stdout, '403');
+  // the stranger's connection is still open, and the only one that its user may have
   const further = connect(join(directory, narrow.socket)).resume();
   stop.push(() => void further.destroy());
   await deadline(5_000, once(further, 'close'), 'the end of a further connection');
