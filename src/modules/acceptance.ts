@@ -1,5 +1,4 @@
 /** What decides whether a creation, an update or a deletion of a module is accepted. */
-import { isDeepStrictEqual } from 'node:util';
 import { ServiceError } from '../errors.ts';
 import { Mutex } from '../service/mutex.ts';
 import type { ModulesConfig } from './config/config.ts';
@@ -9,6 +8,7 @@ import { refuseNames, refuseTaken, refuseUnusable } from './module-names.ts';
 import { type Accept, refuseAbsent, type Update } from './module-operations.ts';
 import { type ModuleSource, sourceDigest } from './module-source.ts';
 import type { ModuleRegistry } from './registry/module-registry.ts';
+import { reconfigured } from './registry/reconfigured.ts';
 import type { Records } from './registry/records.ts';
 import type { RestoredModule } from './registry/restore.ts';
 import { accepted, refuseRejected, resumed } from './supervisor/update/update.ts';
@@ -78,7 +78,10 @@ export class Acceptance {
       const { modules, run } = this.#parts;
       const present = modules.find(source.name);
       if (present !== undefined) {
-        if (!isDeepStrictEqual(present.source, source)) present.supervisor.desired.source = source;
+        const { supervisor } = present;
+        const { update } = supervisor.desired;
+        await supervisor.desired.force((now) => reconfigured(now, source));
+        if (supervisor.desired.update !== update) supervisor.interrupt();
         return;
       }
       const module = await modules.open(source, state);

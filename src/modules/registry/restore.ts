@@ -12,6 +12,7 @@ import {
 import { agentLabels } from '../docker/labels.ts';
 import { type ModuleSource, sourceDigest } from '../module-source.ts';
 import type { SavedState } from '../supervisor/desired-state.ts';
+import { superseded } from './reconfigured.ts';
 import type { ModuleRecord, Records } from './records.ts';
 import type { RestoreErrors } from './restore-errors.ts';
 
@@ -99,7 +100,7 @@ function agentOf(
 ): readonly RestoredModule[] {
   const { name } = agent;
   const record = modules.get(name);
-  const { update, ...state } = record?.state ?? { goal: 'started' };
+  const state: SavedState = record?.state ?? { goal: 'started' };
   try {
     refuseTakenAgent(agent, { modules });
     const configured = configuredAgent(agent);
@@ -109,8 +110,9 @@ function agentOf(
       return [{ source: { name, settings, env, elevated, base }, state: record.state }];
     }
     // one of a configuration that modules.yaml has no more ends with it
-    const isFetched = update?.other.base === base;
-    return [{ source: configured, state: isFetched ? { ...state, update } : state }];
+    const { update } = state;
+    if (update === undefined || update.other.base === base) return [{ source: configured, state }];
+    return [superseded(state, configured)];
   } catch (error) {
     problems.module(name, error);
     return [];

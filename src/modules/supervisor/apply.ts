@@ -1,7 +1,7 @@
 import type { DesiredState } from './desired-state.ts';
 import type { ModuleType, PullProgress } from './module-type.ts';
 import type { Step } from './plan.ts';
-import { ended, kept, tried } from './update/update.ts';
+import { abandoned, ended, kept, tried } from './update/update.ts';
 
 /** Where a step is applied. */
 export interface StepContext {
@@ -44,6 +44,8 @@ export async function apply(step: Step, context: StepContext, signal: AbortSigna
       return desired.change((now) => tried(now, step.oldId));
     case 'accept':
       return desired.change(kept);
+    case 'abandon':
+      return desired.change(abandoned);
     case 'end':
       await type.release(name, signal);
       return desired.change(ended);

@@ -164,11 +164,6 @@ export class DesiredState {
     return this.#source;
   }
 
-  /** Replaces the configuration in force by one that is persisted elsewhere. */
-  set source(source: ModuleSource) {
-    this.#source = source;
-  }
-
   get goal(): Goal {
     return this.#saved.goal;
   }

@@ -10,7 +10,7 @@
  *
  *   running ── keep, pull, try, stop, park ─▶ parked ── create, start ─▶ parked and running ─┐
  *      ▲                                        │                                          │
- *      └──────────────── unpark, end ───────────┴──── stop, remove ◀── bad ────────────────┤
+ *      └──────────────── unpark, abandon, end ──┴──── stop, remove ◀── bad ────────────────┤
  *      ◀──────────────── remove the parked one, end ◀──────────────── good, accept ────────┘
  */
 import type { Instance, InstanceSpec, ResolvedSpec } from './module-type.ts';
@@ -55,7 +55,7 @@ export type Desired =
 
 /**
  * One step. `pull`, `create` and `start` act on the desired instance, those with an id on an observed one: by the time
- * of the step, its name may be that of another instance. `try`, `accept` and `end` change only the persisted state.
+ * of the step, its name may be that of another instance. `try`, `accept`, `abandon` and `end` change only the persisted state.
  */
 export type Step =
   | { readonly kind: 'pull' | 'start'; readonly spec: InstanceSpec }
@@ -65,7 +65,7 @@ export type Step =
       readonly id: string;
     }
   | { readonly kind: 'try'; readonly oldId: string | undefined }
-  | { readonly kind: 'accept' | 'end' };
+  | { readonly kind: 'accept' | 'abandon' | 'end' };
 
 /**
  * The steps from the observed instances to the desired state, none when nothing is to be done. What follows a pull, or a
@@ -87,7 +87,7 @@ export function plan({ instance, parked }: Observed, desired: Desired): readonly
     case 'good':
       return [{ kind: 'accept' }];
     case 'rollback':
-      return [...restored({ own, parked }, desired.oldId), { kind: 'end' }];
+      return [...restored({ own, parked }, desired.oldId), { kind: 'abandon' }];
     case 'done':
     case 'abandon':
       return [...discard(parked), { kind: 'end' }];

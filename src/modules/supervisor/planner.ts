@@ -8,6 +8,7 @@ import type { OperationSlot } from './pending-operation.ts';
 import { isLive, type Observed, plan, type Step } from './plan.ts';
 import type { RestartBackoff } from './restart/restart-backoff.ts';
 import type { RestartTracker } from './restart/restart-tracker.ts';
+import { type CleanUp, isCleanUp } from './update/clean-up.ts';
 import { desiredAtOnce, desiredWith } from './update/desired.ts';
 import { preparationFailure } from './update/transient.ts';
 import { isNew } from './update/update.ts';
@@ -24,6 +25,7 @@ export interface PlannerState {
   readonly backoff: RestartBackoff;
   readonly operation: OperationSlot;
   readonly restarts: RestartTracker;
+  readonly cleanUp: Pick<CleanUp, 'retryAt'>;
 }
 
 const nothingFetched = { isKept: false, isPulled: false };
@@ -77,11 +79,24 @@ export class Planner {
     { goal, isGood }: { readonly goal: Goal; readonly isGood: boolean },
     signal: AbortSignal,
   ): Promise<Step | undefined> {
-    const { desired, operation, restarts } = this.#state;
+    const { cleanUp, desired } = this.#state;
     const { update } = desired;
     const atOnce = desiredAtOnce({ goal, update }, isGood);
-    if (atOnce !== undefined) return plan(observed, atOnce)[0];
+    const step = atOnce && plan(observed, atOnce)[0];
+    const isDelayed = cleanUp.retryAt !== undefined && isCleanUp(step, { goal, update });
+    if (atOnce !== undefined && !isDelayed) return step;
     if (update?.phase === 'fetch') return this.#fetchStep(observed, update.other, signal);
+    return this.#instanceStep(observed, goal, signal);
+  }
+
+  /** The next step towards an instance of the configuration in force. */
+  async #instanceStep(
+    observed: Observed,
+    goal: Goal,
+    signal: AbortSignal,
+  ): Promise<Step | undefined> {
+    const { desired, operation, restarts } = this.#state;
+    const update = desired.update?.phase === 'trial' ? desired.update : undefined;
     const { name } = this.#options;
     const { instance } = observed;
     const spec = await this.#prepare(desired.source, operation.via(signal));

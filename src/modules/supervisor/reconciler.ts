@@ -1,4 +1,5 @@
 import type { Via } from '../../dbus/client/via.ts';
+import { describeError, isServiceError } from '../../errors.ts';
 import { quoted } from '../../quoted.ts';
 import type { Log } from '../../service/log/log.ts';
 import { apply } from './apply.ts';
@@ -20,8 +21,10 @@ import type { RestartBackoff } from './restart/restart-backoff.ts';
 import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart/restart-policy.ts';
 import { RestartTracker } from './restart/restart-tracker.ts';
 import type { StatusTracker } from './status.ts';
+import { CleanUp, isCleanUp } from './update/clean-up.ts';
+import { isTransient } from './update/transient.ts';
 import { Trial, type TrialLimits, trialLimits, type Verdict } from './update/trial.ts';
-import { RolledBack } from './update/update.ts';
+import { isOpen, RolledBack } from './update/update.ts';
 
 /** Dependencies of a reconciler. */
 export interface ReconcilerOptions extends PlannerOptions {
@@ -61,6 +64,9 @@ export class Reconciler {
   readonly #restarts: RestartTracker;
   readonly #trial: Trial;
   readonly #planner: Planner;
+  readonly #cleanUp: CleanUp;
+  /** Whether the status has a note about a clean-up that failed. */
+  #isLeft = false;
   /** Of `erased`: whether its identity has been deleted. */
   #isErased = false;
 
@@ -70,7 +76,9 @@ export class Reconciler {
     this.#autoRestart = new AutoRestart(options);
     const { backoff, status } = state;
     this.#restarts = new RestartTracker({ ...options, backoff, status });
-    this.#planner = new Planner(options, { ...state, restarts: this.#restarts });
+    const cleanUp = new CleanUp(options.now);
+    this.#cleanUp = cleanUp;
+    this.#planner = new Planner(options, { ...state, restarts: this.#restarts, cleanUp });
     this.#trial = new Trial(options.trial ?? trialLimits);
   }
 
@@ -81,6 +89,11 @@ export class Reconciler {
     this.#planner.beginOperation();
   }
 
+  /** Retries at once: the cause of a failure may have changed. */
+  retry(): void {
+    this.#cleanUp.reset();
+  }
+
   /** One observation, one step. RolledBack when the new instance of an update is bad. */
   async reconcile(signal: AbortSignal): Promise<Next> {
     const { backoff, desired, observer, operation, status } = this.#state;
@@ -88,7 +101,7 @@ export class Reconciler {
     const observed = await observer.observe(signal);
     const { instance } = observed;
     const isGone = before !== undefined && instance === undefined;
-    if (isGone && desired.update === undefined) this.#restarts.vanished();
+    if (isGone && !isOpen(desired.update)) this.#restarts.vanished();
     const autoRestarts = await this.#autoRestart.disable(instance, signal);
     const verdict = this.#judge(instance);
     if (verdict?.kind === 'bad') throw new RolledBack(verdict.reason);
@@ -115,6 +128,8 @@ export class Reconciler {
       { goal, isGood: verdict?.kind === 'good' },
       signal,
     );
+    // another operation may have begun, which this round does not reach
+    signal.throwIfAborted();
     const { newId } = this.#planner;
     // before it is started again: it may have ended while it could not be recognized
     if (verdict !== undefined && newId !== undefined && newId !== judgedId) return 'again';
@@ -125,7 +140,8 @@ export class Reconciler {
       return 'again';
     }
     if (verdict !== undefined && isToRun(goal)) return newId === judgedId ? undefined : 'again';
-    const next = (await this.#settled(goal, signal)) ?? instance?.drift?.repairAt;
+    const { retryAt: cleanUpAt } = desired.update === undefined ? {} : this.#cleanUp;
+    const next = (await this.#settled(goal, signal)) ?? cleanUpAt ?? instance?.drift?.repairAt;
     return next ?? (autoRestarts ? backoff.unobserved() : undefined);
   }
 
@@ -235,9 +251,13 @@ export class Reconciler {
     try {
       await apply(step, context, signal);
     } catch (error) {
-      if (!signal.aborted) this.#restarts.failed(step, error);
+      if (signal.aborted) throw error;
+      if (isCleanUp(step, desired) && !isTransient(error)) return this.#leave(error);
+      this.#restarts.failed(step, error);
       throw error;
     }
+    if (step.kind === 'end' && this.#isLeft) status.note({ note: '' });
+    if (step.kind === 'end') this.#isLeft = false;
     log.info('module step done', { module: name, step: step.kind });
     if (step.kind === 'pull' && current !== undefined) current.hasPulled = true;
     this.#planner.applied(step);
@@ -252,7 +272,21 @@ export class Reconciler {
     if (reason !== undefined) this.#restarts.restarted(reason);
     if (step.kind !== 'start' || goal !== 'start') return;
     await desired.advance('start', 'started');
-    if (current !== undefined && desired.update === undefined) current.hasStarted = true;
+    if (current !== undefined && !isOpen(desired.update)) current.hasStarted = true;
+  }
+
+  /** Leaves the clean-up of an update that failed for later: the module does not depend on it. */
+  #leave(error: unknown): void {
+    const { log, name } = this.#options;
+    const { operation, status } = this.#state;
+    log.warn('update not cleaned up', { module: name, error: describeError(error) });
+    const cause = isServiceError(error) ? error.message : 'internal error';
+    status.end();
+    status.note({ note: `what is left of an update cannot be removed: ${cause}` });
+    this.#isLeft = true;
+    this.#cleanUp.failed();
+    const { until } = { ...operation.current?.options };
+    if (until === 'started' || until === 'proven') operation.reach();
   }
 
   async #settled(goal: Goal, signal: AbortSignal): Promise<'again' | 'absent' | undefined> {

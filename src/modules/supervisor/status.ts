@@ -145,6 +145,7 @@ export function stateOf(status: StateInput): ModuleState | undefined {
     case 'keep':
     case 'try':
     case 'accept':
+    case 'abandon':
     case 'end':
       return undefined;
     case undefined:

@@ -99,6 +99,7 @@ export class Supervisor {
   /** Retries at once: the cause of the failure may have changed. */
   retry(): void {
     this.#backoff.reset();
+    this.#reconciler.retry();
     this.wake();
   }
 
@@ -204,8 +205,6 @@ export class Supervisor {
     this.#status.note({ error: messageOf(error) });
     const operation = this.#operation.current;
     const phase = this.desired.update?.phase;
-    // only what is left of the old instance was not removed
-    if (phase === 'done') this.#operation.reach();
     const isVerdict = !isTransient(error);
     const isStart =
       phase === 'trial' && operation !== undefined && !isUpdate(operation) && isVerdict;

@@ -21,6 +21,6 @@ export function desiredWith(
   prepared: Omit<Present, 'run'>,
 ): Desired {
   const present = { ...prepared, run: desiredRun(goal) };
-  if (update === undefined) return { kind: 'present', ...present };
+  if (update?.phase !== 'trial') return { kind: 'present', ...present };
   return { kind: 'trial', ...present, oldId: update.oldId };
 }

@@ -6,8 +6,8 @@
  *   fetch      previous   what the next instance needs is pulled              trial, or abandon when that fails
  *   trial      next       the old instance is parked, the new one unproven    done, or rollback when it is bad
  *   done       next       the old instance is removed                         no update
- *   rollback   previous   the new one is removed, the old one is back         no update
- *   abandon    previous   nothing was changed                                 no update
+ *   rollback   previous   the new one is removed, the old one is back         abandon
+ *   abandon    previous   nothing was changed, or all is as before            no update
  *
  * A new instance that is not to run stays unproven until it is started. Another update then replaces it: it is fetched
  * while the unproven one is in force, and the parked one, the last that was proven, stays the one to return to.
@@ -86,6 +86,11 @@ export function tried({ source, state }: Configured, oldId: string | undefined):
   return { source: update.other, state: { ...kept, goal, update: trial } };
 }
 
+/** Whether the outcome of an update is open: in the other phases only its old or new instance is left to be removed. */
+export function isOpen(update: SavedUpdate | undefined): boolean {
+  return update?.phase === 'fetch' || update?.phase === 'trial';
+}
+
 /** Whether an instance is the new one of an update: neither the old one, nor the unproven one of the update before. */
 export function isNew(
   { digest, id }: Pick<Instance, 'digest' | 'id'>,
@@ -100,6 +105,14 @@ export function kept({ source, state }: Configured): Configured {
   const { update } = state;
   if (update?.phase !== 'trial') return { source, state };
   return { source, state: { ...state, update: { ...update, phase: 'done' }, rejected: undefined } };
+}
+
+/** The state after the old instance is back, or is known to be lost: only what was kept for it is left. */
+export function abandoned({ source, state }: Configured): Configured {
+  const { update } = state;
+  if (update?.phase !== 'rollback') return { source, state };
+  const { oldId: _oldId, ...rest } = update;
+  return { source, state: { ...state, update: { ...rest, phase: 'abandon' } } };
 }
 
 /** The state after everything that is left of an update was removed. */

@@ -1,4 +1,5 @@
 const unavailable = 'unit/modules/supervisor/update/unavailable';
+const cleanUp = 'unit/modules/supervisor/update/clean-up';
 const model = 'unit/modules/supervisor/update/plan-model';
 
 export default [
@@ -171,5 +172,48 @@ export default [
     text: "if (state.kind === 'paused') this.#restart(state.startedAt);",
     becomes: '',
     suite: 'unit/modules/supervisor/update/trial',
+  },
+  {
+    breaks: 'a module is not supervised while the clean-up of its update fails',
+    text: 'if (atOnce !== undefined && !isDelayed) return step;',
+    becomes: 'if (atOnce !== undefined) return step;',
+    suite: cleanUp,
+  },
+  {
+    breaks: 'a clean-up that failed is tried at every event',
+    text: 'this.#cleanUp.failed();',
+    becomes: '',
+    suite: cleanUp,
+  },
+  {
+    breaks: 'a module whose parked container cannot be removed is deleted',
+    text: "if (step === undefined || step.kind === 'stop' || !needsInstance(goal)) return false;",
+    becomes: "if (step === undefined || step.kind === 'stop') return false;",
+    suite: cleanUp,
+  },
+  {
+    breaks: 'the note about a clean-up stays when it has ended',
+    text: "if (step.kind === 'end' && this.#isLeft) status.note({ note: '' });",
+    becomes: '',
+    suite: cleanUp,
+  },
+  {
+    breaks: 'an operation that began in a round is reached by it',
+    text: '    signal.throwIfAborted();\n    const { newId } = this.#planner;',
+    becomes: '    const { newId } = this.#planner;',
+    suite: cleanUp,
+  },
+  {
+    breaks:
+      'an update that fails after modules.yaml has changed returns to the configuration before',
+    text: "const { proven: _proven, triedDigest: _triedDigest, ...rest } = update;\n  return { source: read, state: { ...state, update: { ...rest, phase: 'done' } } };",
+    becomes: 'return { source: read, state };',
+    suite: 'unit/modules/registry/reconfigured',
+  },
+  {
+    breaks: 'a reload that read the agent before its update ends that update',
+    text: 'return source.base ?? sourceDigest(source);',
+    becomes: 'return sourceDigest(source);',
+    suite: 'unit/modules/registry/reconfigured',
   },
 ];

@@ -25,11 +25,13 @@ import {
   plan,
   type Step,
 } from '../../../../../src/modules/supervisor/plan.ts';
+import { isCleanUp } from '../../../../../src/modules/supervisor/update/clean-up.ts';
 import {
   desiredAtOnce,
   desiredWith,
 } from '../../../../../src/modules/supervisor/update/desired.ts';
 import {
+  abandoned,
   accepted,
   ended,
   isNew,
@@ -63,6 +65,8 @@ interface World extends Configured {
   readonly containers: readonly Container[];
   readonly isKept: boolean;
   readonly isPulled: boolean;
+  /** Whether the clean-up of the update has failed and is not due yet. */
+  readonly isDelayed: boolean;
 }
 
 const missing = () => Promise.reject(new Error('not called'));
@@ -114,7 +118,8 @@ function tryingOf({ source, state }: World, { instance }: Observed): Instance | 
 function stepOf(world: World, observed: Observed, isGood: boolean): Step | undefined {
   const { state, source } = world;
   const atOnce = desiredAtOnce(state, isGood);
-  if (atOnce !== undefined) return plan(observed, atOnce)[0];
+  const first = atOnce && plan(observed, atOnce)[0];
+  if (atOnce !== undefined && !(world.isDelayed && isCleanUp(first, state))) return first;
   const { update } = state;
   if (update?.phase !== 'fetch') {
     const present = { spec: specOf(source.settings.image), resolved };
@@ -185,8 +190,10 @@ function applied(world: World, step: Step): World {
     case 'accept':
       assert.is(named(world)?.digest, world.source.settings.image, 'the instance of the update');
       return { ...world, ...kept(world) };
+    case 'abandon':
+      return { ...world, ...abandoned(world) };
     case 'end':
-      return { ...world, ...ended(world), isKept: false, isPulled: false };
+      return { ...world, ...ended(world), isKept: false, isPulled: false, isDelayed: false };
     default:
       throw new Error(`no step ${step.kind} is expected`);
   }
@@ -211,6 +218,7 @@ function next(before: World, verdict: 'good' | 'bad' | 'pending'): World | undef
   const isGood = trying?.state.kind === 'running';
   const step = stepOf(world, observed, isGood);
   if (step !== undefined) return applied(world, step);
+  if (world.isDelayed) return { ...world, isDelayed: false };
   if (state.goal === 'start') return { ...world, state: { ...state, goal: 'started' } };
   // the operation ends
   return state.operation && { ...world, state: { ...state, operation: undefined } };
@@ -219,7 +227,7 @@ function next(before: World, verdict: 'good' | 'bad' | 'pending'): World | undef
 /** Everything that may happen instead of the next step. */
 function* events(world: World): Generator<World> {
   const { containers, state } = world;
-  yield { ...world, isKept: false, isPulled: false };
+  yield { ...world, isKept: false, isPulled: false, isDelayed: false };
   const kind = 'exited';
   yield {
     ...world,
@@ -233,6 +241,14 @@ function* events(world: World): Generator<World> {
       yield changed(world, one.id, { kind: 'running' });
     if (one.name === 'm' && containers.length < 3) yield changed(world, one.id, { name: 'x' });
   }
+  // a failed clean-up
+  if (isCleanUp(stepOf(world, observe(world).observed, false), state)) {
+    yield { ...world, isDelayed: true };
+  }
+  // while Identity is away, only what needs no specification is done
+  const atOnce = desiredAtOnce(state, false);
+  const [known] = atOnce === undefined ? [] : plan(observe(world).observed, atOnce);
+  if (known !== undefined && known.kind !== 'unpark') yield applied(observe(world).world, known);
   // a failed step, or Cancel
   if (state.update !== undefined) yield { ...world, ...undone(world, undefined) };
   if (isAbsence(state.goal)) return;
@@ -255,7 +271,7 @@ function* events(world: World): Generator<World> {
 }
 
 /** A text that is equal for worlds that differ only in the ids of their containers. */
-function keyOf({ source, state, containers, isKept, isPulled }: World): string {
+function keyOf({ source, state, containers, isKept, isPulled, isDelayed }: World): string {
   const { goal, operation, update } = state;
   const { other, proven, phase, previous, oldId } = { ...update };
   const list = containers
@@ -273,6 +289,7 @@ function keyOf({ source, state, containers, isKept, isPulled }: World): string {
     list,
     isKept,
     isPulled,
+    isDelayed,
   ]);
 }
 
@@ -305,6 +322,7 @@ const start: World = {
   containers: [{ id: 'c0', name: 'm', digest: 'a:1', kind: 'running' }],
   isKept: false,
   isPulled: false,
+  isDelayed: false,
 };
 
 /** Checks the state in which everything ends. */
