@@ -4,7 +4,7 @@
 //        bench [--rounds N] start  activation and memory
 //        bench [--rounds N] ping   a caller of Keys while its PKCS#11 library sleeps
 //        bench [--rounds N] system  activation by a booted systemd, its boot to a running module, iotedgectl status
-//        bench [--rounds N] modules [start] [death] [sign] [scale]  containers, requests of modules, a hundred modules
+//        bench [--rounds N] modules [start] [death] [foreign] [sign] [scale]  containers, requests of modules, a hundred modules
 //        bench flood [KIND]        a caller beside a flood of hostile messages
 //        bench stall               a caller beside one that sends calls and never reads
 //        bench [--rounds N] --against DIRECTORY  rates and start against the finished build of another checkout

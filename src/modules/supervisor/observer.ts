@@ -17,14 +17,21 @@ export interface ObserverOptions {
   readonly oldId: () => string | undefined;
 }
 
+/** The shortest time between two failures that are excused. */
+const pauseMs = 1_000;
+
 /** The cause of a failure, and when to retry. */
 export type Cause =
   | { readonly cause: 'engine'; readonly at: 'again' | Date | undefined }
+  /** Another client removed or replaced the instance meanwhile. */
+  | { readonly cause: 'change'; readonly at: 'again' }
   | { readonly cause: 'module'; readonly at: Date | undefined };
 
 /** Observes the instance of a module, for its status and its backoff. */
 export class Observer {
   readonly #options: ObserverOptions;
+  /** When a failure was excused last, by the monotonic clock. */
+  #excusedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ObserverOptions) {
     this.#options = options;
@@ -41,6 +48,9 @@ export class Observer {
       const instance = await type.find({ name, knownId, parkedId: parked && id }, signal);
       // the response may be that of another engine, which the monitor has not reported yet
       refuseUnreachable(engineStatus());
+      // one of others, which had its name, is gone
+      const before = status.current.instance;
+      if (before?.ours === false && before.id !== instance?.id) backoff.reset();
       status.end();
       status.note({ instance, known: true });
       backoff.observed(instance, goal(), engineStatus().reachedAt);
@@ -55,6 +65,7 @@ export class Observer {
   async afterFailure(signal: AbortSignal): Promise<Cause> {
     const { engineStatus, status, backoff } = this.#options;
     const { reachedAt } = engineStatus();
+    const before = status.current.instance;
     // the monitor may not know yet
     if (status.current.known) await this.observe(signal).catch(() => undefined);
     if (signal.aborted) return { cause: 'engine', at: 'again' };
@@ -64,6 +75,16 @@ export class Observer {
     if (!status.current.known) return { cause: 'engine', at: backoff.unobserved() };
     const isNewEngine = reachedAt !== undefined && now.reachedAt !== reachedAt;
     if (isNewEngine) return { cause: 'engine', at: 'again' };
+    const isReplaced = before?.ours === true && before.id !== status.current.instance?.id;
+    if (isReplaced && this.#excuses()) return { cause: 'change', at: 'again' };
     return { cause: 'module', at: backoff.failed() };
+  }
+
+  /** Whether a failure is excused: those of an instance that always vanishes must not follow each other directly. */
+  #excuses(): boolean {
+    const nowMs = performance.now();
+    if (nowMs - this.#excusedMs < pauseMs) return false;
+    this.#excusedMs = nowMs;
+    return true;
   }
 }

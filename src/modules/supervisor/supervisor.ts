@@ -210,8 +210,8 @@ export class Supervisor {
       phase === 'trial' && operation !== undefined && !isUpdate(operation) && isVerdict;
     if (!isStart && this.#failedAtOnce(error)) return undefined;
     const next = await this.#observer.afterFailure(signal);
-    // the engine was unreachable, or is
-    if (next.cause === 'engine') return this.#failedAtOnce(error) ? undefined : next.at;
+    // the engine was unreachable, or is, or another client changed the instance
+    if (next.cause !== 'module') return this.#failedAtOnce(error) ? undefined : next.at;
     this.#status.note({ retryAt: next.at });
     const isUndone = isVerdict && (operation === undefined || isStart);
     if (isUndone && (await this.#undoneUpdate(error))) {

@@ -1,18 +1,19 @@
-import { Backoff } from '../../../service/backoff.ts';
-
-const delays = { minMs: 0, healthyMs: 600_000, firstMs: 10_000, maxMs: 300_000 };
+/** So many repairs follow each other without a delay; one more after each pause. */
+const most = 20;
+const pauseMs = 30_000;
 
 /**
- * When the changed container of a module is made again: the first at once, the next after 10 s, doubled each time, 300 s at
- * most. Another client may change it again and again.
+ * When the changed container of a module is made again: at once, unless another client changes it again and again: then
+ * every 30 s.
  */
 export class Repairs {
   readonly #now: () => Date;
-  readonly #backoff = new Backoff(delays, () => 1);
   #container: string | undefined;
-  #due = new Date(0);
-  #lastMs = Number.NEGATIVE_INFINITY;
+  /** When the next one has no delay; earlier by a pause for each further one that has none either. */
+  #freeMs = Number.NEGATIVE_INFINITY;
+  #dueMs = 0;
 
+  /** The clock is one that is not set. */
   constructor(now: () => Date) {
     this.#now = now;
   }
@@ -24,13 +25,13 @@ export class Repairs {
 
   /** When the container is to be made again, undefined when it is now. */
   due(container: string): Date | undefined {
-    const now = this.#now();
+    const nowMs = this.#now().getTime();
     if (!this.has(container)) {
       this.#container = container;
-      this.#due = this.#backoff.retryAt(now) ?? now;
-      this.#backoff.failed(this.#due, { lastedMs: now.getTime() - this.#lastMs });
-      this.#lastMs = this.#due.getTime();
+      const freeMs = Math.max(this.#freeMs, nowMs - (most - 1) * pauseMs);
+      this.#dueMs = Math.max(nowMs, freeMs);
+      this.#freeMs = freeMs + pauseMs;
     }
-    return this.#due > now ? this.#due : undefined;
+    return this.#dueMs > nowMs ? new Date(this.#dueMs) : undefined;
   }
 }

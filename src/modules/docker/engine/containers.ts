@@ -19,6 +19,7 @@ import { messageOf, statusOf } from './connection/translate.ts';
 import type { JsonObject, Renamed } from './container-engine.ts';
 import { isDamage } from './damage.ts';
 import type { ContainerSummary } from './events/event.ts';
+import { KillRequests } from './events/kill-requests.ts';
 import { containerOf, damagedOf, renamedOf, systemOf } from './inspect.ts';
 import { logDriverOf, withLogLimits } from './log-rotation.ts';
 import { containerLog } from './logs/container-log.ts';
@@ -38,6 +39,8 @@ export class EngineContainers {
   readonly #connection: EngineConnection;
   readonly #created: CreatedContainers | undefined;
   readonly #logOptions: CreationOptions['logOptions'];
+  /** Noted by the events of this engine. */
+  readonly kills = new KillRequests();
   /** The engine's own log driver, `` until it is read: the engine takes long to describe the machine. */
   #logDriver = '';
 
@@ -79,7 +82,8 @@ export class EngineContainers {
       if (found === undefined) return undefined;
       // at once: the pid of a process that ends is another's later
       const cgroups = instanceCgroups(found.State.Pid);
-      return { ...(await this.#judged(found)), cgroups };
+      const killed = this.kills.has(found.Id);
+      return { ...(await this.#judged(found)), cgroups, killed };
     });
   }
 
@@ -189,9 +193,16 @@ export class EngineContainers {
   }
 
   async remove(nameOrId: string, signal: AbortSignal): Promise<void> {
-    await this.#request(`removing ${shown(nameOrId)}`, signal, (docker) =>
-      ignoring([404], docker.getContainer(nameOrId).remove({ force: true, v: true })),
-    );
+    await this.#request(`removing ${shown(nameOrId)}`, signal, async (docker) => {
+      const container = docker.getContainer(nameOrId);
+      try {
+        await ignoring([404], container.remove({ force: true, v: true }));
+      } catch (error) {
+        if (statusOf(error) !== 409) throw error;
+        // another client removes it at present
+        await ignoring([404], container.wait({ condition: 'removed' }));
+      }
+    });
     await this.#created?.remove(nameOrId);
   }
 

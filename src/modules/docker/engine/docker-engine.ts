@@ -174,7 +174,8 @@ export class DockerEngine implements ContainerEngine {
   ): Promise<AsyncIterable<string>> {
     const { socketPath } = this.#connection;
     const list = this.#containers.summaries.bind(this.#containers);
-    return (await ContainerEvents.open({ socketPath, list, onEnd }, signal)).names(signal);
+    const { kills } = this.#containers;
+    return (await ContainerEvents.open({ socketPath, list, kills, onEnd }, signal)).names(signal);
   }
 
   appeared(signal: AbortSignal): Promise<void> {

@@ -8,7 +8,8 @@
  *     stopped closes its socket first, then ends the instances, and one that crashed ends them when it
  *     starts again: such an end is never observed before the engine is back. Later observations excuse nothing: the
  *     clock may have been set back since;
- *   - when the engine became unreachable during a step.
+ *   - when the engine became unreachable during a step;
+ *   - when another client of the engine stopped, killed or removed the instance.
  */
 import { Backoff } from '../../../service/backoff.ts';
 import type { Log } from '../../../service/log/log.ts';
@@ -160,6 +161,7 @@ export class RestartBackoff {
     }
     log.warn('module ended', fields);
     this.#endCause = 'exited';
-    this.ran(ranMs);
+    if (instance?.killed === true) this.#once.failed(this.#options.now());
+    else this.ran(ranMs);
   }
 }

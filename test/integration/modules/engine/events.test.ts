@@ -76,11 +76,13 @@ test('report a container that was disconnected from its network', async ({ engin
   assert.is(await next(events, ['joined']), 'joined');
 });
 
-test('do not report containers of others', async ({ engine, machine }) => {
+test('report containers of others only when they free a name', async ({ engine, machine }) => {
   const events = (await engine.listen(soon()))[Symbol.asyncIterator]();
   await machine.docker('create', '--name', 'foreign', image);
   await machine.docker('create', '--name', 'ours', '-l', label, image);
   assert.is(await next(events, ['foreign', 'ours']), 'ours');
+  await machine.docker('rm', 'foreign');
+  assert.is(await next(events, ['foreign']), 'foreign');
 });
 
 test('end with Unavailable when a stream ends and no other can be opened', async (context) => {

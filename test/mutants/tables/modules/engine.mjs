@@ -50,8 +50,8 @@ export default [
   },
   {
     breaks: 'a container that changes again and again is made again without a pause',
-    text: 'this.#due = this.#backoff.retryAt(now) ?? now;',
-    becomes: 'this.#due = now;',
+    text: 'this.#dueMs = Math.max(nowMs, freeMs);',
+    becomes: 'this.#dueMs = nowMs;',
     suite: 'component/modules/docker/created-containers',
   },
   {

@@ -12,4 +12,47 @@ export default [
     becomes: '',
     suite: 'component/modules/docker/created-containers-disk',
   },
+  {
+    breaks: 'a container that was removed before its start waits for a back-off',
+    text: 'before?.ours === true && before.id',
+    becomes: 'before?.ours === false && before.id',
+    suite: 'unit/modules/supervisor/restart/restarts',
+  },
+  {
+    breaks:
+      'a container that always vanishes before its start is created again and again without a delay',
+    text: 'if (nowMs - this.#excusedMs < pauseMs) return false;',
+    becomes: '',
+    suite: 'unit/modules/supervisor/restart/restarts',
+  },
+  {
+    breaks: 'a module whose name is free again waits for its back-off',
+    text: 'if (before?.ours === false && before.id !== instance?.id) backoff.reset();',
+    becomes: '',
+    suite: 'unit/modules/supervisor/restart/restarts',
+  },
+  {
+    breaks: 'a module that another client stops waits longer and longer',
+    text: 'if (instance?.killed === true) this',
+    becomes: 'if (false) this',
+    suite: 'unit/modules/supervisor/restart/restart-backoff',
+  },
+  {
+    breaks: 'a signal that another client sends to a container is not noticed',
+    text: "if (request === 'end') this",
+    becomes: 'if (false) this',
+    suite: 'integration/modules/engine/foreign-changes',
+  },
+  {
+    breaks: 'a container that is changed for the second time waits',
+    text: 'const most = 20;',
+    becomes: 'const most = 1;',
+    suite: 'component/modules/docker/created-containers',
+  },
+  {
+    breaks: 'the removal of a container of others with the name of a module is not noticed',
+    text: 'if (!isOurs) return isRemoval || names.length > 1 ? names : [];',
+    becomes: 'if (!isOurs) return [];',
+    suite: 'integration/modules/engine/events',
+  },
 ];

@@ -7,10 +7,11 @@ import { noticeMs } from '../connection/engine-connection.ts';
 import { iterable, jsonLines } from '../connection/streams.ts';
 import { isConnectionLoss, translate } from '../connection/translate.ts';
 import { type ContainerSummary, changedNames, eventOf, secondsOf } from './event.ts';
+import type { KillRequests } from './kill-requests.ts';
 
 /** The events that change a container: not those of its health check commands, which may be frequent. */
 const followedEvents =
-  'create start stop die destroy remove pause unpause rename update health_status connect disconnect'.split(
+  'create start kill stop die destroy remove pause unpause rename update health_status connect disconnect'.split(
     ' ',
   );
 const action = 'listening to the container engine';
@@ -25,6 +26,8 @@ export interface ContainerEventsOptions {
   /** Lists our containers by their ids. */
   readonly list: (signal: AbortSignal) => Promise<ReadonlyMap<string, ContainerSummary>>;
   readonly onEnd?: ((end: InstanceEnd) => void) | undefined;
+  /** Notes the containers whose end a client requested. */
+  readonly kills: KillRequests;
 }
 
 /**
@@ -65,7 +68,7 @@ export class ContainerEvents {
     }
   }
 
-  /** The names of our containers that change. The loss of the engine ends the iteration with Unavailable. */
+  /** The names of our containers that change, and those that others no longer have. The loss of the engine ends the iteration with Unavailable. */
   async *names(signal: AbortSignal): AsyncGenerator<string> {
     for (;;) {
       yield* this.#untilEnd(signal);
@@ -93,7 +96,12 @@ export class ContainerEvents {
   #namesIn(value: object): readonly string[] {
     const event = eventOf(value);
     if (event === undefined) return [];
-    const { id, names, isRemoval } = event;
+    const { id, names, isOurs, isRemoval } = event;
+    // that of others may have had the name of a module
+    if (!isOurs) return isRemoval || names.length > 1 ? names : [];
+    this.#options.kills.note(event);
+    // its end, if any, is an event of its own
+    if (event.request === 'end') return [];
     const [name] = names;
     // an event of a network has no name of the container
     if (name === undefined) return [this.#known.get(id)?.name ?? []].flat();

@@ -1,15 +1,18 @@
 import type { InstanceEnd } from '../../../supervisor/module-type.ts';
 import { owner, ownerLabel } from '../../labels.ts';
 
-/** An event about a container of ours. */
+/** An event about a container. */
 export interface EngineEvent {
   /** The container's id. */
   readonly id: string;
+  readonly isOurs: boolean;
   /** Its names, of one that was renamed both; none in an event of a network. */
   readonly names: readonly string[];
   readonly isRemoval: boolean;
   /** Of an event that reports the end of its main process. */
   readonly end?: Pick<InstanceEnd, 'exitCode' | 'at'>;
+  /** Whether a client requested that it ends, or that it starts. */
+  readonly request?: 'end' | 'start' | undefined;
 }
 
 /** A container as a list shows it. */
@@ -19,24 +22,26 @@ export interface ContainerSummary {
   readonly state: string;
 }
 
-/** The container that an event of the engine is about, undefined when it is not ours; that of a network may be any. */
+/** The container that an event of the engine is about, undefined when there is none. */
 export function eventOf(event: object): EngineEvent | undefined {
   const actor = objectIn(event, 'Actor');
   const attributes = objectIn(actor, 'Attributes');
   const action = textIn(event, 'Action');
   if (textIn(event, 'Type') === 'network') {
     const id = textIn(attributes, 'container');
-    return id === undefined ? undefined : { id, names: [], isRemoval: false };
+    return id === undefined ? undefined : { id, isOurs: true, names: [], isRemoval: false };
   }
   const id = textIn(actor, 'ID');
-  if (id === undefined || textIn(attributes, ownerLabel) !== owner) return undefined;
+  if (id === undefined) return undefined;
   const names = ['name', 'oldName'].flatMap((key) => textIn(attributes, key) ?? []);
   const end = action === 'die' ? endOf(event, textIn(attributes, 'exitCode')) : undefined;
   return {
     id,
+    isOurs: textIn(attributes, ownerLabel) === owner,
     names: names.map((name) => name.replace(/^\//, '')),
     isRemoval: action === 'destroy',
     ...(end && { end }),
+    request: action === 'kill' ? 'end' : action === 'start' ? 'start' : undefined,
   };
 }
 

@@ -69,6 +69,19 @@ test('starts over after a run of ten minutes', () => {
   assert.equal(delaysAfter([1, 1, 1, 600, 599, 599]), [0.2, 10, 20, 0.2, 10, 20]);
 });
 
+test('does not grow when another client stops the module', () => {
+  let nowS = 0;
+  const module = new RestartBackoff({ name: 'sensor', now: () => at(nowS), log: silentLog });
+  const waits = [];
+  for (; nowS < 5; nowS++) {
+    module.observed({ ...running(), killed: true }, 'started', at(0));
+    module.observed({ ...endedAt(nowS + 1), killed: true }, 'started', at(0));
+    waits.push(Number(module.retryAt) - Number(at(nowS)));
+  }
+  assert.equal(waits, [200, 200, 200, 200, 200]);
+  assert.ok(module.endedItself);
+});
+
 test('takes other delays', () => {
   const delays = { onceMs: 1_000, firstMs: 2_000, maxMs: 5_000, healthyMs: 60_000 };
   assert.equal(delaysAfter([1, 1, 1, 1, 60, 1], delays), [1, 2, 4, 5, 1, 2]);

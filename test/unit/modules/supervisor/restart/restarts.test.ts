@@ -94,6 +94,46 @@ test('have the removal by another process as the reason', async () => {
   assert.equal(await restarted(module), ['its container was removed', 1]);
 });
 
+/** A module whose container vanishes with each start that fails. */
+function vanishing(startFailures: 'NotFound'[]): Module {
+  const module = moduleWith({ state: undefined, failures: { start: startFailures } });
+  const total = startFailures.length;
+  let starts = 0;
+  module.hooks.inspect = () => {
+    const before = starts;
+    starts = calls(module, 'start sensor');
+    if (starts > before && starts <= total) module.lose();
+  };
+  return module;
+}
+
+const calls = ({ trace }: Module, call: string) => trace.filter((each) => each === call).length;
+
+test('follow at once when the container was removed before its start', async () => {
+  await using module = vanishing(['NotFound']);
+  await module.until('create sensor');
+  await module.rested();
+  assert.is(calls(module, 'create sensor'), 2);
+  assert.is(module.supervisor.status.state, 'running');
+});
+
+test('are delayed when the container is always removed before its start', async () => {
+  await using module = vanishing(['NotFound', 'NotFound', 'NotFound']);
+  await module.until('create sensor');
+  await module.rested();
+  assert.is(calls(module, 'create sensor'), 2);
+  assert.is.not(module.supervisor.status.retryAt, undefined);
+});
+
+test('follow at once when the container of others with its name is gone', async () => {
+  await using module = moduleWith({ state: running, container: { id: 'x', ours: false } });
+  await module.rested();
+  assert.is.not(module.supervisor.status.retryAt, undefined);
+  module.lose();
+  await module.until('start sensor');
+  assert.is(module.trace.filter((call) => call.startsWith('remove')).length, 0);
+});
+
 test('have a changed configuration as the reason, and do not count then', async () => {
   await using module = moduleWith({ state: running, container: { digest: 'old' } });
   assert.equal(await restarted(module), ['its configuration changed', 0]);

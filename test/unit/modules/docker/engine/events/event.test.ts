@@ -20,18 +20,20 @@ test('name a container of ours, and both names of one that was renamed', () => {
   for (const none of [{}, { name: 5 }]) assert.equal(named(none), []);
 });
 
-test('are skipped when the container is not ours, and when they are damaged', () => {
+test('tell whether the container is ours, and are skipped when they are damaged', () => {
   const other = { 'net.azure-devices.edge.owner': 'me', name: 'sensor' };
-  for (const event of [container({ name: 'sensor' }), container(other), {}, { Actor: null }]) {
-    assert.is(eventOf(event), undefined);
+  for (const event of [container({ name: 'sensor' }), container(other)]) {
+    assert.is(eventOf(event)?.isOurs, false);
   }
+  assert.is(eventOf(container(owner))?.isOurs, true);
+  for (const event of [{}, { Actor: null }]) assert.is(eventOf(event), undefined);
   assert.is(eventOf({ Type: 'network', Actor: { ID: 'n1', Attributes: {} } }), undefined);
 });
 
 test('of a network are about the container that joins or leaves it', () => {
   const actor = { ID: 'n1', Attributes: { container: 'c1', name: 'azure-iot-edge' } };
   const event = eventOf({ Type: 'network', Action: 'disconnect', Actor: actor });
-  assert.equal(event, { id: 'c1', names: [], isRemoval: false });
+  assert.equal(event, { id: 'c1', isOurs: true, names: [], isRemoval: false });
 });
 
 test('report the removal of a container, and their time', () => {
