@@ -51,7 +51,7 @@ export class Acceptance {
     }
     this.#refuseNames(source);
     if (present === undefined) records.refuseDamaged(name);
-    const module = present ?? (await modules.open(source, { goal: 'absent' }));
+    const module = present ?? (await modules.open({ source, saved: { goal: 'absent' } }));
     try {
       await accept(module);
     } catch (error) {
@@ -84,7 +84,8 @@ export class Acceptance {
         if (supervisor.desired.update !== update) supervisor.interrupt();
         return;
       }
-      const module = await modules.open(source, state);
+      // a container of that name may have been made for something else
+      const module = await modules.open({ source, saved: state, isUnproven: true });
       modules.show(module);
       run(module);
     });

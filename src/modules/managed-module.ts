@@ -16,6 +16,7 @@ import type { EngineStatus } from './supervisor/engine-monitor.ts';
 import type { InstanceSpec, ModuleType, Refused } from './supervisor/module-type.ts';
 import type { Admission, OrderedModule } from './supervisor/order/start-order.ts';
 import type { RunningInstance } from './supervisor/order/stop-order.ts';
+import { isLive } from './supervisor/plan.ts';
 import type { ModuleStatus } from './supervisor/status.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
 
@@ -41,6 +42,14 @@ export interface ModuleParts {
   readonly onChange: (module: ManagedModule) => void;
   readonly now: () => Date;
   readonly log: Log;
+}
+
+/** A module to be opened. */
+export interface OpenedModule {
+  readonly source: ModuleSource;
+  readonly saved: SavedState;
+  /** Whether its instance may be one that was not made for it: that of an agent does not get the management API then. */
+  readonly isUnproven?: boolean | undefined;
 }
 
 /** A module: its configuration, its supervisor and its socket. */
@@ -76,8 +85,9 @@ export class ManagedModule implements AsyncDisposable {
       },
       prepare: async (wanted, via) => {
         const spec = await parts.prepare(wanted, via);
-        const isShown = spec.refusal === undefined && wanted === this.source;
-        if (isShown) this.#digest = parts.shownDigest(spec.digest);
+        if (spec.refusal !== undefined || wanted !== this.source) return spec;
+        this.#digest = parts.shownDigest(spec.digest);
+        await this.#admitManagement(spec.digest);
         return spec;
       },
       save: parts.save,
@@ -98,10 +108,9 @@ export class ManagedModule implements AsyncDisposable {
   /** Creates the module's socket; its instance is left alone until `run`. */
   static async open(
     parts: ModuleParts,
-    source: ModuleSource,
-    saved: SavedState,
+    { source, saved, isUnproven = false }: OpenedModule,
   ): Promise<ManagedModule> {
-    const socket = await parts.sockets.open(source.name);
+    const socket = await parts.sockets.open(source.name, isUnproven);
     return new ManagedModule(parts, { source, saved, socket });
   }
 
@@ -184,6 +193,13 @@ export class ManagedModule implements AsyncDisposable {
       labels: { ...Object.fromEntries(labels.map(([key, value]) => [key, String(value)])), ...own },
       status: runtimeStatusOf(this.status, exit),
     };
+  }
+
+  /** Serves the management API once no instance runs that was made from another configuration. */
+  async #admitManagement(digest: string): Promise<void> {
+    const { instance } = this.status;
+    if (instance !== undefined && isLive(instance) && instance.digest !== digest) return;
+    await this.#socket.serveManagement();
   }
 
   #noteExit({ instance }: ModuleStatus): void {

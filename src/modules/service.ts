@@ -176,7 +176,8 @@ export class ModuleRuntime implements AsyncDisposable {
     const known = await restoreModules({ agent: config.agent, records, socketsPath, problems });
     for (const { source, state } of known) {
       try {
-        this.#modules.show(await this.#modules.open(source, state));
+        const isUnproven = records.modules.damaged.has(source.name);
+        this.#modules.show(await this.#modules.open({ source, saved: state, isUnproven }));
       } catch (error) {
         problems.module(source.name, error);
       }

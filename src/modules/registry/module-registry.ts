@@ -15,9 +15,8 @@ import { HostWorkload } from '../api/workload/host-workload.ts';
 import type { ModulesBackend } from '../api/workload/workload-backend.ts';
 import { WorkloadServers } from '../api/workload/workload-servers.ts';
 import { Callers } from '../callers/callers.ts';
-import { ManagedModule, type ModuleParts } from '../managed-module.ts';
+import { ManagedModule, type ModuleParts, type OpenedModule } from '../managed-module.ts';
 import type { ModuleSource } from '../module-source.ts';
-import type { SavedState } from '../supervisor/desired-state.ts';
 import type { Cgroup } from '../supervisor/module-type.ts';
 import type { Records } from './records.ts';
 
@@ -108,15 +107,15 @@ export class ModuleRegistry {
   }
 
   /** Opens a module; it is not published yet, and its container is left alone until the module is run. */
-  async open(source: ModuleSource, saved: SavedState): Promise<ManagedModule> {
+  async open(opened: OpenedModule): Promise<ManagedModule> {
     const parts: ModuleParts = {
       ...this.#parts.module,
       sockets: this.#sockets,
       remove: (module) => this.remove(module),
       onChange: (module) => this.show(module),
     };
-    const module = await ManagedModule.open(parts, source, saved);
-    this.#modules.set(source.name, module);
+    const module = await ManagedModule.open(parts, opened);
+    this.#modules.set(opened.source.name, module);
     this.#releaseMemory();
     return module;
   }

@@ -151,6 +151,29 @@ test('does not make an agent of a module that a call has created, nor does a sta
   assert.is(await device.errorOf('DeleteModule', byName), 'no failure');
 });
 
+test('serves the management API to a new agent once its container is the one of the configuration', async ({
+  device,
+}) => {
+  const { machine, rig } = device;
+  const sockets = join(rig.stateDirectory('modules'), 'mnt', 'edgeAgent');
+  await device.untilState('edgeAgent', 'running');
+  const former = await machine.docker('inspect', '--format', '{{.Id}}', 'edgeAgent');
+  assert.is(await reload(device, { agent: { ...agent, name: 'manager' } }), 'reloaded');
+  await device.untilState('manager', 'running');
+  machine.signalDaemon('SIGSTOP'); // the former container runs on
+  try {
+    assert.is(await reload(device, { agent: { ...agent, env: { Colour: 'green' } } }), 'reloaded');
+    assert.equal(await readdir(sockets), ['workload.sock']);
+  } finally {
+    machine.signalDaemon('SIGCONT');
+  }
+  await untilVariable(device, 'Colour', 'green');
+  await device.untilState('edgeAgent', 'running');
+  assert.is.not(await machine.docker('inspect', '--format', '{{.Id}}', 'edgeAgent'), former);
+  assert.equal((await readdir(sockets)).toSorted(), ['mgmt.sock', 'workload.sock']);
+  assert.is(await reload(device, { agent }), 'reloaded');
+});
+
 test('refuses another listen path until a restart', async ({ device }) => {
   const listen = { workload_uri: 'unix:///var/lib/iotedge/elsewhere.sock' };
   assert.is(await reload(device, { agent, listen }), 'refused');

@@ -32,12 +32,13 @@ export class ModuleSockets {
     this.#parts = parts;
   }
 
-  /** Binds the sockets of a module. */
-  async open(module: ModuleName): Promise<ModuleSocket> {
+  /** Binds the sockets of a module; that of the management API not before `serveManagement`, if it is withheld. */
+  async open(module: ModuleName, isWithheld = false): Promise<ModuleSocket> {
     const { agent, connect, socketsPath, socketStore: store, serve } = this.#parts;
     const directory = await createSocketDirectory(socketsPath, module);
     const socket = new ModuleSocket({
       directory,
+      isWithheld,
       names: () => {
         const { workload, management } = connect();
         const isAgent = module === agent();
@@ -74,6 +75,8 @@ type SocketNames = readonly (readonly [Api, string | undefined])[];
 
 interface ModuleSocketParts {
   readonly directory: string;
+  /** Whether the management API is not served yet. */
+  readonly isWithheld: boolean;
   readonly names: () => SocketNames;
   readonly serve: (api: Api, name: string) => Promise<ServedSocket>;
   /** Runs one change of the module's sockets at a time. */
@@ -93,9 +96,11 @@ export class ModuleSocket implements AsyncDisposable {
   readonly #parts: ModuleSocketParts;
   readonly #bound = new Map<Api, BoundSocket>();
   #isClosed = false;
+  #isWithheld: boolean;
 
   constructor(parts: ModuleSocketParts) {
     this.#parts = parts;
+    this.#isWithheld = parts.isWithheld;
     this.directory = parts.directory;
   }
 
@@ -103,8 +108,17 @@ export class ModuleSocket implements AsyncDisposable {
   bind(): Promise<void> {
     return this.#parts.change(async () => {
       // not earlier: they may change while another change runs
-      for (const [api, name] of this.#parts.names()) await this.#bindAs(api, name);
+      for (const [api, name] of this.#parts.names()) {
+        await this.#bindAs(api, api === 'management' && this.#isWithheld ? undefined : name);
+      }
     });
+  }
+
+  /** Serves the management API from now on, if the module is the agent. */
+  async serveManagement(): Promise<void> {
+    if (!this.#isWithheld) return;
+    this.#isWithheld = false;
+    await this.bind();
   }
 
   /** Closes them and removes their files, for good. */

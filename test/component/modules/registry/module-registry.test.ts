@@ -106,7 +106,8 @@ test('lets every module read the latest changes', async ({ directory }) => {
   try {
     assert.not.match(await list(), 'sensor');
     for (const name of ['sensor', 'filter'].map(parseModuleName)) {
-      const module = await modules.open({ name, settings, env: {}, elevated: false }, state);
+      const source = { name, settings, env: {}, elevated: false };
+      const module = await modules.open({ source, saved: state });
       modules.show(module);
       assert.match(await list(), new RegExp(`"${name}".*"unknown"`));
       running.push(module.run());

@@ -47,4 +47,18 @@ export default [
     becomes: '];',
     suite: 'unit/modules/docker/container-body',
   },
+  {
+    breaks:
+      'a container that was made from another configuration gets the management API of the agent',
+    text: 'if (instance !== undefined && isLive(instance) && instance.digest !== digest) return;',
+    becomes: '',
+    suite: 'integration/modules/reload',
+  },
+  {
+    breaks:
+      'the agent of a changed configuration has the management API before its container is looked at',
+    text: 'saved: state, isUnproven: true }',
+    becomes: 'saved: state }',
+    suite: 'integration/modules/reload',
+  },
 ];
