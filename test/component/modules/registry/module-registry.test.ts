@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -12,7 +12,11 @@ import type { Clients } from '../../../../src/modules/clients.ts';
 import type { ModulesConfig } from '../../../../src/modules/config/config.ts';
 import { Identities } from '../../../../src/modules/identities.ts';
 import { ModuleRegistry } from '../../../../src/modules/registry/module-registry.ts';
-import type { Instance, ModuleType } from '../../../../src/modules/supervisor/module-type.ts';
+import type {
+  Instance,
+  InstanceSpec,
+  ModuleType,
+} from '../../../../src/modules/supervisor/module-type.ts';
 import { Repeats } from '../../../../src/service/log/repeats.ts';
 import { until } from '../../../support/deadline.ts';
 import { silentLog } from '../../../support/log.ts';
@@ -48,18 +52,25 @@ test.after(async ({ directory }) => {
   await rm(directory, { recursive: true, force: true });
 });
 
+/** Parts of the registry that a test replaces. */
+interface Replaced {
+  readonly type?: Partial<ModuleType>;
+  readonly prepare?: () => Promise<InstanceSpec>;
+  readonly agent?: string;
+}
+
 /** A registry of modules whose containers run, with the backend of the workload API. */
-function registryIn(socketsPath: string) {
+function registryIn(socketsPath: string, { agent, prepare, type }: Replaced = {}) {
   const paths = { management: '/run/mgmt.sock', workload: '/run/workload.sock' };
   const config = { connect: paths, serverNames: new Map() } as unknown as ModulesConfig; // the members that are used
   const clients = {} as Clients; // not called
   let backend: ModulesBackend | undefined;
   const modules = new ModuleRegistry({
     module: {
-      type: { find: () => Promise.resolve(instance) } as unknown as ModuleType, // only this is called
+      type: { find: () => Promise.resolve(instance), ...type } as unknown as ModuleType, // no others are called
       engineStatus: () => reached,
       shownDigest: (digest) => digest,
-      prepare: () => Promise.reject(new Error('not called')),
+      prepare: prepare ?? (() => Promise.reject(new Error('not called'))),
       foresee: () => Promise.reject(new Error('not called')),
       save: () => Promise.resolve(),
       eraseIdentity: () => Promise.resolve(),
@@ -69,7 +80,7 @@ function registryIn(socketsPath: string) {
       now,
       log: silentLog,
     },
-    sockets: { connect: () => paths, agent: () => undefined, socketsPath },
+    sockets: { connect: () => paths, agent: () => agent, socketsPath },
     requests: new Repeats({ log: silentLog }),
     connections: ownLimits(),
     backend: (all) => {
@@ -121,6 +132,52 @@ test('lets every module read the latest changes', async ({ directory }) => {
   } finally {
     for (const module of modules.all()) await modules.remove(module);
     await Promise.all(running);
+  }
+});
+
+test('serves the management API to an agent once no container of another configuration runs', async ({
+  directory,
+}) => {
+  const seen: string[] = [];
+  const sockets = join(directory, 'edgeAgent');
+  const see = async (step: string): Promise<void> => {
+    seen.push(`${step}: ${(await readdir(sockets)).toSorted().join(' ')}`);
+  };
+  let found: Instance | undefined = { ...instance, digest: 'former' };
+  const { modules } = registryIn(directory, {
+    agent: 'edgeAgent',
+    type: {
+      find: () => Promise.resolve(found),
+      stop: async () => {
+        await see('stop');
+        found = undefined;
+      },
+    },
+    prepare: () =>
+      Promise.resolve({
+        digest: 'new',
+        resolve: () =>
+          Promise.resolve({
+            create: async () => {
+              await see('create');
+              found = { ...instance, id: 'c2', digest: 'new' };
+            },
+          }),
+        pull: () => Promise.resolve(''),
+        start: () => Promise.resolve(),
+      }),
+  });
+  const settings = { image: 'a', createOptions: {}, auth: undefined };
+  const source = { name: parseModuleName('edgeAgent'), settings, env: {}, elevated: true };
+  const saved = { goal: 'started' } as const;
+  const module = await modules.open({ source, saved, isUnproven: true });
+  const running = module.run();
+  try {
+    await until(longMs, 'the new container', () => found?.id === 'c2');
+    assert.equal(seen, ['stop: workload.sock', 'create: mgmt.sock workload.sock']);
+  } finally {
+    await module[Symbol.asyncDispose]();
+    await running;
   }
 });
 

@@ -52,7 +52,7 @@ export default [
       'a container that was made from another configuration gets the management API of the agent',
     text: 'if (instance !== undefined && isLive(instance) && instance.digest !== digest) return;',
     becomes: '',
-    suite: 'integration/modules/reload',
+    suite: 'component/modules/registry/module-registry',
   },
   {
     breaks:
