@@ -111,7 +111,8 @@ export class StatusTracker {
   /** Publishes the progress of a step at a limited rate: engines report it far more often. */
   progress({ fraction, text }: PullProgress): void {
     const now = this.#now().getTime();
-    if (now - this.#progressAt < progressMs) return;
+    // the clock may have been set back
+    if (Math.abs(now - this.#progressAt) < progressMs) return;
     this.#progressAt = now;
     this.note({ progress: Math.round(fraction * 100) / 100, progressText: text });
     this.publish();

@@ -13,7 +13,6 @@ export class Repairs {
   #freeMs = Number.NEGATIVE_INFINITY;
   #dueMs = 0;
 
-  /** The clock is one that is not set. */
   constructor(now: () => Date) {
     this.#now = now;
   }
@@ -32,6 +31,9 @@ export class Repairs {
       this.#dueMs = Math.max(nowMs, freeMs);
       this.#freeMs = freeMs + pauseMs;
     }
+    // a clock that was set back does not prolong the wait
+    this.#dueMs = Math.min(this.#dueMs, nowMs + pauseMs);
+    this.#freeMs = Math.min(this.#freeMs, this.#dueMs + pauseMs);
     return this.#dueMs > nowMs ? new Date(this.#dueMs) : undefined;
   }
 }

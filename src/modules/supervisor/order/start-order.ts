@@ -53,7 +53,9 @@ export class StartOrder {
   admit(name: string): Admission {
     const { now, log } = this.#options;
     const modules = this.#modules();
-    const since = this.#waiting.get(name) ?? now();
+    const known = this.#waiting.get(name) ?? now();
+    // a clock that was set back does not prolong the wait
+    const since = known < now() ? known : now();
     const until = new Date(since.getTime() + (this.#options.longestMs ?? longestMs));
     const first = pendingOf(name, modules);
     if (first !== undefined && until > now()) {

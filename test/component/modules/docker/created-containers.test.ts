@@ -94,6 +94,20 @@ test('are repaired at once, and every 30 s when they change again and again', as
   ]);
 });
 
+test('are repaired after the same pause when the clock is set back ten years, or ahead', async (context) => {
+  for (const years of [-10, 10]) {
+    const created = await open(context);
+    await created.create('sensor', () => Promise.resolve(container('0')));
+    for (let id = 1; id <= 20; id++) await driftOf(context, created, container(String(id)));
+    assert.equal(await driftOf(context, created, container('21')), ['Id', 30]);
+    context.now = new Date(context.now.getTime() + years * 365 * 86_400_000);
+    const [, waitS] = (await driftOf(context, created, container('21'))) ?? [];
+    assert.is(waitS, years < 0 ? 30 : 0);
+    const next = (await driftOf(context, created, container('22')))?.[1];
+    assert.ok(Number(next) <= 60, `${next} s`);
+  }
+});
+
 test('leave no file behind when the last one is removed', async (context) => {
   const created = await open(context);
   for (const id of ['1', '2']) {

@@ -55,4 +55,16 @@ export default [
     becomes: 'if (!isOurs) return [];',
     suite: 'integration/modules/engine/events',
   },
+  {
+    breaks: 'a module waits for years for others when the clock is set back',
+    text: 'const since = known < now() ? known : now();',
+    becomes: 'const since = known;',
+    suite: 'unit/modules/supervisor/order/start-order',
+  },
+  {
+    breaks: 'a changed container stays as it is for years when the clock is set back',
+    text: 'this.#dueMs = Math.min(this.#dueMs, nowMs + pauseMs);',
+    becomes: '',
+    suite: 'component/modules/docker/created-containers',
+  },
 ];

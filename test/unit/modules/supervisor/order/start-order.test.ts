@@ -115,4 +115,21 @@ test('wakes a module when it may start, and none that does not wait', async () =
   assert.equal(modules.woken, ['sensor']);
 });
 
+test('waits no longer when the clock is set back, or ahead, by ten years', () => {
+  const tenYearsMs = 10 * 365 * 86_400_000;
+  for (const jumpMs of [-tenYearsMs, tenYearsMs]) {
+    const modules = orderOf({ hub: ['starting'], sensor: ['starting', 'hub'] });
+    modules.clock.ms = 2 * tenYearsMs;
+    assert.is(admitted(modules, 'sensor'), 'waits for hub');
+    modules.clock.ms += jumpMs;
+    const now = modules.clock.ms;
+    const admission = modules.order.admit('sensor');
+    const until = admission.waitsFor === undefined ? new Date(now) : admission.until;
+    assert.ok(until.getTime() - now <= 5_000, until.toISOString());
+    if (admission.waitsFor === undefined) continue;
+    modules.clock.ms += 5_000;
+    assert.match(admitted(modules, 'sensor'), /^may start/);
+  }
+});
+
 test.run();
