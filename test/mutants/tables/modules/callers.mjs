@@ -62,7 +62,7 @@ export default [
   {
     breaks: 'strangers wait for as long as modules start',
     text: 'if (module === undefined && isStarting && now <= until) continue;',
-    becomes: 'if (module === undefined && isStarting && now <= until + 60_000) continue;',
+    becomes: 'if (module === undefined && isStarting && now <= until + 10_000) continue;',
     suite: 'unit/modules/callers/callers',
   },
   {
