@@ -29,14 +29,34 @@ export function isConfined(
   return !(config.allowElevated && elevated);
 }
 
-/** AccessDenied for a module that reaches outside its container where the configuration forbids it; InvalidArgs. */
+/**
+ * AccessDenied for a module that reaches outside its container where the configuration forbids it; InvalidArgs for what no
+ * module may have.
+ */
 export function refuseElevated(parts: ElevationParts, source: ModuleSource): void {
-  if (!isConfined(parts, source)) return;
+  if (!isConfined(parts, source)) return refuseAutoRemove(source);
   const [reason] = settingsElevationReasons(parts, source.settings);
   if (reason === undefined) return;
   const why = parts.config.allowElevated ? 'it was authorized as harmless' : 'allow_elevated';
   const text = `module ${JSON.stringify(source.name)} may not be elevated (${why}): ${reason}`;
   throw new ServiceError('AccessDenied', text);
+}
+
+/** The runtime would take its end for a removal by another client, and could neither keep its log nor roll back. */
+function refuseAutoRemove({ name, settings }: ModuleSource): void {
+  const isOn = membersOf(settings.createOptions, 'hostconfig')
+    .flatMap((hostConfig) => membersOf(hostConfig, 'autoremove'))
+    .includes(true);
+  if (!isOn) return;
+  const text = `module ${JSON.stringify(name)} may not have AutoRemove: the runtime itself removes the container of a module; restart_policy says whether it runs again`;
+  throw new ServiceError('InvalidArgs', text);
+}
+
+/** The values of a member, whose name the engine reads in any case of letters. */
+function membersOf(value: unknown, name: string): readonly unknown[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const found = Object.entries(value).filter(([key]) => key.toLowerCase() === name);
+  return found.map(([, member]: readonly [string, unknown]) => member);
 }
 
 /**

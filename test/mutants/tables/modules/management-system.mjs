@@ -133,4 +133,29 @@ export default [
     becomes: 'SupplementaryGroups=docker',
     suite: 'system/booted/support-bundle',
   },
+  {
+    breaks: 'a support bundle that is not read keeps its place',
+    text: '      leave();\n      void end(chunks);',
+    becomes: '      void end(chunks);',
+    suite: 'unit/modules/support-bundle/unread',
+  },
+  {
+    breaks: 'a support bundle that is not read goes on reading logs',
+    text: '      leave();\n      void end(chunks);',
+    becomes: '      leave();',
+    suite: 'unit/modules/support-bundle/unread',
+  },
+  {
+    breaks: 'a module with AutoRemove is accepted where modules may be elevated',
+    text: 'if (!isConfined(parts, source)) return refuseAutoRemove(source);',
+    becomes: 'if (!isConfined(parts, source)) return;',
+    suite: 'unit/modules/docker/prepare',
+  },
+  {
+    breaks: 'a module with AutoRemove in other letters is accepted',
+    text: 'const found = Object.entries(value).filter(([key]) => key.toLowerCase() === name);',
+    becomes:
+      "const found = Object.entries(value).filter(([key]) => ['HostConfig', 'AutoRemove'].includes(key));",
+    suite: 'unit/modules/docker/prepare',
+  },
 ];

@@ -253,4 +253,17 @@ test('uses one configuration, even if another one takes effect meanwhile', async
   assert.equal(networks, ['edge', 'edge']);
 });
 
+test('refuses a container that removes itself, in any case of letters', async () => {
+  const elevated = { allowElevated: true };
+  for (const options of [
+    { HostConfig: { AutoRemove: true } },
+    { hostConfig: { AUTOREMOVE: true } },
+    { HostConfig: {}, hostconfig: { autoRemove: true, Privileged: true } },
+  ]) {
+    assert.is(await refusalOf(options, elevated), 'InvalidArgs', JSON.stringify(options));
+  }
+  const harmless = { HostConfig: { AutoRemove: false, Privileged: true } };
+  assert.is(await refusalOf(harmless, elevated), 'none');
+});
+
 test.run();
