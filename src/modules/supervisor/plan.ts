@@ -96,7 +96,7 @@ export function plan({ instance, parked }: Observed, desired: Desired): readonly
 
 function present(own: Instance | undefined, { spec, resolved, run }: Present): readonly Step[] {
   const start: readonly Step[] = run === 'running' ? [{ kind: 'start', spec }] : [];
-  if (own !== undefined && own.digest === spec.digest && !isBroken(own)) {
+  if (own !== undefined && isUpToDate(own, spec)) {
     if (!isLive(own)) return start;
     if (run === 'stopped') return [{ kind: 'stop', id: own.id }];
     return own.state.kind === 'paused' && run === 'running'
@@ -155,6 +155,11 @@ export function isLive({ state }: Instance): boolean {
     state.kind === 'restarting' ||
     state.kind === 'unknown'
   );
+}
+
+/** Whether it is an instance of the specification that can be started: nothing has to be pulled for it. */
+export function isUpToDate(instance: Instance, { digest }: Pick<InstanceSpec, 'digest'>): boolean {
+  return instance.digest === digest && !isBroken(instance);
 }
 
 /** Whether it can only be removed. */

@@ -5,7 +5,7 @@ import type { ModuleSource } from '../module-source.ts';
 import { type DesiredState, type Goal, isToRun } from './desired-state.ts';
 import type { Instance, InstanceSpec, Refused } from './module-type.ts';
 import type { OperationSlot } from './pending-operation.ts';
-import { isLive, type Observed, plan, type Step } from './plan.ts';
+import { isLive, isUpToDate, type Observed, plan, type Step } from './plan.ts';
 import type { RestartBackoff } from './restart/restart-backoff.ts';
 import type { RestartTracker } from './restart/restart-tracker.ts';
 import { type CleanUp, isCleanUp } from './update/clean-up.ts';
@@ -109,9 +109,10 @@ export class Planner {
     if (instance?.ours === false) throw nameTaken(name);
     const { current } = operation;
     const refresh = current?.options.isCreation === true && !current.hasPulled;
-    const resolved = await spec.resolve({ refresh }, signal);
-    signal.throwIfAborted();
     const found = instance && restarts.observed(instance);
+    const isComplete = found !== undefined && isUpToDate(found, spec);
+    const resolved = isComplete ? undefined : await spec.resolve({ refresh }, signal);
+    signal.throwIfAborted();
     if (update !== undefined) {
       this.#newId = found !== undefined && isNew(found, update, spec) ? found.id : undefined;
     }

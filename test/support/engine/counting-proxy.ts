@@ -4,11 +4,14 @@ import { createServer, request } from 'node:http';
 /** A proxy in front of an engine that counts requests. */
 export class CountingProxy implements AsyncDisposable {
   readonly #counts = new Map<string, number>();
+  /** Of all requests, as they came. */
+  readonly urls: string[] = [];
   readonly #server;
 
   private constructor(engineSocket: string) {
     this.#server = createServer((incoming, response) => {
       const { method, url, headers } = incoming;
+      this.urls.push(String(url));
       const path = String(url).replace(/^\/v[0-9.]+|\?.*$/g, '');
       this.#counts.set(path, this.count(path) + 1);
       const passed = request({ socketPath: engineSocket, method, path: url, headers }, (reply) => {

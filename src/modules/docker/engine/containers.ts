@@ -145,10 +145,9 @@ export class EngineContainers {
     const action = `creating ${shown(name)}`;
     return this.#request(action, signal, async (docker) => {
       try {
-        const { id } = await docker.createContainer({
-          ...(await this.#limited(body, docker)),
-          name,
-        });
+        // the client would put all of it into the query too, which proxies log
+        const options = { name, _query: { name }, _body: await this.#limited(body, docker) };
+        const { id } = await docker.createContainer(options);
         return { id, traits: traitsOf(await docker.getContainer(id).inspect()) };
       } catch (error) {
         throw taken(error, action);
@@ -226,7 +225,13 @@ export class EngineContainers {
     if (found === undefined) throw new ServiceError('NotFound', `no ${shown(name)}`);
     const { Config, HostConfig, Id } = found;
     const container = { id: Id, isTerminal: Config.Tty, driver: HostConfig.LogConfig?.Type ?? '' };
-    return containerLog(container, { request, context: { action, socketPath }, signal });
+    const connection = this.#connection;
+    return containerLog(container, {
+      request,
+      connection,
+      context: { action, socketPath },
+      signal,
+    });
   }
 
   #request<T>(

@@ -74,14 +74,12 @@ export class DockerEngine implements ContainerEngine {
     this.#connection.use(socketPath);
   }
 
-  version(signal: AbortSignal): Promise<EngineVersion> {
+  async version(signal: AbortSignal): Promise<EngineVersion> {
     const request = { action: 'reading the version', limitMs: noticeMs };
-    return this.#connection.request(request, signal, async (docker) => {
-      const info = await docker.version();
-      // it is asked whenever the engine has become reachable
-      this.#containers.forgetEngine();
-      return { name: info.Platform?.Name || 'docker', version: info.Version };
-    });
+    const info = await this.#connection.describe(request, signal);
+    // it is asked whenever the engine has become reachable
+    this.#containers.forgetEngine();
+    return { name: info.Platform?.Name || 'docker', version: info.Version };
   }
 
   system(signal: AbortSignal): Promise<EngineSystem> {
@@ -172,10 +170,11 @@ export class DockerEngine implements ContainerEngine {
     signal: AbortSignal,
     onEnd?: (end: InstanceEnd) => void,
   ): Promise<AsyncIterable<string>> {
-    const { socketPath } = this.#connection;
+    const connection = this.#connection;
     const list = this.#containers.summaries.bind(this.#containers);
     const { kills } = this.#containers;
-    return (await ContainerEvents.open({ socketPath, list, kills, onEnd }, signal)).names(signal);
+    const options = { connection, list, kills, onEnd };
+    return (await ContainerEvents.open(options, signal)).names(signal);
   }
 
   appeared(signal: AbortSignal): Promise<void> {

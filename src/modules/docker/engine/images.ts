@@ -1,7 +1,6 @@
 import type Docker from 'dockerode';
 import { ServiceError } from '../../../errors.ts';
 import type { PulledImages } from '../images/pulled-images.ts';
-import { openClient } from './connection/client.ts';
 import type { EngineConnection } from './connection/engine-connection.ts';
 import { ignoring, unlessMissing } from './connection/statuses.ts';
 import { iterable } from './connection/streams.ts';
@@ -84,7 +83,7 @@ export class EngineImages {
     const authconfig = options.auth === undefined ? {} : { authconfig: options.auth };
     const { socketPath } = this.#connection;
     try {
-      const docker = await openClient(socketPath, signal);
+      const docker = await this.#connection.open(signal);
       const stream = await docker.pull(withTag(reference), authconfig);
       await followPull(iterable(stream), reference, options.onProgress ?? (() => {}));
     } catch (error) {

@@ -106,4 +106,30 @@ test('does not ask the engine about other modules when one is created', async ({
   assert.is(asked(), before);
 });
 
+test('asks the engine for the image only before a container is created from it', async ({
+  device,
+  proxy,
+}) => {
+  await sleep(1_000);
+  const before = proxy.urls.length;
+  const config = { image: ModulesRig.image, createOptions, imagePullPolicy: 'never' };
+  const body = ['third', 'docker', JSON.stringify(config), { SECRET: 'hunter2' }, {}];
+  await device.invoke('CreateModule', { signature: 'sssa{ss}a{sv}', body });
+  const requests = proxy.urls.slice(before);
+  assert.not.ok(requests.some((url) => url.includes('hunter2')));
+  const paths = requests.map((url) => url.replace(/^\/v[0-9.]+|\?.*$/g, ''));
+  assert.equal(
+    paths.map((path) => path.replace(/[0-9a-f]{64}/, 'ID')),
+    [
+      '/containers/third/json',
+      '/containers/json', // one of another name
+      '/images/localhost/busybox:1/json',
+      '/networks/azure-iot-edge',
+      '/containers/create',
+      '/containers/ID/json',
+      '/containers/third/json',
+    ],
+  );
+});
+
 test.run();

@@ -102,7 +102,7 @@ test('begin again with the time of the last one, and a list shows what the engin
     const url = new URL(request.url ?? '', 'http://engine');
     const isList = url.pathname.endsWith('/containers/json');
     response.setHeader('Content-Type', 'application/json');
-    if (!isList) streams.push(url);
+    if (url.pathname.endsWith('/events')) streams.push(url);
     const event = streams.length === 1 ? JSON.stringify({ time: 1234 }) : '';
     response.end(isList ? JSON.stringify(streams.length === 1 ? [] : [made]) : event);
   });

@@ -144,4 +144,34 @@ export default [
     becomes: '',
     suite: 'integration/modules/engine/docker-engine',
   },
+  {
+    breaks: 'the environment of a module is part of the path of its creation',
+    text: 'const options = { name, _query: { name }, _body: await this.#limited(body, docker) };',
+    becomes: 'const options = { name, ...(await this.#limited(body, docker)) };',
+    suite: 'integration/modules/api/floods',
+  },
+  {
+    breaks: 'an image is inspected although nothing is to be created from it',
+    text: 'const resolved = isComplete ? undefined : await',
+    becomes: 'const resolved = await',
+    suite: 'integration/modules/api/floods',
+  },
+  {
+    breaks: 'requests have no version of the API',
+    text: "return openClient({ socketPath, version: this.#version ?? '' }, signal);",
+    becomes: 'return openClient({ socketPath }, signal);',
+    suite: 'integration/modules/engine/api-version',
+  },
+  {
+    breaks: 'the version of the API is that of the engine before it was replaced',
+    text: 'if (socketPath === this.#socketPath) this.#version = apiVersionFor(info);',
+    becomes: 'if (socketPath === this.#socketPath) this.#version ??= apiVersionFor(info);',
+    suite: 'integration/modules/engine/api-version',
+  },
+  {
+    breaks: 'an engine that has dropped all known versions is asked with one of them',
+    text: 'oldest !== undefined && isBelow(common, oldest) ? oldest : common',
+    becomes: 'common',
+    suite: 'unit/modules/docker/engine/connection/api-version',
+  },
 ];

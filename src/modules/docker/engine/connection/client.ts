@@ -15,12 +15,22 @@ type Dialled = Parameters<Dial>[0];
 
 const everyStatus = new Proxy<NonNullable<Dialled['statusCodes']>>({}, { get: () => true });
 
+/** The engine that a client speaks to. */
+export interface ClientOptions {
+  readonly socketPath: string;
+  /** Of its API, such as `v1.41`; without one the engine uses its newest. */
+  readonly version?: string;
+}
+
 /** A client whose requests always settle: with the engine's response, the end of the connection or the signal. */
-export async function openClient(socketPath: string, signal: AbortSignal): Promise<Docker> {
+export async function openClient(
+  { socketPath, version = '' }: ClientOptions,
+  signal: AbortSignal,
+): Promise<Docker> {
   // loading it takes a quarter of a second of processor time, so it is loaded when first needed
   const { default: Client } = await import('dockerode');
   // an empty host prevents the client from using DOCKER_HOST
-  const options = { socketPath, host: '', protocol: 'http', agent } as const;
+  const options = { socketPath, host: '', protocol: 'http', agent, version } as const;
   const docker = new Client(options);
   const { modem } = docker;
   const ask = promisify(modem.dial.bind(modem));

@@ -2,8 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { JoinedSignal } from '../../../../service/joined-signal.ts';
 import type { InstanceEnd } from '../../../supervisor/module-type.ts';
-import { openClient } from '../connection/client.ts';
-import { noticeMs } from '../connection/engine-connection.ts';
+import { type EngineConnection, noticeMs } from '../connection/engine-connection.ts';
 import { iterable, jsonLines } from '../connection/streams.ts';
 import { isConnectionLoss, translate } from '../connection/translate.ts';
 import { type ContainerSummary, changedNames, eventOf, secondsOf } from './event.ts';
@@ -22,7 +21,7 @@ const reopeningMs = 2_000;
 
 /** Dependencies of the events. */
 export interface ContainerEventsOptions {
-  readonly socketPath: string;
+  readonly connection: EngineConnection;
   /** Lists our containers by their ids. */
   readonly list: (signal: AbortSignal) => Promise<ReadonlyMap<string, ContainerSummary>>;
   readonly onEnd?: ((end: InstanceEnd) => void) | undefined;
@@ -56,8 +55,8 @@ export class ContainerEvents {
     options: ContainerEventsOptions,
     signal: AbortSignal,
   ): Promise<ContainerEvents> {
-    const { socketPath, list } = options;
-    const stream = await open(socketPath, {}, signal);
+    const { connection, list } = options;
+    const stream = await open(connection, {}, signal);
     try {
       const events = new ContainerEvents(options, stream);
       events.#known = new Map(await list(signal));
@@ -78,7 +77,7 @@ export class ContainerEvents {
 
   /** The names in the events, until the stream ends or its connection is lost. */
   async *#untilEnd(signal: AbortSignal): AsyncGenerator<string> {
-    const { socketPath } = this.#options;
+    const { socketPath } = this.#options.connection;
     using stream = this.#stream;
     try {
       for await (const event of jsonLines(stream.events)) {
@@ -113,7 +112,8 @@ export class ContainerEvents {
 
   /** Replaces a stream that has ended; returns the names of the containers that changed since. */
   async #reopen(signal: AbortSignal): Promise<readonly string[]> {
-    const { socketPath, list } = this.#options;
+    const { connection, list } = this.#options;
+    const { socketPath } = connection;
     const restMs = this.#openedMs + shortestMs - performance.now();
     try {
       if (restMs > 0) await sleep(restMs, undefined, { signal, ref: false });
@@ -122,7 +122,7 @@ export class ContainerEvents {
     }
     this.#openedMs = performance.now();
     const opening = { since: this.#since, limitMs: reopeningMs };
-    this.#stream = await open(socketPath, opening, signal);
+    this.#stream = await open(connection, opening, signal);
     const before = this.#known;
     try {
       this.#known = new Map(await list(signal));
@@ -145,7 +145,7 @@ interface EventStream extends Disposable {
 }
 
 async function open(
-  socketPath: string,
+  connection: EngineConnection,
   { since, limitMs = noticeMs }: Opening,
   signal: AbortSignal,
 ): Promise<EventStream> {
@@ -156,7 +156,7 @@ async function open(
   const joined = new JoinedSignal([signal, end.signal]);
   const timer = setTimeout(() => end.abort(new DOMException(action, 'TimeoutError')), limitMs);
   try {
-    const docker = await openClient(socketPath, joined.signal);
+    const docker = await connection.open(joined.signal);
     const query = { filters, ...(since !== undefined && { since }) };
     const events = iterable(await docker.getEvents(query));
     const close = (): void => {
@@ -165,6 +165,7 @@ async function open(
     };
     return { events, [Symbol.dispose]: close };
   } catch (error) {
+    const { socketPath } = connection;
     const failure = translate(error, { action, socketPath }, joined.signal);
     joined[Symbol.dispose]();
     throw failure;

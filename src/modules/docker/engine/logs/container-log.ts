@@ -1,8 +1,7 @@
 import { ServiceError } from '../../../../errors.ts';
 import { JoinedSignal } from '../../../../service/joined-signal.ts';
 import type { LogEntry, LogRequest, ModuleLog } from '../../../supervisor/module-type.ts';
-import { openClient } from '../connection/client.ts';
-import { responseMs } from '../connection/engine-connection.ts';
+import { type EngineConnection, responseMs } from '../connection/engine-connection.ts';
 import { iterable } from '../connection/streams.ts';
 import { type RequestContext, statusOf, translate } from '../connection/translate.ts';
 import { followedLog } from './followed-log.ts';
@@ -22,10 +21,11 @@ export interface LoggedContainer {
 /** The log of a container. Requests are made, and fail, before it is iterated. */
 export async function containerLog(
   container: LoggedContainer,
-  { request, context, signal }: LogOptions,
+  options: LogOptions,
 ): Promise<ModuleLog> {
   const { driver, isTerminal } = container;
-  const read = readerOf(container, context, signal);
+  const { request } = options;
+  const read = readerOf(container, options);
   // the one whose files a power cut damages; others count lines in their own ways
   if (driver !== 'json-file') return { isTerminal, entries: await read(request) };
   const { follow = false, ...past } = request;
@@ -38,14 +38,14 @@ export async function containerLog(
 /** What is asked for, and until when. */
 export interface LogOptions {
   readonly request: LogRequest;
+  readonly connection: EngineConnection;
   readonly context: RequestContext;
   readonly signal: AbortSignal;
 }
 
 function readerOf(
   { id, isTerminal }: LoggedContainer,
-  context: RequestContext,
-  signal: AbortSignal,
+  { connection, context, signal }: Omit<LogOptions, 'request'>,
 ): ReadLog {
   return async (request) => {
     // only the beginning of the response has a deadline
@@ -56,7 +56,7 @@ function readerOf(
       responseMs,
     );
     try {
-      const docker = await openClient(context.socketPath, ending.signal);
+      const docker = await connection.open(ending.signal);
       const stream = iterable(await logStream(docker, id, request));
       const entries = (isTerminal ? terminalEntries : framedEntries)(stream);
       return failing(entries, (error) => translate(error, context, signal), ending);
