@@ -19,6 +19,7 @@ function bundlesOf(stallMs?: number) {
     runtimeModules: () => [],
     configuration: () => ({}),
     descriptions: { keys: async () => '{}' },
+    checks: async () => ({}),
     log: async function* () {},
     inspect: async () => ({}),
     networks: async () => [],
