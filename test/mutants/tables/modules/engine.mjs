@@ -160,13 +160,13 @@ export default [
     breaks: 'requests have no version of the API',
     text: "return openClient({ socketPath, version: this.#version ?? '' }, signal);",
     becomes: 'return openClient({ socketPath }, signal);',
-    suite: 'integration/modules/engine/api-version',
+    suite: 'integration/modules/engine/connection/api-version',
   },
   {
     breaks: 'the version of the API is that of the engine before it was replaced',
     text: 'if (socketPath === this.#socketPath) this.#version = apiVersionFor(info);',
     becomes: 'if (socketPath === this.#socketPath) this.#version ??= apiVersionFor(info);',
-    suite: 'integration/modules/engine/api-version',
+    suite: 'integration/modules/engine/connection/api-version',
   },
   {
     breaks: 'an engine that has dropped all known versions is asked with one of them',

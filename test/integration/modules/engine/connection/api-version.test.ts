@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { DockerModules } from '../../../../src/modules/docker/docker-modules.ts';
-import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
-import { EngineMonitor } from '../../../../src/modules/supervisor/engine-monitor.ts';
-import { soon, until } from '../../../support/deadline.ts';
-import { CountingProxy } from '../../../support/engine/counting-proxy.ts';
-import { PrivateEngine } from '../../../support/engine/private-engine.ts';
-import { silentLog } from '../../../support/log.ts';
+import { DockerModules } from '../../../../../src/modules/docker/docker-modules.ts';
+import { DockerEngine } from '../../../../../src/modules/docker/engine/docker-engine.ts';
+import { EngineMonitor } from '../../../../../src/modules/supervisor/engine-monitor.ts';
+import { soon, until } from '../../../../support/deadline.ts';
+import { CountingProxy } from '../../../../support/engine/counting-proxy.ts';
+import { PrivateEngine } from '../../../../support/engine/private-engine.ts';
+import { silentLog } from '../../../../support/log.ts';
 
 const test = suite<{ directory: string }>('version of the API in requests');
 
