@@ -1,13 +1,17 @@
+import { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { ServiceError } from '../../../errors.ts';
 import type { PulledImages } from '../images/pulled-images.ts';
 import type { EngineConnection } from './connection/engine-connection.ts';
-import { ignoring, unlessMissing } from './connection/statuses.ts';
+import { unlessMissing } from './connection/statuses.ts';
 import { iterable } from './connection/streams.ts';
 import { messageOf, statusOf, translate, translatePull } from './connection/translate.ts';
 import type { Image, ImageTag, PullOptions } from './container-engine.ts';
 import { imageOf } from './inspect.ts';
 import { followPull, withTag } from './pull.ts';
+
+/** Of a tar archive: two blocks of zeros. */
+const emptyArchiveBytes = 1024;
 
 /** An image in the engine's list. */
 export interface ListedImage {
@@ -105,11 +109,21 @@ export class EngineImages {
   }
 
   untag({ repository, tag }: ImageTag, signal: AbortSignal): Promise<void> {
-    const action = `removing tag ${JSON.stringify(`${repository}:${tag}`)}`;
-    return this.#connection.request({ action }, signal, (docker) =>
-      // 409: it is the only tag of an image that a container needs
-      ignoring([404, 409], docker.getImage(`${repository}:${tag}`).remove()),
-    );
+    const reference = `${repository}:${tag}`;
+    const action = `removing tag ${JSON.stringify(reference)}`;
+    return this.#connection.request({ action }, signal, async (docker) => {
+      const remove = () => unlessMissing(docker.getImage(reference).remove());
+      try {
+        await remove();
+      } catch (error) {
+        if (statusOf(error) !== 409) throw error;
+        // it is the only tag of an image that a container uses: the image stays without one when another has the tag
+        const archive = Readable.from([Buffer.alloc(emptyArchiveBytes)]);
+        const stream = await docker.importImage(archive, { repo: repository, tag });
+        await followPull(iterable(stream), reference, () => {});
+        await remove();
+      }
+    });
   }
 }
 

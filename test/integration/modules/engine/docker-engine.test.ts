@@ -51,6 +51,25 @@ test('returns its name and version', async ({ engine }) => {
   assert.match(version, /^[0-9]+\./);
 });
 
+test('removes the only tag of an image that a container uses, and leaves the image to it', async ({
+  engine,
+  machine,
+}) => {
+  await engine.create('tagged', shell('sleep 1000'), soon());
+  await machine.docker('commit', 'tagged', 'localhost/other:1');
+  await engine.create('user', { ...shell('sleep 1000'), Image: 'localhost/other:1' }, soon());
+  const id = (await engine.inspect('user', soon()))?.id ?? '';
+  const tag = { repository: 'iotedge-parked', tag: 'user' };
+  await engine.tagImageOf(id, tag, soon());
+  await machine.docker('rmi', 'localhost/other:1');
+  await engine.untag(tag, soon());
+  assert.is(await machine.docker('images', '-q', 'iotedge-parked'), '');
+  await engine.start('user', soon());
+  await untilState(engine, 'user', 'running');
+  for (const name of ['user', 'tagged']) await engine.remove(name, soon());
+  await engine.untag(tag, soon());
+});
+
 test('describes the machine', async ({ engine }) => {
   const system = await engine.system(soon());
   assert.is(system.osType, 'linux');

@@ -216,4 +216,10 @@ export default [
     becomes: 'return sourceDigest(source);',
     suite: 'unit/modules/registry/reconfigured',
   },
+  {
+    breaks: 'the tag of a parked container stays when it is the only one of its image',
+    text: 'if (statusOf(error) !== 409) throw error;\n        // it is the only tag',
+    becomes: 'if (statusOf(error) === 409) return;\n        // it is the only tag',
+    suite: 'integration/modules/engine/docker-engine',
+  },
 ];
