@@ -34,12 +34,15 @@ export class ModulesRig implements AsyncDisposable {
     this.cloud = cloud;
   }
 
-  /** Starts everything except the services, which are activated by calls. Settings as in modules.yaml. */
-  static async start(modules: object): Promise<ModulesRig> {
+  /**
+   * Starts everything except the services, which are activated by calls. Settings as in modules.yaml. With another name
+   * than `docker.sock` the engine is reached by a proxy only, which the caller starts.
+   */
+  static async start(modules: object, engineSocket = 'docker.sock'): Promise<ModulesRig> {
     const rig = await Rig.start({ settings: { modules } });
     const cloud = await startRigCloud(rig);
     await useCloud(rig, cloud);
-    const machine = await PrivateEngine.start(`${rig.directory}/engine/docker.sock`);
+    const machine = await PrivateEngine.start(`${rig.directory}/engine/${engineSocket}`);
     await importBusybox(machine, ModulesRig.image);
     return new ModulesRig(rig, machine, cloud);
   }
