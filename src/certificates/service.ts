@@ -120,7 +120,8 @@ export class CertificateService {
       if (!replaces && this.#options.storage.get(id) !== undefined) {
         throw new ServiceError('AlreadyExists', `the certificate "${id}" exists`);
       }
-      this.#catalog.publish(await this.#options.storage.put(id, chain, { keyId, replaces }));
+      const entry = { id, chain, keyId, preloaded: false };
+      this.#catalog.publish(await this.#options.storage.put(entry, { replaces }));
       await this.#trustBundle.publish();
     });
   }

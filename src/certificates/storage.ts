@@ -1,17 +1,25 @@
-/** Imported certificates: one file per id with the chain and the id of the key, replaced atomically. */
+/** The certificates of the service that are not preloaded: one file per id, replaced atomically. */
 import { type CertificateId, parseCertificateId } from '../ids.ts';
 import { jsonRecords, RecordDirectory } from '../service/state/record-directory.ts';
-import {
-  type Certificate,
-  encodeCertificatesPem,
-  parseCertificatesPem,
-} from '../x509/certificate.ts';
+import { encodeCertificatesPem } from '../x509/certificate.ts';
 import type { CertificateEntry } from './certificate-entry.ts';
+import {
+  chainIn,
+  fieldsOf,
+  formatEnrolment,
+  parseEnrolment,
+  textIn,
+} from './renewal/enrolment-json.ts';
 
 const form = jsonRecords<CertificateId, CertificateEntry>({
   parseId: parseCertificateId,
   parse: parseRecord,
-  format: ({ keyId, chain }) => ({ key_id: keyId, chain_pem: encodeCertificatesPem(chain) }),
+  format: ({ keyId, chain, enrolment }) => ({
+    key_id: keyId,
+    chain_pem: encodeCertificatesPem(chain),
+    ...(enrolment && formatEnrolment(enrolment)),
+  }),
+  version: 2,
 });
 
 /** The files in one directory. A damaged file is reported as damaged, and not removed. */
@@ -34,6 +42,12 @@ export class Storage {
 
   /** A certificate, damaged or not; while the directory is unreadable every id may exist, and counts as damaged. */
   get(id: CertificateId): CertificateEntry | undefined {
+    const record = this.record(id);
+    return record?.enrolment?.isDeleted === true ? undefined : record;
+  }
+
+  /** As `get`, also for a deleted certificate whose keys are left to be deleted. */
+  record(id: CertificateId): CertificateEntry | undefined {
     const damage = this.#records.reason(id);
     if (damage === undefined) return this.#records.get(id);
     return { id, chain: [], keyId: '', preloaded: false, damage };
@@ -49,18 +63,22 @@ export class Storage {
     return this.#records.retry();
   }
 
+  /** The ids of all certificates. */
   ids(): readonly CertificateId[] {
+    return this.recordIds().filter((id) => this.get(id) !== undefined);
+  }
+
+  /** As `ids`, also of deleted certificates whose keys are left to be deleted. */
+  recordIds(): readonly CertificateId[] {
     return this.#records.ids();
   }
 
   /** Persists a certificate, or replaces the one of the same id. */
   async put(
-    id: CertificateId,
-    chain: readonly Certificate[],
-    { keyId, replaces }: { readonly keyId: string; readonly replaces: boolean },
+    entry: CertificateEntry,
+    { replaces }: { readonly replaces: boolean },
   ): Promise<CertificateEntry> {
-    const entry = { id, chain, keyId, preloaded: false };
-    await this.#records.put(id, entry, { evenUnreadable: replaces, evenNewer: replaces });
+    await this.#records.put(entry.id, entry, { evenUnreadable: replaces, evenNewer: replaces });
     return entry;
   }
 
@@ -71,9 +89,9 @@ export class Storage {
 }
 
 function parseRecord(value: unknown, id: CertificateId): CertificateEntry {
-  const fields = new Map<string, unknown>(Object.entries(value ?? {}));
-  const [keyId, pem] = ['key_id', 'chain_pem'].map((name) => fields.get(name));
-  if (typeof keyId !== 'string' || typeof pem !== 'string') throw new Error('it lacks a field');
-  const chain = parseCertificatesPem(Buffer.from(pem), 'its chain');
-  return { id, chain, keyId, preloaded: false };
+  const fields = fieldsOf(value);
+  const keyId = textIn(fields, 'key_id');
+  const enrolment = parseEnrolment(fields);
+  const chain = chainIn(fields, { mayBeEmpty: enrolment !== undefined });
+  return { id, chain, keyId, preloaded: false, enrolment };
 }

@@ -24,6 +24,8 @@ import {
 /** The file names of a directory and the format of its files. */
 export interface RecordForm<Id extends string, T> {
   readonly extension: `.${string}`;
+  /** The version that files are written in; by default the first. Earlier ones are read, too. */
+  readonly version?: number | undefined;
   readonly parseId: (text: string) => Id;
   /** Parses the content of a file, which is wiped afterwards; throws `DamagedFile`. */
   readonly parse: (content: Buffer, file: { readonly path: string; readonly id: Id }) => T;
@@ -41,6 +43,8 @@ export interface JsonForm<Id extends string, T> {
   readonly format: (value: T) => object;
   /** Whether files written before versions were introduced may exist. */
   readonly mayLackVersion?: boolean;
+  /** The version that files are written in; by default the first. `parse` reads earlier ones, too. */
+  readonly version?: number;
 }
 
 /** Options of replacing a record: what may be replaced, and where the new file goes. */
@@ -56,13 +60,18 @@ export type RecordEntry<T> =
 
 /** The form of directories with one JSON file for each id. */
 export function jsonRecords<Id extends string, T>(form: JsonForm<Id, T>): RecordForm<Id, T> {
-  const { parseId, parse, format, mayLackVersion = false } = form;
+  const { parseId, parse, format, mayLackVersion = false, version: knownVersion } = form;
   return {
     extension: '.json',
+    version: knownVersion,
     parseId,
     parse: (content, { path, id }) =>
-      parseStateJson(path, content, { parse: (value) => parse(value, id), mayLackVersion }),
-    format: (value) => formatStateJson(format(value)),
+      parseStateJson(path, content, {
+        parse: (value) => parse(value, id),
+        mayLackVersion,
+        knownVersion,
+      }),
+    format: (value) => formatStateJson(format(value), knownVersion),
   };
 }
 
@@ -145,11 +154,11 @@ export class RecordDirectory<Id extends string, T> implements Disposable {
   /** Persists a record durably, replacing any earlier one. Unavailable when that fails or is refused. */
   async put(id: Id, value: T, change: RecordChange = {}): Promise<void> {
     const { reserve, ...replaced } = change;
-    const { format, isSecret } = this.#form;
+    const { format, isSecret, version: knownVersion } = this.#form;
     if (format === undefined || isSecret === true) throw new TypeError('use putSecret');
     const content = format(value);
     if (reserve !== undefined) await reserve.write(this.#fileOf(id), content);
-    else await writeStateFile(this.#fileOf(id), content, replaced);
+    else await writeStateFile(this.#fileOf(id), content, { ...replaced, knownVersion });
     this.#entries.set(id, { value });
   }
 
@@ -165,7 +174,7 @@ export class RecordDirectory<Id extends string, T> implements Disposable {
   /** Removes a record durably; a missing one is not an error. Unavailable when that fails or is refused. */
   async delete(id: Id, change: StateChange = {}): Promise<void> {
     if (this.#form.isSecret === true) await destroyStateFile(this.#fileOf(id));
-    else await deleteStateFile(this.#fileOf(id), change);
+    else await deleteStateFile(this.#fileOf(id), { ...change, knownVersion: this.#form.version });
     this.#entries.delete(id);
   }
 

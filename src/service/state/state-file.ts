@@ -26,8 +26,8 @@ const unwritableCodes = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EACCES', '
 const exhaustedCodes = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 /** What an administrator does about a wrong owner or mode. */
 const mending = 'iotedgectl config apply mends it';
-/** The version that files are written in, part of each of them. */
-const knownVersion = 1;
+/** The version that files are written in, part of each of them, unless their form has had further ones. */
+const firstVersion = 1;
 const temporaryName = /^\..*\.[0-9a-f]{12}\.tmp$/;
 /** The temporary files that this process is writing: not leftovers. */
 const beingWritten = new Set<string>();
@@ -103,6 +103,8 @@ export async function openStateDirectory(path: string): Promise<StateDirectory> 
 export interface StateChange {
   readonly evenUnreadable?: boolean;
   readonly evenNewer?: boolean;
+  /** The latest version of files of this form; a file of a later one is unusable here. */
+  readonly knownVersion?: number | undefined;
 }
 
 /**
@@ -142,13 +144,13 @@ export async function writeStateJson(
 }
 
 /** The fields of a JSON state file, with its version. */
-export function withVersion(fields: object): object {
-  return { version: knownVersion, ...fields };
+export function withVersion(fields: object, version = firstVersion): object {
+  return { version, ...fields };
 }
 
 /** The text of a JSON file of state. */
-export function formatStateJson(fields: object): string {
-  return `${JSON.stringify(withVersion(fields))}\n`;
+export function formatStateJson(fields: object, version?: number): string {
+  return `${JSON.stringify(withVersion(fields, version))}\n`;
 }
 
 /** The content of the file, or undefined when it is missing. `UnusableFile` when reading is not permitted. */
@@ -164,7 +166,7 @@ export async function readStateFile(path: string): Promise<Buffer | undefined> {
 }
 
 /** Throws `UnusableFile` for the version of a newer program. A file without a version predates all versions. */
-export function checkVersion(path: string, version: unknown): void {
+export function checkVersion(path: string, version: unknown, knownVersion = firstVersion): void {
   if (typeof version !== 'number' || version <= knownVersion) return;
   const what = 'was written by a newer version';
   const reason = `its form is ${version}, and ${knownVersion} is known here: install that version again`;
@@ -172,9 +174,9 @@ export function checkVersion(path: string, version: unknown): void {
 }
 
 /** As `checkVersion`, for a file that always has a version: `DamagedFile` for any unknown one. */
-export function requireVersion(path: string, version: unknown): void {
-  checkVersion(path, version);
-  if (version === knownVersion) return;
+export function requireVersion(path: string, version: unknown, knownVersion = firstVersion): void {
+  checkVersion(path, version, knownVersion);
+  if (Number.isInteger(version) && Number(version) >= firstVersion) return;
   throw new DamagedFile(path, `its version is ${JSON.stringify(version)}`);
 }
 
@@ -183,6 +185,7 @@ export interface StateJsonForm<T> {
   readonly parse: (value: unknown) => T;
   /** Whether files written before versions were introduced may exist. */
   readonly mayLackVersion: boolean;
+  readonly knownVersion?: number | undefined;
 }
 
 /**
@@ -192,13 +195,14 @@ export interface StateJsonForm<T> {
 export function parseStateJson<T>(
   path: string,
   content: Buffer,
-  { parse, mayLackVersion }: StateJsonForm<T>,
+  { parse, mayLackVersion, knownVersion }: StateJsonForm<T>,
 ): T {
   if (content.length === 0) throw new DamagedFile(path, 'it is empty');
   try {
     const value: unknown = JSON.parse(content.toString('utf8'));
     const check = mayLackVersion ? checkVersion : requireVersion;
-    check(path, new Map<string, unknown>(Object.entries(value ?? {})).get('version'));
+    const version = new Map<string, unknown>(Object.entries(value ?? {})).get('version');
+    check(path, version, knownVersion);
     return parse(value);
   } catch (error) {
     if (error instanceof DamagedFile) throw error;
@@ -296,12 +300,12 @@ async function flushParents(path: string, first: string): Promise<void> {
 /** Unavailable when the file exists, may be intact, and is unusable here. */
 async function refuseToTouch(
   path: string,
-  { evenUnreadable = false, evenNewer = false }: StateChange,
+  { evenUnreadable = false, evenNewer = false, knownVersion }: StateChange,
 ): Promise<void> {
   let bytes: Buffer | undefined;
   try {
     bytes = await readStateFile(path);
-    if (bytes !== undefined) checkVersion(path, versionIn(path, bytes));
+    if (bytes !== undefined) checkVersion(path, versionIn(path, bytes), knownVersion);
   } catch (error) {
     if (!(error instanceof DamagedFile)) throw error;
     const isMeant = error instanceof NewerFile ? evenNewer : evenUnreadable;

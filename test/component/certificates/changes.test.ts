@@ -128,9 +128,9 @@ test('are in the trust bundle whichever read of it ends last', async () => {
   const { open, passed } = gate();
   const slow = new SlowCatalog(parts, passed);
   const bundle = new TrustBundle({ trust_bundle: ['x'] }, slow, objects);
-  await storage.put(x, [one], { keyId: '', replaces: false });
+  await storage.put({ id: x, chain: [one], keyId: '', preloaded: false }, { replaces: false });
   const outdated = bundle.publish();
-  await storage.put(x, [two], { keyId: '', replaces: true });
+  await storage.put({ id: x, chain: [two], keyId: '', preloaded: false }, { replaces: true });
   await bundle.publish();
   assert.is(objects.digest, sha256(pem(two)));
   open();

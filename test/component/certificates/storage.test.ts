@@ -4,16 +4,27 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import {
+  type Enrolment,
+  imported,
+  type PendingOrder,
+} from '../../../src/certificates/renewal/enrolment.ts';
 import { Storage } from '../../../src/certificates/storage.ts';
 import { parseCertificateId } from '../../../src/ids.ts';
-import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
+import { type Certificate, encodeCertificatesPem } from '../../../src/x509/certificate.ts';
 import { failureOf } from '../../support/failure.ts';
 import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 
 const test = suite<{ directory: string }>('records of certificates');
 const one = await makeCa({ name: 'CN=one', key: makeKey('ed25519') });
 const two = await makeCa({ name: 'CN=two', key: makeKey('ed25519') });
-const replacing = { keyId: '', replaces: true };
+const replacing = { replaces: true };
+const entryOf = (id: string, chain: readonly Certificate[], keyId = '') => ({
+  id: parseCertificateId(id),
+  chain,
+  keyId,
+  preloaded: false,
+});
 
 test.before.each(async (context) => {
   context.directory = await mkdtemp(join(tmpdir(), 'iotedge-certificate-records-'));
@@ -29,15 +40,12 @@ test('contain the chain, the id of the key and a version, readable only by the u
   directory,
 }) => {
   const storage = await Storage.open(directory);
-  const held = await storage.put(parseCertificateId('a/b'), [one, two], {
-    keyId: 'my-key',
-    replaces: false,
-  });
+  const held = await storage.put(entryOf('a/b', [one, two], 'my-key'), { replaces: false });
   assert.equal(held, { id: 'a/b', chain: [one, two], keyId: 'my-key', preloaded: false });
   assert.is(storage.get(parseCertificateId('a/b')), held);
   const [name = ''] = await readdir(directory);
   assert.equal(JSON.parse(await readFile(join(directory, name), 'utf8')), {
-    version: 1,
+    version: 2,
     key_id: 'my-key',
     chain_pem: encodeCertificatesPem([one, two]),
   });
@@ -65,7 +73,7 @@ test('that cannot be parsed are damaged and report the reason', async ({ directo
     nothing: ['null', /its version is undefined/],
     short: [record().slice(0, -9), /it is not JSON/],
     empty: ['', /it is empty/],
-    newer: [record({ version: 2 }), /was written by a newer version/],
+    newer: [record({ version: 3 }), /was written by a newer version/],
   };
   for (const [id, [text]] of Object.entries(wrong)) {
     await writeFile(join(directory, `${id}.json`), text);
@@ -85,15 +93,14 @@ test('of a newer version are replaced only on request, and never misread', async
   directory,
 }) => {
   const path = join(directory, 'x.json');
-  await writeFile(path, record({ version: 2 }));
+  await writeFile(path, record({ version: 3 }));
   const storage = await Storage.open(directory);
-  const put = (replaces: boolean) =>
-    storage.put(parseCertificateId('x'), [two], { keyId: '', replaces });
+  const put = (replaces: boolean) => storage.put(entryOf('x', [two]), { replaces });
   assert.is(await failureOf(put(false)), 'Unavailable');
-  assert.is(await readFile(path, 'utf8'), record({ version: 2 }));
+  assert.is(await readFile(path, 'utf8'), record({ version: 3 }));
   await put(true);
   assert.is(storage.get(parseCertificateId('x'))?.damage, undefined);
-  await writeFile(path, record({ version: 2 }));
+  await writeFile(path, record({ version: 3 }));
   await (await Storage.open(directory)).delete(parseCertificateId('x'));
   assert.equal(await readdir(directory), []);
 });
@@ -103,7 +110,7 @@ test('that an administrator repaired are read again, and damaged ones are not', 
 }) => {
   const [newer, damaged] = ['newer', 'damaged'].map((id) => join(directory, `${id}.json`));
   assert.ok(newer !== undefined && damaged !== undefined);
-  await writeFile(newer, record({ version: 2 }));
+  await writeFile(newer, record({ version: 3 }));
   await writeFile(damaged, 'x');
   const storage = await Storage.open(directory);
   await storage.retry();
@@ -124,7 +131,7 @@ test('that an administrator repaired are read again, and damaged ones are not', 
 
 test('that were unusable and are deleted no longer exist', async ({ directory }) => {
   const path = join(directory, 'x.json');
-  await writeFile(path, record({ version: 2 }));
+  await writeFile(path, record({ version: 3 }));
   const storage = await Storage.open(directory);
   await rm(path);
   await storage.retry();
@@ -133,20 +140,83 @@ test('that were unusable and are deleted no longer exist', async ({ directory })
 });
 
 test('that were replaced or deleted are not read again', async ({ directory }) => {
-  await writeFile(join(directory, 'x.json'), record({ version: 2 }));
-  await writeFile(join(directory, 'y.json'), record({ version: 2 }));
+  await writeFile(join(directory, 'x.json'), record({ version: 3 }));
+  await writeFile(join(directory, 'y.json'), record({ version: 3 }));
   const storage = await Storage.open(directory);
-  const held = await storage.put(parseCertificateId('x'), [two], replacing);
+  const held = await storage.put(entryOf('x', [two]), replacing);
   await storage.delete(parseCertificateId('y'));
   await storage.retry();
   assert.is(storage.get(parseCertificateId('x')), held);
   assert.equal(storage.ids(), ['x']);
 });
 
+const issuance = { method: 'local_ca', profile: 'server', issuer: 'ca' } as const;
+const order: PendingOrder = {
+  ...issuance,
+  keyId: 'k@3',
+  csr: Buffer.from('csr'),
+  spki: Buffer.from('spki'),
+  cookie: 'cookie',
+  attempts: 2,
+  since: 5,
+  nextAttempt: 9,
+  reason: 'why',
+  isStuck: false,
+  isRequested: true,
+  settings: 'digest',
+};
+
+test('of a certificate that is issued here keep its whole state', async ({ directory }) => {
+  const enrolment: Enrolment = {
+    ...issuance,
+    order,
+    successor: { chain: [two], keyId: 'k@2', ...issuance, wasCurrent: true },
+    previous: [{ chain: [one, two], keyId: 'k', ...issuance, until: 77 }],
+    ownKeys: ['k', 'k@2', 'k@3'],
+    isDeleted: false,
+  };
+  const plain = { ...enrolment, ...imported, order: undefined, successor: undefined };
+  const storage = await Storage.open(directory);
+  await storage.put({ ...entryOf('x', [one], 'k'), enrolment }, replacing);
+  await storage.put({ ...entryOf('y', []), enrolment: { ...plain, previous: [] } }, replacing);
+  const again = await Storage.open(directory);
+  const read = again.get(parseCertificateId('x'))?.enrolment;
+  const fingerprints = (chain: readonly Certificate[] = []) => chain.map((c) => c.fingerprint);
+  assert.equal(read?.order, order);
+  assert.equal(read?.ownKeys, enrolment.ownKeys);
+  assert.equal([read?.method, read?.profile, read?.issuer], ['local_ca', 'server', 'ca']);
+  assert.equal(fingerprints(read?.successor?.chain), [two.fingerprint]);
+  assert.equal([read?.successor?.keyId, read?.successor?.wasCurrent], ['k@2', true]);
+  assert.equal(fingerprints(read?.previous[0]?.chain), [one.fingerprint, two.fingerprint]);
+  assert.equal([read?.previous[0]?.keyId, read?.previous[0]?.until], ['k', 77]);
+  assert.equal(again.get(parseCertificateId('y'))?.chain, []);
+  assert.is(again.get(parseCertificateId('y'))?.enrolment?.method, 'none');
+});
+
+test('of a deleted certificate are hidden while its keys are left', async ({ directory }) => {
+  const storage = await Storage.open(directory);
+  const deleted = { ...imported, order: undefined, successor: undefined, previous: [] };
+  const enrolment = { ...deleted, ownKeys: ['k'], isDeleted: true };
+  await storage.put({ ...entryOf('x', []), enrolment }, replacing);
+  const again = await Storage.open(directory);
+  const id = parseCertificateId('x');
+  assert.is(again.get(id), undefined);
+  assert.equal(again.ids(), []);
+  assert.equal(again.recordIds(), ['x']);
+  assert.equal(again.record(id)?.enrolment?.ownKeys, ['k']);
+});
+
+test('of the first version are those of imported certificates', async ({ directory }) => {
+  await writeFile(join(directory, 'x.json'), record());
+  const entry = (await Storage.open(directory)).get(parseCertificateId('x'));
+  assert.is(entry?.enrolment, undefined);
+  assert.is(entry?.keyId, 'k');
+});
+
 test('are in a directory that only the user of the service can enter', async ({ directory }) => {
   const path = join(directory, 'certificates');
   const storage = await Storage.open(path);
-  await storage.put(parseCertificateId('x'), [one], replacing);
+  await storage.put(entryOf('x', [one]), replacing);
   assert.is((await stat(path)).mode & 0o777, 0o700);
   await chmod(path, 0o755);
   await Storage.open(path);

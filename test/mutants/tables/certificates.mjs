@@ -310,4 +310,52 @@ export default [
     becomes: 'retire: async () => void before',
     suite: 'integration/certificates/reload',
   },
+  {
+    breaks: 'a certificate is replaced by one that is not valid yet',
+    text: "if (isUsable(successor, circumstances)) return { kind: 'commit' };",
+    becomes: "return { kind: 'commit' };",
+    suite: 'component/certificates/renewal/next-step',
+  },
+  {
+    breaks: 'the key of a former certificate is deleted in its grace period',
+    text: 'const used = new Set([current, order?.keyId, successor?.keyId, ...former]);',
+    becomes: 'const used = new Set([current, order?.keyId, successor?.keyId]);',
+    suite: 'component/certificates/renewal/next-step',
+  },
+  {
+    breaks: 'an order whose key was lost is submitted forever',
+    text: "return { kind: isLost ? 'order' : 'make key' };",
+    becomes: "return { kind: 'make key' };",
+    suite: 'component/certificates/renewal/next-step',
+  },
+  {
+    breaks: 'keys of orders that were replaced pile up',
+    text: "if (keyId !== undefined) return { kind: 'retire key', keyId };\n  if (step?.kind === 'order') return step;",
+    becomes: "if (step?.kind === 'order') return step;\n  if (keyId !== undefined) return { kind: 'retire key', keyId };",
+    suite: 'component/certificates/renewal/next-step',
+  },
+  {
+    breaks: 'a certificate that is not valid before 2036 because the clock was wrong is used until then',
+    text: "return former && { kind: 'restore', former };",
+    becomes: 'return undefined;',
+    suite: 'component/certificates/renewal/next-step',
+  },
+  {
+    breaks: 'a refused order is repeated after a minute',
+    text: "const least = setback.kind === 'refused' ? Math.min(hour, life / 20) : floor;",
+    becomes: 'const least = floor;',
+    suite: 'unit/certificates/renewal/pacing',
+  },
+  {
+    breaks: 'a certificate expires while its renewal waits',
+    text: 'return remaining > 0 ? Math.min(remaining / 4, lifeOf(current) / 4) : hour;',
+    becomes: 'return longestMs;',
+    suite: 'unit/certificates/renewal/pacing',
+  },
+  {
+    breaks: 'deleted certificates come back',
+    text: 'return record?.enrolment?.isDeleted === true ? undefined : record;',
+    becomes: 'return record;',
+    suite: 'component/certificates/storage',
+  },
 ];

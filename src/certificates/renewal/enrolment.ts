@@ -1,0 +1,85 @@
+/**
+ * The record of a certificate that is issued here, besides its chain and its key. It is one file, so every transition is
+ * one rename:
+ *
+ *   order ─► make key ─► submit ─► successor ─► commit ─► the former one is in `previous` for a grace period
+ *     ▲          ▲          │
+ *     │          │          ├─ pending, unreachable, refused ─► submitted again at `nextAttempt`
+ *     │          └─ key lost┤
+ *     └── other settings ───┴─ refused for good ─► stuck
+ *
+ * Keys that were made for it are in `ownKeys` from before they exist until they are deleted: one that nothing refers to
+ * is retired.
+ */
+import type { Certificate } from '../../x509/certificate.ts';
+import type { Method, Profile } from '../config/certificate-rule.ts';
+
+/** A certificate with its issuers, and its key. */
+export interface KeyedChain {
+  /** Leaf first. */
+  readonly chain: readonly Certificate[];
+  readonly keyId: string;
+}
+
+/** What a certificate is issued by and for. */
+export interface Issuance {
+  /** `none` for a certificate that was imported. */
+  readonly method: Method;
+  /** Undefined for a certificate that was imported. */
+  readonly profile: Profile | undefined;
+  /** The id of the CA certificate, or the name of the issuer; `` without one. */
+  readonly issuer: string;
+}
+
+/** An issued certificate that becomes current when it becomes valid. */
+export interface Successor extends KeyedChain, Issuance {
+  /** Whether it was current before a step of the clock. */
+  readonly wasCurrent: boolean;
+}
+
+/** A former certificate in its grace period. Times are milliseconds since the epoch. */
+export interface Former extends KeyedChain, Issuance {
+  readonly until: number;
+}
+
+/** A certificate that is to be issued, as far as it got. */
+export interface PendingOrder extends Issuance {
+  readonly profile: Profile;
+  readonly keyId: string;
+  /** PKCS#10 in DER; undefined until its key exists. */
+  readonly csr: Buffer | undefined;
+  /** The key of the CSR, in DER. */
+  readonly spki: Buffer | undefined;
+  /** Of the last answer that it is pending. */
+  readonly cookie: string | undefined;
+  /** How often it was submitted without an end. */
+  readonly attempts: number;
+  /** When `nextAttempt` was set: a clock before that time was set back. */
+  readonly since: number;
+  readonly nextAttempt: number;
+  /** Why the last attempt did not succeed, `` before the first. */
+  readonly reason: string;
+  readonly isStuck: boolean;
+  /** Whether a caller asked for it: then it need not live longer than the certificate that it replaces. */
+  readonly isRequested: boolean;
+  /** Of the settings that it was made for. */
+  readonly settings: string;
+}
+
+/** The state of a certificate that is issued here, and the issuance of the current one, else of the first order. */
+export interface Enrolment extends Issuance {
+  readonly order: PendingOrder | undefined;
+  readonly successor: Successor | undefined;
+  readonly previous: readonly Former[];
+  readonly ownKeys: readonly string[];
+  /** Whether the certificate is deleted, and only keys are left to be deleted. */
+  readonly isDeleted: boolean;
+}
+
+/** The record of a certificate; the chain is empty until the first one is current. */
+export interface EnrolmentRecord extends KeyedChain {
+  readonly enrolment: Enrolment | undefined;
+}
+
+/** The issuance of a certificate that was imported. */
+export const imported: Issuance = { method: 'none', profile: undefined, issuer: '' };

@@ -1,0 +1,194 @@
+/** The changes of the record of a certificate that is issued here. Each is persisted by one rename. */
+import {
+  type Enrolment,
+  type EnrolmentRecord,
+  type Former,
+  type Issuance,
+  imported,
+  type KeyedChain,
+  type PendingOrder,
+} from './enrolment.ts';
+import { graceMs } from './next-step.ts';
+
+/** More former certificates than this are not kept, however often one is renewed. */
+const defaultFormer = 2;
+
+/** When and why an order is submitted again. */
+export interface Retry {
+  readonly now: number;
+  readonly delayMs: number;
+  readonly reason: string;
+}
+
+/** A record with an order; its key is noted before it exists. */
+export function ordered<R extends EnrolmentRecord>(
+  record: R,
+  order: PendingOrder,
+  { isNewKey }: { readonly isNewKey: boolean },
+): R & { readonly enrolment: Enrolment } {
+  const enrolment = enrolmentOf(record, order);
+  const { ownKeys } = enrolment;
+  const all = isNewKey && !ownKeys.includes(order.keyId) ? [...ownKeys, order.keyId] : ownKeys;
+  return { ...record, enrolment: { ...enrolment, order, ownKeys: all } };
+}
+
+/** The order has a key and a CSR. */
+export function keyMade<R extends EnrolmentRecord>(
+  record: R,
+  { csr, spki }: { readonly csr: Buffer; readonly spki: Buffer },
+): R {
+  return withOrder(record, (order) => ({ ...order, csr, spki }));
+}
+
+/** The issuer has not decided: the same order is submitted with its cookie. */
+export function pending<R extends EnrolmentRecord>(record: R, cookie: string, retry: Retry): R {
+  return withOrder(record, (order) => ({ ...retried(order, retry), cookie }));
+}
+
+/** An attempt did not succeed. */
+export function failed<R extends EnrolmentRecord>(
+  record: R,
+  retry: Retry & { readonly isFinal: boolean },
+): R {
+  return withOrder(record, (order) => ({
+    ...retried(order, retry),
+    ...(retry.isFinal && { nextAttempt: 0 }),
+    isStuck: retry.isFinal,
+  }));
+}
+
+/** The order is submitted at once, although its last attempt was a failure. */
+export function hastened<R extends EnrolmentRecord>(record: R, now: number): R {
+  return withOrder(record, (order) => ({
+    ...order,
+    isStuck: false,
+    since: now,
+    nextAttempt: now,
+  }));
+}
+
+/** The order has led to a certificate, which becomes current when it is valid. */
+export function issued<R extends EnrolmentRecord>(record: R, chain: KeyedChain['chain']): R {
+  const { order } = record.enrolment ?? {};
+  if (order === undefined) return record;
+  const { keyId } = order;
+  const successor = { chain, keyId, ...issuanceOf(order), wasCurrent: false };
+  return changed(record, { order: undefined, successor });
+}
+
+/** The successor becomes the current certificate; the former one can still be used for a while. */
+export function committed<R extends EnrolmentRecord>(
+  record: R,
+  now: number,
+  maxFormer = defaultFormer,
+): R {
+  const { chain, keyId, enrolment } = record;
+  const { successor } = enrolment ?? {};
+  if (enrolment === undefined || successor === undefined) return record;
+  const until = now + graceMs;
+  const former = chain.length === 0 ? [] : [{ chain, keyId, ...issuanceOf(enrolment), until }];
+  const kept = enrolment.previous.filter((one) => !isOver(one, now));
+  return {
+    ...record,
+    chain: successor.chain,
+    keyId: successor.keyId,
+    enrolment: {
+      ...enrolment,
+      ...issuanceOf(successor),
+      successor: undefined,
+      previous: [...former, ...kept].slice(0, maxFormer),
+    },
+  };
+}
+
+/** A former certificate becomes the current one again; that one follows when it is valid, unless its key was lost. */
+export function restored<R extends EnrolmentRecord>(
+  record: R,
+  former: Former,
+  { isKeyLost }: { readonly isKeyLost: boolean },
+): R {
+  const { chain, keyId, enrolment } = record;
+  if (enrolment === undefined) return record;
+  const present = { chain, keyId, ...issuanceOf(enrolment), wasCurrent: true };
+  const successor = isKeyLost ? undefined : present;
+  const previous = enrolment.previous.filter((one) => one !== former);
+  return {
+    ...record,
+    chain: former.chain,
+    keyId: former.keyId,
+    enrolment: { ...enrolment, ...issuanceOf(former), previous, successor },
+  };
+}
+
+/** The successor is dropped. */
+export function discarded<R extends EnrolmentRecord>(record: R): R {
+  return changed(record, { successor: undefined });
+}
+
+/** The order is dropped. */
+export function abandoned<R extends EnrolmentRecord>(record: R): R {
+  return changed(record, { order: undefined });
+}
+
+/** A key is deleted. */
+export function keyRetired<R extends EnrolmentRecord>(record: R, keyId: string): R {
+  const { ownKeys = [] } = record.enrolment ?? {};
+  return changed(record, { ownKeys: ownKeys.filter((one) => one !== keyId) });
+}
+
+/** The former certificates whose grace period has ended are dropped. */
+export function graceEnded<R extends EnrolmentRecord>(record: R, now: number): R {
+  const { previous = [] } = record.enrolment ?? {};
+  const latest = now + graceMs;
+  return changed(record, {
+    previous: previous
+      .filter(({ until }) => now < until)
+      .map((former) => ({ ...former, until: Math.min(former.until, latest) })),
+  });
+}
+
+function retried(order: PendingOrder, { now, delayMs, reason }: Retry): PendingOrder {
+  const { attempts } = order;
+  return {
+    ...order,
+    attempts: attempts + 1,
+    since: now,
+    nextAttempt: now + delayMs,
+    reason,
+    isStuck: false,
+  };
+}
+
+function withOrder<R extends EnrolmentRecord>(
+  record: R,
+  change: (order: PendingOrder) => PendingOrder,
+): R {
+  const { order } = record.enrolment ?? {};
+  return order === undefined ? record : changed(record, { order: change(order) });
+}
+
+function changed<R extends EnrolmentRecord>(record: R, change: Partial<Enrolment>): R {
+  const { enrolment } = record;
+  return enrolment === undefined ? record : { ...record, enrolment: { ...enrolment, ...change } };
+}
+
+function issuanceOf({ method, profile, issuer }: Issuance): Issuance {
+  return { method, profile, issuer };
+}
+
+/** The state with which an order begins; until a first certificate is current it is issued as the order is. */
+function enrolmentOf(record: EnrolmentRecord, order: PendingOrder): Enrolment {
+  if (record.enrolment !== undefined && !record.enrolment.isDeleted) return record.enrolment;
+  return {
+    ...(record.chain.length === 0 ? issuanceOf(order) : imported),
+    order: undefined,
+    successor: undefined,
+    previous: [],
+    ownKeys: record.enrolment?.ownKeys ?? [],
+    isDeleted: false,
+  };
+}
+
+function isOver({ chain: [certificate] }: KeyedChain, now: number): boolean {
+  return certificate === undefined || certificate.notAfter.getTime() < now;
+}
