@@ -331,11 +331,13 @@ export default [
   {
     breaks: 'keys of orders that were replaced pile up',
     text: "if (keyId !== undefined) return { kind: 'retire key', keyId };\n  if (step?.kind === 'order') return step;",
-    becomes: "if (step?.kind === 'order') return step;\n  if (keyId !== undefined) return { kind: 'retire key', keyId };",
+    becomes:
+      "if (step?.kind === 'order') return step;\n  if (keyId !== undefined) return { kind: 'retire key', keyId };",
     suite: 'component/certificates/renewal/next-step',
   },
   {
-    breaks: 'a certificate that is not valid before 2036 because the clock was wrong is used until then',
+    breaks:
+      'a certificate that is not valid before 2036 because the clock was wrong is used until then',
     text: "return former && { kind: 'restore', former };",
     becomes: 'return undefined;',
     suite: 'component/certificates/renewal/next-step',

@@ -297,8 +297,8 @@ export default [
   },
   {
     breaks: 'a deleted record stays visible until the next start',
-    text: 'change);\n    this.#entries.delete(id);',
-    becomes: 'change);',
+    text: 'knownVersion: this.#form.version });\n    this.#entries.delete(id);',
+    becomes: 'knownVersion: this.#form.version });',
     suite: 'component/service/state/record-directory',
   },
   {
@@ -406,13 +406,13 @@ export default [
   },
   {
     breaks: 'the file of a newer version is replaced',
-    text: 'if (bytes !== undefined) checkVersion(path, versionIn(path, bytes));',
+    text: 'if (bytes !== undefined) checkVersion(path, versionIn(path, bytes), knownVersion);',
     becomes: '',
     suite: 'component/service/state/state-file',
   },
   {
     breaks: 'a record with any version, or without one, is read',
-    text: 'if (version === knownVersion) return;',
+    text: 'if (Number.isInteger(version) && Number(version) >= firstVersion) return;',
     becomes: 'return;',
     suite: 'component/service/state/record-directory',
   },
