@@ -43,15 +43,20 @@ export class AgentPool {
     return agent;
   }
 
+  /** An agent for one exchange over a new connection, which closes with it. */
+  single(route: Route): Agent {
+    return this.#create(route, { keepAlive: false });
+  }
+
   /** The context of a connection that is opened for a request: its signature carries the id of that request. */
   contextOf(request: Route & Purpose): SecureContext {
     return this.#secureContext(request);
   }
 
-  #create(to: Route): Agent {
+  #create(to: Route, { keepAlive = true }: Pick<AgentOptions, 'keepAlive'> = {}): Agent {
     const { proxy, ca } = to;
     const options: AgentOptions = {
-      keepAlive: true,
+      keepAlive,
       timeout: idleMs,
       maxSockets: 8,
       // or NODE_TLS_REJECT_UNAUTHORIZED in the environment would decide

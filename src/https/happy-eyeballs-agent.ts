@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContext } from 'node:tls';
 import { callbackify } from 'node:util';
+import { rememberTopmost } from './peer-chain.ts';
 import { connectTcp, type HostLookup, type TcpOptions } from './tcp-connect.ts';
 
 /** A request with the limits of its connection, which is notified of the addresses tried. */
@@ -54,7 +55,7 @@ export class HappyEyeballsAgent extends Agent {
     const socket = await this.open(options);
     const own = secureContext === undefined ? { socket } : { socket, secureContext };
     const stream = super.createConnection({ ...options, ...own } as RequestOptions);
-    if (stream) return stream;
+    if (stream) return rememberTopmost(stream);
     throw new TypeError('TLS over a stream is made at once');
   }
 }

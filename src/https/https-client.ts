@@ -1,5 +1,5 @@
 import { describeError, ServiceError, unreachable } from '../errors.ts';
-import { HttpsFailure, type HttpsFailureKind } from './https-failure.ts';
+import { type FailureMessage, HttpsFailure, type HttpsFailureKind } from './https-failure.ts';
 import type { HttpsRequest, HttpsResponse } from './https-request.ts';
 import { TlsThread, type TlsThreadOptions } from './tls-thread.ts';
 import type { FromWorker } from './worker-messages.ts';
@@ -140,9 +140,9 @@ function late(host: string, tried: string): ServiceError {
 function unavailable(
   { host, tried }: Pick<PendingRequest, 'host' | 'tried'>,
   kind: HttpsFailureKind,
-  { code, message }: { readonly code: string; readonly message: string },
+  { code, message, facts }: Omit<FailureMessage, 'failure'>,
 ): ServiceError {
-  const cause = new HttpsFailure(kind, code, message);
+  const cause = new HttpsFailure(kind, code, message, facts);
   const where = kind === 'connection' || kind === 'proxy' ? tried : '';
   const addresses = where === '' ? '' : ` (${where})`;
   return new ServiceError('Unavailable', `${host}: ${explain(cause)}${addresses}`, { cause });

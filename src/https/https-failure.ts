@@ -9,17 +9,36 @@ export type HttpsFailureKind =
   | 'response'
   | 'connection';
 
+/** Facts about a failed handshake. */
+export interface HandshakeFacts {
+  /** The number of the TLS alert with which the server ended the connection. */
+  readonly alert?: number | undefined;
+  /** The topmost certificate that the server sent, when its certificate did not verify. */
+  readonly topmost?: TopmostCertificate | undefined;
+}
+
+/** The topmost certificate of the chain that a server sent: its root, or the last one below it. */
+export interface TopmostCertificate {
+  readonly subject: string;
+  readonly issuer: string;
+  /** SHA-256, lower-case hex. */
+  readonly fingerprint: string;
+  readonly isSelfIssued: boolean;
+}
+
 /** The cause of an Unavailable that `HttpsClient.request` rejects with. */
 export class HttpsFailure extends Error {
   override readonly name = 'HttpsFailure';
   readonly kind: HttpsFailureKind;
   /** Such as ECONNREFUSED, CERT_HAS_EXPIRED or ERR_SSL_TLSV1_ALERT_UNKNOWN_CA. */
   readonly code: string;
+  readonly facts: HandshakeFacts;
 
-  constructor(kind: HttpsFailureKind, code: string, message: string) {
+  constructor(kind: HttpsFailureKind, code: string, message: string, facts: HandshakeFacts = {}) {
     super(message);
     this.kind = kind;
     this.code = code;
+    this.facts = facts;
   }
 }
 
@@ -28,12 +47,14 @@ export interface FailureMessage {
   readonly failure: HttpsFailureKind;
   readonly code: string;
   readonly message: string;
+  readonly facts?: HandshakeFacts;
 }
 
 /** Converts an error of the TLS thread. */
 export function toFailureMessage(error: unknown): FailureMessage {
   if (error instanceof HttpsFailure) {
-    return { failure: error.kind, code: error.code, message: error.message };
+    const { kind: failure, code, message, facts } = error;
+    return { failure, code, message, facts };
   }
   if (!(error instanceof Error)) {
     return { failure: 'connection', code: 'UNKNOWN', message: 'failed' };
@@ -63,5 +84,12 @@ function connectionFailure(error: Error): FailureMessage {
   const { message } = error;
   const reason = /:error:[0-9A-F]+:SSL routines:[^:]*:([^:]+):/.exec(message)?.[1];
   const code = reason === undefined ? codeOf(error) : `ERR_SSL_${reason.toUpperCase()}`;
-  return { failure: 'connection', code: code.replaceAll(/\W+/g, '_'), message };
+  const facts = { alert: alertIn(message) };
+  return { failure: 'connection', code: code.replaceAll(/\W+/g, '_'), message, facts };
+}
+
+/** The number of an alert that was received, which OpenSSL appends under every version of TLS. */
+function alertIn(message: string): number | undefined {
+  const number = /:SSL alert number (\d{1,3})\b/.exec(message)?.[1];
+  return number === undefined ? undefined : Number(number);
 }

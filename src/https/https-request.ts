@@ -21,6 +21,8 @@ export interface HttpsRequest {
   readonly ca?: string;
   /** `http://[user:password@]host[:port]`, or https: the exchange goes through a tunnel of this proxy. */
   readonly proxy?: string;
+  /** Opens a connection for this exchange alone, without a TLS session of an earlier one. */
+  readonly isNewConnection?: boolean;
   /** Limit for the whole exchange. */
   readonly timeoutMs: number;
   /** The largest body that is accepted, 1 MiB when absent. */

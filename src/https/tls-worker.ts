@@ -6,6 +6,7 @@ import { AgentPool } from './agent-pool.ts';
 import type { ConnectingRequest } from './happy-eyeballs-agent.ts';
 import { codeOf, HttpsFailure, toFailureMessage } from './https-failure.ts';
 import type { HttpsRequest } from './https-request.ts';
+import { topmostOf } from './peer-chain.ts';
 import type { TcpOptions } from './tcp-connect.ts';
 import type { FromWorker, ToWorker } from './worker-messages.ts';
 
@@ -72,7 +73,7 @@ function attempt(
 ): Promise<ReceivedResponse> {
   return new Promise((resolve, reject) => {
     const { method, headers = {}, body } = request;
-    const agent = agents.get(request);
+    const agent = request.isNewConnection === true ? agents.single(request) : agents.get(request);
     const { signal } = connecting;
     const contextOf = () => agents.contextOf(request);
     const options: ConnectingRequest = { method, headers, agent, signal, connecting, contextOf };
@@ -82,7 +83,7 @@ function attempt(
       hasResponse = true;
       readBody(incoming, request.maxBodyBytes ?? defaultMaxBodyBytes).then(
         (bytes) => resolve(toResponse(incoming, bytes)),
-        reject,
+        (error: unknown) => reject(incomplete(error)),
       );
     });
     outgoing.on('error', (error) => reject(explain(outgoing, error)));
@@ -94,6 +95,13 @@ function attempt(
   });
 }
 
+/** A response that broke off is told apart from a connection that was closed before any. */
+function incomplete(error: unknown): unknown {
+  const code = error instanceof Error ? codeOf(error) : '';
+  if (code !== 'ECONNRESET') return error;
+  return new HttpsFailure('response', code, 'the response ended before its end');
+}
+
 function explain(outgoing: ClientRequest, error: NodeJS.ErrnoException): Error {
   const { reusedSocket, socket } = outgoing;
   if (reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE')) {
@@ -101,7 +109,9 @@ function explain(outgoing: ClientRequest, error: NodeJS.ErrnoException): Error {
   }
   // Node stores on the connection why a certificate was rejected; its code is the reason
   const refused = socket !== null && 'authorizationError' in socket && socket.authorizationError;
-  return refused ? new HttpsFailure('server-certificate', codeOf(error), error.message) : error;
+  if (!refused) return error;
+  const facts = { topmost: topmostOf(socket) };
+  return new HttpsFailure('server-certificate', codeOf(error), error.message, facts);
 }
 
 async function readBody(incoming: IncomingMessage, maxBytes: number): Promise<Buffer> {

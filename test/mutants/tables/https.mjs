@@ -317,4 +317,28 @@ export default [
       '    this.#current = undefined;\n    if (worker !== undefined) this.#workers.delete(worker);\n    void worker',
     suite: 'integration/tls/https-client',
   },
+  {
+    breaks: 'the number of a TLS alert is lost',
+    text: 'const facts = { alert: alertIn(message) };',
+    becomes: 'const facts = {};',
+    suite: 'integration/tls/handshake-facts',
+  },
+  {
+    breaks: 'the chain of a server is read when the connection is already destroyed',
+    text: "stream.prependOnceListener('secure', () => {",
+    becomes: "stream.once('secure', () => {",
+    suite: 'integration/tls/handshake-facts',
+  },
+  {
+    breaks: 'an exchange that wants a connection for itself shares one',
+    text: 'request.isNewConnection === true ?',
+    becomes: 'false ?',
+    suite: 'integration/tls/handshake-facts',
+  },
+  {
+    breaks: 'half a response looks like a connection that was closed without any',
+    text: "if (code !== 'ECONNRESET') return error;",
+    becomes: "if (code !== '') return error;",
+    suite: 'integration/tls/handshake-facts',
+  },
 ];
