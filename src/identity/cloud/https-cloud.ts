@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import type { Via } from '../../dbus/client/via.ts';
-import { describeError, ServiceError, systemCode } from '../../errors.ts';
+import { describeError, ServiceError } from '../../errors.ts';
 import type { HttpsClient } from '../../https/https-client.ts';
 import { HttpsFailure } from '../../https/https-failure.ts';
 import type { HttpsRequest, HttpsResponse } from '../../https/https-request.ts';
+import { readSystemRoots } from '../../https/system-roots.ts';
 import { encodeCertificatesPem } from '../../x509/certificate.ts';
 import type { CloudSettings } from '../config/config.ts';
 import type { NamedCertificates } from './certificate-file.ts';
@@ -78,9 +78,6 @@ export class HttpsCloud implements CloudClient {
   }
 }
 
-/** The bundles of trusted roots of Debian, Red Hat and others. */
-const systemRoots = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt'];
-
 /** PEM of the roots in these files, else of those of the system. */
 async function readRoots(
   paths: readonly string[],
@@ -93,18 +90,6 @@ async function readRoots(
   } catch (error) {
     throw new ServiceError('Unavailable', `cloud.trusted_ca: ${describeError(error)}`);
   }
-}
-
-/** Undefined without such a file: Node's roots are trusted then. */
-async function readSystemRoots(): Promise<string | undefined> {
-  for (const file of systemRoots) {
-    try {
-      return await readFile(file, 'utf8');
-    } catch (error) {
-      if (systemCode(error) !== 'ENOENT') throw error;
-    }
-  }
-  return undefined;
 }
 
 function headerOf({ headers }: HttpsResponse, name: string): string | undefined {

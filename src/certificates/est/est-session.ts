@@ -1,0 +1,194 @@
+import type { Via } from '../../dbus/client/via.ts';
+import { ServiceError } from '../../errors.ts';
+import type { HttpsClient } from '../../https/https-client.ts';
+import { HttpsFailure } from '../../https/https-failure.ts';
+import type { HttpsRequest, HttpsResponse } from '../../https/https-request.ts';
+import type { Certificate } from '../../x509/certificate.ts';
+import { maxBodyBytes } from './answer-body.ts';
+import { redirectOf } from './est-urls.ts';
+import { type Identity, judgeFailure, toClientCertificate } from './identities.ts';
+import { Rejection } from './rejection.ts';
+
+/** One request, which may depend on the identity that it is sent with. */
+export interface EstRequest {
+  readonly url: string;
+  /** PKCS#10 in DER; a GET without it. */
+  readonly csr?: Buffer;
+}
+
+/** Options of a session. */
+export interface EstSessionOptions {
+  readonly https: HttpsClient;
+  readonly identities: readonly Identity[];
+  /** Why certificates that are configured are not among the identities. */
+  readonly missing: readonly string[];
+  /** CA certificates that complete the chains of identities. */
+  readonly cas: readonly Certificate[];
+  /** The roots of TLS, PEM, as they are now. */
+  readonly roots: () => Promise<string>;
+  /** The value of the header Authorization. */
+  readonly authorization: string | undefined;
+  readonly proxy: string | undefined;
+  readonly timeoutMs: number;
+}
+
+/** A response, the identity that received it, and the request it is for. */
+export interface EstReply {
+  readonly response: HttpsResponse;
+  readonly identity: Identity;
+  readonly url: string;
+}
+
+const maxRedirects = 3;
+/** An hour, after which a server may know the client. */
+const refusedAgainS = 3600;
+
+/**
+ * One attempt with an EST server: offers each identity once, each on a new connection, and keeps the first one that the
+ * server does not refuse.
+ */
+export class EstSession {
+  readonly #options: EstSessionOptions;
+  readonly #refused: string[] = [];
+  /** Whether a server has refused in so many words, rather than closed connections. */
+  #isRefusal = false;
+  #at = 0;
+
+  constructor(options: EstSessionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Sends a request with the current identity, then with the next ones. Rejects with a `Rejection` when the server
+   * refuses all of them, or its own credentials; with Unavailable when it cannot be reached.
+   */
+  async send(requestFor: (identity: Identity) => EstRequest, via: Via): Promise<EstReply> {
+    for (;;) {
+      const identity = this.#options.identities[this.#at];
+      if (identity === undefined) throw this.#wantsAnother();
+      const request = requestFor(identity);
+      const response = await this.#offer(identity, request, via);
+      if (response !== undefined) return { response, identity, url: request.url };
+      this.#refused.push(identity.name);
+      this.#at++;
+    }
+  }
+
+  /** The response, undefined when the server refuses the identity. */
+  async #offer(
+    identity: Identity,
+    request: EstRequest,
+    via: Via,
+  ): Promise<HttpsResponse | undefined> {
+    for (let closes = 0; ; ) {
+      try {
+        const response = await this.#follow(identity, request, via);
+        if (response.status !== 401) return response;
+        if (response.headers['www-authenticate'] !== undefined)
+          throw this.#badCredentials(response);
+        this.#isRefusal = true;
+        return undefined;
+      } catch (error) {
+        const verdict = judgeFailure(error);
+        if (verdict === 'revoked') {
+          const reason = `the server says that ${identity.name} is revoked`;
+          throw new Rejection(reason, { isFinal: true, cause: error });
+        }
+        if (verdict === 'other') throw error;
+        if (verdict === 'refused') this.#isRefusal = true;
+        if (verdict === 'refused' || ++closes === 2) return undefined;
+      }
+    }
+  }
+
+  async #follow(identity: Identity, request: EstRequest, via: Via): Promise<HttpsResponse> {
+    const deadline = Date.now() + this.#options.timeoutMs;
+    for (let { url } = request, count = 0; ; count++) {
+      const response = await this.#exchange(identity, { ...request, url }, deadline, via);
+      const target = redirectOf(url, response);
+      if (target === undefined || count === maxRedirects) return response;
+      url = target;
+    }
+  }
+
+  async #exchange(
+    { certificate }: Identity,
+    { url, csr }: EstRequest,
+    deadline: number,
+    via: Via,
+  ): Promise<HttpsResponse> {
+    const { https, cas, roots, authorization, proxy } = this.#options;
+    const request: HttpsRequest = {
+      method: csr === undefined ? 'GET' : 'POST',
+      url,
+      headers: {
+        ...(csr !== undefined && {
+          'content-type': 'application/pkcs10',
+          'content-transfer-encoding': 'base64',
+        }),
+        ...(authorization !== undefined && { authorization }),
+      },
+      ...(csr !== undefined && { body: base64Lines(csr) }),
+      ...(certificate !== undefined && {
+        clientCertificate: toClientCertificate(certificate, cas),
+      }),
+      ca: await roots(),
+      ...(proxy !== undefined && { proxy }),
+      requestId: via.requestId,
+      isNewConnection: true,
+      timeoutMs: Math.max(1, deadline - Date.now()),
+      maxBodyBytes,
+    };
+    return https.request(request, via.signal);
+  }
+
+  #badCredentials({ headers }: HttpsResponse): Rejection {
+    const challenge = headers['www-authenticate'] ?? '';
+    const options = { retryAfterS: refusedAgainS };
+    if (!/(?:^|,)\s*basic\b/i.test(challenge)) {
+      const scheme = /^[A-Za-z0-9-]{1,32}/.exec(challenge.trim())?.[0] ?? 'another scheme';
+      const reason = `the server wants ${scheme} authentication, which is not supported`;
+      return new Rejection(reason, options);
+    }
+    const reason =
+      this.#options.authorization === undefined
+        ? 'the server wants a user name and a password: username and password_file'
+        : 'the server does not accept the user name and the password';
+    return new Rejection(reason, options);
+  }
+
+  #wantsAnother(): Error {
+    const offered = [...this.#refused, ...this.#options.missing].join(', ');
+    const reason = `the server wants another client certificate: offered ${offered}`;
+    // a server that only closes connections may just be out of order
+    if (!this.#isRefusal) return new ServiceError('Unavailable', reason);
+    return new Rejection(reason, { retryAfterS: refusedAgainS });
+  }
+}
+
+/** Servers refuse one long line, PEM armour, and a body that does not end in a line break. */
+function base64Lines(der: Buffer): string {
+  return `${der.toString('base64').replace(/.{64}(?=.)/g, '$&\n')}\n`;
+}
+
+const unknownRootCodes: ReadonlySet<string> = new Set([
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+]);
+
+/** Names the root of a server whose certificate does not verify, and the setting that would make it trusted. */
+export function explainUnknownRoot(error: unknown, issuer: string): unknown {
+  const failure = error instanceof ServiceError ? error.cause : undefined;
+  if (!(failure instanceof HttpsFailure) || failure.kind !== 'server-certificate') return error;
+  const { topmost } = failure.facts;
+  if (topmost === undefined || !unknownRootCodes.has(failure.code)) return error;
+  const { subject, issuer: above, fingerprint, isSelfIssued } = topmost;
+  const root = isSelfIssued
+    ? `its root ${JSON.stringify(subject)} (SHA-256 ${fingerprint})`
+    : `the issuer ${JSON.stringify(above)} of its certificate ${JSON.stringify(subject)} (SHA-256 ${fingerprint})`;
+  const message = `${(error as ServiceError).message}: ${root} is not trusted: see issuers.${issuer}.trusted_ca`;
+  return new ServiceError('Unavailable', message, { cause: error });
+}
