@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { encodePem } from '../../../src/x509/pem.ts';
 import { outputOf } from '../command.ts';
 
 const extensions: Readonly<Record<string, string>> = {
@@ -21,6 +22,14 @@ export interface IssueOptions {
   readonly subject?: string;
   /** The issuing CA, by the name of its files. */
   readonly by?: string;
+}
+
+/** What a certificate for an existing key is issued with. */
+interface CertifyOptions {
+  readonly subject?: string;
+  readonly hosts?: readonly string[];
+  readonly by?: string;
+  readonly days?: number;
 }
 
 /** The CA behind an EST server, made of the `openssl` command: a root and an issuing CA. */
@@ -87,6 +96,24 @@ export class EstCa implements AsyncDisposable {
       key: await readFile(this.#path(`${file}.key`), 'utf8'),
       certificate: await this.certificate(file),
     };
+  }
+
+  /** A certificate for an existing key; PEM. */
+  async certify(
+    spki: Uint8Array,
+    { subject = '/CN=client', hosts = [], by = 'issuing', days = 30 }: CertifyOptions = {},
+  ): Promise<string> {
+    const file = `certified-${randomBytes(6).toString('hex')}`;
+    const names = hosts.map((host) => `DNS:${host}`).join(',');
+    const text = extensions['leaf'] + (names === '' ? '' : `subjectAltName=${names}\n`);
+    await writeFile(this.#path(`${file}.ext`), text);
+    await writeFile(this.#path(`${file}.pub`), encodePem(spki, 'PUBLIC KEY'));
+    await this.#openssl([
+      ...`x509 -new -force_pubkey ${file}.pub -CA ${by}.cer -CAkey ${by}.key`.split(' '),
+      ...`-days ${days} -extfile ${file}.ext -out ${file}.cer -subj`.split(' '),
+      subject,
+    ]);
+    return this.certificate(file);
   }
 
   /** PEM of a certificate. */
