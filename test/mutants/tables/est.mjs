@@ -265,4 +265,28 @@ export default [
     becomes: 'if (false) {',
     suite: 'component/certificates/est/csr-attributes',
   },
+  {
+    breaks: 'an order is sent without the challengePassword that is demanded',
+    text: 'if (wantsChallengePassword(demands)) {',
+    becomes: 'if (false) {',
+    suite: 'integration/est/attributes',
+  },
+  {
+    breaks: 'attributes are asked for although they are ignored',
+    text: "if (settings.csrattrs === 'ignore') return [];",
+    becomes: '',
+    suite: 'integration/est/attributes',
+  },
+  {
+    breaks: 'the attributes that were left out are not named when an order fails',
+    text: 'throw error.with(',
+    becomes: 'throw error; (',
+    suite: 'integration/est/attributes',
+  },
+  {
+    breaks: 'an unreadable answer of csrattrs ends the order',
+    text: "if (!isBadAnswer(error)) throw error;\n      log.warn('csrattrs failed'",
+    becomes: "throw error;\n      log.warn('csrattrs failed'",
+    suite: 'integration/est/attributes',
+  },
 ];

@@ -211,7 +211,7 @@ function send(response: ServerResponse, answer: EstAnswer): void {
   }
   const bytes = Buffer.from(body);
   const length = isChunked || status === 204 ? {} : { 'content-length': String(bytes.length) };
-  response.writeHead(status, { connection: 'close', ...length, ...headers });
+  response.writeHead(status, { ...length, ...headers });
   if (isChunked) for (const byte of bytes) response.write(Buffer.from([byte]));
   response.end(isChunked || status === 204 ? undefined : bytes);
 }
