@@ -1,25 +1,26 @@
 import type { Via } from '../../dbus/client/via.ts';
-import { describeError, isServiceError, ServiceError } from '../../errors.ts';
+import { describeError } from '../../errors.ts';
 import type { HttpsClient } from '../../https/https-client.ts';
-import { HttpsFailure } from '../../https/https-failure.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { Certificate } from '../../x509/certificate.ts';
 import { raw } from '../../x509/der/asn1.ts';
 import { decodeName } from '../../x509/name.ts';
 import type { EstSettings } from '../config/est-settings.ts';
 import type { Answer, Issuer, Order } from '../issuers/issuer.ts';
-import { judgeIssued } from '../judgement/judgement.ts';
+import { type Judgement, judgeIssued } from '../judgement/judgement.ts';
 import type { AnchorStore } from './anchor-store.ts';
 import { anchorsFor, type TaughtAnchors } from './anchors.ts';
-import { certificatesIn, decodeBase64, errorTextOf, refuseEncoding } from './answer-body.ts';
+import { certificatesIn, decodeBase64, refuseEncoding } from './answer-body.ts';
 import {
   type Demand,
   parseCsrAttributes,
   unmetBy,
   wantsChallengePassword,
 } from './csr-attributes.ts';
-import { type EstReply, EstSession, explainUnknownRoot } from './est-session.ts';
+import { EstSession, explainUnknownRoot } from './est-session.ts';
 import { type Operation, urlOf } from './est-urls.ts';
+import { isBadAnswer, rejectionFor } from './failures.ts';
+import { followDemands } from './followed-request.ts';
 import { type Identity, type IdentityCertificate, identitiesOf } from './identities.ts';
 import { Rejection } from './rejection.ts';
 import { isSameRequest } from './renewed-names.ts';
@@ -51,10 +52,16 @@ interface Attempt {
   /** The roots that the server offers and that nothing vouches for. */
   readonly refused: readonly Certificate[];
   readonly others: readonly Certificate[];
+  /** The request, with what the server wants. */
+  readonly csr: Buffer;
+  /** Where the order is pending. */
+  readonly pendingUrl: string | undefined;
+  /** What the server wants and the request lacks. */
   readonly unmet: readonly string[];
 }
 
-const hourS = 3600;
+/** What is known before a server was asked. */
+const nothing = { refused: [], others: [], unmet: [], pendingUrl: undefined };
 
 /** Orders certificates from an EST server (RFC 7030). */
 export class EstIssuer implements Issuer {
@@ -78,17 +85,22 @@ export class EstIssuer implements Issuer {
 
   async #attempt(order: Order, via: Via): Promise<Answer> {
     const session = await this.#open(order, via);
-    const isPending = this.#pendingUrl(order) !== undefined;
-    const started = { session, order, via, refused: [], others: [], unmet: [] };
-    // a pending order goes on where it is: its request does not change any more
-    const learned = isPending ? started : { ...started, ...(await this.#askCas(started)) };
-    const attempt = isPending ? learned : { ...learned, unmet: await this.#askAttributes(learned) };
+    const pending = this.#pendingOf(order);
+    const attempt = pending
+      ? { ...nothing, ...pending, session, order, via }
+      : await this.#prepare({ ...nothing, csr: order.csr, session, order, via });
     try {
       return await this.#enroll(attempt);
     } catch (error) {
       if (!(error instanceof Rejection) || attempt.unmet.length === 0) throw error;
       throw error.with(`; the server also wants ${attempt.unmet.join(', ')}, which was left out`);
     }
+  }
+
+  /** Learns what the server teaches and wants. A pending order is not prepared again: its request does not change. */
+  async #prepare(started: Attempt): Promise<Attempt> {
+    const learned = { ...started, ...(await this.#askCas(started)) };
+    return { ...learned, ...(await this.#askAttributes(learned)) };
   }
 
   async #open(order: Order, via: Via): Promise<EstSession> {
@@ -137,9 +149,9 @@ export class EstIssuer implements Issuer {
   async #askCas({ session, order, via }: Attempt): Promise<Pick<Attempt, 'refused' | 'others'>> {
     const { anchors, name, settings, log } = this.#options;
     try {
-      const reply = await session.send(() => ({ url: urlOf(settings, 'cacerts') }), via);
-      if (reply.response.status !== 200) throw rejectionFor(reply, 'cacerts');
-      const others = certificatesIn(reply.response, 'the answer of cacerts');
+      const { response } = await session.send(() => ({ url: urlOf(settings, 'cacerts') }), via);
+      if (response.status !== 200) throw rejectionFor(response, 'cacerts');
+      const others = certificatesIn(response, 'the answer of cacerts');
       const trusted = await this.#roots.trusted();
       const vouchers = { trusted, now: order.now };
       const { added, refused } = await anchors.learn(name, settings, others, vouchers);
@@ -157,25 +169,22 @@ export class EstIssuer implements Issuer {
     }
   }
 
-  /** The names of the attributes that the server wants and that the request lacks. */
-  async #askAttributes({ session, order, via }: Attempt): Promise<readonly string[]> {
+  /** The request with the attributes that the server wants and the rule allows, and the names of the others. */
+  async #askAttributes({ session, order, via }: Attempt): Promise<Pick<Attempt, 'csr' | 'unmet'>> {
     const { settings, name, log } = this.#options;
-    if (settings.csrattrs === 'ignore') return [];
+    if (settings.csrattrs === 'ignore') return { csr: order.csr, unmet: [] };
     const demands = await this.#demands(session, via);
     if (wantsChallengePassword(demands)) {
-      const reason =
-        'the server wants the challengePassword of RFC 7030 3.5 (tls-unique), which is not supported';
-      throw new Rejection(reason);
+      const what = 'the challengePassword of RFC 7030 3.5 (tls-unique)';
+      throw new Rejection(`the server wants ${what}, which is not supported`);
     }
-    const unmet = unmetBy(order.csr, order.key.spki, demands);
+    const csr = await followDemands(order, demands);
+    const unmet = unmetBy(csr, order.key.spki, demands);
     if (unmet.length > 0) {
-      log.info('attributes left out', {
-        issuer: name,
-        certificateId: order.id,
-        attributes: unmet.join(', '),
-      });
+      const attributes = unmet.join(', ');
+      log.info('attributes left out', { issuer: name, certificateId: order.id, attributes });
     }
-    return unmet;
+    return { csr, unmet };
   }
 
   /** None where the answer is unreadable: an order may succeed all the same. */
@@ -183,10 +192,9 @@ export class EstIssuer implements Issuer {
     const { settings, name, log } = this.#options;
     const what = 'the answer of csrattrs';
     try {
-      const reply = await session.send(() => ({ url: urlOf(settings, 'csrattrs') }), via);
-      const { response } = reply;
+      const { response } = await session.send(() => ({ url: urlOf(settings, 'csrattrs') }), via);
       if (response.status === 204 || response.status === 404) return [];
-      if (response.status !== 200) throw rejectionFor(reply, 'csrattrs');
+      if (response.status !== 200) throw rejectionFor(response, 'csrattrs');
       refuseEncoding(response, what);
       return parseCsrAttributes(decodeBase64(response.body, what));
     } catch (error) {
@@ -197,47 +205,56 @@ export class EstIssuer implements Issuer {
   }
 
   async #enroll(attempt: Attempt): Promise<Answer> {
-    const { session, order, via } = attempt;
-    const url = (identity: Identity): string =>
-      this.#pendingUrl(order) ?? urlOf(this.#options.settings, operationFor(order, identity));
-    const reply = await session.send((identity) => ({ url: url(identity), csr: order.csr }), via);
-    const { status, headers } = reply.response;
+    const { session, order, via, csr, pendingUrl } = attempt;
+    const urlFor = (identity: Identity): string =>
+      pendingUrl ?? urlOf(this.#options.settings, operationFor(order, csr, identity));
+    const { response, url } = await session.send(
+      (identity) => ({ url: urlFor(identity), csr }),
+      via,
+    );
+    const { status, headers } = response;
     if (status === 202) {
       const retryAfterS = retryAfterOf(headers['retry-after'], order.now, headers['date']);
-      return { kind: 'pending', cookie: reply.url, retryAfterS };
+      return { kind: 'pending', cookie: cookieOf(url, csr, order), retryAfterS };
     }
-    if (status !== 200) throw rejectionFor(reply, 'the order');
-    const certificates = certificatesIn(reply.response, 'the answer of the server');
-    return this.#judge(certificates, attempt);
+    if (status !== 200) throw rejectionFor(response, 'the order');
+    return this.#judge(certificatesIn(response, 'the answer of the server'), attempt);
   }
 
   async #judge(certificates: readonly Certificate[], attempt: Attempt): Promise<Answer> {
-    const { order } = attempt;
-    const { name, log } = this.#options;
-    const taught = this.#taught();
-    if (taught === undefined) {
-      throw new Rejection('the server has taught no CA certificates by cacerts');
-    }
-    const { profile, names, key, now, renewed } = order;
-    const subject = decodeName(raw(order.subjectDer));
-    const others = [...attempt.others, ...taught.intermediates];
-    const verdict = judgeIssued(
-      { certificates, others, anchors: anchorsFor(taught) },
-      { spki: key.spki, profile, subject, names, notAfter: renewed?.chain[0]?.notAfter },
-      now,
-    );
+    const { order, pendingUrl, others } = attempt;
+    const verdict = this.#verdict(certificates, attempt);
     if (verdict.kind === 'refused') {
+      // the CAs may have changed while the order was pending
+      if (pendingUrl !== undefined && others.length === 0) {
+        const learned = { ...attempt, ...(await this.#askCas(attempt)) };
+        if (learned.others.length > 0) return this.#judge(certificates, learned);
+      }
       const reason = `${verdict.reason}${this.#refusedRoots(attempt)}`;
       throw new Rejection(reason, { isFinal: verdict.isFinal });
     }
+    const { name, log } = this.#options;
     for (const remark of verdict.remarks) {
-      log.info('certificate differs from its order', {
-        issuer: name,
-        certificateId: order.id,
-        remark,
-      });
+      const fields = { issuer: name, certificateId: order.id, remark };
+      log.info('certificate differs from its order', fields);
     }
     return { kind: 'issued', chain: verdict.chain };
+  }
+
+  #verdict(certificates: readonly Certificate[], { order, others }: Attempt): Judgement {
+    const taught = this.#taught();
+    if (taught === undefined) {
+      const reason = 'the server has taught no CA certificates by cacerts';
+      return { kind: 'refused', reason, isFinal: false };
+    }
+    const { profile, names, key, now, renewed, subjectDer } = order;
+    const subject = decodeName(raw(subjectDer));
+    const all = [...others, ...taught.intermediates];
+    return judgeIssued(
+      { certificates, others: all, anchors: anchorsFor(taught) },
+      { spki: key.spki, profile, subject, names, notAfter: renewed?.chain[0]?.notAfter },
+      now,
+    );
   }
 
   #refusedRoots({ refused }: Attempt): string {
@@ -249,41 +266,25 @@ export class EstIssuer implements Issuer {
     return `; the server has the new root ${roots.join(', ')}, which is not trusted: see ${setting}`;
   }
 
-  /** The URL of a pending order; undefined once the settings lead elsewhere. */
-  #pendingUrl({ cookie }: Order): string | undefined {
+  /** The URL and the request of a pending order; undefined once the settings lead elsewhere. */
+  #pendingOf(order: Order): Pick<Attempt, 'pendingUrl' | 'csr'> | undefined {
+    const [pendingUrl, csr] = order.cookie?.split(' ') ?? [];
     const operations: readonly Operation[] = ['simpleenroll', 'simplereenroll'];
-    return operations
-      .map((operation) => urlOf(this.#options.settings, operation))
-      .find((url) => url === cookie);
+    const urls = operations.map((operation) => urlOf(this.#options.settings, operation));
+    if (pendingUrl === undefined || !urls.includes(pendingUrl)) return undefined;
+    return { pendingUrl, csr: csr === undefined ? order.csr : Buffer.from(csr, 'base64') };
   }
 }
 
+/** The URL, with the request where that is not the one of the order. */
+function cookieOf(url: string, csr: Buffer, order: Order): string {
+  return csr.equals(order.csr) ? url : `${url} ${csr.toString('base64')}`;
+}
+
 /** A renewal with the same names is one only for a server that was shown the certificate which is renewed. */
-function operationFor({ renewed, csr }: Order, { certificate }: Identity): Operation {
+function operationFor({ renewed }: Order, csr: Buffer, { certificate }: Identity): Operation {
   const [before] = renewed?.chain ?? [];
   const isPresented =
     before !== undefined && certificate?.chain[0]?.fingerprint === before.fingerprint;
   return isPresented && isSameRequest(csr, before) ? 'simplereenroll' : 'simpleenroll';
-}
-
-/** Whether an optional operation got an answer that is of no use, rather than none, or one that ends the attempt. */
-function isBadAnswer(error: unknown): boolean {
-  if (error instanceof Rejection) return !error.isFinal && error.retryAfterS === undefined;
-  if (isServiceError(error, 'InvalidArgs')) return true;
-  if (!isServiceError(error, 'Unavailable')) return false;
-  return !(error.cause instanceof HttpsFailure) || error.cause.kind === 'response';
-}
-
-/** Unavailable for what passes by itself, else a rejection that names the status and the server's text. */
-function rejectionFor({ response }: EstReply, what: string): Error {
-  const { status } = response;
-  const text = errorTextOf(response);
-  const reason = `${what}: status ${status}${text === '' ? '' : `: ${text}`}`;
-  if (status === 429 || status === 503) {
-    // busy: it must not be asked for anything else now
-    const cause = new HttpsFailure('connection', `HTTP_${status}`, reason);
-    return new ServiceError('Unavailable', reason, { cause });
-  }
-  if (status >= 500) return new ServiceError('Unavailable', reason);
-  return new Rejection(reason, status === 403 ? { retryAfterS: hourS } : {});
 }

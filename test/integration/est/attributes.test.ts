@@ -1,6 +1,9 @@
 /** What the client does about the attributes that an EST server wants in requests. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parseCsr } from '../../../src/x509/csr.ts';
+import { encode, octetString, oid, sequence, set } from '../../../src/x509/der/asn1.ts';
+import { keyUsage } from '../../../src/x509/extensions.ts';
 import { EstRig, makeOrder, reasonOf } from '../../support/est/est-rig.ts';
 import type { EstAnswer } from '../../support/est/est-server.ts';
 
@@ -77,6 +80,65 @@ test('does not send an order that has to have a challengePassword', async (conte
   const answer = await rig.submit(rig.issuer(server), await makeOrder());
   assert.match(reasonOf(answer), 'challengePassword');
   assert.equal(server.operations, ['cacerts', 'csrattrs']);
+});
+
+/** Wants the extended key usage of the profile, a CA's key usage, and an extension that is unknown. */
+const extensions = encode(
+  sequence(
+    sequence(
+      oid('1.2.840.113549.1.9.14'),
+      set(
+        sequence(
+          sequence(oid('2.5.29.37')),
+          sequence(oid('2.5.29.15'), octetString(keyUsage(['keyCertSign']).value)),
+          sequence(oid('1.2.3.4')),
+        ),
+      ),
+    ),
+  ),
+).toString('base64');
+
+test('puts in what the profile allows, and keeps to it while the order is pending', async (context) => {
+  const rig = rigOf(context);
+  const server = await rig.serve();
+  server.answers.set('csrattrs', () => ({ body: extensions }));
+  server.answers.set('simpleenroll', () => ({ status: 202 }));
+  const order = await makeOrder();
+  const issuer = rig.issuer(server);
+  const first = await rig.submit(issuer, order);
+  if (first.kind !== 'pending') throw new Error(reasonOf(first));
+  server.answers.delete('simpleenroll');
+  assert.is((await rig.submit(issuer, { ...order, cookie: first.cookie })).kind, 'issued');
+  assert.equal(server.operations, ['cacerts', 'csrattrs', 'simpleenroll', 'simpleenroll']);
+  const [one, other] = server.requests.flatMap(({ csr }) => csr ?? []);
+  if (one === undefined || other === undefined) throw new Error('no request was sent');
+  assert.ok(one.equals(other));
+  const { requested, subjectDer, spki } = parseCsr(one);
+  assert.equal(requested.extendedKeyUsage, ['clientAuth']);
+  assert.equal(requested.keyUsage, []);
+  assert.equal(requested.alternativeNames, order.names);
+  assert.ok(subjectDer.equals(order.subjectDer) && spki.equals(order.key.spki));
+  const record = rig.logged.find(({ message }) => message === 'attributes left out');
+  assert.match(JSON.stringify(record), 'keyUsage, 1.2.3.4');
+});
+
+test('leaves the request of a caller as it is', async (context) => {
+  const rig = rigOf(context);
+  const server = await rig.serve();
+  server.answers.set('csrattrs', () => ({ body: extensions }));
+  const order = await makeOrder();
+  const key = { ...order.key, keyId: '', signer: undefined };
+  assert.is((await rig.submit(rig.issuer(server), { ...order, key })).kind, 'issued');
+  assert.ok(server.requests.at(-1)?.csr?.equals(order.csr));
+});
+
+test('starts anew when the settings of a pending order lead elsewhere', async (context) => {
+  const rig = rigOf(context);
+  const server = await rig.serve();
+  const cookie = 'https://elsewhere.example/.well-known/est/simpleenroll';
+  const answer = await rig.submit(rig.issuer(server), await makeOrder({ cookie }));
+  assert.is(answer.kind, 'issued');
+  assert.equal(server.operations, ['cacerts', 'csrattrs', 'simpleenroll']);
 });
 
 test('asks for no attributes when they are ignored', async (context) => {

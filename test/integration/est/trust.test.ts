@@ -158,6 +158,19 @@ test('takes a new root that has been added to the file of trusted_ca', async (co
   rig.files.set('/root', before);
 });
 
+test('learns a root that came while an order was pending', async (context) => {
+  const { rig } = partsOf(context);
+  const server = await rig.serve();
+  const issuer = rig.issuer(server);
+  server.answers.set('simpleenroll', () => ({ status: 202 }));
+  const order = await makeOrder();
+  const pending = await rig.submit(issuer, order);
+  rollOver(rig, server, 'issuing2', 'next', 'newWithOld');
+  const cookie = pending.kind === 'pending' ? pending.cookie : '';
+  assert.is((await rig.submit(issuer, { ...order, cookie })).kind, 'issued');
+  assert.equal(server.operations.slice(-2), ['simpleenroll', 'cacerts']);
+});
+
 test('says which file of trusted_ca is unreadable', async (context) => {
   const { rig } = partsOf(context);
   const server = await rig.serve();

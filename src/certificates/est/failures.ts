@@ -1,0 +1,30 @@
+import { isServiceError, ServiceError } from '../../errors.ts';
+import { HttpsFailure } from '../../https/https-failure.ts';
+import type { HttpsResponse } from '../../https/https-request.ts';
+import { errorTextOf } from './answer-body.ts';
+import { Rejection } from './rejection.ts';
+
+/** An hour, after which a server that forbids an order may allow it. */
+const hourS = 3600;
+
+/** Whether an optional operation got an answer that is of no use, rather than none, or one that ends the attempt. */
+export function isBadAnswer(error: unknown): boolean {
+  if (error instanceof Rejection) return !error.isFinal && error.retryAfterS === undefined;
+  if (isServiceError(error, 'InvalidArgs')) return true;
+  if (!isServiceError(error, 'Unavailable')) return false;
+  return !(error.cause instanceof HttpsFailure) || error.cause.kind === 'response';
+}
+
+/** Unavailable for what passes by itself, else a rejection that names the status and the server's text. */
+export function rejectionFor(response: HttpsResponse, what: string): Error {
+  const { status } = response;
+  const text = errorTextOf(response);
+  const reason = `${what}: status ${status}${text === '' ? '' : `: ${text}`}`;
+  if (status === 429 || status === 503) {
+    // busy: it must not be asked for anything else now
+    const cause = new HttpsFailure('connection', `HTTP_${status}`, reason);
+    return new ServiceError('Unavailable', reason, { cause });
+  }
+  if (status >= 500) return new ServiceError('Unavailable', reason);
+  return new Rejection(reason, status === 403 ? { retryAfterS: hourS } : {});
+}
