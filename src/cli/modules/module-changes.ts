@@ -11,7 +11,7 @@ export class ModuleChanges implements AsyncDisposable {
   #isChanged = false;
   #wake: () => void = () => undefined;
 
-  static async watch(bus: Bus, name: string): Promise<ModuleChanges> {
+  static async watch(bus: Pick<Bus, 'subscribe'>, name: string): Promise<ModuleChanges> {
     const { busName, path, child } = modulesService;
     const changes = new ModuleChanges();
     const object = childPath(path, child.segment, name);

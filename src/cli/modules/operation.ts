@@ -2,6 +2,7 @@
  * Operations on modules. The Module Runtime carries them out by itself once they are accepted; the command only shows
  * how they proceed, so its end, and that of its terminal, changes nothing.
  */
+import type { Bus } from '../../dbus/bus.ts';
 import type { Client, ClientCallOptions } from '../../dbus/client/client.ts';
 import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import type { modulesInterface } from '../../interfaces/modules.ts';
@@ -19,6 +20,11 @@ import { progressText } from './status-text.ts';
 
 /** An operation with which the runtime is at a standstill is left to it after this time. */
 const standstillMs = 5000;
+
+/** The parts of the runtime that operations use. */
+export interface OperationRuntime extends Pick<Runtime, 'call' | 'find'> {
+  readonly bus: Pick<Bus, 'subscribe'>;
+}
 
 /** An operation on a module. */
 export interface ModuleOperation {
@@ -48,7 +54,7 @@ export interface Outcome {
 
 /** Has an operation carried out and shows how it proceeds; throws when it fails. */
 export async function carryOut(
-  runtime: Runtime,
+  runtime: OperationRuntime,
   context: CommandContext,
   operation: ModuleOperation,
 ): Promise<Outcome> {
@@ -83,7 +89,7 @@ interface Waiting {
 
 /** Waits until the operation has ended, or the user interrupts the wait. */
 async function untilEnd(
-  runtime: Runtime,
+  runtime: OperationRuntime,
   context: CommandContext,
   { operation: { name, verb }, changes }: Waiting,
 ): Promise<Outcome> {
@@ -116,7 +122,7 @@ interface Observed {
 }
 
 /** The module and why its operation does not proceed: the engine cannot be reached, or the runtime restarts. */
-async function observed(runtime: Runtime, name: string): Promise<Observed> {
+async function observed(runtime: OperationRuntime, name: string): Promise<Observed> {
   try {
     const module = await runtime.find(name);
     const isStanding = module?.operation !== '' && /^(unknown|backoff)$/.test(module?.state ?? '');

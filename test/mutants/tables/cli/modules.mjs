@@ -3,7 +3,7 @@ export default [
     breaks: 'a command ends when the runtime restarts, although the operation goes on',
     text: 'return { module: undefined, problem: describeError(error) };',
     becomes: 'throw error;',
-    suite: 'integration/cli/modules',
+    suite: 'unit/cli/modules/operation',
   },
   {
     breaks: 'an update that was rolled back looks like a good one',
