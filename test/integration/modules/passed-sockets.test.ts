@@ -161,7 +161,8 @@ test('of modules are kept no longer when their module is gone', async () => {
   assert.is(await rig.reload('modules'), 'reloaded');
   const areOthers = () => !manager.stored.some((name) => before.includes(name));
   await until(10_000, 'other sockets', areOthers);
-  assert.is(manager.stored.length, 2);
+  // without an engine it is unknown whether a container of another configuration runs: no management socket
+  assert.is(manager.stored.length, 1);
   assert.is(await lstat(agentSocket(rig)).catch(() => 'absent'), 'absent');
   assert.ok((await ask(agentSocket(rig, 'other'))).status > 0);
 });
