@@ -4,13 +4,14 @@ import type { Properties } from '../dbus/definition.ts';
 import type { ModuleName } from '../ids.ts';
 import type { moduleInterface } from '../interfaces/modules.ts';
 import type { Log } from '../service/log/log.ts';
-import { exitOf, type ModuleExit, type ModuleSummary, runtimeStatusOf } from './api/module-list.ts';
+import { exitOf, type ModuleSummary, runtimeStatusOf } from './api/module-list.ts';
 import type { ModuleSocket, ModuleSockets } from './api/sockets/module-socket.ts';
 import type { CallingModule } from './callers/callers.ts';
 import { memberObject, restartPolicyOf } from './docker/create-options/create-options.ts';
 import { imageLabel, owner, ownerLabel } from './docker/labels.ts';
 import type { ModuleSource } from './module-source.ts';
 import { moduleProperties } from './properties.ts';
+import type { EndedInstance, ModuleHistory } from './registry/module-histories.ts';
 import { isAbsence, isToRun, type SavedState } from './supervisor/desired-state.ts';
 import type { EngineStatus } from './supervisor/engine-monitor.ts';
 import type { InstanceSpec, ModuleType, Refused } from './supervisor/module-type.ts';
@@ -50,6 +51,8 @@ export interface OpenedModule {
   readonly saved: SavedState;
   /** Whether its instance may be one that was not made for it: that of an agent does not get the management API then. */
   readonly isUnproven?: boolean | undefined;
+  /** What previous processes knew of its runs. */
+  readonly history?: ModuleHistory | undefined;
 }
 
 /** A module: its configuration, its supervisor and its socket. */
@@ -62,22 +65,25 @@ export class ManagedModule implements AsyncDisposable {
   readonly #socket: ModuleSocket;
   #digest = '';
   /** The last end of an instance, which the engine forgets when it starts again. */
-  #ended: { readonly instance: string; readonly exit: ModuleExit } | undefined;
+  #ended: EndedInstance | undefined;
 
   private constructor(
     parts: ModuleParts,
-    { source, saved, socket }: { source: ModuleSource; saved: SavedState; socket: ModuleSocket },
+    { source, saved, history }: OpenedModule,
+    socket: ModuleSocket,
   ) {
     const { type, engineStatus, now, log } = parts;
     this.#parts = parts;
     this.#socket = socket;
     this.#name = source.name;
+    this.#ended = history?.ended;
     let sourceOf = (): ModuleSource => source;
     this.#operation = () => parts.operation(source.name);
     this.supervisor = new Supervisor({
       name: source.name,
       source,
       saved,
+      restarted: history,
       type,
       engineStatus,
       get restartPolicy() {
@@ -106,12 +112,10 @@ export class ManagedModule implements AsyncDisposable {
   }
 
   /** Creates the module's socket; its instance is left alone until `run`. */
-  static async open(
-    parts: ModuleParts,
-    { source, saved, isUnproven = false }: OpenedModule,
-  ): Promise<ManagedModule> {
+  static async open(parts: ModuleParts, opened: OpenedModule): Promise<ManagedModule> {
+    const { source, isUnproven = false } = opened;
     const socket = await parts.sockets.open(source.name, isUnproven);
-    return new ManagedModule(parts, { source, saved, socket });
+    return new ManagedModule(parts, opened, socket);
   }
 
   /** The configuration in force. */
@@ -137,6 +141,12 @@ export class ManagedModule implements AsyncDisposable {
 
   get status(): ModuleStatus {
     return this.supervisor.status;
+  }
+
+  /** What is known of its runs, for the next process. */
+  get history(): ModuleHistory {
+    const { restartCount, restartReason } = this.status;
+    return { ended: this.#ended, restartCount, restartReason };
   }
 
   /** Observes the module before `run`, for its properties. Never rejects. */

@@ -22,6 +22,7 @@ import { ModuleOrder } from './module-order.ts';
 import type { ModuleSource } from './module-source.ts';
 import { Pacer } from './pacer.ts';
 import { managerProperties } from './properties.ts';
+import type { ModuleHistories } from './registry/module-histories.ts';
 import { ModuleRegistry } from './registry/module-registry.ts';
 import type { Records } from './registry/records.ts';
 import {
@@ -50,6 +51,7 @@ export interface ModuleRuntimeOptions {
   readonly config: ModulesConfig;
   readonly type: ModuleType;
   readonly records: Records;
+  readonly histories: ModuleHistories;
   readonly socketsPath: string;
   readonly socketStore: SocketStore;
   /** Of every socket. */
@@ -170,10 +172,13 @@ export class ModuleRuntime implements AsyncDisposable {
 
   /** Restores every persisted module and the agent; their sockets accept requests from now on. */
   async open(): Promise<void> {
-    const { config, records, socketsPath } = this.#options;
+    const { config, histories, records, socketsPath } = this.#options;
     const problems = this.#problems;
     this.#digestKey = await readDigestKey(records, problems);
     const known = await restoreModules({ agent: config.agent, records, socketsPath, problems });
+    if (records.modules.failure === undefined) {
+      await histories.retain(new Set([...records.modules.ids(), config.agent?.name ?? '']));
+    }
     for (const { source, state } of known) {
       try {
         const isUnproven = records.modules.damaged.has(source.name);

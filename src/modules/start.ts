@@ -31,6 +31,7 @@ import { Identities, onIdentityChange } from './identities.ts';
 import { openLogDirectory } from './logs/log-directory.ts';
 import { LogSockets } from './logs/log-sockets.ts';
 import { sourceDigest } from './module-source.ts';
+import { ModuleHistories } from './registry/module-histories.ts';
 import { Records } from './registry/records.ts';
 import { configuredAgent } from './registry/restore.ts';
 import { wantedImages } from './registry/wanted-images.ts';
@@ -54,6 +55,7 @@ interface Parts {
   readonly identities: Identities;
   readonly engine: DockerEngine;
   readonly records: Records;
+  readonly histories: ModuleHistories;
   readonly issuingCas: IssuingCas;
   readonly socketsPath: string;
   readonly connections: ConnectionLimits;
@@ -77,6 +79,7 @@ export async function startModules(context: Context): Promise<Started> {
   });
   const records = await Records.open(stateDir);
   cleanup.use(records.disk);
+  const histories = cleanup.use(await ModuleHistories.open(stateDir, { log }));
   const issuingCas = await IssuingCas.open(join(stateDir, 'issuing-cas.json'), { now, log });
   const connections = { ...connectionLimits, shared: new SharedConnections() };
   const socketsPath = join(stateDir, 'mnt');
@@ -84,7 +87,7 @@ export async function startModules(context: Context): Promise<Started> {
     disks: new Disks(),
     sampler: new StatsSampler(engine.reports),
   });
-  const places = { records, issuingCas, socketsPath };
+  const places = { records, histories, issuingCas, socketsPath };
   const parts = { clients, identities, engine, connections, resources, ...places };
   const preparation = preparationParts(current, parts);
   const runtime = cleanup.use(
@@ -148,7 +151,7 @@ function runtimeOptions(
 ): ModuleRuntimeOptions {
   const { objects, now, log, sockets } = context;
   const { clients, connections, current, engine, identities, preparation } = parts;
-  const { issuingCas, records, socketsPath } = parts;
+  const { histories, issuingCas, records, socketsPath } = parts;
   const registered: Pick<Identities, 'ensure'> = {
     ensure: (moduleId, via) => identities.get(moduleId, via),
   };
@@ -158,6 +161,7 @@ function runtimeOptions(
     },
     type: new DockerModules(engine, log),
     records,
+    histories,
     socketsPath,
     socketStore: moduleSocketStore(sockets),
     connections,

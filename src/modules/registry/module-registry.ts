@@ -17,7 +17,9 @@ import { WorkloadServers } from '../api/workload/workload-servers.ts';
 import { Callers } from '../callers/callers.ts';
 import { ManagedModule, type ModuleParts, type OpenedModule } from '../managed-module.ts';
 import type { ModuleSource } from '../module-source.ts';
+import { isAbsence } from '../supervisor/desired-state.ts';
 import type { Cgroup } from '../supervisor/module-type.ts';
+import type { ModuleHistories } from './module-histories.ts';
 import type { Records } from './records.ts';
 
 /** Longer than a creation takes. */
@@ -35,6 +37,7 @@ export interface RegistryOptions {
   /** The management API of the agent. */
   readonly management: () => readonly Route[];
   readonly records: Pick<Records, 'delete'>;
+  readonly histories: Pick<ModuleHistories, 'get' | 'note' | 'delete'>;
   readonly objects: Pick<ObjectManager<typeof modulesService>, 'put' | 'remove'>;
   /** A module was added, changed or removed. */
   readonly onChange: () => void;
@@ -107,15 +110,19 @@ export class ModuleRegistry {
   }
 
   /** Opens a module; it is not published yet, and its container is left alone until the module is run. */
-  async open(opened: OpenedModule): Promise<ManagedModule> {
+  async open(opened: Omit<OpenedModule, 'history'>): Promise<ManagedModule> {
+    const { saved, source } = opened;
     const parts: ModuleParts = {
       ...this.#parts.module,
       sockets: this.#sockets,
       remove: (module) => this.remove(module),
       onChange: (module) => this.show(module),
     };
-    const module = await ManagedModule.open(parts, opened);
-    this.#modules.set(opened.source.name, module);
+    // that of a new module is another one's
+    const isKnown = !isAbsence(saved.goal);
+    const history = isKnown ? this.#parts.histories.get(source.name) : undefined;
+    const module = await ManagedModule.open(parts, { ...opened, history });
+    this.#modules.set(source.name, module);
     this.#releaseMemory();
     return module;
   }
@@ -137,7 +144,7 @@ export class ModuleRegistry {
 
   /** Removes the persisted state of a module, and only then the module. Never rejects. */
   async remove(module: ManagedModule): Promise<void> {
-    const { log, objects, records } = this.#parts;
+    const { histories, log, objects, records } = this.#parts;
     try {
       await module.removeDirectory();
       await records.delete(module.name);
@@ -149,11 +156,14 @@ export class ModuleRegistry {
     this.workload.delete(module.name);
     objects.remove(module.name);
     this.#notifyChange();
+    // not earlier: its last status would be noted again
+    await histories.delete(module.name);
   }
 
   /** Publishes the current properties of a module. */
   show(module: ManagedModule): void {
     if (this.#modules.get(module.name) !== module) return;
+    this.#parts.histories.note(module.name, module.history);
     this.#parts.objects.put(module.name, module.properties());
     this.#notifyChange();
   }

@@ -22,6 +22,8 @@ import { WakeupEvent } from './wakeup-event.ts';
 export interface SupervisorOptions extends ReconcilerOptions, Omit<DesiredStateOptions, 'onGoal'> {
   readonly engineStatus: () => EngineStatus;
   readonly onStatus: (status: ModuleStatus) => void;
+  /** The restarts by previous processes. */
+  readonly restarted?: Pick<ModuleStatus, 'restartCount' | 'restartReason'> | undefined;
 }
 
 /** Keeps one module in its desired state, in a loop of its own: observes, plans, applies one step, observes again. */
@@ -41,11 +43,15 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    const { saved, now, onStatus } = options;
+    const { saved, now, onStatus, restarted } = options;
     const rolledBack = saved.update?.phase === 'rollback' ? saved.rejected?.reason : undefined;
     const initial = { goal: saved.goal, error: saved.failure ?? rolledBack ?? '' };
     const status = new StatusTracker(initial, now, onStatus);
     status.note({ failed: rolledBack !== undefined });
+    if (restarted !== undefined) {
+      const { restartCount, restartReason } = restarted;
+      status.note({ restartCount, restartReason });
+    }
     const desired = new DesiredState({ ...options, onGoal: (goal) => status.note({ goal }) });
     const backoff = new RestartBackoff(options);
     const operation = new OperationSlot(status);

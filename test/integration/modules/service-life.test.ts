@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { until } from '../../support/deadline.ts';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';
 import { silentRegistry } from '../../support/engine/silent-registry.ts';
+import { requestOn } from '../../support/workload/api.ts';
 
 const test = suite<{ device: ModulesRig }>('modules and the life of the service');
 const describe = ['a{sv}', '0'];
@@ -41,6 +42,33 @@ test('leaves running modules alone when it is killed, and restores them', async 
   await device.untilState('sensor', 'running');
   assert.is(await device.machine.docker('inspect', '--format', '{{.Id}}', 'sensor'), before);
   await device.succeed('DeleteModule', ['sa{sv}', 'sensor', '0']);
+});
+
+test('reports the restarts and the last exit of a module when it was restarted or killed', async ({
+  device,
+}) => {
+  const once = '[ -e /tmp/1 ] && exec sleep 1000; echo >/tmp/1; exit 3';
+  const createOptions = { ...sleeping.createOptions, Cmd: ['sh', '-c', once] };
+  const settings = { ...sleeping, createOptions, imagePullPolicy: 'never' };
+  await device.succeed('CreateModule', creation('failing', settings));
+  await device.succeed('Start', ['sa{sv}', 'failing', '0']);
+  const before = await device.untilModule(
+    'failing',
+    ({ RestartCount, State }) => RestartCount === 1 && State === 'running',
+  );
+  assert.is(before['RestartReason'], 'ended with exit code 3');
+  const socket = join(device.rig.stateDirectory('modules'), 'mgmt.sock');
+  const request = ['GET', '/modules/failing?api-version=2022-08-03'] as const;
+  const details = await requestOn(socket, ...request);
+  const { exitStatus } = Object(details.json['status']) as { exitStatus?: object }; // of a module
+  assert.is(Reflect.get(Object(exitStatus), 'statusCode'), '3');
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    await device.rig.stop('modules', signal);
+    await device.succeed('Describe', describe);
+    assert.equal(await device.untilState('failing', 'running'), before);
+    assert.equal(await requestOn(socket, ...request), details);
+  }
+  await device.succeed('DeleteModule', ['sa{sv}', 'failing', '0']);
 });
 
 test('finishes a creation in which it was killed, whenever that was, with one container', async ({
@@ -82,6 +110,8 @@ test('finishes a deletion in which it was killed, and leaves nothing', async ({ 
     assert.equal(await readdir(join(state, 'mnt')), ['edgeAgent']);
     const records = await readdir(join(state, 'modules'));
     assert.ok(!records.includes('sensor.json'), String(records));
+    const histories = () => readdir(join(state, 'histories'));
+    await until(30_000, 'no history', async () => !(await histories()).includes('sensor.json'));
   }
 });
 

@@ -102,6 +102,11 @@ function registryIn(socketsPath: string, { agent, prepare, type }: Replaced = {}
     },
     management: () => [],
     records: { delete: () => Promise.resolve() },
+    histories: {
+      get: () => ({ ended: undefined, restartCount: 0, restartReason: '' }),
+      note: () => {},
+      delete: () => Promise.resolve(),
+    },
     objects: { put: () => {}, remove: () => {} },
     onChange: () => {},
     log: silentLog,

@@ -67,4 +67,34 @@ export default [
     becomes: '',
     suite: 'component/modules/docker/created-containers',
   },
+  {
+    breaks: 'a module that restarts in a loop is written each time',
+    text: 'entry.writtenMs + this.#intervalMs - performance.now()',
+    becomes: '0',
+    suite: 'component/modules/registry/module-histories',
+  },
+  {
+    breaks: 'what a module did within the last minute is lost at a stop',
+    text: 'await Promise.all([...this.#entries].map(([name, entry]) => this.#write(name, entry)));',
+    becomes: '',
+    suite: 'component/modules/registry/module-histories',
+  },
+  {
+    breaks: 'the history of a deleted module is written again',
+    text: 'if (entry.isSaved || this.#entries.get(name) !== entry) return;',
+    becomes: 'if (entry.isSaved) return;',
+    suite: 'component/modules/registry/module-histories',
+  },
+  {
+    breaks: 'a restart of the service forgets the restarts of modules',
+    text: '      status.note({ restartCount, restartReason });',
+    becomes: '',
+    suite: 'integration/modules/service-life',
+  },
+  {
+    breaks: 'a restart of the service forgets the last exit of a module',
+    text: 'this.#ended = history?.ended;',
+    becomes: '',
+    suite: 'integration/modules/service-life',
+  },
 ];
