@@ -40,6 +40,8 @@ export interface ReconcilerOptions extends PlannerOptions {
   readonly admit?: (() => Admission) | undefined;
   /** How long the new instance of an update is observed. */
   readonly trial?: TrialLimits | undefined;
+  /** The monotonic clock; that of the process by default. */
+  readonly monotonicMs?: (() => number) | undefined;
   readonly now: () => Date;
   readonly log: Log;
 }
@@ -153,8 +155,9 @@ export class Reconciler {
     const tried =
       instance?.ours === true && instance.id === this.#planner.newId ? instance : undefined;
     const { endedItself } = backoff;
-    const now = this.#options.now();
-    return this.#trial.judge(tried, { goal, endedItself, now });
+    const { now, monotonicMs = () => performance.now() } = this.#options;
+    const times = { now: now(), monotonicMs: monotonicMs() };
+    return this.#trial.judge(tried, { goal, endedItself, ...times });
   }
 
   /** The new instance of an update runs: only its update waits for the verdict. */

@@ -269,6 +269,7 @@ export class UpdatedModule implements AsyncDisposable {
       onStatus: () => undefined,
       trial: { runMs: trialMs, healthMs: 600_000 },
       now,
+      monotonicMs: () => this.nowMs,
       log: silentLog,
     });
     const module = {

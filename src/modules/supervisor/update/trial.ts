@@ -24,51 +24,53 @@ export interface TrialInput {
   /** Whether it ended, and neither the runtime nor the engine ended it. */
   readonly endedItself: boolean;
   readonly now: Date;
+  /** The time of the monotonic clock. */
+  readonly monotonicMs: number;
 }
 
 const pending = { kind: 'pending', at: undefined } as const;
 
-/** Observes the new instance of an update since it runs. */
+/**
+ * Observes the new instance of an update. Only the time counts in which this process has seen it run: the clock may be
+ * set meanwhile.
+ */
 export class Trial {
   readonly #limits: TrialLimits;
-  /** Of the run that is observed. */
-  #since: { readonly startedMs: number; readonly ms: number } | undefined;
+  /** The run that is observed, and since when. */
+  #seen: { readonly run: string; readonly sinceMs: number } | undefined;
 
   constructor(limits: TrialLimits) {
     this.#limits = limits;
   }
 
   /** The verdict on the new instance, which may not exist yet. One that is not to run stays unproven. */
-  judge(instance: Instance | undefined, { goal, endedItself, now }: TrialInput): Verdict {
+  judge(
+    instance: Instance | undefined,
+    { goal, endedItself, now, monotonicMs }: TrialInput,
+  ): Verdict {
     if (instance === undefined || !isToRun(goal)) return pending;
     if (endedItself) return bad(`the new instance ended${codeOf(instance)} before it proved good`);
     const { state, health } = instance;
     if (state.kind === 'restarting') return bad(`the new instance ended${codeOf(instance)}`);
-    if (state.kind === 'paused') this.#restart(state.startedAt);
+    if (state.kind === 'paused') this.#seen = undefined;
     if (state.kind !== 'running') return pending;
     if (health === 'healthy') return { kind: 'good' };
     if (health === 'unhealthy') return bad('the health check of the new instance failed');
     const { runMs, healthMs } = this.#limits;
     const limitMs = health === 'starting' ? healthMs : runMs;
-    const ms = this.#observedSince(state.startedAt, now) + limitMs;
-    if (now.getTime() < ms) return { kind: 'pending', at: new Date(ms) };
+    const leftMs =
+      this.#observedSince(instance, state.startedAt, monotonicMs) + limitMs - monotonicMs;
+    if (leftMs > 0) return { kind: 'pending', at: new Date(now.getTime() + leftMs) };
     if (health === undefined) return { kind: 'good' };
     const text = `the health check of the new instance did not succeed within ${healthMs / 1000} s`;
     return bad(text);
   }
 
-  /** Counts this run from when it is observed to run next. */
-  #restart(startedAt: Date): void {
-    this.#since = { startedMs: startedAt.getTime(), ms: Number.POSITIVE_INFINITY };
-  }
-
-  /** When this run began; of a clock that was set back, when that was noticed. */
-  #observedSince(startedAt: Date, now: Date): number {
-    const startedMs = startedAt.getTime();
-    const known = this.#since?.startedMs === startedMs ? this.#since.ms : startedMs;
-    const ms = Math.min(known, now.getTime());
-    this.#since = { startedMs, ms };
-    return ms;
+  /** Since when this run is observed. */
+  #observedSince({ id }: Instance, startedAt: Date, monotonicMs: number): number {
+    const run = `${id} ${startedAt.getTime()}`;
+    if (this.#seen?.run !== run) this.#seen = { run, sinceMs: monotonicMs };
+    return this.#seen.sinceMs;
   }
 }
 

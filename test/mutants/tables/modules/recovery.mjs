@@ -68,6 +68,12 @@ export default [
     suite: 'component/modules/docker/created-containers',
   },
   {
+    breaks: 'an update is proved by time in which this process did not see it run',
+    text: 'this.#seen = { run, sinceMs: monotonicMs };',
+    becomes: 'this.#seen = { run, sinceMs: startedAt.getTime() };',
+    suite: 'unit/modules/supervisor/update/trial',
+  },
+  {
     breaks: 'a module that restarts in a loop is written each time',
     text: 'entry.writtenMs + this.#intervalMs - performance.now()',
     becomes: '0',

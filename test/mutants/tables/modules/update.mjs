@@ -169,7 +169,7 @@ export default [
   },
   {
     breaks: 'the time while a new container is paused counts as observed',
-    text: "if (state.kind === 'paused') this.#restart(state.startedAt);",
+    text: "if (state.kind === 'paused') this.#seen = undefined;",
     becomes: '',
     suite: 'unit/modules/supervisor/update/trial',
   },

@@ -17,9 +17,26 @@ function instance(state: InstanceState, health?: Instance['health']): Instance {
 
 const after = (ms: number): Date => new Date(startedAt.getTime() + ms);
 
-/** The verdict at a time after its start. */
+interface Moment {
+  readonly trial: Trial;
+  /** By the monotonic clock. */
+  readonly ms: number;
+  readonly now?: Date;
+  readonly endedItself?: boolean;
+}
+
+function judgedBy(
+  { trial, ms, now = after(ms), endedItself = false }: Moment,
+  found: Instance | undefined,
+) {
+  return trial.judge(found, { goal: 'started', endedItself, now, monotonicMs: ms });
+}
+
+/** The verdict at a time after the first observation. */
 function judged(found: Instance | undefined, ms: number, endedItself = false) {
-  return new Trial(limits).judge(found, { goal: 'started', endedItself, now: after(ms) });
+  const trial = new Trial(limits);
+  judgedBy({ trial, ms: 0 }, found);
+  return judgedBy({ trial, ms, endedItself }, found);
 }
 
 test('is good after it has run for 10 s, if it has no health check', () => {
@@ -41,7 +58,8 @@ test('is bad if it ends by itself, with whatever exit code', () => {
 });
 
 test('is not judged before it is to run', () => {
-  const stopped = { goal: 'stopped', endedItself: true, now: after(1) } as const;
+  const times = { now: after(1), monotonicMs: 1 };
+  const stopped = { goal: 'stopped', endedItself: true, ...times } as const;
   assert.equal(new Trial(limits).judge(instance(exited), stopped), {
     kind: 'pending',
     at: undefined,
@@ -49,18 +67,32 @@ test('is not judged before it is to run', () => {
   assert.equal(judged(undefined, 99_999), { kind: 'pending', at: undefined });
 });
 
-test('is good in the end even if the clock is set back', () => {
-  const trial = new Trial(limits);
-  const at = (ms: number) =>
-    trial.judge(instance(running), { goal: 'started', endedItself: false, now: after(ms) });
-  assert.equal(at(-50_000), { kind: 'pending', at: after(-40_000) });
-  assert.equal(at(-40_000), { kind: 'good' });
+test('is good when it was seen to run for 10 s, whatever the clock says', () => {
+  const yearsMs = 10 * 365 * 86_400_000;
+  for (const jumpMs of [-yearsMs, -50_000, 0, 3_600_000, yearsMs]) {
+    const trial = new Trial(limits);
+    const at = (ms: number, now: Date) => judgedBy({ trial, ms, now }, instance(running));
+    // as it may have run before this process
+    assert.equal(at(0, after(jumpMs)), { kind: 'pending', at: after(jumpMs + 10_000) });
+    assert.equal(at(9_999, after(-jumpMs)), { kind: 'pending', at: after(1 - jumpMs) });
+    assert.equal(at(10_000, after(jumpMs)), { kind: 'good' });
+  }
+});
+
+test('is observed anew after it was started again, and where it is another one', () => {
+  const again = { kind: 'running', startedAt: after(1) } as const;
+  for (const other of [instance(again), { ...instance(running), id: 'other' }]) {
+    const trial = new Trial(limits);
+    judgedBy({ trial, ms: 0 }, instance(running));
+    assert.is(judgedBy({ trial, ms: 10_000 }, other).kind, 'pending');
+    assert.is(judgedBy({ trial, ms: 20_000 }, other).kind, 'good');
+  }
 });
 
 test('is observed anew after it was paused', () => {
   const trial = new Trial(limits);
-  const at = (state: InstanceState, ms: number) =>
-    trial.judge(instance(state), { goal: 'started', endedItself: false, now: after(ms) });
+  const at = (state: InstanceState, ms: number) => judgedBy({ trial, ms }, instance(state));
+  assert.is(at(running, 0).kind, 'pending');
   assert.is(at({ kind: 'paused', startedAt }, 5_000).kind, 'pending');
   assert.equal(at(running, 60_000), { kind: 'pending', at: after(70_000) });
   assert.equal(at(running, 70_000), { kind: 'good' });

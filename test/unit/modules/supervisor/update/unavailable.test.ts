@@ -29,6 +29,10 @@ test('are kept when the next process cannot prepare the module for a time', asyn
   assert.equal(module.listed, ['m a:2 running', 'parked-c1 a:1 exited']);
   module.unprepared = undefined;
   module.advance(300_000);
+  // the time in which this process did not see it run proves nothing
+  await module.until('the trial', () => module.status.progressText === 'trial');
+  assert.is(module.saved.update?.phase, 'trial');
+  module.advance(trialMs);
   await module.until('the end', isEnded(module));
   assert.equal(module.listed, ['m a:2 running']);
   assert.equal([module.status.error, module.saved.rejected], ['', undefined]);
@@ -43,6 +47,10 @@ test('that no operation waits for are kept, too', async () => {
   assert.is(module.saved.update?.phase, 'trial');
   module.unprepared = undefined;
   module.advance(300_000);
+  // the time in which this process did not see it run proves nothing
+  await module.until('the trial', () => module.status.progressText === 'trial');
+  assert.is(module.saved.update?.phase, 'trial');
+  module.advance(trialMs);
   await module.until('the end', isEnded(module));
   assert.equal(module.listed, ['m a:2 running']);
 });
