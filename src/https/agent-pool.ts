@@ -1,6 +1,6 @@
 import { createHash, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
 import type { Agent, AgentOptions } from 'node:https';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import { keyPem } from '../native/provider.ts';
 import { HappyEyeballsAgent } from './happy-eyeballs-agent.ts';
 import { HttpsFailure, toFailureMessage } from './https-failure.ts';
@@ -15,7 +15,7 @@ const idleMs = 55_000;
 const explicitCurve = Buffer.from('06072a8648ce3d020130', 'hex');
 
 type Route = Pick<HttpsRequest, 'clientCertificate' | 'ca' | 'proxy'>;
-type Purpose = { readonly requestId?: string | undefined };
+type Purpose = { readonly requestId?: string | undefined; readonly hasBoundBody?: boolean };
 
 /** Agents by route: connections and TLS sessions are separate for each client certificate, set of roots and proxy. */
 export class AgentPool {
@@ -69,8 +69,13 @@ export class AgentPool {
     return new TunnelAgent(route, options, this.#lookup);
   }
 
-  #secureContext({ clientCertificate, ca, requestId }: Route & Purpose): SecureContext {
-    const options = { minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca }) } as const;
+  #secureContext(request: Route & Purpose): SecureContext {
+    const { clientCertificate, ca, requestId, hasBoundBody = false } = request;
+    const options: SecureContextOptions = {
+      minVersion: 'TLSv1.2',
+      ...(hasBoundBody && { maxVersion: 'TLSv1.2' }),
+      ...(ca === undefined ? {} : { ca }),
+    };
     if (clientCertificate === undefined) return createSecureContext(options);
     const { chainPem, keyId, spki } = clientCertificate;
     try {

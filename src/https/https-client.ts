@@ -1,6 +1,6 @@
 import { describeError, ServiceError, unreachable } from '../errors.ts';
 import { type FailureMessage, HttpsFailure, type HttpsFailureKind } from './https-failure.ts';
-import type { HttpsRequest, HttpsResponse } from './https-request.ts';
+import type { BodyBuilder, HttpsRequest, HttpsResponse } from './https-request.ts';
 import { TlsThread, type TlsThreadOptions } from './tls-thread.ts';
 import type { FromWorker } from './worker-messages.ts';
 
@@ -15,7 +15,8 @@ interface PendingRequest {
   /** The addresses that were tried, `` on a reused connection. */
   tried: string;
   readonly resolve: (response: HttpsResponse) => void;
-  readonly reject: (error: ServiceError) => void;
+  readonly reject: (error: unknown) => void;
+  readonly bodyFor: BodyBuilder | undefined;
 }
 
 /**
@@ -42,9 +43,14 @@ export class HttpsClient implements AsyncDisposable {
 
   /**
    * One exchange. Unavailable, with an `HttpsFailure` as the cause, when there is no acceptable response in time
-   * or before the signal's own deadline; Cancelled when the signal aborts for another reason.
+   * or before the signal's own deadline; Cancelled when the signal aborts for another reason. Rejects with the error of
+   * `bodyFor`, which builds the body once the connection is open.
    */
-  async request(request: HttpsRequest, signal: AbortSignal): Promise<HttpsResponse> {
+  async request(
+    request: HttpsRequest,
+    signal: AbortSignal,
+    bodyFor?: BodyBuilder,
+  ): Promise<HttpsResponse> {
     const host = hostOf(request.url);
     if (signal.aborted) throw abandoned(host, signal);
     if (this.#closed) throw closed();
@@ -57,8 +63,9 @@ export class HttpsClient implements AsyncDisposable {
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       return await new Promise((resolve, reject) => {
-        this.#pending.set(id, { host, tried: '', resolve, reject });
-        this.#thread.send({ kind: 'request', id, request });
+        this.#pending.set(id, { host, tried: '', resolve, reject, bodyFor });
+        const hasBoundBody = bodyFor !== undefined;
+        this.#thread.send({ kind: 'request', id, request: { ...request, hasBoundBody } });
       });
     } finally {
       clearTimeout(timer);
@@ -73,7 +80,7 @@ export class HttpsClient implements AsyncDisposable {
   }
 
   /** Does not wait for the worker, which may be blocked in a signature. */
-  #abandon(id: number, error: ServiceError): void {
+  #abandon(id: number, error: unknown): void {
     this.#thread.sendIfStarted({ kind: 'abort', id });
     this.#pending.get(id)?.reject(error);
   }
@@ -83,6 +90,10 @@ export class HttpsClient implements AsyncDisposable {
     if (exchange === undefined) return;
     if (message.kind === 'tried') {
       exchange.tried = message.tried;
+      return;
+    }
+    if (message.kind === 'tls-unique') {
+      void this.#sendBody(message.id, exchange, Buffer.from(message.value));
       return;
     }
     if (message.kind === 'response') {
@@ -95,6 +106,15 @@ export class HttpsClient implements AsyncDisposable {
       return;
     }
     exchange.reject(unavailable(exchange, message.failure, message));
+  }
+
+  async #sendBody(id: number, exchange: PendingRequest, tlsUnique: Buffer): Promise<void> {
+    try {
+      const body = await exchange.bodyFor?.(tlsUnique);
+      if (body !== undefined) this.#thread.sendIfStarted({ kind: 'body', id, body });
+    } catch (error) {
+      this.#abandon(id, error);
+    }
   }
 
   #lose(reason: unknown): void {

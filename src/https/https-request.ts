@@ -8,6 +8,9 @@ export interface ClientCertificate {
   readonly spki: Uint8Array;
 }
 
+/** Builds the body of a request on its connection, from the tls-unique of that (RFC 5929 3). */
+export type BodyBuilder = (tlsUnique: Buffer) => Promise<Uint8Array>;
+
 /** One exchange over HTTPS. Redirects are not followed. */
 export interface HttpsRequest {
   readonly method: string;
@@ -23,6 +26,10 @@ export interface HttpsRequest {
   readonly proxy?: string;
   /** Opens a connection for this exchange alone, without a TLS session of an earlier one. */
   readonly isNewConnection?: boolean;
+  /**
+   * The body is that of a `BodyBuilder`: the connection is new and of TLS 1.2, since later versions have no tls-unique.
+   */
+  readonly hasBoundBody?: boolean;
   /** Limit for the whole exchange. */
   readonly timeoutMs: number;
   /** The largest body that is accepted, 1 MiB when absent. */

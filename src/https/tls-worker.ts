@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import type { TLSSocket } from 'node:tls';
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { loadProvider } from '../native/provider.ts';
 import { AgentPool } from './agent-pool.ts';
@@ -10,7 +11,11 @@ import { topmostOf } from './peer-chain.ts';
 import type { TcpOptions } from './tcp-connect.ts';
 import type { FromWorker, ToWorker } from './worker-messages.ts';
 
-type Connecting = Required<Omit<TcpOptions, 'lookup'>> & { readonly signal: AbortSignal };
+type Connecting = Required<Omit<TcpOptions, 'lookup'>> & {
+  readonly signal: AbortSignal;
+  /** The body that is bound to a connection. */
+  readonly bodyFor: (tlsUnique: Uint8Array) => Promise<Uint8Array>;
+};
 type ReceivedResponse = Omit<Extract<FromWorker, { kind: 'response' }>, 'kind' | 'id'>;
 
 const defaultMaxBodyBytes = 1 << 20;
@@ -24,10 +29,15 @@ serve(parentPort);
 function serve(port: MessagePort): void {
   const agents = new AgentPool(loadProvider);
   const aborts = new Map<number, AbortController>();
+  const bodies = new Map<number, (body: Uint8Array) => void>();
   const reply = (message: FromWorker): void => port.postMessage(message);
   port.on('message', (message: ToWorker) => {
     if (message.kind === 'abort') {
       aborts.get(message.id)?.abort();
+      return;
+    }
+    if (message.kind === 'body') {
+      bodies.get(message.id)?.(message.body);
       return;
     }
     const { id, request } = message;
@@ -37,13 +47,21 @@ function serve(port: MessagePort): void {
       timeoutMs: request.timeoutMs,
       signal: abort.signal,
       onTried: (tried: string) => reply({ kind: 'tried', id, tried }),
+      bodyFor: (value: Uint8Array) =>
+        new Promise<Uint8Array>((resolve) => {
+          bodies.set(id, resolve);
+          reply({ kind: 'tls-unique', id, value });
+        }),
     };
     exchange(request, agents, connecting)
       .then(
         (response) => reply({ kind: 'response', id, ...response }),
         (error: unknown) => reply({ kind: 'failure', id, ...toFailureMessage(error) }),
       )
-      .finally(() => aborts.delete(id));
+      .finally(() => {
+        aborts.delete(id);
+        bodies.delete(id);
+      });
   });
 }
 
@@ -73,7 +91,8 @@ function attempt(
 ): Promise<ReceivedResponse> {
   return new Promise((resolve, reject) => {
     const { method, headers = {}, body } = request;
-    const agent = request.isNewConnection === true ? agents.single(request) : agents.get(request);
+    const { hasBoundBody = false, isNewConnection = false } = request;
+    const agent = hasBoundBody || isNewConnection ? agents.single(request) : agents.get(request);
     const { signal } = connecting;
     const contextOf = () => agents.contextOf(request);
     const options: ConnectingRequest = { method, headers, agent, signal, connecting, contextOf };
@@ -91,7 +110,17 @@ function attempt(
     outgoing.once('close', () => {
       if (!hasResponse) reject(new HttpsFailure('response', 'ECONNRESET', 'there was no response'));
     });
-    outgoing.end(body);
+    if (!hasBoundBody) {
+      outgoing.end(body);
+      return;
+    }
+    outgoing.once('socket', (socket) => {
+      // Node emits this only for a server whose certificate verifies
+      socket.once('secureConnect', () => {
+        const value = tlsUniqueOf(socket as TLSSocket); // the socket of an https request
+        connecting.bodyFor(value).then((own) => outgoing.end(own), reject);
+      });
+    });
   });
 }
 
@@ -100,6 +129,14 @@ function incomplete(error: unknown): unknown {
   const code = error instanceof Error ? codeOf(error) : '';
   if (code !== 'ECONNRESET') return error;
   return new HttpsFailure('response', code, 'the response ended before its end');
+}
+
+/** The first Finished message of the handshake, that of the server when a session is resumed (RFC 5929 3.1). */
+function tlsUniqueOf(socket: TLSSocket): Buffer {
+  const finished = socket.isSessionReused() ? socket.getPeerFinished() : socket.getFinished();
+  // the context of the connection allows no later version
+  if (finished === undefined) throw new TypeError('the connection has no tls-unique');
+  return finished;
 }
 
 function explain(outgoing: ClientRequest, error: NodeJS.ErrnoException): Error {

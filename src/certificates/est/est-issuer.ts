@@ -1,5 +1,5 @@
 import type { Via } from '../../dbus/client/via.ts';
-import { describeError } from '../../errors.ts';
+import { describeError, ServiceError } from '../../errors.ts';
 import type { HttpsClient } from '../../https/https-client.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { Certificate } from '../../x509/certificate.ts';
@@ -8,8 +8,6 @@ import { decodeName } from '../../x509/name.ts';
 import type { EstSettings } from '../config/est-settings.ts';
 import type { Answer, Issuer, Order } from '../issuers/issuer.ts';
 import { type Judgement, judgeIssued } from '../judgement/judgement.ts';
-import type { AnchorStore } from './anchor-store.ts';
-import { anchorsFor, type TaughtAnchors } from './anchors.ts';
 import { certificatesIn, decodeBase64, refuseEncoding } from './answer-body.ts';
 import {
   type Demand,
@@ -17,15 +15,19 @@ import {
   unmetBy,
   wantsChallengePassword,
 } from './csr-attributes.ts';
-import { EstSession, explainUnknownRoot } from './est-session.ts';
+import { type EstRequest, EstSession, explainUnknownRoot } from './est-session.ts';
 import { type Operation, urlOf } from './est-urls.ts';
-import { isBadAnswer, rejectionFor } from './failures.ts';
+import { explainVersion, isBadAnswer, rejectionFor } from './failures.ts';
 import { followDemands } from './followed-request.ts';
 import { type Identity, type IdentityCertificate, identitiesOf } from './identities.ts';
+import { formatCookie, pendingRequestOf } from './pending-request.ts';
 import { Rejection } from './rejection.ts';
 import { isSameRequest } from './renewed-names.ts';
+import { bindRequest } from './request-extensions.ts';
 import { retryAfterOf } from './retry-after.ts';
-import { TlsRoots } from './tls-roots.ts';
+import type { AnchorStore } from './trust/anchor-store.ts';
+import { anchorsFor, type TaughtAnchors } from './trust/anchors.ts';
+import { TlsRoots } from './trust/tls-roots.ts';
 
 /** Options of an EST issuer. */
 export interface EstIssuerOptions {
@@ -54,6 +56,8 @@ interface Attempt {
   readonly others: readonly Certificate[];
   /** The request, with what the server wants. */
   readonly csr: Buffer;
+  /** Whether the request carries the tls-unique of its connection. */
+  readonly isBound: boolean;
   /** Where the order is pending. */
   readonly pendingUrl: string | undefined;
   /** What the server wants and the request lacks. */
@@ -61,7 +65,7 @@ interface Attempt {
 }
 
 /** What is known before a server was asked. */
-const nothing = { refused: [], others: [], unmet: [], pendingUrl: undefined };
+const nothing = { refused: [], others: [], unmet: [], pendingUrl: undefined, isBound: false };
 
 /** Orders certificates from an EST server (RFC 7030). */
 export class EstIssuer implements Issuer {
@@ -85,7 +89,7 @@ export class EstIssuer implements Issuer {
 
   async #attempt(order: Order, via: Via): Promise<Answer> {
     const session = await this.#open(order, via);
-    const pending = this.#pendingOf(order);
+    const pending = pendingRequestOf(order, this.#options.settings);
     const attempt = pending
       ? { ...nothing, ...pending, session, order, via }
       : await this.#prepare({ ...nothing, csr: order.csr, session, order, via });
@@ -170,21 +174,27 @@ export class EstIssuer implements Issuer {
   }
 
   /** The request with the attributes that the server wants and the rule allows, and the names of the others. */
-  async #askAttributes({ session, order, via }: Attempt): Promise<Pick<Attempt, 'csr' | 'unmet'>> {
+  async #askAttributes({
+    session,
+    order,
+    via,
+  }: Attempt): Promise<Pick<Attempt, 'csr' | 'unmet' | 'isBound'>> {
     const { settings, name, log } = this.#options;
-    if (settings.csrattrs === 'ignore') return { csr: order.csr, unmet: [] };
+    if (settings.csrattrs === 'ignore') return { csr: order.csr, unmet: [], isBound: false };
     const demands = await this.#demands(session, via);
-    if (wantsChallengePassword(demands)) {
-      const what = 'the challengePassword of RFC 7030 3.5 (tls-unique)';
-      throw new Rejection(`the server wants ${what}, which is not supported`);
+    const isBound = wantsChallengePassword(demands);
+    if (isBound && order.key.signer === undefined) {
+      const why = 'wants the tls-unique in a request that only its key can sign: enroll instead';
+      throw new ServiceError('NotSupported', `the server ${why}`);
     }
     const csr = await followDemands(order, demands);
-    const unmet = unmetBy(csr, order.key.spki, demands);
+    const left = demands.filter((demand) => !wantsChallengePassword([demand]));
+    const unmet = unmetBy(csr, order.key.spki, left);
     if (unmet.length > 0) {
       const attributes = unmet.join(', ');
       log.info('attributes left out', { issuer: name, certificateId: order.id, attributes });
     }
-    return { csr, unmet };
+    return { csr, unmet, isBound };
   }
 
   /** None where the answer is unreadable: an order may succeed all the same. */
@@ -205,17 +215,24 @@ export class EstIssuer implements Issuer {
   }
 
   async #enroll(attempt: Attempt): Promise<Answer> {
-    const { session, order, via, csr, pendingUrl } = attempt;
-    const urlFor = (identity: Identity): string =>
-      pendingUrl ?? urlOf(this.#options.settings, operationFor(order, csr, identity));
-    const { response, url } = await session.send(
-      (identity) => ({ url: urlFor(identity), csr }),
-      via,
-    );
+    const { session, order, via, csr, pendingUrl, isBound } = attempt;
+    const { signer } = order.key;
+    const boundCsr =
+      isBound && signer !== undefined
+        ? (tlsUnique: Buffer) => bindRequest(csr, tlsUnique, signer)
+        : undefined;
+    const requestFor = (identity: Identity): EstRequest => ({
+      url: pendingUrl ?? urlOf(this.#options.settings, operationFor(order, csr, identity)),
+      csr,
+      boundCsr,
+    });
+    const { response, url } = await session.send(requestFor, via).catch((error: unknown) => {
+      throw isBound ? explainVersion(error) : error;
+    });
     const { status, headers } = response;
     if (status === 202) {
       const retryAfterS = retryAfterOf(headers['retry-after'], order.now, headers['date']);
-      return { kind: 'pending', cookie: cookieOf(url, csr, order), retryAfterS };
+      return { kind: 'pending', cookie: formatCookie(url, attempt), retryAfterS };
     }
     if (status !== 200) throw rejectionFor(response, 'the order');
     return this.#judge(certificatesIn(response, 'the answer of the server'), attempt);
@@ -265,20 +282,6 @@ export class EstIssuer implements Issuer {
     const setting = `issuers.${this.#options.name}.trusted_ca`;
     return `; the server has the new root ${roots.join(', ')}, which is not trusted: see ${setting}`;
   }
-
-  /** The URL and the request of a pending order; undefined once the settings lead elsewhere. */
-  #pendingOf(order: Order): Pick<Attempt, 'pendingUrl' | 'csr'> | undefined {
-    const [pendingUrl, csr] = order.cookie?.split(' ') ?? [];
-    const operations: readonly Operation[] = ['simpleenroll', 'simplereenroll'];
-    const urls = operations.map((operation) => urlOf(this.#options.settings, operation));
-    if (pendingUrl === undefined || !urls.includes(pendingUrl)) return undefined;
-    return { pendingUrl, csr: csr === undefined ? order.csr : Buffer.from(csr, 'base64') };
-  }
-}
-
-/** The URL, with the request where that is not the one of the order. */
-function cookieOf(url: string, csr: Buffer, order: Order): string {
-  return csr.equals(order.csr) ? url : `${url} ${csr.toString('base64')}`;
 }
 
 /** A renewal with the same names is one only for a server that was shown the certificate which is renewed. */

@@ -14,6 +14,8 @@ export interface EstRequest {
   readonly url: string;
   /** PKCS#10 in DER; a GET without it. */
   readonly csr?: Buffer;
+  /** Builds the request on its connection, in place of `csr`. */
+  readonly boundCsr?: ((tlsUnique: Buffer) => Promise<Buffer>) | undefined;
 }
 
 /** Options of a session. */
@@ -113,7 +115,7 @@ export class EstSession {
 
   async #exchange(
     { certificate }: Identity,
-    { url, csr }: EstRequest,
+    { url, csr, boundCsr }: EstRequest,
     deadline: number,
     via: Via,
   ): Promise<HttpsResponse> {
@@ -128,7 +130,7 @@ export class EstSession {
         }),
         ...(authorization !== undefined && { authorization }),
       },
-      ...(csr !== undefined && { body: base64Lines(csr) }),
+      ...(csr !== undefined && boundCsr === undefined && { body: base64Lines(csr) }),
       ...(certificate !== undefined && {
         clientCertificate: toClientCertificate(certificate, cas),
       }),
@@ -139,7 +141,10 @@ export class EstSession {
       timeoutMs: Math.max(1, deadline - Date.now()),
       maxBodyBytes,
     };
-    return https.request(request, via.signal);
+    if (boundCsr === undefined) return https.request(request, via.signal);
+    const bodyFor = async (tlsUnique: Buffer) =>
+      Buffer.from(base64Lines(await boundCsr(tlsUnique)));
+    return https.request(request, via.signal, bodyFor);
   }
 
   #badCredentials({ headers }: HttpsResponse): Rejection {

@@ -28,3 +28,14 @@ export function rejectionFor(response: HttpsResponse, what: string): Error {
   if (status >= 500) return new ServiceError('Unavailable', reason);
   return new Rejection(reason, status === 403 ? { retryAfterS: hourS } : {});
 }
+
+/** The alert protocol_version. */
+const protocolVersion = 70;
+
+/** A server without TLS 1.2 cannot get the tls-unique that it wants. */
+export function explainVersion(error: unknown): unknown {
+  const failure = error instanceof ServiceError ? error.cause : undefined;
+  if (!(failure instanceof HttpsFailure) || failure.facts.alert !== protocolVersion) return error;
+  const reason = 'the server wants a tls-unique as challengePassword, but speaks no TLS 1.2';
+  return new Rejection(reason, { cause: error });
+}

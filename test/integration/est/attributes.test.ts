@@ -73,15 +73,6 @@ test('keeps when to come back of an order that fails so', async (context) => {
   assert.is(answer.kind === 'rejected' && answer.retryAfterS, 3600);
 });
 
-test('does not send an order that has to have a challengePassword', async (context) => {
-  const rig = rigOf(context);
-  const server = await rig.serve();
-  server.answers.set('csrattrs', () => ({ body: rfc7030 }));
-  const answer = await rig.submit(rig.issuer(server), await makeOrder());
-  assert.match(reasonOf(answer), 'challengePassword');
-  assert.equal(server.operations, ['cacerts', 'csrattrs']);
-});
-
 /** Wants the extended key usage of the profile, a CA's key usage, and an extension that is unknown. */
 const extensions = encode(
   sequence(

@@ -179,14 +179,14 @@ export default [
   },
   {
     breaks: 'servers are verified with the roots of Node, whatever the request trusts',
-    text: "minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca }) } as const;",
-    becomes: "minVersion: 'TLSv1.2' } as const;",
+    text: '      ...(ca === undefined ? {} : { ca }),\n    };\n    if (clientCertificate',
+    becomes: '    };\n    if (clientCertificate',
     suite: 'integration/tls/https-exchange',
   },
   {
     breaks: 'TLS 1.1 is accepted',
-    text: "const options = { minVersion: 'TLSv1.2', ...",
-    becomes: "const options = { minVersion: 'TLSv1', ...",
+    text: "      minVersion: 'TLSv1.2',\n",
+    becomes: "      minVersion: 'TLSv1',\n",
     suite: 'integration/tls/https-exchange',
   },
   {
@@ -331,8 +331,8 @@ export default [
   },
   {
     breaks: 'an exchange that wants a connection for itself shares one',
-    text: 'request.isNewConnection === true ?',
-    becomes: 'false ?',
+    text: 'const agent = hasBoundBody || isNewConnection ?',
+    becomes: 'const agent = hasBoundBody ?',
     suite: 'integration/tls/handshake-facts',
   },
   {

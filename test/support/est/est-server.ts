@@ -8,6 +8,7 @@ import { createServer, type Server } from 'node:https';
 import type { SecureVersion, TLSSocket } from 'node:tls';
 import { isSameRequest } from '../../../src/certificates/est/renewed-names.ts';
 import { parseCertificate } from '../../../src/x509/certificate.ts';
+import { challengePasswordIn } from './challenge-password.ts';
 import type { EstCa } from './est-ca.ts';
 import { problemOf } from './request-form.ts';
 
@@ -43,6 +44,8 @@ export interface EstServerOptions {
   /** `user:password`. */
   readonly basic?: string;
   readonly label?: string;
+  /** Whether the request has to carry the tls-unique of its connection; without it none may carry one. */
+  readonly wantsTlsUnique?: boolean;
   readonly version?: SecureVersion;
 }
 
@@ -138,6 +141,8 @@ export class EstServer implements AsyncDisposable {
     if (!path.startsWith(prefix)) return this.answers.get(path)?.(seen) ?? { status: 404 };
     const refusal = this.#authenticate(seen);
     if (refusal !== undefined) return refusal;
+    const mismatch = this.#checkPossession(request, seen);
+    if (mismatch !== undefined) return mismatch;
     const replaced = this.answers.get(operation);
     if (replaced !== undefined) return replaced(seen);
     switch (operation) {
@@ -174,6 +179,16 @@ export class EstServer implements AsyncDisposable {
     // as libest: without a challenge a client certificate is wanted
     const headers = basic === undefined ? {} : { 'WWW-Authenticate': 'Basic realm="estrealm"' };
     return { status: 401, headers };
+  }
+
+  /** As libest: a wrong challengePassword is refused also where none is wanted. */
+  #checkPossession({ socket }: IncomingMessage, { csr }: SeenRequest): EstAnswer | undefined {
+    if (csr === undefined) return undefined;
+    const found = challengePasswordIn(csr);
+    const finished = (socket as TLSSocket).getPeerFinished()?.toString('base64');
+    const { wantsTlsUnique = false } = this.#options;
+    if (wantsTlsUnique ? found === finished : found === undefined) return undefined;
+    return { status: 401, body: 'Proof of Possession Mismatch.' };
   }
 
   /** Compares octets, as globalsign/est does. */

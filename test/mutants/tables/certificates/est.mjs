@@ -3,7 +3,7 @@ export default [
     breaks: 'the first answer of cacerts teaches certificates that are no CAs',
     text: 'const cas = offered.filter((one) => isCa(one) && isCurrent(one, vouchers.now));',
     becomes: 'const cas = offered.filter((one) => isCurrent(one, vouchers.now));',
-    suite: 'component/certificates/est/anchors',
+    suite: 'component/certificates/est/trust/anchors',
   },
   {
     breaks: 'every new root that a server offers becomes a trust anchor',
@@ -15,45 +15,45 @@ export default [
     breaks: 'a new root counts although only its name was signed by the old one',
     text: 'one.spki.equals(root.spki) &&\n      hasSoundSignature',
     becomes: 'hasSoundSignature',
-    suite: 'component/certificates/est/anchors',
+    suite: 'component/certificates/est/trust/anchors',
   },
   {
     breaks: 'a new root counts although only its key was signed by the old one',
     text: 'one.subjectDer.equals(root.subjectDer) &&\n      one.spki',
     becomes: 'one.spki',
-    suite: 'component/certificates/est/anchors',
+    suite: 'component/certificates/est/trust/anchors',
   },
   {
     breaks: 'an expired root vouches for new ones',
     text: 'const current = known.filter((one) => isCurrent(one, now));',
     becomes: 'const current = known;',
-    suite: 'component/certificates/est/anchors',
+    suite: 'component/certificates/est/trust/anchors',
   },
   {
     breaks: 'the topmost CA of a server without a root is trusted in TLS',
     text: '  const old = roots.filter((root) => isCurrent(root, now));\n  return [...roots,',
     becomes:
       '  const old = roots.filter((root) => isCurrent(root, now));\n  return [...arguments[0].topmost, ...roots,',
-    suite: 'component/certificates/est/anchors',
+    suite: 'component/certificates/est/trust/anchors',
   },
   {
     breaks: 'NewWithOld stays an intermediate when the old root has ended',
     text: 'newWithOld.filter((one) => old.some((root) => isIssuedBy(one, root)))',
     becomes: 'newWithOld',
-    suite: 'component/certificates/est/anchors',
+    suite: 'component/certificates/est/trust/anchors',
   },
   {
     breaks: 'anchors survive a change of url or trusted_ca',
     text: 'record !== undefined && isSame(record.source, source) ? record.taught : undefined',
     becomes: 'record?.taught',
-    suite: 'component/certificates/est/anchor-store',
+    suite: 'component/certificates/est/trust/anchor-store',
   },
   {
     breaks: 'two answers of cacerts at once lose a root',
     text: 'return this.#mutex.run(async () => {\n      const before = this.taughtBy(issuer, source);',
     becomes:
       'const before = this.taughtBy(issuer, source);\n    return this.#mutex.run(async () => {',
-    suite: 'component/certificates/est/anchor-store',
+    suite: 'component/certificates/est/trust/anchor-store',
   },
   {
     breaks: 'an EST request is one long line',
@@ -93,8 +93,8 @@ export default [
   },
   {
     breaks: 'an EST server may send bodies of any size up to a megabyte',
-    text: '      maxBodyBytes,\n    };\n    return https.request',
-    becomes: '    };\n    return https.request',
+    text: '      maxBodyBytes,\n    };\n    if (boundCsr',
+    becomes: '    };\n    if (boundCsr',
     suite: 'integration/est/bad-input',
   },
   {
@@ -129,7 +129,7 @@ export default [
   },
   {
     breaks: 'a pending order asks for CA certificates and attributes again',
-    text: 'const pending = this.#pendingOf(order);',
+    text: 'const pending = pendingRequestOf(order, this.#options.settings);',
     becomes: 'const pending = undefined;',
     suite: 'integration/est/enrol',
   },
@@ -267,13 +267,13 @@ export default [
   },
   {
     breaks: 'an order is sent without the challengePassword that is demanded',
-    text: 'if (wantsChallengePassword(demands)) {',
-    becomes: 'if (false) {',
-    suite: 'integration/est/attributes',
+    text: 'const isBound = wantsChallengePassword(demands);',
+    becomes: 'const isBound = false;',
+    suite: 'integration/est/tls-unique',
   },
   {
     breaks: 'attributes are asked for although they are ignored',
-    text: "if (settings.csrattrs === 'ignore') return { csr: order.csr, unmet: [] };",
+    text: "if (settings.csrattrs === 'ignore') return { csr: order.csr, unmet: [], isBound: false };",
     becomes: '',
     suite: 'integration/est/attributes',
   },
@@ -297,8 +297,8 @@ export default [
   },
   {
     breaks: 'the request of a pending order changes',
-    text: "return csr.equals(order.csr) ? url : `${url} ${csr.toString('base64')}`;",
-    becomes: 'return url;',
+    text: 'if (csr.equals(order.csr) && !isBound) return url;',
+    becomes: 'if (!isBound) return url;',
     suite: 'integration/est/attributes',
   },
   {
@@ -318,5 +318,35 @@ export default [
     text: 'if (pendingUrl !== undefined && others.length === 0) {',
     becomes: 'if (false) {',
     suite: 'integration/est/trust',
+  },
+  {
+    breaks: 'a pending order with a tls-unique repeats that of another connection',
+    text: 'isBound: mark === boundMark,',
+    becomes: 'isBound: false,',
+    suite: 'integration/est/tls-unique',
+  },
+  {
+    breaks: 'the tls-unique is the last Finished of a handshake',
+    text: 'socket.isSessionReused() ? socket.getPeerFinished() : socket.getFinished()',
+    becomes: 'socket.getPeerFinished()',
+    suite: 'integration/est/tls-unique',
+  },
+  {
+    breaks: 'a request with a tls-unique goes over TLS 1.3',
+    text: "...(hasBoundBody && { maxVersion: 'TLSv1.2' }),",
+    becomes: '',
+    suite: 'integration/est/tls-unique',
+  },
+  {
+    breaks: 'a server without TLS 1.2 is Unavailable for an order that needs it',
+    text: 'throw isBound ? explainVersion(error) : error;',
+    becomes: 'throw error;',
+    suite: 'integration/est/tls-unique',
+  },
+  {
+    breaks: 'the error of a key that cannot sign on a connection is lost',
+    text: '    } catch (error) {\n      this.#abandon(id, error);\n    }',
+    becomes: '    } catch {}',
+    suite: 'integration/est/tls-unique',
   },
 ];

@@ -5,9 +5,9 @@ import {
   learn,
   type TaughtAnchors,
   tlsAnchorsOf,
-} from '../../../../src/certificates/est/anchors.ts';
-import type { Certificate } from '../../../../src/x509/certificate.ts';
-import { type Ca, makeCa } from '../../../support/est/ca.ts';
+} from '../../../../../src/certificates/est/trust/anchors.ts';
+import type { Certificate } from '../../../../../src/x509/certificate.ts';
+import { type Ca, makeCa } from '../../../../support/est/ca.ts';
 
 const test = suite('EST trust anchors');
 const now = new Date('2026-06-01T00:00:00Z');

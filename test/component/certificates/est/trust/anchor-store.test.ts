@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { AnchorStore } from '../../../../src/certificates/est/anchor-store.ts';
-import { makeCa } from '../../../support/est/ca.ts';
+import { AnchorStore } from '../../../../../src/certificates/est/trust/anchor-store.ts';
+import { makeCa } from '../../../../support/est/ca.ts';
 
 const test = suite<{ directory?: string }>('EST anchor store');
 const vouchers = { trusted: [], now: new Date('2026-06-01T00:00:00Z') };

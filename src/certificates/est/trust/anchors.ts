@@ -1,5 +1,5 @@
 /** The trust anchors that an EST server teaches by cacerts (RFC 7030 4.1.3), and which later ones are believed. */
-import { type Certificate, isCa, isIssuedBy, isSelfSigned } from '../../x509/certificate.ts';
+import { type Certificate, isCa, isIssuedBy, isSelfSigned } from '../../../x509/certificate.ts';
 
 /** The CA certificates of one EST server. */
 export interface TaughtAnchors {

@@ -1,7 +1,7 @@
 import { rootCertificates } from 'node:tls';
-import { describeError, ServiceError } from '../../errors.ts';
-import { readSystemRoots } from '../../https/system-roots.ts';
-import { type Certificate, encodeCertificatesPem } from '../../x509/certificate.ts';
+import { describeError, ServiceError } from '../../../errors.ts';
+import { readSystemRoots } from '../../../https/system-roots.ts';
+import { type Certificate, encodeCertificatesPem } from '../../../x509/certificate.ts';
 import { type TaughtAnchors, tlsAnchorsOf } from './anchors.ts';
 
 /** Where the roots come from. */

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { type CertificateId, isId, parseCertificateId } from '../../ids.ts';
-import { Mutex } from '../../service/mutex.ts';
-import { jsonRecords, RecordDirectory } from '../../service/state/record-directory.ts';
-import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
+import { type CertificateId, isId, parseCertificateId } from '../../../ids.ts';
+import { Mutex } from '../../../service/mutex.ts';
+import { jsonRecords, RecordDirectory } from '../../../service/state/record-directory.ts';
+import { type Certificate, parseCertificate } from '../../../x509/certificate.ts';
 import { type Lesson, learn, type TaughtAnchors, type Vouchers } from './anchors.ts';
 
 /** The settings with which anchors were learned: when they change, the anchors are forgotten. */

@@ -1,0 +1,124 @@
+/** Requests that are built on their connection and carry its tls-unique as the challengePassword (RFC 7030 3.5). */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isServiceError, ServiceError } from '../../../src/errors.ts';
+import type { HttpsRequest } from '../../../src/https/https-request.ts';
+import { soon } from '../../support/deadline.ts';
+import { challengePasswordIn } from '../../support/est/challenge-password.ts';
+import { EstRig, makeOrder, reasonOf } from '../../support/est/est-rig.ts';
+import type { EstServer, EstServerOptions } from '../../support/est/est-server.ts';
+
+const test = suite<{ rig?: EstRig }>('EST tls-unique');
+/** The example of RFC 7030 4.5.2, without what an order here has not. */
+const wanted = 'MAsGCSqGSIb3DQEJBw==';
+
+test.before(async (context) => {
+  context.rig = await EstRig.start();
+});
+
+test.after(async ({ rig }) => {
+  await rig?.[Symbol.asyncDispose]();
+});
+
+test.after.each(async ({ rig }) => {
+  await rig?.reset();
+});
+
+async function serve(
+  { rig }: { rig?: EstRig },
+  options: Partial<EstServerOptions> = {},
+): Promise<{ rig: EstRig; server: EstServer }> {
+  if (rig === undefined) throw new Error('the rig was not set up');
+  const server = await rig.serve({ wantsTlsUnique: true, ...options });
+  server.answers.set('csrattrs', () => ({ body: wanted }));
+  return { rig, server };
+}
+
+test('is in the request of an order whose server wants it, over TLS 1.2', async (context) => {
+  const { rig, server } = await serve(context);
+  const order = await makeOrder();
+  const answer = await rig.submit(rig.issuer(server), order);
+  if (answer.kind !== 'issued') throw new Error(reasonOf(answer));
+  assert.equal(server.problems, []);
+  assert.equal(
+    server.requests.map(({ protocol }) => protocol),
+    ['TLSv1.3', 'TLSv1.3', 'TLSv1.2'],
+  );
+  assert.ok(answer.chain[0]?.spki.equals(order.key.spki));
+  assert.equal(
+    rig.logged.filter(({ message }) => message === 'attributes left out'),
+    [],
+  );
+});
+
+test('is not sent unasked', async (context) => {
+  const { rig, server } = await serve(context, { wantsTlsUnique: false });
+  server.answers.delete('csrattrs');
+  assert.is((await rig.submit(rig.issuer(server), await makeOrder())).kind, 'issued');
+  const [csr] = server.requests.flatMap((one) => one.csr ?? []);
+  assert.is(challengePasswordIn(csr ?? Buffer.alloc(0)), undefined);
+});
+
+test('is that of each connection on which a pending order is asked for', async (context) => {
+  const { rig, server } = await serve(context);
+  server.answers.set('simpleenroll', () => ({ status: 202 }));
+  const order = await makeOrder();
+  const issuer = rig.issuer(server);
+  const first = await rig.submit(issuer, order);
+  if (first.kind !== 'pending') throw new Error(reasonOf(first));
+  server.answers.delete('simpleenroll');
+  assert.is((await rig.submit(issuer, { ...order, cookie: first.cookie })).kind, 'issued');
+  const passwords = server.requests.flatMap(({ csr }) =>
+    csr === undefined ? [] : challengePasswordIn(csr),
+  );
+  assert.is(passwords.length, 2);
+  assert.is.not(passwords[0], passwords[1]);
+});
+
+test('cannot be given to a server without TLS 1.2', async (context) => {
+  const { rig, server } = await serve(context, { version: 'TLSv1.3' });
+  const answer = await rig.submit(rig.issuer(server), await makeOrder());
+  assert.match(reasonOf(answer), 'speaks no TLS 1.2');
+});
+
+test('cannot be put into a request that its caller has signed', async (context) => {
+  const { rig, server } = await serve(context);
+  const order = await makeOrder();
+  const pending = rig.submit(rig.issuer(server), {
+    ...order,
+    key: { ...order.key, keyId: '', signer: undefined },
+  });
+  const error: unknown = await pending.catch((one: unknown) => one);
+  assert.ok(isServiceError(error, 'NotSupported'));
+  assert.equal(server.operations, ['cacerts', 'csrattrs']);
+});
+
+test('is lost with a key that cannot sign', async (context) => {
+  const { rig, server } = await serve(context);
+  const order = await makeOrder();
+  const sign = () => Promise.reject(new ServiceError('Unavailable', 'no Keys service'));
+  const signer = { algorithm: 'ecdsa-sha256', sign } as const;
+  const pending = rig.submit(rig.issuer(server), { ...order, key: { ...order.key, signer } });
+  const error: unknown = await pending.catch((one: unknown) => one);
+  assert.match(String(error), 'no Keys service');
+  assert.equal(server.operations, ['cacerts', 'csrattrs']);
+});
+
+test('is waited for no longer than the request may take', async (context) => {
+  const { rig, server } = await serve(context);
+  const request: HttpsRequest = {
+    method: 'POST',
+    url: `${server.url}/.well-known/est/simpleenroll`,
+    ca: await rig.ca.certificate('root'),
+    requestId: 'test',
+    timeoutMs: 500,
+  };
+  const never = () => new Promise<Uint8Array>(() => undefined);
+  const error: unknown = await rig.https
+    .request(request, soon(), never)
+    .catch((one: unknown) => one);
+  assert.ok(isServiceError(error, 'Unavailable'));
+  assert.equal(server.requests, []);
+});
+
+test.run();
