@@ -3,6 +3,7 @@ import type { ObjectManager } from '../dbus/server/object-manager.ts';
 import { ServiceError } from '../errors.ts';
 import type { CertificateId } from '../ids.ts';
 import type { certificatesService } from '../interfaces/certificates.ts';
+import type { KeyedMutex } from '../service/mutex.ts';
 import type { StateDisk } from '../service/state/state-disk.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import { type CertificateEntry, isSameList } from './certificate-entry.ts';
@@ -12,7 +13,12 @@ import { ruleFor } from './issuers/policy.ts';
 import { KeyFinder } from './keys/key-finder.ts';
 import type { SigningKeys } from './keys/keys-client.ts';
 import { Preloaded } from './preloaded.ts';
-import { certificateProperties, managerProperties } from './properties.ts';
+import {
+  certificateProperties,
+  managerProperties,
+  renewalOfEntry,
+  stuckReasonOf,
+} from './properties.ts';
 import type { Storage } from './storage.ts';
 
 const republishMs = 1000;
@@ -25,6 +31,10 @@ export interface CertificateServiceOptions {
   readonly objects: ObjectManager<typeof certificatesService>;
   readonly disk: Pick<StateDisk, 'problem'>;
   readonly now: () => Date;
+  /** Serializes the changes of each certificate; by default those of this service and of those that follow it. */
+  readonly changes?: KeyedMutex<CertificateId>;
+  /** The operation in progress for a certificate, `` when there is none. */
+  readonly operation?: (id: CertificateId) => string;
 }
 
 /** All certificates by id, preloaded and stored, each with its key; publishes them on the bus. */
@@ -44,7 +54,10 @@ export class CertificateCatalog {
   constructor(options: CertificateServiceOptions, before?: CertificateCatalog) {
     this.#options = options;
     this.#finder = before === undefined ? new KeyFinder(options.keys, options.now) : before.#finder;
-    this.#preloaded = new Preloaded(options.config, (id) => options.storage.get(id)?.chain);
+    this.#preloaded = new Preloaded(options.config, (id) => {
+      const chain = options.storage.get(id)?.chain ?? [];
+      return chain.length === 0 ? undefined : chain;
+    });
   }
 
   isPreloaded(id: CertificateId): boolean {
@@ -72,6 +85,11 @@ export class CertificateCatalog {
         'Unavailable',
         `the certificate "${id}" cannot be used: ${entry.damage}`,
       );
+    }
+    if (entry.chain.length === 0) {
+      const reason = entry.enrolment?.order?.reason ?? '';
+      const why = reason === '' ? '' : `: ${reason}`;
+      throw new ServiceError('Unavailable', `the certificate "${id}" is not issued yet${why}`);
     }
     return entry;
   }
@@ -142,11 +160,18 @@ export class CertificateCatalog {
 
   /** Publishes a certificate, and Health. */
   publish(entry: CertificateEntry): void {
-    const { now, objects } = this.#options;
-    const keyId = this.#knownKeyId(entry);
-    objects.put(entry.id, certificateProperties(entry, { now: now(), keyId }));
-    if (entry.damage === undefined) this.#damaged.delete(entry.id);
-    else this.#damaged.set(entry.id, entry.damage);
+    const { config, now, objects, operation } = this.#options;
+    const { id } = entry;
+    const view = {
+      now: now(),
+      keyId: this.#knownKeyId(entry),
+      renewAt: renewalOfEntry(config, entry),
+      operation: operation?.(id) ?? '',
+    };
+    objects.put(id, certificateProperties(entry, view));
+    const problem = entry.damage ?? stuckReasonOf(entry);
+    if (problem === undefined) this.#damaged.delete(id);
+    else this.#damaged.set(id, problem);
     this.publishHealth();
   }
 

@@ -3,7 +3,10 @@ import { healthOf } from '../dbus/server/health.ts';
 import { microseconds } from '../dbus/time.ts';
 import type { certificateInterface, certificatesInterface } from '../interfaces/certificates.ts';
 import type { Certificate } from '../x509/certificate.ts';
+import { renewalTime } from '../x509/renewal-time.ts';
 import type { CertificateEntry } from './certificate-entry.ts';
+import type { CertificatesConfig } from './config/config.ts';
+import { renewalFor } from './renewal/order-rule.ts';
 
 /** The validity of a certificate as D-Bus properties; 0 without a certificate. */
 export function validityOf(certificate: Certificate | undefined): {
@@ -17,10 +20,35 @@ export function validityOf(certificate: Certificate | undefined): {
   return { notBefore: atLeast(0n, notBefore), notAfter: atLeast(1n, notAfter) };
 }
 
+/** What the properties of a certificate show besides its record. */
+export interface CertificateView {
+  readonly now: Date;
+  readonly keyId: string;
+  /** Undefined when it is not renewed here. */
+  readonly renewAt: Date | undefined;
+  /** The operation in progress, `` when there is none. */
+  readonly operation: string;
+}
+
+/** When a certificate is renewed here; undefined when it is not. */
+export function renewalOfEntry(
+  config: Pick<CertificatesConfig, 'certificates'>,
+  { id, chain: [certificate], enrolment }: CertificateEntry,
+): Date | undefined {
+  if (certificate === undefined || (enrolment?.method ?? 'none') === 'none') return undefined;
+  const renewal = renewalFor(config, id);
+  return renewal && renewalTime(certificate, renewal);
+}
+
+/** Why a certificate is not renewed any more; undefined as long as it is. */
+export function stuckReasonOf({ enrolment }: CertificateEntry): string | undefined {
+  return enrolment?.order?.isStuck === true ? enrolment.order.reason : undefined;
+}
+
 /** The values of org.iotedge.Certificates1.Certificate. */
 export function certificateProperties(
   entry: CertificateEntry,
-  { now, keyId }: { readonly now: Date; readonly keyId: string },
+  { now, keyId, renewAt, operation }: CertificateView,
 ): Properties<typeof certificateInterface> {
   const [certificate] = entry.chain;
   const { notBefore, notAfter } = validityOf(certificate);
@@ -34,13 +62,13 @@ export function certificateProperties(
     NotAfter: notAfter,
     SubjectAlternativeNames: certificate?.alternativeNames ?? [],
     Fingerprint: certificate?.fingerprint ?? '',
-    Method: 'none',
-    Profile: '',
-    State: stateOf(certificate, now),
-    // imported certificates are not renewed here
-    RenewAt: 0n,
-    NextAttempt: 0n,
-    LastError: entry.damage ?? '',
+    Method: entry.enrolment?.method ?? 'none',
+    Profile: entry.enrolment?.profile ?? '',
+    State: stateOf(entry, now),
+    RenewAt: microseconds(renewAt),
+    NextAttempt: microseconds(nextAttemptOf(entry)),
+    LastError: entry.damage ?? entry.enrolment?.order?.reason ?? '',
+    Operation: operation,
     Preloaded: entry.preloaded,
   };
 }
@@ -56,8 +84,23 @@ function atLeast(least: bigint, value: bigint): bigint {
   return value < least ? least : value;
 }
 
-function stateOf(certificate: Certificate | undefined, now: Date) {
-  if (certificate === undefined) return 'damaged';
+function stateOf(entry: CertificateEntry, now: Date) {
+  const {
+    chain: [certificate],
+    damage,
+    enrolment,
+  } = entry;
+  if (damage !== undefined) return 'damaged';
+  if (stuckReasonOf(entry) !== undefined) return 'stuck';
+  if (certificate === undefined) return enrolment === undefined ? 'damaged' : 'pending';
   if (now < certificate.notBefore) return 'not-yet-valid';
-  return now > certificate.notAfter ? 'expired' : 'valid';
+  if (now > certificate.notAfter) return 'expired';
+  return enrolment?.order === undefined ? 'valid' : 'renewing';
+}
+
+/** When an order is submitted again after an attempt; undefined when it is not. */
+function nextAttemptOf({ enrolment }: CertificateEntry): Date | undefined {
+  const { order } = enrolment ?? {};
+  if (order === undefined || order.isStuck || order.attempts === 0) return undefined;
+  return new Date(order.nextAttempt);
 }

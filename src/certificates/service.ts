@@ -1,7 +1,8 @@
 import type { Via } from '../dbus/client/via.ts';
+import { microseconds } from '../dbus/time.ts';
 import { oneOf, ServiceError } from '../errors.ts';
 import { unrotated } from '../glob.ts';
-import type { CertificateId } from '../ids.ts';
+import { type CertificateId, parseCertificateId } from '../ids.ts';
 import { KeyedMutex } from '../service/mutex.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import { parseCsr } from '../x509/csr.ts';
@@ -12,7 +13,12 @@ import { readFormat, writeFormat } from './formats.ts';
 import type { Answer, Issuer } from './issuers/issuer.ts';
 import { type LocalCa, LocalCaIssuer } from './issuers/local-ca.ts';
 import { grant, policyFor, resolveIssuer, resolveProfile } from './issuers/policy.ts';
-import { validityOf } from './properties.ts';
+import { SelfSignedIssuer } from './issuers/self-signed.ts';
+import { renewalOfEntry, validityOf } from './properties.ts';
+import { importedOver, withoutCertificate } from './renewal/changes.ts';
+import type { Issuing } from './renewal/executor.ts';
+import { assertIssued, keptBy, type OrderRule, orderRuleFor } from './renewal/order-rule.ts';
+import { remainderOf } from './renewal/records.ts';
 import { TrustBundle } from './trust-bundle.ts';
 
 /** Options of Issue. */
@@ -39,7 +45,7 @@ export interface CertificateRecord {
 }
 
 /** All operations on certificates; failures are ServiceErrors. */
-export class CertificateService {
+export class CertificateService implements Issuing {
   readonly #options: CertificateServiceOptions;
   readonly #catalog: CertificateCatalog;
   readonly #trustBundle: TrustBundle;
@@ -55,7 +61,7 @@ export class CertificateService {
       before === undefined ? undefined : before.#catalog,
     );
     this.#trustBundle = new TrustBundle(options.config, this.#catalog, options.objects);
-    this.#changes = before === undefined ? new KeyedMutex() : before.#changes;
+    this.#changes = before === undefined ? (options.changes ?? new KeyedMutex()) : before.#changes;
   }
 
   /** Publishes every certificate and the digest of the trust bundle. */
@@ -101,7 +107,7 @@ export class CertificateService {
       key_id: await this.#catalog.keyIdOrNone(entry, via),
       not_before: notBefore,
       not_after: notAfter,
-      renew_at: 0n,
+      renew_at: microseconds(renewalOfEntry(this.#options.config, entry)),
     };
   }
 
@@ -117,10 +123,11 @@ export class CertificateService {
       await this.#checkKey(keyId, chain[0], via);
       this.#refusePreloaded(id, 'replaced');
       this.#options.storage.assertListed();
+      const before = this.#options.storage.record(id);
       if (!replaces && this.#options.storage.get(id) !== undefined) {
         throw new ServiceError('AlreadyExists', `the certificate "${id}" exists`);
       }
-      const entry = { id, chain, keyId, preloaded: false };
+      const entry = importedOver(before, { id, chain, keyId }, this.#options.now());
       this.#catalog.publish(await this.#options.storage.put(entry, { replaces }));
       await this.#trustBundle.publish();
     });
@@ -131,13 +138,16 @@ export class CertificateService {
     return writeFormat((await this.#catalog.require(id)).chain, format);
   }
 
-  /** Deletes an imported certificate. */
+  /** Deletes a certificate that is not preloaded; keys that were made for it are left to be deleted. */
   delete(id: CertificateId): Promise<void> {
     return this.#changes.run(id, async () => {
       this.#refusePreloaded(id, 'deleted');
       this.#options.storage.assertListed();
-      if (this.#options.storage.get(id) === undefined) throw notFound(id);
-      await this.#options.storage.delete(id);
+      const entry = this.#options.storage.get(id);
+      if (entry === undefined) throw notFound(id);
+      const left = entry.enrolment && remainderOf(withoutCertificate(entry, entry.enrolment));
+      if (left === undefined) await this.#options.storage.delete(id);
+      else await this.#options.storage.put(left, { replaces: false });
       this.#catalog.remove(id);
       await this.#trustBundle.publish();
     });
@@ -147,6 +157,86 @@ export class CertificateService {
   async trustBundle(id: CertificateId | undefined): Promise<string> {
     if (id === undefined) return this.#trustBundle.pem();
     return this.#pemOf(await this.#catalog.require(id));
+  }
+
+  /** The rule for an order; InvalidArgs, or NotSupported for one whose certificates are not issued here. */
+  orderRule(id: CertificateId, { issuer }: { readonly issuer: string }): OrderRule {
+    this.#refusePreloaded(id, 'replaced');
+    const kept = this.#options.storage.get(id)?.enrolment;
+    const asked = issuer === '' ? {} : { issuer };
+    const rule =
+      this.#ruleOf(id, kept === undefined ? asked : { ...keptBy(kept), ...asked }) ??
+      orderRuleFor(this.#options.config, id, asked);
+    assertIssued(id, rule);
+    return rule;
+  }
+
+  /** The issuer and the profile of an order, for authorization; those of the order in progress, if any. */
+  resolveOrder(
+    id: CertificateId,
+    { issuer }: { readonly issuer: string },
+  ): { readonly issuer: string; readonly profile: string } {
+    const order = this.#options.storage.get(id)?.enrolment?.order;
+    if (order !== undefined && issuer === '') return order;
+    return orderRuleFor(this.#options.config, id, issuer === '' ? {} : { issuer });
+  }
+
+  /** Whether a certificate is enrolled, and can be used or is being renewed. */
+  isEnrolled(id: CertificateId, { issuer }: { readonly issuer: string }): boolean {
+    const entry = this.#options.storage.get(id);
+    const { enrolment } = entry ?? {};
+    const end = entry?.chain[0]?.notAfter;
+    if (enrolment === undefined || enrolment.method === 'none' || end === undefined) return false;
+    if (enrolment.order?.isStuck === true || end < this.#options.now()) return false;
+    return issuer === '' || issuer === enrolment.issuer;
+  }
+
+  /** Throws NotFound, NotSupported or Unavailable for a certificate that cannot be renewed here. */
+  assertRenewable(id: CertificateId): void {
+    const { storage } = this.#options;
+    this.#refusePreloaded(id, 'renewed');
+    storage.assertListed();
+    const entry = storage.get(id);
+    if (entry === undefined) throw notFound(id);
+    if (entry.damage !== undefined) throw new ServiceError('Unavailable', entry.damage);
+    this.orderRule(id, { issuer: '' });
+    if ((entry.enrolment?.method ?? 'none') !== 'none' || entry.chain.length === 0) return;
+    const text = `the certificate "${id}" was imported: Enroll replaces it by one that is issued here`;
+    throw new ServiceError('NotSupported', text);
+  }
+
+  ruleOf({ id, enrolment }: CertificateEntry): OrderRule | undefined {
+    const kept = enrolment?.order ?? enrolment;
+    return (kept && this.#ruleOf(id, keptBy(kept))) ?? this.#ruleOf(id, {});
+  }
+
+  issuerOf({ method, issuer }: OrderRule): Issuer {
+    return method === 'self_signed'
+      ? new SelfSignedIssuer()
+      : this.#localCa(parseCertificateId(issuer));
+  }
+
+  /** Publishes a changed certificate; undefined when there is none any more. */
+  async changed(id: CertificateId, entry: CertificateEntry | undefined): Promise<void> {
+    if (entry === undefined) this.#catalog.remove(id);
+    else this.#catalog.publish(entry);
+    await this.#trustBundle.publish();
+  }
+
+  /** Publishes a certificate again, whose operation has begun or ended. */
+  publish(id: CertificateId): void {
+    const entry = this.#options.storage.get(id);
+    if (entry !== undefined && !this.#catalog.isPreloaded(id)) this.#catalog.publish(entry);
+  }
+
+  /** A rule, as far as it allows what is asked for. */
+  #ruleOf(id: CertificateId, asked: Parameters<typeof orderRuleFor>[2]): OrderRule | undefined {
+    try {
+      return orderRuleFor(this.#options.config, id, asked);
+    } catch (error) {
+      if (error instanceof ServiceError) return undefined;
+      throw error;
+    }
   }
 
   /** The issuer and the profile of a certificate to be issued, for authorization. */

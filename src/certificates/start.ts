@@ -1,14 +1,20 @@
 import { join } from 'node:path';
 import { ownRequest } from '../dbus/client/via.ts';
 import { describeError } from '../errors.ts';
+import type { CertificateId } from '../ids.ts';
 import type { certificatesService } from '../interfaces/certificates.ts';
 import type { Log } from '../service/log/log.ts';
+import { KeyedMutex } from '../service/mutex.ts';
+import { Cancellations } from '../service/operations/cancellations.ts';
 import type { StartContext, StartedService } from '../service/service-program.ts';
 import { StateDisk } from '../service/state/state-disk.ts';
 import type { CertificatesConfig } from './config/config.ts';
 import { certificatesHandlers, certificatesResolvers } from './handlers.ts';
 import { KeyWatch } from './keys/key-watch.ts';
 import { BusKeys } from './keys/keys-client.ts';
+import { Enrolments } from './renewal/enrolments.ts';
+import { Executor } from './renewal/executor.ts';
+import { Records } from './renewal/records.ts';
 import { CertificateService } from './service.ts';
 import { Storage } from './storage.ts';
 
@@ -18,20 +24,55 @@ const refreshMs = 60_000;
 /** Starts the Certificates service with the imported and the configured certificates. */
 export async function startCertificates(
   context: StartContext<typeof certificatesService, CertificatesConfig>,
+  random: () => number = Math.random,
 ): Promise<StartedService<typeof certificatesService, CertificatesConfig>> {
   const { bus, cleanup, config, log, now, objects, signal, stateDir } = context;
   const storage = await Storage.open(join(stateDir, 'certificates'));
   const disk = cleanup.use(await StateDisk.open(stateDir));
   const keys = new BusKeys(bus);
-  let service = new CertificateService({ config, storage, keys, objects, disk, now });
+  const changes = new KeyedMutex<CertificateId>();
+  const records = new Records({
+    storage,
+    changes,
+    changed: (id, entry) => service.changed(id, entry),
+  });
+  const executor = new Executor({
+    records,
+    keys,
+    issuing: () => service,
+    onFailure: ({ id, reason, nextAttempt }) =>
+      objects.emit('RenewalFailed', {
+        certificate_id: id,
+        reason,
+        next_attempt: BigInt(nextAttempt) * 1000n,
+      }),
+    log,
+    now,
+    random,
+  });
+  const enrolments = cleanup.use(
+    new Enrolments({
+      executor,
+      records,
+      ruleFor: (id, args) => service.orderRule(id, args),
+      publish: (id) => service.publish(id),
+      log,
+      now,
+      signal,
+    }),
+  );
+  const operation = (id: CertificateId): string => enrolments.operations.verb(id);
+  const parts = { config, storage, keys, objects, disk, now, changes, operation };
+  let service = new CertificateService(parts);
   disk.onProblem(() => service.publishHealth());
   await service.publishAll();
-  const refreshCertificateKeys = () => refreshKeys(service, signal, log);
+  const refreshCertificateKeys = () => refreshKeys(service, executor, { signal, log });
   const isOutdated = (): boolean => service.keysAreOutdated;
   const watch = new KeyWatch({ refresh: refreshCertificateKeys, isOutdated, signal });
+  const cancellations = new Cancellations();
   const implementation = () => ({
-    handlers: certificatesHandlers(service, { objects }),
-    resolvers: certificatesResolvers(service),
+    handlers: certificatesHandlers(service, { cancellations, enrolments, objects }),
+    resolvers: certificatesResolvers(service, { cancellations, enrolments }),
   });
   return {
     ...implementation(),
@@ -45,11 +86,15 @@ export async function startCertificates(
     onNameAcquired() {
       const timer = setInterval(() => void refresh(service, log), refreshMs).unref();
       cleanup.defer(() => clearInterval(timer));
+      enrolments.start();
     },
+    isBusy: () => enrolments.operations.isBusy,
+    due: () => enrolments.due,
     async reload(changed) {
       const before = service;
       service = await before.reconfigured(changed);
       watch.request();
+      await enrolments.hasten();
       // a call that still used the previous configuration may have published by that
       return { ...implementation(), retire: () => service.publishInPlaceOf(before) };
     },
@@ -68,11 +113,12 @@ async function refresh(service: CertificateService, log: Log): Promise<void> {
 /** Keys are created and deleted independently of their certificates. */
 async function refreshKeys(
   service: CertificateService,
-  signal: AbortSignal,
-  log: Log,
+  executor: Executor,
+  { signal, log }: { readonly signal: AbortSignal; readonly log: Log },
 ): Promise<void> {
   try {
     await service.refreshKeys(ownRequest(signal));
+    await executor.checkKeys(ownRequest(signal));
   } catch (error) {
     log.error('key lookup of certificates failed', { error: describeError(error) });
   }

@@ -1,5 +1,17 @@
-import { type Check, defineInterface, defineService } from '../dbus/definition.ts';
-import { describe, managerProperties } from './common.ts';
+import {
+  type Check,
+  defineInterface,
+  defineService,
+  type TextArguments,
+} from '../dbus/definition.ts';
+import {
+  describe,
+  longErrors,
+  managerProperties,
+  operationInProgress,
+  operationProperty,
+  waitOption,
+} from './common.ts';
 import {
   certificateFormats,
   certificateMethods,
@@ -13,6 +25,29 @@ const certificates: Check = { maxBytes: 256 << 10 };
 const NotFound = 'there is no certificate of that id';
 const Unavailable = 'the Keys service, or a file of state, cannot be used now';
 const caProfiles: readonly (string | undefined)[] = ['device-ca', 'workload-ca'];
+
+/** Issuing certificates that can issue others is an action of its own. */
+const issueAction = {
+  oneOf: ['org.iotedge.certificates1.issue', 'org.iotedge.certificates1.issue-ca'],
+  choose: ({ profile }: TextArguments) =>
+    caProfiles.includes(profile)
+      ? 'org.iotedge.certificates1.issue-ca'
+      : 'org.iotedge.certificates1.issue',
+} as const;
+const issue = { action: issueAction, details: ['certificate_id', 'issuer', 'profile'] } as const;
+const issueById = {
+  action: issueAction,
+  details: { certificate_id: 'id', issuer: 'issuer', profile: 'profile' },
+} as const;
+const enrolErrors = {
+  ...longErrors,
+  NotFound: 'the issuer has no certificate or no key, or there is no key of the configured id',
+  NotSupported:
+    'the certificate is preloaded or not issued here by its rule, or its issuer refuses it for good',
+  Unavailable:
+    'the issuer cannot be reached, has not decided or refuses for now, or the Keys service cannot be used now',
+} as const;
+const enrolOptions = { ...waitOption, issuer: 's', rotate_key: 'b' } as const;
 
 /** The manager object of the Certificates service. */
 export const certificatesInterface = defineInterface({
@@ -33,20 +68,36 @@ export const certificatesInterface = defineInterface({
         profile: { oneOf: profiles },
       },
       resolve: ['issuer', 'profile'],
-      authorize: {
-        action: {
-          oneOf: ['org.iotedge.certificates1.issue', 'org.iotedge.certificates1.issue-ca'],
-          choose: (text) =>
-            caProfiles.includes(text['profile'])
-              ? 'org.iotedge.certificates1.issue-ca'
-              : 'org.iotedge.certificates1.issue',
-        },
-        details: ['certificate_id', 'issuer', 'profile'],
-      },
+      authorize: issue,
       errors: {
         NotFound: 'the issuer has no certificate or no key',
         NotSupported: 'the configuration has no way to issue that certificate',
         Unavailable: 'the issuer, or the key that signs, cannot be used now',
+      },
+    },
+    Enroll: {
+      doc: 'Makes a key and gets a certificate for it, by the rule for the id in certificates.yaml; the service renews it from then on. Returns at once when there is one. With `wait` false a certificate without success is `pending` or `stuck`, and LastError states why; an order that the issuer has not decided on is kept in any case.',
+      long: true,
+      in: { certificate_id: 's' },
+      options: enrolOptions,
+      out: { certificate: 'o' },
+      check: { ...certificateId, issuer: 'certificate-id' },
+      resolve: ['issuer', 'profile'],
+      authorize: issue,
+      errors: enrolErrors,
+    },
+    Renew: {
+      doc: 'Renews a certificate now. The former one and its key can still be used for 24 hours.',
+      long: true,
+      in: { certificate_id: 's' },
+      options: { ...waitOption, rotate_key: 'b' },
+      out: { certificate: 'o' },
+      check: certificateId,
+      resolve: ['issuer', 'profile'],
+      authorize: issue,
+      errors: {
+        ...enrolErrors,
+        NotFound: 'there is no certificate of that id, or no key of it or of its issuer',
       },
     },
     GetCertificate: {
@@ -99,7 +150,7 @@ export const certificatesInterface = defineInterface({
       errors: { NotFound, Unavailable },
     },
     DeleteCertificate: {
-      doc: 'Deletes a certificate that was imported. Its key stays.',
+      doc: 'Deletes a certificate, and the keys that were made for it by Enroll and Renew; other keys stay.',
       in: { certificate_id: 's' },
       check: certificateId,
       authorize: { action: 'org.iotedge.certificates1.delete', details: ['certificate_id'] },
@@ -113,6 +164,17 @@ export const certificatesInterface = defineInterface({
       check: certificateId,
       authorize: 'public',
       errors: { NotFound, Unavailable },
+    },
+    Cancel: {
+      doc: 'Cancels the operation that is in progress for a certificate; its callers get Cancelled. Between two attempts of an order none is in progress.',
+      in: { id: 's' },
+      check: { id: 'certificate-id' },
+      resolve: ['operation', 'issuer', 'profile'],
+      authorize: {
+        choose: operationInProgress,
+        among: { '': issueById, Enroll: issueById, Renew: issueById },
+      },
+      errors: { NotFound: 'no operation is in progress for that certificate' },
     },
     Describe: describe,
   },
@@ -188,6 +250,7 @@ export const certificateInterface = defineInterface({
     },
     NextAttempt: { type: 't', emits: 'true', doc: 'When renewal is retried, 0 when it is not.' },
     LastError: { type: 's', emits: 'true', doc: 'Its current problem, `` when there is none.' },
+    Operation: operationProperty,
     Preloaded: { type: 'b', emits: 'const', doc: 'Whether it comes from the configuration.' },
   },
 });

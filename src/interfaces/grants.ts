@@ -31,6 +31,7 @@ export const guardedDetails: Readonly<Record<string, (value: string) => boolean>
   issuer: isNotReserved,
 };
 
+const certificateKeys = { key_id: 'iotedge/certificate/*' };
 const moduleKeys = { key_id: 'iotedge/module-identities' };
 
 /** The services' own ids, and the two that nearly every configuration uses: `device-id` and `device-ca`. */
@@ -45,6 +46,13 @@ export const grants: readonly Grant[] = [
     action: 'org.iotedge.keys1.sign',
     match: { key_id: 'iotedge/workload-ca' },
   },
+  {
+    user: 'iotedge-certificates',
+    action: 'org.iotedge.keys1.create',
+    match: { ...certificateKeys, usages: 'sign', exportable: 'false' },
+  },
+  { user: 'iotedge-certificates', action: 'org.iotedge.keys1.sign', match: certificateKeys },
+  { user: 'iotedge-certificates', action: 'org.iotedge.keys1.delete', match: certificateKeys },
   { user: 'iotedge-identity', action: 'org.iotedge.keys1.sign', match: { key_id: 'device-id' } },
   { user: 'iotedge-identity', action: 'org.iotedge.keys1.create', match: moduleKeys },
   {
@@ -86,6 +94,11 @@ export const grants: readonly Grant[] = [
     user: 'iotedge-modules',
     action: 'org.iotedge.certificates1.issue',
     match: { certificate_id: 'iotedge/module/*', issuer: 'iotedge/workload-ca' },
+  },
+  {
+    user: 'iotedge-modules',
+    action: 'org.iotedge.certificates1.issue-ca',
+    match: { certificate_id: 'iotedge/workload-ca', profile: 'workload-ca' },
   },
   { user: 'iotedge-modules', action: 'org.iotedge.identity1.provision', match: {} },
   {

@@ -47,6 +47,10 @@ export const keysNotes = {
 export const certificatesNotes = {
   csr: 'DER or PEM.',
   issuer: 'The id of the CA certificate that issues it; default as configured for the id.',
+  'Enroll.issuer': 'The issuer, as Issue; default as configured for the id.',
+  wait: 'Whether the reply comes when the operation has ended; default true.',
+  rotate_key: 'Whether the certificate gets a new key; default as configured for the id.',
+  id: 'The certificate.',
   profile: 'Its purpose; default the first that the configuration has for the id.',
   lifetime_s: 'Seconds, no more than is configured for the id, which is the default.',
   chain_pem: 'PEM, leaf first.',

@@ -12,7 +12,7 @@ export interface MachineParts {
 }
 
 /** Before the first release: a clock that shows an earlier time was never set. */
-const earliest = new Date('2026-01-01T00:00:00Z');
+export const earliestClock = new Date('2026-01-01T00:00:00Z');
 const clockCheckMs = 5_000;
 
 /** Shows problems until it is disposed of. The clock is checked again until it is set; users are looked up once. */
@@ -33,7 +33,7 @@ export function watchMachine(parts: MachineParts, accounts: Pick<Accounts, 'uid'
 }
 
 function clockProblem(now: Date): string {
-  if (now.getTime() >= earliest.getTime()) return '';
+  if (now.getTime() >= earliestClock.getTime()) return '';
   const time = now.toISOString();
   return `this clock says ${time}: set it with timedatectl, until then certificates are not valid`;
 }

@@ -8,11 +8,11 @@ import {
   parseCertificate,
 } from '../../x509/certificate.ts';
 import { buildCertificate, validityWithin } from '../../x509/certificate-builder.ts';
-import { subjectAlternativeName } from '../../x509/extensions.ts';
 import { checkPurposes, pathOf, roomBelow, validityOf } from './ca-path.ts';
+import { issuedExtensions } from './issued-extensions.ts';
 import type { Answer, Issuer, Order } from './issuer.ts';
 import { defaultLifetimeS } from './policy.ts';
-import { extensionsOf, type ProfileRights, rightsOf } from './profile.ts';
+import { type ProfileRights, rightsOf } from './profile.ts';
 
 /** A CA of this device: its certificate with those above it, and the signer for its key. */
 export interface LocalCa {
@@ -52,8 +52,10 @@ export class LocalCaIssuer implements Issuer {
 /** Issues a certificate and returns its chain: leaf, CA, and the CA's issuers without the root. */
 async function issueWithLocalCa(
   { id, chain, signer }: LocalCa,
-  { profile, subjectDer, names, lifetimeS = defaultLifetimeS, key: { spki }, now }: Order,
+  order: Order,
 ): Promise<readonly Certificate[]> {
+  const { profile, subjectDer, lifetimeS = defaultLifetimeS, key, now } = order;
+  const { spki } = key;
   const rights: ProfileRights = rightsOf(profile, keyAlgorithmOf(publicKeyOf(spki)));
   const [issuer, ...others] = chain;
   const path = pathOf(issuer, others);
@@ -62,16 +64,12 @@ async function issueWithLocalCa(
     throw new ServiceError('InvalidArgs', `the path length of "${id}" allows no CA below it`);
   }
   checkPurposes(path, rights);
-  const critical = subjectDer.length === 2; // an empty SEQUENCE
   const der = await buildCertificate(
     {
       subjectDer,
       spki,
       validity: validityWithin(validityOf(path), { now, lifetimeMs: lifetimeS * 1000 }),
-      extensions: [
-        ...extensionsOf(rights, room),
-        ...(names.length === 0 ? [] : [subjectAlternativeName(names, { critical })]),
-      ],
+      extensions: issuedExtensions(order, rights, room),
     },
     issuer,
     signer,

@@ -2,7 +2,7 @@ import type { Bus } from '../../dbus/bus.ts';
 import { type ServiceClient, serviceClient } from '../../dbus/client/client.ts';
 import type { Via } from '../../dbus/client/via.ts';
 import { Variant } from '../../dbus/wire/variant.ts';
-import { isServiceError } from '../../errors.ts';
+import { isServiceError, ServiceError } from '../../errors.ts';
 import { isId } from '../../ids.ts';
 import { keyInterface, keysInterface, keysService } from '../../interfaces/keys.ts';
 import {
@@ -22,6 +22,16 @@ export interface SigningKeys {
   contradicts(keyId: string, spki: Buffer, via: Via): Promise<boolean>;
 }
 
+/** The keys that certificates are ordered for. */
+export interface OrderKeys extends SigningKeys {
+  /** Creates a key pair that signs, unless there is one of this id that fits. */
+  createPair(keyId: string, algorithms: readonly string[], via: Via): Promise<void>;
+  /** The public half of a key in DER; undefined when there is no key pair of this id. */
+  publicKey(keyId: string, via: Via): Promise<Buffer | undefined>;
+  /** Deletes a key; a missing one is not an error. */
+  deleteKey(keyId: string, via: Via): Promise<void>;
+}
+
 /** Whether the key of an id has a given public half; `unavailable` when it exists but is unreachable. */
 export type KeyState = 'matches' | 'differs' | 'missing' | 'unavailable';
 
@@ -38,7 +48,7 @@ const objectManager = 'org.freedesktop.DBus.ObjectManager';
 const lookupTimeoutMs = 10_000;
 
 /** The keys of the Keys service. */
-export class BusKeys implements SigningKeys {
+export class BusKeys implements OrderKeys {
   readonly #bus: Bus;
   readonly #keys: ServiceClient<typeof keysInterface>;
 
@@ -58,6 +68,26 @@ export class BusKeys implements SigningKeys {
         return signature;
       },
     };
+  }
+
+  async createPair(keyId: string, algorithms: readonly string[], via: Via): Promise<void> {
+    const call = { key_id: keyId, algorithms: [...algorithms], usages: ['sign'] };
+    await this.#keys.CreateKeyPair({ ...call, options: { if_exists: 'keep' } }, via);
+  }
+
+  async publicKey(keyId: string, via: Via): Promise<Buffer | undefined> {
+    const half = await this.#publicHalf(keyId, via);
+    if (half === 'unavailable')
+      throw new ServiceError('Unavailable', `the key "${keyId}" cannot be used now`);
+    return half === 'missing' ? undefined : half;
+  }
+
+  async deleteKey(keyId: string, via: Via): Promise<void> {
+    try {
+      await this.#keys.DeleteKey({ key_id: keyId }, via);
+    } catch (error) {
+      if (!isServiceError(error, 'NotFound')) throw error;
+    }
   }
 
   lookup(via: Via): KeyLookup {

@@ -78,7 +78,7 @@ export interface Enrolment extends Issuance {
 
 /** The record of a certificate; the chain is empty until the first one is current. */
 export interface EnrolmentRecord extends KeyedChain {
-  readonly enrolment: Enrolment | undefined;
+  readonly enrolment?: Enrolment | undefined;
 }
 
 /** The issuance of a certificate that was imported. */

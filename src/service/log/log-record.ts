@@ -69,6 +69,7 @@ function quoted(text: string): string {
 }
 
 function journalName(name: string): string {
+  if (name === 'messageId') return 'MESSAGE_ID'; // systemd.journal-fields(7)
   const words = name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').replace(/[^A-Za-z0-9]+/g, '_');
   return `IOTEDGE_${words.toUpperCase()}`.slice(0, 64);
 }

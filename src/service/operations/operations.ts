@@ -63,6 +63,11 @@ export class Operations {
     return this.#pending.size > 0;
   }
 
+  /** Whether an operation of an id is unfinished, accepted or not. */
+  isPending(id: string): boolean {
+    return this.#pending.has(id);
+  }
+
   /** The operation in progress for an id, undefined when none is accepted. */
   current(id: string): Operation<unknown, unknown> | undefined {
     const operation = this.#pending.get(id);

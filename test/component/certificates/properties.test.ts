@@ -13,12 +13,13 @@ import { before1970, otherName, universalString } from '../../support/x509/found
 import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 
 const test = suite('properties of a certificate');
+const unissued = { renewAt: undefined, operation: '' };
 
 /** Encodes all properties as GetManagedObjects and Describe do. */
 function show(der: Buffer): void {
   const chain = [parseCertificate(der, 'it')];
   const held = { id: parseCertificateId('x'), chain, keyId: '', preloaded: false };
-  const properties = certificateProperties(held, { now: new Date(), keyId: '' });
+  const properties = certificateProperties(held, { now: new Date(), keyId: '', ...unissued });
   const set = new PropertySet(certificateInterface, properties);
   const [write] = writersOf('a{sv}');
   assert.ok(write);
@@ -59,7 +60,7 @@ const held = {
 
 test('contain every property of the first certificate of the chain', () => {
   const microseconds = (time: Date): bigint => BigInt(time.getTime()) * 1000n;
-  assert.equal(certificateProperties(held, { now: new Date(), keyId: 'known' }), {
+  assert.equal(certificateProperties(held, { now: new Date(), keyId: 'known', ...unissued }), {
     CertificateId: 'x',
     KeyId: 'known',
     Subject: 'CN=it',
@@ -75,13 +76,17 @@ test('contain every property of the first certificate of the chain', () => {
     RenewAt: 0n,
     NextAttempt: 0n,
     LastError: '',
+    Operation: '',
     Preloaded: false,
   });
 });
 
 test('contain every alternative name of the certificate', () => {
   const chain = parseCertificatesPem(Buffer.from(otherName), 'it');
-  const shown = certificateProperties({ ...held, chain }, { now: new Date(), keyId: '' });
+  const shown = certificateProperties(
+    { ...held, chain },
+    { now: new Date(), keyId: '', ...unissued },
+  );
   assert.equal(shown.SubjectAlternativeNames, ['dns:edge-1.example']);
 });
 
@@ -93,7 +98,7 @@ test('contain only the reason and the key of a damaged certificate', () => {
     preloaded: true,
     damage: 'it is empty',
   };
-  assert.equal(certificateProperties(damaged, { now: new Date(), keyId: 'known' }), {
+  assert.equal(certificateProperties(damaged, { now: new Date(), keyId: 'known', ...unissued }), {
     CertificateId: 'x',
     KeyId: 'known',
     Subject: '',
@@ -109,13 +114,14 @@ test('contain only the reason and the key of a damaged certificate', () => {
     RenewAt: 0n,
     NextAttempt: 0n,
     LastError: 'it is empty',
+    Operation: '',
     Preloaded: true,
   });
 });
 
 test('report it valid from its first to its last instant', () => {
   const stateAt = (ms: number) =>
-    certificateProperties(held, { now: new Date(ms), keyId: '' }).State;
+    certificateProperties(held, { now: new Date(ms), keyId: '', ...unissued }).State;
   const [first, last] = [it.notBefore.getTime(), it.notAfter.getTime()];
   assert.equal([first - 1, first, last, last + 1].map(stateAt), [
     'not-yet-valid',

@@ -27,7 +27,7 @@ const damages: readonly (readonly [string, (file: string) => Promise<void>])[] =
   ['is empty', (file) => truncate(file)],
   ['is truncated', (file) => truncate(file, 100)],
   ['is other JSON', (file) => writeFile(file, '[{"version":1}]')],
-  ['is of a later version', (file) => writeFile(file, '{"version":2,"key_id":"","chain_pem":""}')],
+  ['is of a later version', (file) => writeFile(file, '{"version":3,"key_id":"","chain_pem":""}')],
   ['is unreadable for the service', (file) => chmod(file, 0)],
   [
     'belongs to root',

@@ -28,7 +28,7 @@ const certificates = [
   ...without(
     tables,
     'Issue is authorized with all of its details',
-    "details: ['certificate_id', 'issuer', 'profile'],",
+    "details: ['certificate_id', 'issuer', 'profile'] }",
     ["'certificate_id', ", "'issuer', ", ", 'profile'"],
   ),
   ...without(tables, 'a CA is issued by issue-ca alone', "['device-ca', 'workload-ca'];", [

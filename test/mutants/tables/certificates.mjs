@@ -56,14 +56,14 @@ export default [
   },
   {
     breaks: 'a certificate is due for renewal only at its expiry',
-    text: 'RenewAt: 0n,',
+    text: 'RenewAt: microseconds(renewAt),',
     becomes: 'RenewAt: notAfter,',
     suite: 'component/certificates/properties',
   },
   {
     breaks: 'a certificate has expired at its last valid instant',
-    text: "return now > certificate.notAfter ? 'expired' : 'valid';",
-    becomes: "return now >= certificate.notAfter ? 'expired' : 'valid';",
+    text: "if (now > certificate.notAfter) return 'expired';",
+    becomes: "if (now >= certificate.notAfter) return 'expired';",
     suite: 'component/certificates/properties',
   },
   {
@@ -244,7 +244,7 @@ export default [
   },
   {
     breaks: 'two concurrent changes, one of them under the previous configuration, both succeed',
-    text: 'before === undefined ? new KeyedMutex() : before.#changes;',
+    text: 'before === undefined ? (options.changes ?? new KeyedMutex()) : before.#changes;',
     becomes: 'new KeyedMutex();',
     suite: 'component/certificates/catalog',
   },

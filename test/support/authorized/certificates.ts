@@ -32,7 +32,74 @@ const profileOf = (profile: string): OtherDetail => [
   { options: { profile }, resolved: { profile } },
 ];
 
+/** The details that Enroll and Renew resolve to where no rule is configured. */
+const resolved = { issuer: 'device-ca', profile: 'client' };
+
+const otherIssuer: OtherDetail = [
+  'issuer',
+  'my-ca',
+  { options: { issuer: 'my-ca' }, resolved: { issuer: 'my-ca' } },
+];
+
+function order(
+  method: string,
+  profile: 'client' | 'workload-ca',
+  outcome?: AuthorizedCall['outcome'],
+): AuthorizedCall {
+  const certificate_id = `ordered-${profile}`;
+  const verb = profile === 'client' ? 'issue' : 'issue-ca';
+  return {
+    service: 'certificates',
+    method,
+    what: `for a ${profile}`,
+    use: { args: { certificate_id }, resolved: { ...resolved, profile } },
+    requests: [
+      {
+        action: `org.iotedge.certificates1.${verb}`,
+        details: { certificate_id, ...resolved, profile },
+      },
+    ],
+    others: [
+      argument('certificate_id', `${certificate_id}2`),
+      ...(method === 'Enroll' ? [otherIssuer] : []),
+    ],
+    ...(outcome !== undefined && { outcome }),
+  };
+}
+
+const cancellations = ['Enroll', 'Renew'].map((operation): AuthorizedCall => {
+  const { requests, use } = order(operation, 'client');
+  const id = 'ordered-client';
+  return {
+    service: 'certificates',
+    method: 'Cancel',
+    what: `of ${operation}`,
+    use: { args: { id }, resolved: { ...use.resolved, operation } },
+    requests,
+    others: [argument('certificate_id', `${id}2`, 'id')],
+  };
+});
+
 export const certificateCalls: readonly AuthorizedCall[] = [
+  order('Enroll', 'client', 'a result'),
+  order('Enroll', 'workload-ca'),
+  order('Renew', 'client', 'a result'),
+  order('Renew', 'workload-ca'),
+  ...cancellations,
+  {
+    service: 'certificates',
+    method: 'Cancel',
+    what: 'of nothing',
+    use: { args: { id: 'idle' }, resolved: { operation: '', issuer: '', profile: '' } },
+    requests: [
+      {
+        action: 'org.iotedge.certificates1.issue',
+        details: { certificate_id: 'idle', issuer: '', profile: '' },
+      },
+    ],
+    others: [argument('certificate_id', 'idle2', 'id')],
+    outcome: 'NotFound',
+  },
   issue('for a client', { verb: 'issue', profile: 'client', other: 'server' }),
   issue('for a server', { verb: 'issue', profile: 'server', other: 'device-identity' }),
   issue('for a device', { verb: 'issue', profile: 'device-identity', other: 'client' }),

@@ -12,6 +12,9 @@ const test = suite('grants between the services');
 const rows = [
   'iotedge-certificates keys1.sign key_id=device-ca',
   'iotedge-certificates keys1.sign key_id=iotedge/workload-ca',
+  'iotedge-certificates keys1.create key_id=iotedge/certificate/* usages=sign exportable=false',
+  'iotedge-certificates keys1.sign key_id=iotedge/certificate/*',
+  'iotedge-certificates keys1.delete key_id=iotedge/certificate/*',
   'iotedge-identity keys1.sign key_id=device-id',
   'iotedge-identity keys1.create key_id=iotedge/module-identities',
   'iotedge-identity keys1.sign key_id=iotedge/module-identities derivation=?*',
@@ -22,6 +25,7 @@ const rows = [
   'iotedge-modules keys1.decrypt key_id=iotedge/module-encryption',
   'iotedge-modules certificates1.issue certificate_id=iotedge/module/*',
   'iotedge-modules certificates1.issue certificate_id=iotedge/module/* issuer=iotedge/workload-ca',
+  'iotedge-modules certificates1.issue-ca certificate_id=iotedge/workload-ca profile=workload-ca',
   'iotedge-modules identity1.provision',
   'iotedge-modules identity1.manage module_id=* adopt=*',
 ];
@@ -85,9 +89,21 @@ const allowed: Readonly<
   'iotedge-keys': {},
   'iotedge-certificates': {
     'keys1.sign': {
-      key_id: ['device-ca', 'device-ca@2', 'iotedge/workload-ca', 'iotedge/workload-ca@2'],
+      key_id: [
+        'device-ca',
+        'device-ca@2',
+        'iotedge/workload-ca',
+        'iotedge/workload-ca@2',
+        'iotedge/certificate/x',
+      ],
       derivation: [''],
     },
+    'keys1.create': {
+      key_id: ['iotedge/certificate/x'],
+      usages: ['sign'],
+      exportable: ['false'],
+    },
+    'keys1.delete': { key_id: ['iotedge/certificate/x'] },
   },
   'iotedge-identity': {
     'keys1.create': { key_id: ['iotedge/module-identities', 'iotedge/module-identities@2'] },
@@ -114,6 +130,11 @@ const allowed: Readonly<
       certificate_id: ['iotedge/module/m/server', 'iotedge/module/m/server@2'],
       issuer: ['device-ca', 'my-ca', 'iotedge/workload-ca', 'iotedge/workload-ca@2'],
       profile: ['device-identity', 'server', 'client'],
+    },
+    'certificates1.issue-ca': {
+      certificate_id: ['iotedge/workload-ca'],
+      issuer: ['device-ca', 'my-ca'],
+      profile: ['workload-ca'],
     },
     'identity1.provision': {},
     'identity1.manage': {},

@@ -157,7 +157,7 @@ export default [
   },
   {
     breaks: 'a clock that was never set is no problem',
-    text: "  if (now.getTime() >= earliest.getTime()) return '';",
+    text: "  if (now.getTime() >= earliestClock.getTime()) return '';",
     becomes: "  if (now.getTime() >= 0) return '';",
     suite: 'unit/service/machine',
   },
