@@ -1,10 +1,12 @@
 import { statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Log } from '../../service/log/log.ts';
 import type { ModulesConfig } from '../config/config.ts';
 import type { WantedImage } from './create-options/image-policy.ts';
 import { CreatedContainers } from './drift/created-containers.ts';
 import { DockerEngine } from './engine/docker-engine.ts';
 import { ImageCleanup } from './images/image-cleanup.ts';
+import { LastCleanup } from './images/last-cleanup.ts';
 import { PulledImages } from './images/pulled-images.ts';
 
 /** Dependencies of the engine. */
@@ -30,6 +32,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenedEngine> 
   const { config, log, now, onNetwork, stateDir } = options;
   const created = await CreatedContainers.open(stateDir, options);
   const pulled = await PulledImages.open(stateDir, options);
+  const last = await LastCleanup.open(join(stateDir, 'image-cleanup.json'), options);
   const logOptions = () => config().logOptions;
   const engine = new DockerEngine(config().engineSocket, {
     created,
@@ -42,6 +45,7 @@ export async function openEngine(options: EngineOptions): Promise<OpenedEngine> 
     new ImageCleanup({
       images,
       pulled,
+      last,
       config: () => config().imageCleanup,
       wanted,
       freePercent: async (signal) => freePercent((await engine.system(signal)).rootDirectory),

@@ -5,6 +5,7 @@ import type { ImageCleanupConfig } from '../../config/housekeeping-config.ts';
 import type { WantedImage } from '../create-options/image-policy.ts';
 import type { EngineImages } from '../engine/images.ts';
 import { nextCleanup } from './cleanup-schedule.ts';
+import type { LastCleanup } from './last-cleanup.ts';
 import type { PulledImages } from './pulled-images.ts';
 import { judgeImages, type Verdict } from './removable.ts';
 
@@ -12,6 +13,7 @@ import { judgeImages, type Verdict } from './removable.ts';
 export interface ImageCleanupOptions {
   readonly images: Pick<EngineImages, 'find' | 'list' | 'used' | 'remove'>;
   readonly pulled: PulledImages;
+  readonly last: LastCleanup;
   readonly config: () => ImageCleanupConfig;
   /** What modules demand; undefined when that is not known of all of them. */
   readonly wanted: () => readonly WantedImage[] | undefined;
@@ -34,11 +36,9 @@ export class ImageCleanup implements AsyncDisposable {
   readonly #options: ImageCleanupOptions;
   readonly #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
-  #last: Date;
 
   constructor(options: ImageCleanupOptions) {
     this.#options = options;
-    this.#last = options.now();
   }
 
   /** Cleans up from now on. */
@@ -57,10 +57,8 @@ export class ImageCleanup implements AsyncDisposable {
     const { enabled, ageMs, freePercent } = config();
     if (!enabled) return;
     try {
-      // a clock that was set back does not postpone it
-      if (this.#last > now()) this.#last = now();
       if (now() >= this.#due()) {
-        this.#last = now();
+        await this.#options.last.set();
         await this.#clean(ageMs, () => Promise.resolve(true), signal);
       }
       const isShort = async (): Promise<boolean> =>
@@ -72,7 +70,7 @@ export class ImageCleanup implements AsyncDisposable {
   }
 
   #due(): Date {
-    return nextCleanup(this.#last, this.#options.config());
+    return nextCleanup(this.#options.last.at, this.#options.config());
   }
 
   async #run(signal: AbortSignal): Promise<void> {

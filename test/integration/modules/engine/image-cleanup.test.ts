@@ -9,6 +9,7 @@ import {
   ImageCleanup,
   type ImageCleanupOptions,
 } from '../../../../src/modules/docker/images/image-cleanup.ts';
+import { LastCleanup } from '../../../../src/modules/docker/images/last-cleanup.ts';
 import { PulledImages } from '../../../../src/modules/docker/images/pulled-images.ts';
 import { soon } from '../../../support/deadline.ts';
 import { importBusybox } from '../../../support/engine/images.ts';
@@ -37,25 +38,29 @@ const config = {
 interface Runtime {
   readonly engine: DockerEngine;
   readonly pulled: PulledImages;
+  readonly last: LastCleanup;
 }
 
 /** The runtime's engine and what it pulled, as after a start. */
 async function runtime(context: Context): Promise<Runtime> {
   const now = () => context.now;
   const pulled = await PulledImages.open(context.directory, { now, log: silentLog });
-  return { pulled, engine: new DockerEngine(context.machine.socketPath, { pulled }) };
+  const path = join(context.directory, 'image-cleanup.json');
+  const last = await LastCleanup.open(path, { now, log: silentLog });
+  return { pulled, last, engine: new DockerEngine(context.machine.socketPath, { pulled }) };
 }
 
 /** Lets days pass and cleans up once. */
 async function clean(
   context: Context,
-  { engine, pulled }: Runtime,
+  { engine, last, pulled }: Runtime,
   options: Partial<ImageCleanupOptions> & { readonly days: number },
 ): Promise<void> {
   const { images } = engine;
   const cleanup = new ImageCleanup({
     images,
     pulled,
+    last,
     config: () => config,
     wanted: () => [],
     freePercent: () => Promise.resolve(50),
@@ -145,18 +150,18 @@ test('removes what this runtime pulled and nothing needs, after its time, and no
 });
 
 test('removes what was not needed for longest when space is short, until it is not', async (context) => {
-  const { engine, pulled } = await runtime(context);
+  const { engine, last, pulled } = await runtime(context);
   for (const name of ['one', 'two', 'three', 'new']) {
     await engine.pull(await published(context, name), {}, soon());
     context.now = new Date(context.now.getTime() + 1_800_000);
   }
   let free = 8;
   const freePercent = () => Promise.resolve(free++);
-  await clean(context, { engine, pulled }, { days: 0, freePercent });
+  await clean(context, { engine, last, pulled }, { days: 0, freePercent });
   // 8 at the first look, 9 before the first removal, 10 before the second
   assert.is(await present(context), 'new three two');
   free = 0;
-  await clean(context, { engine, pulled }, { days: 0, freePercent });
+  await clean(context, { engine, last, pulled }, { days: 0, freePercent });
   assert.is(await present(context), 'new three');
 });
 

@@ -74,6 +74,18 @@ export default [
     suite: 'unit/modules/supervisor/update/trial',
   },
   {
+    breaks: 'a service that is restarted daily never cleans up images',
+    text: 'at = await readStateJson(path, parseTime);',
+    becomes: '',
+    suite: 'component/modules/docker/last-cleanup',
+  },
+  {
+    breaks: 'images are not cleaned up for years after the clock was set back',
+    text: 'if (this.#at > now) this.#at = now;',
+    becomes: '',
+    suite: 'component/modules/docker/last-cleanup',
+  },
+  {
     breaks: 'a module that restarts in a loop is written each time',
     text: 'entry.writtenMs + this.#intervalMs - performance.now()',
     becomes: '0',
