@@ -146,7 +146,8 @@ export class ModuleHistories implements AsyncDisposable {
 
   async #save(name: ModuleName, entry: Entry): Promise<void> {
     // deleted meanwhile, and perhaps another module by now
-    if (entry.isSaved || this.#entries.get(name) !== entry) return;
+    if (this.#entries.get(name) !== entry) entry.isSaved = true;
+    if (entry.isSaved) return;
     entry.isSaved = true;
     entry.writtenMs = performance.now();
     try {

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseModuleName } from '../../../../src/ids.ts';
@@ -24,10 +25,15 @@ const restarted = (restartCount: number): ModuleHistory => ({
 const open = ({ directory }: { directory: string }, intervalMs?: number) =>
   ModuleHistories.open(directory, { log: silentLog, intervalMs });
 
-const fileIn = ({ directory }: { directory: string }) => join(directory, 'histories/sensor.json');
+const fileIn = ({ directory }: { directory: string }, name = 'sensor') =>
+  join(directory, 'histories', `${name}.json`);
 
-async function savedCount(context: { directory: string }): Promise<unknown> {
-  const text = await readFile(fileIn(context), 'utf8').catch(() => '{}');
+async function isSaved(context: { directory: string }, name: string, count = 1): Promise<boolean> {
+  return (await savedCount(context, name)) === count;
+}
+
+async function savedCount(context: { directory: string }, name = 'sensor'): Promise<unknown> {
+  const text = await readFile(fileIn(context, name), 'utf8').catch(() => '{}');
   const { restartCount } = JSON.parse(text) as { restartCount?: number }; // of this file
   return restartCount;
 }
@@ -48,6 +54,11 @@ test('are persisted at once, and what follows within the interval at the end', a
     const { ino } = await stat(fileIn(context));
     for (let count = 2; count <= 50; count++) histories.note(sensor, restarted(count));
     assert.equal(histories.get(sensor), restarted(50));
+    // a write of the first would have ended before those
+    for (const name of ['b', 'c', 'd'].map(parseModuleName)) {
+      histories.note(name, restarted(1));
+      await until(20_000, 'another write', () => isSaved(context, name));
+    }
     // of a process that is killed now
     assert.equal((await open(context)).get(sensor), restarted(1));
     assert.is((await stat(fileIn(context))).ino, ino);
@@ -72,8 +83,14 @@ test('are not written for modules about which nothing is known', async (context)
 test('end with their modules, whatever is still to be written', async (context) => {
   await using histories = await open(context, 20);
   histories.note(sensor, restarted(1));
+  await setImmediate();
   histories.note(sensor, restarted(2));
   await histories.delete(sensor);
+  const other = parseModuleName('other');
+  for (let count = 1; count <= 3; count++) {
+    histories.note(other, restarted(count));
+    await until(20_000, 'another write', () => isSaved(context, other, count));
+  }
   assert.equal(histories.get(sensor), none);
   await histories[Symbol.asyncDispose]();
   assert.is(await savedCount(context), undefined);

@@ -99,8 +99,8 @@ export default [
   },
   {
     breaks: 'the history of a deleted module is written again',
-    text: 'if (entry.isSaved || this.#entries.get(name) !== entry) return;',
-    becomes: 'if (entry.isSaved) return;',
+    text: 'if (this.#entries.get(name) !== entry) entry.isSaved = true;',
+    becomes: '',
     suite: 'component/modules/registry/module-histories',
   },
   {
