@@ -1,3 +1,4 @@
+import { withoutSecrets } from '../../quoted.ts';
 import type { Answer } from '../issuers/issuer.ts';
 
 /** Why an EST server rejected an order. */
@@ -18,7 +19,8 @@ export class Rejection extends Error {
       readonly cause?: unknown;
     } = {},
   ) {
-    super(reason, { cause });
+    // a server may repeat what it was sent
+    super(withoutSecrets(reason), { cause });
     this.isFinal = isFinal;
     this.retryAfterS = retryAfterS;
   }

@@ -58,6 +58,20 @@ test('ends the attempt when the password is wrong', async (context) => {
   assert.equal(server.operations, ['cacerts']);
 });
 
+test('keeps a password that the server repeats out of its reason', async (context) => {
+  const rig = rigOf(context);
+  const server = await rig.serve({ basic: 'edge:secret' });
+  server.answers.set('simpleenroll', ({ authorization = '' }) => ({
+    status: 403,
+    headers: { 'content-type': 'text/plain' },
+    body: `not for ${authorization}`,
+  }));
+  const answer = await rig.submit(rig.issuer({ url: server.url, ...basic }), await makeOrder());
+  const reason = reasonOf(answer);
+  assert.match(reason, 'not for');
+  assert.not.match(reason, Buffer.from('edge:secret').toString('base64'));
+});
+
 test('says which settings are missing when a password is wanted', async (context) => {
   const rig = rigOf(context);
   const server = await rig.serve({ basic: 'edge:secret' });

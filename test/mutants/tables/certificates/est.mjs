@@ -349,4 +349,10 @@ export default [
     becomes: '    } catch {}',
     suite: 'integration/est/tls-unique',
   },
+  {
+    breaks: 'a password that an EST server repeats is shown',
+    text: 'super(withoutSecrets(reason), { cause });',
+    becomes: 'super(reason, { cause });',
+    suite: 'integration/est/authentication',
+  },
 ];
