@@ -162,10 +162,11 @@ export class CertificateCatalog {
   publish(entry: CertificateEntry): void {
     const { config, now, objects, operation } = this.#options;
     const { id } = entry;
+    const at = now();
     const view = {
-      now: now(),
+      now: at,
       keyId: this.#knownKeyId(entry),
-      renewAt: renewalOfEntry(config, entry),
+      renewAt: renewalOfEntry(config, entry, at),
       operation: operation?.(id) ?? '',
     };
     objects.put(id, certificateProperties(entry, view));

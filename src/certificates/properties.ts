@@ -3,9 +3,9 @@ import { healthOf } from '../dbus/server/health.ts';
 import { microseconds } from '../dbus/time.ts';
 import type { certificateInterface, certificatesInterface } from '../interfaces/certificates.ts';
 import type { Certificate } from '../x509/certificate.ts';
-import { renewalTime } from '../x509/renewal-time.ts';
 import type { CertificateEntry } from './certificate-entry.ts';
 import type { CertificatesConfig } from './config/config.ts';
+import { renewalDue } from './renewal/next-step.ts';
 import { renewalFor } from './renewal/order-rule.ts';
 
 /** The validity of a certificate as D-Bus properties; 0 without a certificate. */
@@ -34,10 +34,13 @@ export interface CertificateView {
 export function renewalOfEntry(
   config: Pick<CertificatesConfig, 'certificates'>,
   { id, chain: [certificate], enrolment }: CertificateEntry,
+  now: Date,
 ): Date | undefined {
   if (certificate === undefined || (enrolment?.method ?? 'none') === 'none') return undefined;
   const renewal = renewalFor(config, id);
-  return renewal && renewalTime(certificate, renewal);
+  if (renewal === undefined) return undefined;
+  const since = enrolment?.since ?? 0;
+  return new Date(renewalDue(certificate, renewal, { since, now: now.getTime() }));
 }
 
 /** Why a certificate is not renewed any more; undefined as long as it is. */

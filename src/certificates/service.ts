@@ -107,7 +107,7 @@ export class CertificateService implements Issuing {
       key_id: await this.#catalog.keyIdOrNone(entry, via),
       not_before: notBefore,
       not_after: notAfter,
-      renew_at: microseconds(renewalOfEntry(this.#options.config, entry)),
+      renew_at: microseconds(renewalOfEntry(this.#options.config, entry, this.#options.now())),
     };
   }
 

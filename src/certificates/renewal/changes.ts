@@ -33,6 +33,7 @@ export function importedOver(
     keyId: known,
     enrolment: {
       ...imported,
+      since: 0,
       order: undefined,
       successor: undefined,
       previous: former,

@@ -17,6 +17,7 @@ export function formatEnrolment(enrolment: Enrolment): object {
   const { order, successor, previous, ownKeys, isDeleted } = enrolment;
   return {
     ...issuanceFields(enrolment),
+    since: enrolment.since,
     order: order && formatOrder(order),
     successor: successor && { ...chainFields(successor), was_current: successor.wasCurrent },
     previous: previous.map((one) => ({ ...chainFields(one), until: one.until })),
@@ -32,6 +33,7 @@ export function parseEnrolment(fields: Fields): Enrolment | undefined {
   const successor = fields.get('successor');
   return {
     ...parseIssuance(fields),
+    since: numberIn(fields, 'since'),
     order: order === undefined ? undefined : parseOrder(fieldsOf(order)),
     successor: successor === undefined ? undefined : parseSuccessor(fieldsOf(successor)),
     previous: listIn(fields, 'previous').map((one) => parseFormer(fieldsOf(one))),

@@ -68,6 +68,8 @@ export interface PendingOrder extends Issuance {
 
 /** The state of a certificate that is issued here, and the issuance of the current one, else of the first order. */
 export interface Enrolment extends Issuance {
+  /** When the current certificate became current, in milliseconds since the epoch; 0 when not known. */
+  readonly since: number;
   readonly order: PendingOrder | undefined;
   readonly successor: Successor | undefined;
   readonly previous: readonly Former[];

@@ -1,5 +1,6 @@
 /** What a certificate that is issued here needs next: a function of its record, its rule and the time. */
 import { type RenewalSetting, renewalTime } from '../../x509/renewal-time.ts';
+import type { Validity } from '../../x509/validity.ts';
 import type { EnrolmentRecord, Former, KeyedChain, PendingOrder } from './enrolment.ts';
 
 /** The rule of a certificate, as far as steps depend on it. */
@@ -95,6 +96,21 @@ function isInGrace({ until }: Former, now: number): boolean {
   return now < until && until - now <= graceMs + skewMs;
 }
 
+/**
+ * When a certificate is renewed, in milliseconds since the epoch: as the setting says, but not before half of the life
+ * that it had left when it became current, as issuers date certificates back.
+ */
+export function renewalDue(
+  certificate: Validity & { readonly fingerprint: string },
+  renewal: RenewalSetting,
+  { since, now }: { readonly since: number; readonly now: number },
+): number {
+  const due = renewalTime(certificate, renewal).getTime();
+  const end = certificate.notAfter.getTime();
+  // a clock that was set back does not prolong it
+  return since > now || since >= end ? due : Math.max(due, (since + end) / 2);
+}
+
 /** Changes which certificate is current. */
 function swapOf(record: EnrolmentRecord, circumstances: Circumstances): Step | undefined {
   const { enrolment } = record;
@@ -153,7 +169,7 @@ function renewalStepOf(
   { renewal }: RenewalRule,
   { now, earliest, lostKeys }: Circumstances,
 ): Step | undefined {
-  const { successor } = enrolment ?? {};
+  const { successor, since = 0 } = enrolment ?? {};
   const begins = successor?.chain[0]?.notBefore.getTime();
   if (current === undefined) {
     // the first certificate is ordered by a call
@@ -169,7 +185,7 @@ function renewalStepOf(
     const reason = `the clock is at ${new Date(now).toISOString()}, before the certificate becomes valid`;
     return { kind: 'wait', until: starts, reason };
   }
-  const due = lostKeys.has(keyId) ? now : renewalTime(current, renewal).getTime();
+  const due = lostKeys.has(keyId) ? now : renewalDue(current, renewal, { since, now });
   return now < due ? { kind: 'wait', until: due } : { kind: 'order' };
 }
 

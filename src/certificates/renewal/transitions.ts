@@ -95,6 +95,7 @@ export function committed<R extends EnrolmentRecord>(
     enrolment: {
       ...enrolment,
       ...issuanceOf(successor),
+      since: now,
       successor: undefined,
       previous: [...former, ...kept].slice(0, maxFormer),
     },
@@ -116,7 +117,7 @@ export function restored<R extends EnrolmentRecord>(
     ...record,
     chain: former.chain,
     keyId: former.keyId,
-    enrolment: { ...enrolment, ...issuanceOf(former), previous, successor },
+    enrolment: { ...enrolment, ...issuanceOf(former), since: 0, previous, successor },
   };
 }
 
@@ -181,6 +182,7 @@ function enrolmentOf(record: EnrolmentRecord, order: PendingOrder): Enrolment {
   if (record.enrolment !== undefined && !record.enrolment.isDeleted) return record.enrolment;
   return {
     ...(record.chain.length === 0 ? issuanceOf(order) : imported),
+    since: 0,
     order: undefined,
     successor: undefined,
     previous: [],

@@ -169,6 +169,7 @@ const order: PendingOrder = {
 test('of a certificate that is issued here keep its whole state', async ({ directory }) => {
   const enrolment: Enrolment = {
     ...issuance,
+    since: 3,
     order,
     successor: { chain: [two], keyId: 'k@2', ...issuance, wasCurrent: true },
     previous: [{ chain: [one, two], keyId: 'k', ...issuance, until: 77 }],
@@ -183,6 +184,7 @@ test('of a certificate that is issued here keep its whole state', async ({ direc
   const read = again.get(parseCertificateId('x'))?.enrolment;
   const fingerprints = (chain: readonly Certificate[] = []) => chain.map((c) => c.fingerprint);
   assert.equal(read?.order, order);
+  assert.is(read?.since, 3);
   assert.equal(read?.ownKeys, enrolment.ownKeys);
   assert.equal([read?.method, read?.profile, read?.issuer], ['local_ca', 'server', 'ca']);
   assert.equal(fingerprints(read?.successor?.chain), [two.fingerprint]);
@@ -195,7 +197,7 @@ test('of a certificate that is issued here keep its whole state', async ({ direc
 
 test('of a deleted certificate are hidden while its keys are left', async ({ directory }) => {
   const storage = await Storage.open(directory);
-  const deleted = { ...imported, order: undefined, successor: undefined, previous: [] };
+  const deleted = { ...imported, since: 0, order: undefined, successor: undefined, previous: [] };
   const enrolment = { ...deleted, ownKeys: ['k'], isDeleted: true };
   await storage.put({ ...entryOf('x', []), enrolment }, replacing);
   const again = await Storage.open(directory);

@@ -323,12 +323,6 @@ export default [
     suite: 'component/certificates/renewal/next-step',
   },
   {
-    breaks: 'an order whose key was lost is submitted forever',
-    text: "return { kind: isLost ? 'order' : 'make key' };",
-    becomes: "return { kind: 'make key' };",
-    suite: 'component/certificates/renewal/next-step',
-  },
-  {
     breaks: 'keys of orders that were replaced pile up',
     text: "if (keyId !== undefined) return { kind: 'retire key', keyId };\n  if (step?.kind === 'order') return step;",
     becomes:
@@ -340,7 +334,7 @@ export default [
       'a certificate that is not valid before 2036 because the clock was wrong is used until then',
     text: "return former && { kind: 'restore', former };",
     becomes: 'return undefined;',
-    suite: 'component/certificates/renewal/next-step',
+    suite: 'component/certificates/renewal/executor',
   },
   {
     breaks: 'a refused order is repeated after a minute',
@@ -359,5 +353,47 @@ export default [
     text: 'return record?.enrolment?.isDeleted === true ? undefined : record;',
     becomes: 'return record;',
     suite: 'component/certificates/storage',
+  },
+  {
+    breaks: 'a certificate that is dated back and short is renewed without end',
+    text: 'return since > now || since >= end ? due : Math.max(due, (since + end) / 2);',
+    becomes: 'return due;',
+    suite: 'component/certificates/renewal/executor',
+  },
+  {
+    breaks: 'a key that is lost with the process ends an order',
+    text: "await this.#fail(entry, lost, { kind: 'unreachable' }, next);",
+    becomes: "await this.#fail(entry, lost, { kind: 'unreachable' });",
+    suite: 'component/certificates/renewal/executor',
+  },
+  {
+    breaks: 'an interrupted enrolment makes a further key',
+    text: 'if (!used.has(candidate) && (await publicKey(candidate)) === undefined) return candidate;',
+    becomes: 'if (!used.has(candidate)) return candidate;',
+    suite: 'component/certificates/renewal/executor',
+  },
+  {
+    breaks: 'each call of Enroll gets another certificate',
+    text: 'const isDone = rotateKey !== true && service.isEnrolled(id, { issuer });',
+    becomes: 'const isDone = false;',
+    suite: 'integration/certificates/enroll',
+  },
+  {
+    breaks: 'the keys of a deleted certificate stay',
+    text: 'await service.delete(certificate_id);\n      await enrolments.settle(certificate_id, via);',
+    becomes: 'await service.delete(certificate_id);',
+    suite: 'integration/certificates/enroll',
+  },
+  {
+    breaks: 'an Enroll that fails leaves a certificate without success',
+    text: 'if (this.#isUndone(operation, id)) await executor.drop(id);',
+    becomes: '',
+    suite: 'integration/certificates/enroll',
+  },
+  {
+    breaks: 'the key of a certificate is deleted when another one is imported over it',
+    text: 'previous: former,',
+    becomes: 'previous: [],',
+    suite: 'integration/certificates/enroll',
   },
 ];

@@ -93,9 +93,7 @@ class Device {
     this.#directory = directory;
   }
 
-  rule() {
-    return orderRuleFor(config, id);
-  }
+  rule = () => orderRuleFor(config, id);
 
   async start(fuse = new Fuse(Number.POSITIVE_INFINITY)) {
     const storage = await Storage.open(this.#directory);
@@ -248,6 +246,43 @@ test('is stuck with a certificate that lives no longer than the present one', as
     const { storage } = await device.start();
     assert.is(storage.get(id)?.enrolment?.order?.isStuck, true);
     assert.is((await device.current()).certificate.fingerprint, certificate.fingerprint);
+  });
+});
+
+test('uses a short certificate that is dated back for half of the life that it has left', async () => {
+  await onDevice(async (device) => {
+    device.rule = () => ({ ...orderRuleFor(config, id), lifetimeS: 40 });
+    await device.work();
+    const { certificate } = await device.current();
+    const serial = async () => (await device.current()).certificate.serialNumber;
+    device.now = new Date(device.now.getTime() + 19_000);
+    await device.work();
+    assert.is(await serial(), certificate.serialNumber);
+    device.now = new Date(device.now.getTime() + 2000);
+    await device.work();
+    assert.is.not(await serial(), certificate.serialNumber);
+  });
+});
+
+test('uses the former certificate again when the clock was ahead at its renewal', async () => {
+  await onDevice(async (device) => {
+    await device.work();
+    const { certificate } = await device.current();
+    const time = device.now;
+    device.now = new Date(time.getTime() + 3650 * day);
+    await device.work();
+    assert.is.not((await device.current()).certificate.fingerprint, certificate.fingerprint);
+    device.now = new Date(time.getTime() + day);
+    await device.work();
+    assert.is((await device.current()).certificate.fingerprint, certificate.fingerprint);
+  });
+});
+
+test('takes no key that was there before', async () => {
+  await onDevice(async (device) => {
+    await device.keys.createPair('iotedge/certificate/x');
+    await device.work();
+    assert.is((await device.current()).entry.keyId, 'iotedge/certificate/x@2');
   });
 });
 

@@ -185,12 +185,14 @@ function nameOf({ now, isUnset, settings, record, keys }: State): string {
     one.chain.length === 0
       ? '-'
       : `${Math.min(furthest, Math.max(startOf(one) - now, -life - 1))}:${key(one.keyId)}`;
-  const { order, successor, previous = [], ownKeys = [] } = record.enrolment ?? {};
+  const { order, successor, previous = [], ownKeys = [], since = 0 } = record.enrolment ?? {};
+  const age = since > now * unit ? 0 : since / unit - startOf(record);
   const wait = (order?.nextAttempt ?? 0) / unit - now;
   return [
     isUnset,
     settings === 'none',
     held(record),
+    record.chain.length === 0 ? '' : Math.max(0, Math.min(age, life)),
     order === undefined
       ? ''
       : [
