@@ -9,6 +9,7 @@ import type { Certificate } from '../x509/certificate.ts';
 import { type CertificateEntry, isSameList } from './certificate-entry.ts';
 import type { CertificatesConfig } from './config/config.ts';
 import { keyIdOf } from './config/issuer-settings.ts';
+import type { EstIssuers } from './est/est-issuers.ts';
 import { ruleFor } from './issuers/policy.ts';
 import { KeyFinder } from './keys/key-finder.ts';
 import type { SigningKeys } from './keys/keys-client.ts';
@@ -28,6 +29,7 @@ export interface CertificateServiceOptions {
   readonly config: CertificatesConfig;
   readonly storage: Storage;
   readonly keys: SigningKeys;
+  readonly est: EstIssuers;
   readonly objects: ObjectManager<typeof certificatesService>;
   readonly disk: Pick<StateDisk, 'problem'>;
   readonly now: () => Date;

@@ -7,5 +7,6 @@ void main({
   service: certificatesService,
   schema: certificatesSchema,
   parse: parseCertificatesConfig,
+  unconfined: ['private_network'],
   start: startCertificates,
 });

@@ -9,10 +9,11 @@ import { parseCsr } from '../x509/csr.ts';
 import { CertificateCatalog, type CertificateServiceOptions, notFound } from './catalog.ts';
 import type { CertificateEntry } from './certificate-entry.ts';
 import type { CertificatesConfig } from './config/config.ts';
+import type { IdentityCertificate } from './est/identities.ts';
 import { readFormat, writeFormat } from './formats.ts';
 import type { Answer, Issuer } from './issuers/issuer.ts';
 import { type LocalCa, LocalCaIssuer } from './issuers/local-ca.ts';
-import { grant, policyFor, resolveIssuer, resolveProfile } from './issuers/policy.ts';
+import { grant, policyFor, resolveIssuer, resolveProfile, ruleFor } from './issuers/policy.ts';
 import { SelfSignedIssuer } from './issuers/self-signed.ts';
 import { renewalOfEntry, validityOf } from './properties.ts';
 import { importedOver, withoutCertificate } from './renewal/changes.ts';
@@ -210,10 +211,13 @@ export class CertificateService implements Issuing {
     return (kept && this.#ruleOf(id, keptBy(kept))) ?? this.#ruleOf(id, {});
   }
 
-  issuerOf({ method, issuer }: OrderRule): Issuer {
-    return method === 'self_signed'
-      ? new SelfSignedIssuer()
-      : this.#localCa(parseCertificateId(issuer));
+  issuerOf({
+    method,
+    issuer,
+    ...rule
+  }: Pick<OrderRule, 'method' | 'issuer' | 'label' | 'bootstrap'>): Issuer {
+    if (method === 'self_signed') return new SelfSignedIssuer();
+    return method === 'est' ? this.#est(issuer, rule) : this.#localCa(parseCertificateId(issuer));
   }
 
   /** Publishes a changed certificate; undefined when there is none any more. */
@@ -251,14 +255,14 @@ export class CertificateService implements Issuing {
     };
   }
 
-  /** Signs a request with the key of a CA; returns the chain, leaf first. */
+  /** Has a request signed by a CA of this device or an EST server; returns the chain, leaf first. */
   async issue(
     id: CertificateId,
     csr: Buffer,
     options: IssueOptions & { readonly via: Via },
   ): Promise<string> {
     const policy = policyFor(this.#options.config, id);
-    if (policy.method !== 'local_ca') {
+    if (policy.method !== 'local_ca' && policy.method !== 'est') {
       throw new ServiceError(
         'NotSupported',
         `the method of the certificate "${id}" is ${policy.method}, by its rule in certificates.yaml`,
@@ -266,9 +270,11 @@ export class CertificateService implements Issuing {
     }
     const issuerId = resolveIssuer(policy, options.issuer);
     const profile = resolveProfile(policy, options.profile);
+    const { label, bootstrap } = ruleFor(this.#options.config, id);
+    const { method } = policy;
     const request = parseCsr(csr);
     const granted = grant(policy, request, { profile, lifetimeS: options.lifetime_s });
-    const answer = await this.#localCa(issuerId).submit(
+    const answer = await this.issuerOf({ method, issuer: issuerId, label, bootstrap }).submit(
       {
         id,
         profile,
@@ -283,6 +289,28 @@ export class CertificateService implements Issuing {
     );
     if (answer.kind !== 'issued') throw refusalOf(id, answer);
     return encodeCertificatesPem(answer.chain);
+  }
+
+  #est(name: string, { label, bootstrap }: Pick<OrderRule, 'label' | 'bootstrap'>): Issuer {
+    const { config, est } = this.#options;
+    const settings = new Map(Object.entries(config.issuers)).get(name);
+    if (settings?.method !== 'est') {
+      throw new ServiceError('NotSupported', `the issuer "${name}" is no EST server`);
+    }
+    const merged = {
+      ...settings,
+      label: label ?? settings.label,
+      bootstrap: bootstrap ?? settings.bootstrap,
+    };
+    return est.issuer(name, merged, (id, via) => this.#identity(parseCertificateId(id), via));
+  }
+
+  /** A certificate with its key, to authenticate with. */
+  async #identity(id: CertificateId, via: Via): Promise<IdentityCertificate | undefined> {
+    const entry = await this.#catalog.read(id);
+    if (entry === undefined || entry.damage !== undefined || entry.chain.length === 0) return;
+    const keyId = await this.#catalog.keyIdOf(entry, via);
+    return keyId === '' ? undefined : { chain: entry.chain, keyId };
   }
 
   #localCa(id: CertificateId): Issuer {

@@ -9,6 +9,7 @@ import { Cancellations } from '../service/operations/cancellations.ts';
 import type { StartContext, StartedService } from '../service/service-program.ts';
 import { StateDisk } from '../service/state/state-disk.ts';
 import type { CertificatesConfig } from './config/config.ts';
+import { EstIssuers } from './est/est-issuers.ts';
 import { certificatesHandlers, certificatesResolvers } from './handlers.ts';
 import { KeyWatch } from './keys/key-watch.ts';
 import { BusKeys } from './keys/keys-client.ts';
@@ -30,6 +31,7 @@ export async function startCertificates(
   const storage = await Storage.open(join(stateDir, 'certificates'));
   const disk = cleanup.use(await StateDisk.open(stateDir));
   const keys = new BusKeys(bus);
+  const est = cleanup.use(new EstIssuers({ stateDir, log }));
   const changes = new KeyedMutex<CertificateId>();
   const records = new Records({
     storage,
@@ -62,7 +64,7 @@ export async function startCertificates(
     }),
   );
   const operation = (id: CertificateId): string => enrolments.operations.verb(id);
-  const parts = { config, storage, keys, objects, disk, now, changes, operation };
+  const parts = { config, storage, keys, est, objects, disk, now, changes, operation };
   let service = new CertificateService(parts);
   disk.onProblem(() => service.publishHealth());
   await service.publishAll();

@@ -67,11 +67,14 @@ const extensionRequests = [extensionRequest, '1.3.6.1.4.1.311.2.1.14'];
 /** Builds and signs a request (RFC 2986), in DER. */
 export async function buildCsr({
   subject,
+  subjectDer = encodeName(subject),
   spki,
   extensions = [],
   signer,
 }: {
   readonly subject: Name;
+  /** The octets of the subject, where they are not free. */
+  readonly subjectDer?: Buffer;
   readonly spki: Uint8Array;
   readonly extensions?: readonly Extension[];
   readonly signer: Signer;
@@ -80,12 +83,7 @@ export async function buildCsr({
     extensions.length === 0
       ? []
       : [sequence(oid(extensionRequest), set(encodeExtensions(extensions)))];
-  const unsigned = sequence(
-    integer(0),
-    raw(encodeName(subject)),
-    raw(spki),
-    context(0, attributes),
-  );
+  const unsigned = sequence(integer(0), raw(subjectDer), raw(spki), context(0, attributes));
   const signature = await signer.sign(encode(unsigned));
   return encode(sequence(unsigned, encodeAlgorithm(signer.algorithm), bitString(signature)));
 }

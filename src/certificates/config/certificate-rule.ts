@@ -11,7 +11,7 @@ import {
 } from '../../x509/subject-alternative-name.ts';
 
 /** How certificates of an id are issued; `external`: by another service, which imports them. */
-export type Method = 'none' | 'self_signed' | 'local_ca' | 'external';
+export type Method = 'none' | 'self_signed' | 'local_ca' | 'est' | 'external';
 
 /** Whether a renewal is for a new key. */
 export type KeyPolicy = 'rotate' | 'reuse';
@@ -75,11 +75,17 @@ export const ruleSchema = {
       description:
         'How certificates of these ids are issued; none: not at all, external: by another service.',
       type: 'string',
-      enum: ['none', 'self_signed', 'local_ca', 'external'],
+      enum: ['none', 'self_signed', 'local_ca', 'est', 'external'],
       default: 'local_ca',
     },
     issuer: {
       description: 'The issuer: the id of the CA certificate that signs, or a name of issuers.',
+      ...idSchema,
+    },
+    label: { description: 'est: the label, in place of that of the issuer.', ...labelSchema },
+    bootstrap: {
+      description:
+        'est: id of the client certificate as long as there is no other, in place of that of the issuer.',
       ...idSchema,
     },
     profiles: {

@@ -105,7 +105,7 @@ export function parseCertificatesConfig(
 /** Reports a rule that no certificate can be issued by. */
 function checkRule(
   glob: string,
-  { issuer, label, method = 'local_ca' }: CertificateRule,
+  { bootstrap, issuer, label, method = 'local_ca' }: CertificateRule,
   issuers: CertificatesConfig['issuers'],
   { report }: Pick<ParseContext, 'report'>,
 ): void {
@@ -116,10 +116,19 @@ function checkRule(
   } else if (issuer !== undefined && issuedMethods.includes(method) && named !== method) {
     report([...place, 'issuer'], `${quoted(issuer)} has the method ${named}, not ${method}`);
   }
-  if (label !== undefined && issuedMethods.includes(method) && named !== 'est') {
-    report([...place, 'label'], 'is for an issuer of the method est');
+  if (method === 'est' && issuer === undefined) {
+    report([...place, 'method'], 'est needs issuer: the name of an EST server in issuers');
   }
-  if (method === 'self_signed' && !isEnrollable(glob)) {
+  for (const [name, value] of Object.entries({ label, bootstrap })) {
+    if (value !== undefined && method !== 'est') {
+      report([...place, name], 'is for the method est');
+    }
+  }
+  if (
+    ['self_signed', 'est'].includes(method) &&
+    !glob.startsWith('iotedge/module/') &&
+    !isEnrollable(glob)
+  ) {
     report(place, `${quoted(glob)} can have no certificate of this method: ${notEnrollable}`);
   }
 }

@@ -24,12 +24,14 @@ export const issuerSchema = {
   type: 'object',
   properties: {
     method: {
-      description: 'What it is; local_ca: a CA of this device, by the id of its certificate.',
+      description:
+        'What it is; local_ca: a CA of this device, by the id of its certificate; est: an EST server (RFC 7030).',
       type: 'string',
-      enum: ['local_ca'],
+      enum: ['local_ca', 'est'],
       default: 'local_ca',
     },
     key_id: { description: 'Id of the key of the CA certificate.', ...keyReferenceSchema },
+    ...estProperties,
   },
   additionalProperties: false,
 } as const;

@@ -118,7 +118,7 @@ export class EstIssuer implements Issuer {
       return undefined;
     };
     const renewed =
-      order.renewed === undefined
+      order.renewed === undefined || order.renewed.keyId === ''
         ? undefined
         : { name: `"${order.id}"`, certificate: order.renewed };
     const first = settings.identity === undefined ? renewed : await find(settings.identity);

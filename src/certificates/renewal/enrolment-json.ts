@@ -10,7 +10,7 @@ import type { Enrolment, Former, Issuance, PendingOrder, Successor } from './enr
 
 type Fields = ReadonlyMap<string, unknown>;
 
-const methods = ['none', 'self_signed', 'local_ca', 'external'] as const;
+const methods = ['none', 'self_signed', 'local_ca', 'est', 'external'] as const;
 
 /** The fields of an enrolment in a file of state. */
 export function formatEnrolment(enrolment: Enrolment): object {

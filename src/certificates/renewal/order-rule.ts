@@ -29,12 +29,15 @@ export interface OrderRule extends RenewalRule {
   /** In the order of preference; empty: as the Keys service prefers. */
   readonly keyAlgorithms: readonly string[];
   readonly keyPolicy: KeyPolicy;
+  /** In place of those of the EST issuer. */
+  readonly label: string | undefined;
+  readonly bootstrap: string | undefined;
   /** The id of the first key, and whether the configuration names it, so that it is not made here. */
   readonly keyId: string;
   readonly isKeyConfigured: boolean;
 }
 
-const issuedMethods: ReadonlySet<Method> = new Set(['self_signed', 'local_ca']);
+const issuedMethods: ReadonlySet<Method> = new Set(['self_signed', 'local_ca', 'est']);
 
 /**
  * The rule for ordering a certificate. InvalidArgs for an id, issuer or profile that the configuration does not allow,
@@ -83,6 +86,8 @@ export function orderRuleFor(
     subject,
     names,
     keyAlgorithms,
+    label: rule.label,
+    bootstrap: rule.bootstrap,
     keyPolicy: rule.key_policy ?? (rule.key_id === undefined ? 'rotate' : 'reuse'),
     keyId: rule.key_id ?? `iotedge/certificate/${id}`,
     isKeyConfigured: rule.key_id !== undefined,

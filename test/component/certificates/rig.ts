@@ -6,6 +6,7 @@ import {
   type CertificatesConfig,
   parseCertificatesConfig,
 } from '../../../src/certificates/config/config.ts';
+import { EstIssuers } from '../../../src/certificates/est/est-issuers.ts';
 import type {
   KeyLookup,
   KeyState,
@@ -23,6 +24,7 @@ import {
   signatureAlgorithmFor,
   spkiOf,
 } from '../../../src/x509/algorithm.ts';
+import { silentLog } from '../../support/log.ts';
 import { via } from '../../support/via.ts';
 import { ShownObjects } from '../../support/wire/shown-objects.ts';
 
@@ -133,13 +135,23 @@ export class Rig implements AsyncDisposable {
   readonly published = new Published();
   readonly disk = { problem: '' };
   readonly service: CalledService;
+  readonly est: EstIssuers;
   now = new Date();
 
   private constructor(directory: string, storage: Storage, config: CertificatesConfig) {
     this.directory = directory;
     const { disk, keys, published: objects } = this;
     const now = () => this.now;
-    this.service = new CalledService({ config, storage, keys, objects, disk, now });
+    this.est = new EstIssuers({ stateDir: directory, log: silentLog });
+    this.service = new CalledService({
+      config,
+      storage,
+      keys,
+      objects,
+      disk,
+      now,
+      est: this.est,
+    });
   }
 
   /** Starts a service; with a directory, on the state of a previous one. */

@@ -49,7 +49,7 @@ const whole: Readonly<Record<string, string | undefined>> = {
 /** What is weaker in a unit. */
 const exceptions: Readonly<Record<string, readonly string[]>> = {
   keys: ['ProtectProc', 'SystemCallFilter'],
-  certificates: ['ProtectProc'],
+  certificates: ['IPAddressDeny', 'PrivateNetwork', 'ProtectProc', 'RestrictAddressFamilies'],
   identity: ['IPAddressDeny', 'PrivateNetwork', 'ProtectProc', 'RestrictAddressFamilies'],
   modules: ['PrivateUsers', 'ProcSubset', 'ProtectHome', 'ProtectProc', 'SupplementaryGroups'],
 };

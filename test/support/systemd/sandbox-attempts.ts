@@ -144,14 +144,14 @@ export const attempts: readonly Attempt[] = [
     without: ['IPAddressDeny='],
     reset: ['PrivateNetwork=no'],
     stopped: 'ECONNREFUSED',
-    open: ['identity'],
+    open: ['certificates', 'identity'],
   },
   ...['AF_INET', 'AF_INET6'].map((family) => ({
     name: `RestrictAddressFamilies=: open a socket of ${family}`,
     perl: `socket(my $s, ${family}, SOCK_DGRAM, 0)`,
     reset: ['RestrictAddressFamilies='],
     stopped: 'EAFNOSUPPORT',
-    open: ['identity'],
+    open: ['certificates', 'identity'],
   })),
   {
     name: 'RestrictAddressFamilies=: open a socket of AF_NETLINK',
@@ -165,14 +165,14 @@ export const attempts: readonly Attempt[] = [
     without: ['PrivateNetwork=no', 'RestrictAddressFamilies='],
     reset: ['IPAddressDeny='],
     stopped: 'EPERM',
-    open: ['identity'],
+    open: ['certificates', 'identity'],
   },
   {
     name: 'SocketBindDeny=: listen at a port',
     perl: 'socket(S, AF_INET, SOCK_STREAM, 0) && bind(S, sockaddr_in(4711, INADDR_ANY))',
     reset: ['SocketBindDeny='],
     stopped: 'EPERM',
-    only: ['identity'],
+    only: ['certificates', 'identity'],
     needs: 'unified',
   },
   {

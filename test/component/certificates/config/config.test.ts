@@ -135,7 +135,7 @@ const rules: readonly (readonly [
   good: readonly string[],
   bad: readonly string[],
 ])[] = [
-  ['method', ['none', 'local_ca', 'self_signed', 'external'], ['est', "''", '1']],
+  ['method', ['none', 'local_ca', 'self_signed', 'external'], ['est', 'command', "''", '1']],
   ['issuer', ['a/b'], ["''", 'a//b', '/a', 'x'.repeat(129)]],
   ['issuer', ['x'.repeat(128)], ['é']],
   [
@@ -222,7 +222,7 @@ test('names each problem, including unknown methods', async ({ dir }) => {
 'preloaded_cert:device-id': 'not/../a path'
 'preloaded_cer:x': '/x'
 certificates:
-  a: { method: est }
+  a: { method: command }
   b: { profile: server }
   c: { lifetime: 30 days, renew_at: '100%' }
 `;
