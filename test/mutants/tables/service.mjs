@@ -74,8 +74,8 @@ export default [
   },
   {
     breaks: 'a named pipe as a configuration file blocks the service',
-    text: 'constants.O_RDONLY | constants.O_NONBLOCK',
-    becomes: 'constants.O_RDONLY',
+    text: 'return await open(path, constants.O_RDONLY | constants.O_NONBLOCK)',
+    becomes: 'return await open(path, constants.O_RDONLY)',
     suite: 'component/service/config/config',
   },
   {

@@ -96,8 +96,8 @@ export default [
   },
   {
     breaks: 'a device without network does not start',
-    text: 'SocketBindDeny=any',
-    becomes: '[Unit]\nAfter=network-online.target',
+    text: 'Description=IoT Edge Identity service: the identity of this device in the cloud',
+    becomes: 'After=network-online.target',
     suite: agreement,
   },
   {
