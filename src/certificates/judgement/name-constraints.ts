@@ -97,9 +97,13 @@ function parseSubtree(subtree: Tlv, isExcluded: boolean): Subtree {
     }
     case tags.uri: {
       const suffix = content.toString('latin1').toLowerCase();
-      return { tag, contains: (one) => isUriWithin(one.content, suffix) };
+      // a URI without a host is excluded by any constraint (RFC 5280 4.2.1.10)
+      const contains = ({ content: uri }: Constrained): boolean =>
+        hostOf(uri) === '' ? isExcluded : isHostOfUriWithin(hostOf(uri), suffix);
+      return { tag, contains };
     }
     case tags.ip:
+      if (content.length !== 8 && content.length !== 32) return malformed();
       return { tag, contains: (one) => isAddressWithin(one.content, content) };
     case tags.directory: {
       const prefix = decodeName(raw(content));
@@ -113,7 +117,7 @@ function parseSubtree(subtree: Tlv, isExcluded: boolean): Subtree {
 }
 
 function hostText(content: Buffer): string {
-  return content.toString('latin1').toLowerCase();
+  return content.toString('latin1').toLowerCase().replace(/\.$/, '');
 }
 
 /** Whether a DNS name is the constraint or below it; an empty constraint contains all. */
@@ -124,10 +128,14 @@ function isHostWithin(host: string, constraint: string): boolean {
 }
 
 /** Whether the host of a URI is the constraint or, with a leading dot, below it. */
-function isUriWithin(content: Buffer, constraint: string): boolean {
-  const text = content.toString('latin1');
-  const host = URL.canParse(text) ? new URL(text).hostname.toLowerCase() : '';
+function isHostOfUriWithin(host: string, constraint: string): boolean {
   return constraint.startsWith('.') ? host.endsWith(constraint) : host === constraint;
+}
+
+/** The host of a URI, `` when it has none. */
+function hostOf(uri: Buffer): string {
+  const text = uri.toString('latin1');
+  return URL.canParse(text) ? new URL(text).hostname.toLowerCase() : '';
 }
 
 /** Whether an address is within `address/mask`. */

@@ -22,7 +22,6 @@ import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart/
 import { RestartTracker } from './restart/restart-tracker.ts';
 import type { StatusTracker } from './status.ts';
 import { CleanUp, isCleanUp } from './update/clean-up.ts';
-import { isTransient } from './update/transient.ts';
 import { Trial, type TrialLimits, trialLimits, type Verdict } from './update/trial.ts';
 import { isOpen, RolledBack } from './update/update.ts';
 
@@ -255,7 +254,7 @@ export class Reconciler {
       await apply(step, context, signal);
     } catch (error) {
       if (signal.aborted) throw error;
-      if (isCleanUp(step, desired) && !isTransient(error)) return this.#leave(error);
+      if (isCleanUp(step, desired)) return this.#leave(error);
       this.#restarts.failed(step, error);
       throw error;
     }

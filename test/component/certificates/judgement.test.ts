@@ -369,6 +369,21 @@ test('apply constraints to addresses, URIs and subjects', async () => {
   }
 });
 
+test('refuse what a constraint cannot decide: a URI without a host, an address of another length', async () => {
+  const urn = parseAlternativeName('uri', 'urn:edge');
+  const expected = { ...ordered, names: [urn] };
+  const verdictWith = async (constraint: Parameters<typeof constrained>[0]) => {
+    const extensions = constrained(constraint);
+    const { root, middle, leaf } = await hierarchy({ middle: { extensions } });
+    return refusal([await leaf({ names: [urn] }), middle], [root], expected);
+  };
+  const host = context(6, Buffer.from('.example'));
+  assert.match(await verdictWith({ permitted: [host] }), /exclude a name of .*urn:edge/);
+  assert.match(await verdictWith({ excluded: [host] }), /exclude a name of .*urn:edge/);
+  const short = context(7, Buffer.from('c00002ff', 'hex'));
+  assert.match(await verdictWith({ excluded: [short] }), /name constraints are malformed/);
+});
+
 test('refuse constrained kinds of names that are not processed', async () => {
   const mail = context(1, Buffer.from('example.com'));
   const { root, middle, leaf } = await hierarchy({

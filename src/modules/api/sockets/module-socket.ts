@@ -118,7 +118,12 @@ export class ModuleSocket implements AsyncDisposable {
   async serveManagement(): Promise<void> {
     if (!this.#isWithheld) return;
     this.#isWithheld = false;
-    await this.bind();
+    try {
+      await this.bind();
+    } catch (error) {
+      this.#isWithheld = true; // or the next attempt would count as one that succeeded
+      throw error;
+    }
   }
 
   /** Closes them and removes their files, for good. */

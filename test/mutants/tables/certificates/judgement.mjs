@@ -174,4 +174,16 @@ export default [
     becomes: 'chain: path,',
     suite: 'component/certificates/judgement',
   },
+  {
+    breaks: 'a URI without a host is outside of every excluded subtree',
+    text: "hostOf(uri) === '' ? isExcluded : isHostOfUriWithin(hostOf(uri), suffix);",
+    becomes: 'isHostOfUriWithin(hostOf(uri), suffix);',
+    suite: 'component/certificates/judgement',
+  },
+  {
+    breaks: 'a constraint on addresses of another length is ignored',
+    text: 'if (content.length !== 8 && content.length !== 32) return malformed();',
+    becomes: '',
+    suite: 'component/certificates/judgement',
+  },
 ];

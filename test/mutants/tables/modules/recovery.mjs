@@ -115,4 +115,18 @@ export default [
     becomes: '',
     suite: 'integration/modules/service-life',
   },
+  {
+    breaks:
+      'a removal that an engine does not finish in time stops the supervision of an updated module',
+    text: 'if (isCleanUp(step, desired)) return this.#leave(error);',
+    becomes:
+      "if (isCleanUp(step, desired) && (error as Error).constructor.name !== 'EngineUnreachable') return this.#leave(error);",
+    suite: 'unit/modules/supervisor/update/clean-up',
+  },
+  {
+    breaks: 'a management API whose socket could not be bound is never served',
+    text: 'this.#isWithheld = true; // or the next attempt would count as one that succeeded',
+    becomes: '',
+    suite: 'component/modules/api/sockets/module-socket',
+  },
 ];

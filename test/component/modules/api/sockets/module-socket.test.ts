@@ -48,9 +48,9 @@ class Gate {
 function socketsIn(socketsPath: string) {
   const gate = new Gate();
   const bound = new Set<string>();
-  const state = { workload: '/run/a.sock', agent: '', gate, bound };
+  const state = { workload: '/run/a.sock', management: '/run/m.sock', agent: '', gate, bound };
   const sockets = new ModuleSockets({
-    connect: () => ({ management: '/run/m.sock', workload: state.workload }),
+    connect: () => ({ management: state.management, workload: state.workload }),
     agent: () => state.agent,
     socketsPath,
     serve: async (_api, module, { name }) => {
@@ -152,6 +152,20 @@ test('are two for the agent, and one again when another module is the agent', as
   state.agent = 'sensor';
   await soon(sockets.rebind());
   assert.equal([...state.bound].sort(), ['hub/a.sock', 'sensor/a.sock', 'sensor/m.sock']);
+});
+
+test('of the management API are bound by the next attempt when one failed', async ({
+  directory,
+}) => {
+  const { sockets, state } = socketsIn(directory);
+  state.agent = 'hub';
+  const socket = await sockets.open(hub, true);
+  assert.equal([...state.bound], ['hub/a.sock'], 'withheld');
+  state.management = '/run/unusable.sock';
+  assert.match(String(await failureOf(() => socket.serveManagement())), /cannot be bound/);
+  state.management = '/run/m.sock';
+  await socket.serveManagement();
+  assert.equal([...state.bound], ['hub/a.sock', 'hub/m.sock']);
 });
 
 test.run();

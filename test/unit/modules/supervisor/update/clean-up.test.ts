@@ -2,19 +2,20 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../../src/errors.ts';
+import { EngineUnreachable } from '../../../../../src/modules/supervisor/module-type.ts';
 import { trialMs, UpdatedModule } from '../../../../support/engine/updated-module.ts';
 
 const test = suite('modules whose updates cannot be cleaned up');
 const busy = new ServiceError('Unavailable', 'device or resource busy');
 
 /** A module whose parked container cannot be removed, and whose update is good. */
-async function updated(): Promise<UpdatedModule> {
+async function updated(failure: ServiceError = busy): Promise<UpdatedModule> {
   const module = new UpdatedModule();
-  module.failures.set('remove c1', busy);
+  module.failures.set('remove c1', failure);
   await module.begin('update', 'a:2');
   await module.until('the trial', () => module.status.progressText === 'trial');
   module.advance(trialMs);
-  await module.until('the failure', () => module.status.note.includes('busy'));
+  await module.until('the failure', () => module.status.note.includes(failure.message));
   return module;
 }
 
@@ -37,6 +38,16 @@ test('are restarted', async () => {
   await module.until('the restart', () => module.status.state === 'running');
   assert.equal(module.listed, ['m a:2 running', 'parked-c1 a:1 exited']);
   assert.is(module.status.restartReason, 'ended with exit code 1');
+});
+
+test('are restarted while an engine does not respond to the removal in time', async () => {
+  await using module = await updated(new EngineUnreachable('Unavailable', 'no response in 60 s'));
+  await module.until('the end of the operation', () => !module.isBusy);
+  module.end('c2');
+  await module.until('the delay', () => module.status.retryAt !== undefined);
+  module.advance(200);
+  await module.until('the restart', () => module.status.state === 'running');
+  assert.equal(module.listed, ['m a:2 running', 'parked-c1 a:1 exited']);
 });
 
 test('are stopped and started', async () => {
