@@ -124,7 +124,7 @@ function attempt(
   });
 }
 
-/** A response that broke off is told apart from a connection that was closed before any. */
+/** Distinguishes a truncated response from a connection that was closed before one. */
 function incomplete(error: unknown): unknown {
   const code = error instanceof Error ? codeOf(error) : '';
   if (code !== 'ECONNRESET') return error;

@@ -55,7 +55,7 @@ interface Submission {
 
 const notIssued = { isIssued: false, renewal: { afterShare: 1 }, settings: '' };
 
-/** Carries out one step at a time; a record that changes meanwhile is looked at again. */
+/** Carries out one step at a time; a record that changes meanwhile is read again. */
 export class Executor {
   readonly #options: ExecutorOptions;
   readonly #records: Records;
@@ -334,7 +334,7 @@ export class Executor {
     try {
       await keys.deleteKey(keyId, via);
     } catch (error) {
-      // nobody but an administrator can delete it
+      // only an administrator can delete it
       if (!isServiceError(error, 'NotSupported')) throw error;
       log.warn('key not deleted', { keyId, error: describeError(error) });
     }

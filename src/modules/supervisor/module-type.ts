@@ -75,7 +75,7 @@ export interface InstanceDrift {
 /** The failure of a start of an instance that can only be removed and created again, such as after a power cut. */
 export class DamagedInstance extends ServiceError {}
 
-/** The failure of a request that the engine did not answer: it tells nothing about what was requested. */
+/** The failure of a request that the engine did not answer: whether it was carried out is unknown. */
 export class EngineUnreachable extends ServiceError {}
 
 /** The failure of a pull, whatever its code: a repeated request may succeed. */

@@ -83,7 +83,7 @@ function firstLesson(cas: readonly Certificate[], roots: readonly Certificate[])
 
 /**
  * The certificate for a new root's name and key that a taught root signed. The reverse, the old root signed by the
- * new, proves nothing: anybody can sign the old public key.
+ * new, proves nothing: any key can sign the old public key.
  */
 function newWithOldFor(
   root: Certificate,
