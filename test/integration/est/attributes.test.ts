@@ -1,33 +1,16 @@
 /** What the client does about the attributes that an EST server wants in requests. */
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseCsr } from '../../../src/x509/csr.ts';
 import { encode, octetString, oid, sequence, set } from '../../../src/x509/der/asn1.ts';
 import { keyUsage } from '../../../src/x509/extensions.ts';
-import { EstRig, makeOrder, reasonOf } from '../../support/est/est-rig.ts';
+import { makeOrder, reasonOf } from '../../support/est/est-rig.ts';
 import type { EstAnswer } from '../../support/est/est-server.ts';
+import { estSuite, rigOf } from '../../support/est/est-suite.ts';
 
-const test = suite<{ rig?: EstRig }>('EST attributes');
+const test = estSuite('EST attributes');
 const libest = 'MCYGBysGAQEBARYGCSqGSIb3DQEJAQYFK4EEACIGCWCGSAFlAwQCAg==\0';
 const rfc7030 =
   'MEEGCSqGSIb3DQEJBwYIKoZIzj0EAwMwFgYJKoZIhvcNAQkOMQkGBysGAQEBARYwEgYHKoZIzj0CATEHBgUrgQQAIg==';
-
-test.before(async (context) => {
-  context.rig = await EstRig.start();
-});
-
-test.after(async ({ rig }) => {
-  await rig?.[Symbol.asyncDispose]();
-});
-
-test.after.each(async ({ rig }) => {
-  await rig?.reset();
-});
-
-function rigOf({ rig }: { rig?: EstRig }): EstRig {
-  if (rig === undefined) throw new Error('the rig was not set up');
-  return rig;
-}
 
 const nothing: Readonly<Record<string, EstAnswer>> = {
   'status 404': { status: 404, body: 'not here' },

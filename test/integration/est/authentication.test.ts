@@ -1,30 +1,13 @@
 /** How an EST client without a certificate authenticates, and what it takes for a refusal. */
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
 import { EstCa } from '../../support/est/est-ca.ts';
-import { EstRig, makeOrder, reasonOf } from '../../support/est/est-rig.ts';
+import { makeOrder, reasonOf } from '../../support/est/est-rig.ts';
+import { estSuite, rigOf } from '../../support/est/est-suite.ts';
 import { ScriptedPort } from '../../support/est/scripted-port.ts';
 
-const test = suite<{ rig?: EstRig }>('EST authentication');
+const test = estSuite('EST authentication');
 const basic = { username: 'edge', passwordFile: '/password' };
-
-test.before(async (context) => {
-  context.rig = await EstRig.start();
-});
-
-test.after(async ({ rig }) => {
-  await rig?.[Symbol.asyncDispose]();
-});
-
-test.after.each(async ({ rig }) => {
-  await rig?.reset();
-});
-
-function rigOf({ rig }: { rig?: EstRig }): EstRig {
-  if (rig === undefined) throw new Error('the rig was not set up');
-  return rig;
-}
 
 test('sends the password with every request', async (context) => {
   const rig = rigOf(context);

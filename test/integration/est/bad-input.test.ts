@@ -1,24 +1,12 @@
 /** Answers of an EST server that are wrong: each is an error that names it, and nothing is kept. */
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { describeError, isServiceError } from '../../../src/errors.ts';
-import { EstRig, makeOrder } from '../../support/est/est-rig.ts';
+import { type EstRig, makeOrder } from '../../support/est/est-rig.ts';
 import type { EstAnswer, EstServer, SeenRequest } from '../../support/est/est-server.ts';
+import { estSuite } from '../../support/est/est-suite.ts';
 
-const test = suite<{ rig?: EstRig }>('EST bad input');
-
-test.before(async (context) => {
-  context.rig = await EstRig.start();
-});
-
-test.after(async ({ rig }) => {
-  await rig?.[Symbol.asyncDispose]();
-});
-
-test.after.each(async ({ rig }) => {
-  await rig?.reset();
-});
+const test = estSuite('EST bad input');
 
 interface Parts {
   readonly rig: EstRig;

@@ -1,27 +1,10 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
-import { EstRig, makeOrder, reasonOf } from '../../support/est/est-rig.ts';
+import { type EstRig, makeOrder, reasonOf } from '../../support/est/est-rig.ts';
 import type { EstAnswer, EstServer, SeenRequest } from '../../support/est/est-server.ts';
+import { estSuite, rigOf } from '../../support/est/est-suite.ts';
 
-const test = suite<{ rig?: EstRig }>('EST enrolment');
-
-test.before(async (context) => {
-  context.rig = await EstRig.start();
-});
-
-test.after(async ({ rig }) => {
-  await rig?.[Symbol.asyncDispose]();
-});
-
-test.after.each(async ({ rig }) => {
-  await rig?.reset();
-});
-
-function rigOf({ rig }: { rig?: EstRig }): EstRig {
-  if (rig === undefined) throw new Error('the rig was not set up');
-  return rig;
-}
+const test = estSuite('EST enrolment');
 
 test('asks for CA certificates and attributes, then for a certificate with its chain', async (context) => {
   const rig = rigOf(context);

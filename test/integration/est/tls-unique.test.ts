@@ -1,28 +1,16 @@
 /** Requests that are built on their connection and carry its tls-unique as the challengePassword (RFC 7030 3.5). */
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError, ServiceError } from '../../../src/errors.ts';
 import type { HttpsRequest } from '../../../src/https/https-request.ts';
 import { soon } from '../../support/deadline.ts';
 import { challengePasswordIn } from '../../support/est/challenge-password.ts';
-import { EstRig, makeOrder, reasonOf } from '../../support/est/est-rig.ts';
+import { type EstRig, makeOrder, reasonOf } from '../../support/est/est-rig.ts';
 import type { EstServer, EstServerOptions } from '../../support/est/est-server.ts';
+import { estSuite } from '../../support/est/est-suite.ts';
 
-const test = suite<{ rig?: EstRig }>('EST tls-unique');
+const test = estSuite('EST tls-unique');
 /** The example of RFC 7030 4.5.2, without what an order here has not. */
 const wanted = 'MAsGCSqGSIb3DQEJBw==';
-
-test.before(async (context) => {
-  context.rig = await EstRig.start();
-});
-
-test.after(async ({ rig }) => {
-  await rig?.[Symbol.asyncDispose]();
-});
-
-test.after.each(async ({ rig }) => {
-  await rig?.reset();
-});
 
 async function serve(
   { rig }: { rig?: EstRig },
