@@ -17,7 +17,7 @@ import { type EngineConnection, responseMs } from './connection/engine-connectio
 import { ignoring, unlessMissing } from './connection/statuses.ts';
 import { messageOf, statusOf } from './connection/translate.ts';
 import type { JsonObject, Renamed } from './container-engine.ts';
-import { isDamage } from './damage.ts';
+import { isDamage, isRemovalInProgress } from './damage.ts';
 import type { ContainerSummary } from './events/event.ts';
 import { KillRequests } from './events/kill-requests.ts';
 import { containerOf, damagedOf, renamedOf, systemOf } from './inspect.ts';
@@ -192,14 +192,15 @@ export class EngineContainers {
   }
 
   async remove(nameOrId: string, signal: AbortSignal): Promise<void> {
-    await this.#request(`removing ${shown(nameOrId)}`, signal, async (docker) => {
+    const action = `removing ${shown(nameOrId)}`;
+    await this.#request(action, signal, async (docker) => {
       const container = docker.getContainer(nameOrId);
       try {
         await ignoring([404], container.remove({ force: true, v: true }));
       } catch (error) {
-        if (statusOf(error) !== 409) throw error;
-        // another client removes it at present
-        await ignoring([404], container.wait({ condition: 'removed' }));
+        if (statusOf(error) !== 409 || !isRemovalInProgress(messageOf(error))) throw error;
+        const failure = waitFailure(await unlessMissing(container.wait({ condition: 'removed' })));
+        if (failure !== '') throw new ServiceError('Unavailable', `${action}: ${failure}`);
       }
     });
     await this.#created?.remove(nameOrId);
@@ -255,6 +256,12 @@ async function findDamaged(docker: Docker, name: string): Promise<Instance | und
   const listed = await docker.listContainers({ all: true, filters });
   const found = listed.find(({ Names }) => Names.includes(`/${name}`));
   return found && damagedOf(found, name);
+}
+
+/** Why what a client waited for failed, `` when it did not: the status of that response is 200 in any case. */
+function waitFailure(response: unknown): string {
+  const { Message: text } = memberObject(memberObject({ response }, 'response'), 'Error');
+  return typeof text === 'string' ? text : '';
 }
 
 /** AlreadyExists when the failure is that a name is taken. */

@@ -18,3 +18,11 @@ const damages: readonly RegExp[] = [
 export function isDamage(message: string): boolean {
   return damages.some((damage) => damage.test(message));
 }
+
+/**
+ * Whether the engine's message about a failed removal means that another client removes the container at present. The
+ * status of these is that of containers that cannot be removed, such as one whose process survives SIGKILL.
+ */
+export function isRemovalInProgress(message: string): boolean {
+  return /removal of container \S+ is already in progress/i.test(message);
+}

@@ -174,4 +174,22 @@ export default [
     becomes: 'common',
     suite: 'unit/modules/docker/engine/connection/api-version',
   },
+  {
+    breaks: 'a removal that an engine refuses waits for one of another client',
+    text: 'if (statusOf(error) !== 409 || !isRemovalInProgress(messageOf(error))) throw error;',
+    becomes: 'if (statusOf(error) !== 409) throw error;',
+    suite: 'integration/modules/engine/connection/removals',
+  },
+  {
+    breaks: 'a removal by another client that is in progress is a failure',
+    text: 'return /removal of container \\S+ is already in progress/i.test(message);',
+    becomes: 'return false;',
+    suite: 'integration/modules/engine/connection/removals',
+  },
+  {
+    breaks: 'a removal by another client that failed counts as one',
+    text: "if (failure !== '') throw new ServiceError('Unavailable', `${action}: ${failure}`);",
+    becomes: '',
+    suite: 'integration/modules/engine/connection/removals',
+  },
 ];
