@@ -61,7 +61,7 @@ export interface ModuleRuntimeOptions {
   /** Pulls what an instance needs, whether its module exists or not. */
   readonly fetch: (source: ModuleSource, via: Via) => Promise<void>;
   /** How long the new instance of an update is observed. */
-  readonly trial?: TrialLimits | undefined;
+  readonly trial?: Partial<TrialLimits> | undefined;
   readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
   /** Lets a module be registered again whose identity was deleted. */
   readonly reclaimIdentity: (name: ModuleName) => void;

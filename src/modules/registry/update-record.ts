@@ -38,6 +38,7 @@ export function updateOf(value: unknown, name: ModuleName): { readonly update?: 
     other,
     proven,
     triedDigest,
+    waits,
   } = record;
   const phase = updatePhases.find((known) => known === phaseName);
   const previous = goalOf(goal);
@@ -53,6 +54,7 @@ export function updateOf(value: unknown, name: ModuleName): { readonly update?: 
     ...(typeof triedDigest === 'string' && { triedDigest }),
     ...(typeof start === 'boolean' && { start }),
     ...(typeof oldId === 'string' && { oldId }),
+    ...(typeof waits === 'number' && { waits }),
   };
   return { update };
 }

@@ -22,6 +22,7 @@ import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart/
 import { RestartTracker } from './restart/restart-tracker.ts';
 import type { StatusTracker } from './status.ts';
 import { CleanUp, isCleanUp } from './update/clean-up.ts';
+import { StartLimit } from './update/start-limit.ts';
 import { Trial, type TrialLimits, trialLimits, type Verdict } from './update/trial.ts';
 import { isOpen, RolledBack } from './update/update.ts';
 
@@ -38,7 +39,7 @@ export interface ReconcilerOptions extends PlannerOptions {
   /** Asked before each start; without it the module waits for no other. */
   readonly admit?: (() => Admission) | undefined;
   /** How long the new instance of an update is observed. */
-  readonly trial?: TrialLimits | undefined;
+  readonly trial?: Partial<TrialLimits> | undefined;
   /** The monotonic clock; that of the process by default. */
   readonly monotonicMs?: (() => number) | undefined;
   readonly now: () => Date;
@@ -64,6 +65,7 @@ export class Reconciler {
   readonly #autoRestart: AutoRestart;
   readonly #restarts: RestartTracker;
   readonly #trial: Trial;
+  readonly #startLimit: StartLimit;
   readonly #planner: Planner;
   readonly #cleanUp: CleanUp;
   /** Whether the status has a note about a clean-up that failed. */
@@ -80,7 +82,9 @@ export class Reconciler {
     const cleanUp = new CleanUp(options.now);
     this.#cleanUp = cleanUp;
     this.#planner = new Planner(options, { ...state, restarts: this.#restarts, cleanUp });
-    this.#trial = new Trial(options.trial ?? trialLimits);
+    const limits = { ...trialLimits, ...options.trial };
+    this.#trial = new Trial(limits);
+    this.#startLimit = new StartLimit(limits.startMs, state.desired);
   }
 
   /** Begins a new operation: a deleted identity may exist again. */
@@ -93,6 +97,14 @@ export class Reconciler {
   /** Retries at once: the cause of a failure may have changed. */
   retry(): void {
     this.#cleanUp.reset();
+  }
+
+  /**
+   * Records that the new instance of an update could not be created or started for a cause that passes by itself; resolves
+   * to whether that has lasted too long.
+   */
+  isOverdue(): Promise<boolean> {
+    return this.#startLimit.failed(this.#monotonicMs());
   }
 
   /** One observation, one step. RolledBack when the new instance of an update is bad. */
@@ -154,15 +166,19 @@ export class Reconciler {
     const tried =
       instance?.ours === true && instance.id === this.#planner.newId ? instance : undefined;
     const { endedItself } = backoff;
-    const { now, monotonicMs = () => performance.now() } = this.#options;
-    const times = { now: now(), monotonicMs: monotonicMs() };
+    const times = { now: this.#options.now(), monotonicMs: this.#monotonicMs() };
     return this.#trial.judge(tried, { goal, endedItself, ...times });
+  }
+
+  #monotonicMs(): number {
+    return this.#options.monotonicMs?.() ?? performance.now();
   }
 
   /** The new instance of an update runs: only its update waits for the verdict. */
   async #beginTrial(goal: Goal): Promise<void> {
     const { desired, operation, status } = this.#state;
     if (goal === 'start') await desired.advance('start', 'started');
+    await this.#startLimit.reset();
     if (operation.current?.options.until !== 'proven') operation.reach();
     status.note({ error: '', progressText: 'trial' });
   }
@@ -266,6 +282,7 @@ export class Reconciler {
     // the failures of the other instance are none of this one
     if (step.kind === 'try' || step.kind === 'unpark') backoff.reset();
     if (step.kind === 'try') this.#restarts.note('updated');
+    if (step.kind === 'try') await this.#startLimit.reset();
     if (step.kind === 'unpark') this.#restarts.note('rolled-back');
     if (step.kind === 'stop') backoff.stopped();
     if (step.kind === 'remove') this.#restarts.removed();
@@ -294,6 +311,7 @@ export class Reconciler {
   async #settled(goal: Goal, signal: AbortSignal): Promise<'again' | 'absent' | undefined> {
     const { desired, operation, status } = this.#state;
     this.#restarts.reset();
+    await this.#startLimit.reset();
     if (isAbsence(goal)) return this.#vanish(goal, signal);
     if (goal !== 'failed' && !status.current.failed) status.note({ error: '' });
     if (goal === 'start') await desired.advance('start', 'started');

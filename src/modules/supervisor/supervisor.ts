@@ -14,7 +14,7 @@ import { type Next, Reconciler, type ReconcilerOptions } from './reconciler.ts';
 import { RestartBackoff } from './restart/restart-backoff.ts';
 import { restartsAfter } from './restart/restart-policy.ts';
 import { type ModuleStatus, StatusTracker } from './status.ts';
-import { isTransient } from './update/transient.ts';
+import { isExcused, isTransient } from './update/transient.ts';
 import { undone } from './update/update.ts';
 import { WakeupEvent } from './wakeup-event.ts';
 
@@ -150,7 +150,7 @@ export class Supervisor {
       const reason = error === undefined ? 'cancelled' : describeError(error);
       log.warn('update rolled back', { module: name, error: reason });
     }
-    const isVerdict = error !== undefined && !isTransient(error);
+    const isVerdict = error !== undefined && !isExcused(error);
     const failure = isVerdict ? { reason: messageOf(error), at: now() } : undefined;
     await this.desired.force((before) => undone(before, failure));
   }
@@ -219,13 +219,14 @@ export class Supervisor {
     // the engine was unreachable, or is, or another client changed the instance
     if (next.cause !== 'module') return this.#failedAtOnce(error) ? undefined : next.at;
     this.#status.note({ retryAt: next.at });
-    const isUndone = isVerdict && (operation === undefined || isStart);
+    const isFinal = isVerdict || (phase === 'trial' && (await this.#reconciler.isOverdue()));
+    const isUndone = isFinal && (operation === undefined || isStart);
     if (isUndone && (await this.#undoneUpdate(error))) {
       if (operation !== undefined) this.#operation.fail(operation, error);
       return 'again';
     }
     const { current } = this.#operation;
-    if (current === undefined || (!isVerdict && isUpdate(current))) return next.at;
+    if (current === undefined || (!isFinal && isUpdate(current))) return next.at;
     this.#status.hold();
     this.#operation.fail(current, error);
     return current.options.isUndone() ? undefined : next.at;

@@ -24,6 +24,8 @@ const name = 'm';
 const reachedAt = new Date(0);
 /** How long a new container is observed. */
 export const trialMs = 10_000;
+/** How long it may fail to start. */
+export const startMs = 200_000;
 
 interface Container extends Instance {
   readonly name: string;
@@ -269,7 +271,7 @@ export class UpdatedModule implements AsyncDisposable {
       eraseIdentity: () => Promise.resolve(),
       remove: () => Promise.resolve(),
       onStatus: () => undefined,
-      trial: { runMs: trialMs, healthMs: 600_000 },
+      trial: { runMs: trialMs, startMs },
       now,
       monotonicMs: () => this.nowMs,
       log: silentLog,

@@ -8,9 +8,11 @@ export interface TrialLimits {
   readonly runMs: number;
   /** How long a health check may take to succeed for the first time. */
   readonly healthMs: number;
+  /** How long it may fail to be created and started for causes that pass by themselves, if no caller waits. */
+  readonly startMs: number;
 }
 
-export const trialLimits: TrialLimits = { runMs: 10_000, healthMs: 600_000 };
+export const trialLimits: TrialLimits = { runMs: 10_000, healthMs: 600_000, startMs: 300_000 };
 
 export type Verdict =
   | { readonly kind: 'good' }
@@ -35,11 +37,11 @@ const pending = { kind: 'pending', at: undefined } as const;
  * set meanwhile.
  */
 export class Trial {
-  readonly #limits: TrialLimits;
+  readonly #limits: Omit<TrialLimits, 'startMs'>;
   /** The run that is observed, and since when. */
   #seen: { readonly run: string; readonly sinceMs: number } | undefined;
 
-  constructor(limits: TrialLimits) {
+  constructor(limits: Omit<TrialLimits, 'startMs'>) {
     this.#limits = limits;
   }
 

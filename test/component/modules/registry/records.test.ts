@@ -99,6 +99,7 @@ test('are read as they were written, and not found once deleted', async ({
     previous: 'started',
     start: true,
     oldId: 'c1',
+    waits: 1,
   } as const;
   const rejected = { digest: 'd', count: 2, at: 7, reason: 'it ended' };
   const updated = { ...record, state: { ...record.state, update, rejected } };

@@ -157,8 +157,38 @@ export default [
   },
   {
     breaks: 'an update that no caller waits for is given up while Identity is away',
-    text: 'if (current === undefined || (!isVerdict && isUpdate(current))) return next.at;',
+    text: 'if (current === undefined || (!isFinal && isUpdate(current))) return next.at;',
     becomes: 'if (current === undefined) return next.at;',
+    suite: unavailable,
+  },
+  {
+    breaks: 'a new container that cannot be created is waited for without an end',
+    text: "const isFinal = isVerdict || (phase === 'trial' && (await this.#reconciler.isOverdue()));",
+    becomes: 'const isFinal = isVerdict;',
+    suite: unavailable,
+  },
+  {
+    breaks: 'each of any number of processes waits for the new container as long as the first',
+    text: 'const isOver = (this.#desired.update?.waits ?? 0) >= mostProcesses;',
+    becomes: 'const isOver = false;',
+    suite: unavailable,
+  },
+  {
+    breaks: 'a new container that has run once may not fail to start later',
+    text: "await this.#startLimit.reset();\n    if (operation.current?.options.until !== 'proven')",
+    becomes: "if (operation.current?.options.until !== 'proven')",
+    suite: unavailable,
+  },
+  {
+    breaks: 'an update is refused after its image was lost while the registry was away',
+    text: 'const isVerdict = error !== undefined && !isExcused(error);',
+    becomes: 'const isVerdict = error !== undefined && !isTransient(error);',
+    suite: unavailable,
+  },
+  {
+    breaks: 'an update is tried again at once although the engine has refused it for good',
+    text: "return isTransient(error) || (isElsewhere && error.code === 'Unavailable');",
+    becomes: 'return true;',
     suite: unavailable,
   },
   {

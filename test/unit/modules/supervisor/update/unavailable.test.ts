@@ -2,10 +2,18 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../../src/errors.ts';
-import { trialMs, UpdatedModule } from '../../../../support/engine/updated-module.ts';
+import {
+  DamagedInstance,
+  EngineUnreachable,
+  PullFailure,
+} from '../../../../../src/modules/supervisor/module-type.ts';
+import { startMs, trialMs, UpdatedModule } from '../../../../support/engine/updated-module.ts';
 
 const test = suite('updates while services are unavailable');
 const away = new ServiceError('Unavailable', 'no Identity');
+const overloaded = new EngineUnreachable('Unavailable', 'no response in 60 s');
+/** Longer than the longest delay between two attempts. */
+const delayMs = 300_000;
 
 /** A module whose new container is observed. */
 async function tried(): Promise<UpdatedModule> {
@@ -136,5 +144,95 @@ test('that a start fails of are kept when the module cannot be prepared', async 
   await module.until('the end', isEnded(module));
   assert.equal(module.listed, ['m a:2 running']);
 });
+
+/** A module whose new container cannot be created, and no caller waits. */
+async function overdue(hasOperation = true): Promise<UpdatedModule> {
+  const module = new UpdatedModule();
+  module.failures.set('create', overloaded);
+  await module.begin('update', 'a:2');
+  await module.until('the failure', () => module.status.error === overloaded.message);
+  if (!hasOperation) await module.supervisor.desired.settle();
+  return module;
+}
+
+const isRolledBack = (module: UpdatedModule) => () =>
+  isEnded(module)() && module.status.state === 'running';
+
+for (const hasOperation of [true, false]) {
+  const what = hasOperation ? 'in an operation that no caller waits for' : 'without an operation';
+  test(`are rolled back when the new container cannot be created for too long, ${what}`, async () => {
+    await using module = await overdue(hasOperation);
+    if (!hasOperation) await module.restart();
+    await module.until('the failure', () => module.status.error === overloaded.message);
+    module.advance(startMs - 1);
+    await module.until('another failure', () => module.status.retryAt !== undefined);
+    assert.is(module.saved.update?.phase, 'trial');
+    module.advance(delayMs);
+    await module.until('the end', isRolledBack(module));
+    assert.equal([module.listed, module.kept], [['m a:1 running'], undefined]);
+    assert.equal([module.saved.rejected, module.status.error], [undefined, overloaded.message]);
+    module.failures.clear();
+    await module.begin('update', 'a:2');
+    await module.until('the trial', () => module.status.progressText === 'trial');
+  });
+}
+
+test('are rolled back when the new container cannot be started for too long', async () => {
+  await using module = new UpdatedModule();
+  module.failures.set('start', overloaded);
+  await module.begin('update', 'a:2');
+  await module.until('the failure', () => module.status.error === overloaded.message);
+  module.advance(startMs);
+  module.failures.clear();
+  module.unprepared = away;
+  await module.until('the roll-back', () => module.saved.update?.phase !== 'trial');
+  module.unprepared = undefined;
+  module.advance(delayMs);
+  await module.until('the end', isRolledBack(module));
+  assert.equal(module.listed, ['m a:1 running']);
+});
+
+test('wait as long again in one other process, and no longer after that', async () => {
+  await using module = await overdue();
+  module.advance(startMs - 1);
+  await module.restart();
+  await module.until('the failure', () => module.status.error === overloaded.message);
+  module.advance(startMs - 1);
+  await module.until('another failure', () => module.status.retryAt !== undefined);
+  assert.is(module.saved.update?.phase, 'trial');
+  await module.restart();
+  await module.until('the end', isRolledBack(module));
+  assert.equal([module.listed, module.saved.rejected], [['m a:1 running'], undefined]);
+});
+
+test('have all the time again once the new container has run', async () => {
+  await using module = await overdue();
+  module.advance(startMs - 1);
+  module.failures.clear();
+  module.advance(delayMs);
+  await module.until('the trial', () => module.status.progressText === 'trial');
+  assert.is(module.saved.update?.waits, undefined);
+  module.change('c2', { state: { kind: 'created' } });
+  module.failures.set('start', overloaded);
+  await module.until('the failure', () => module.status.error === overloaded.message);
+  assert.equal([module.saved.update?.phase, module.saved.update?.waits], ['trial', 1]);
+});
+
+for (const [what, failure, reason] of [
+  ['refused by the engine', new ServiceError('InvalidArgs', 'bad mount'), 'bad mount'],
+  ['gone and its registry is away', new PullFailure('Unavailable', 'no registry'), undefined],
+  ['gone at its registry, too', new PullFailure('NotFound', 'no such image'), 'no such image'],
+  ['damaged', new DamagedInstance('Unavailable', 'no layer'), undefined],
+] as const) {
+  const outcome = reason === undefined ? 'accepted' : 'refused';
+  test(`are ${outcome} again after the new container or its image was ${what}`, async () => {
+    await using module = new UpdatedModule();
+    module.failures.set('create', failure);
+    await module.begin('update', 'a:2');
+    await module.until('the end', isRolledBack(module));
+    assert.equal([module.listed, module.status.error], [['m a:1 running'], failure.message]);
+    assert.is(module.saved.rejected?.reason, reason);
+  });
+}
 
 test.run();
