@@ -1,5 +1,6 @@
 /** What decides whether a creation, an update or a deletion of a module is accepted. */
 import { ServiceError } from '../errors.ts';
+import type { ModuleName } from '../ids.ts';
 import { Mutex } from '../service/mutex.ts';
 import type { ModulesConfig } from './config/config.ts';
 import { canonicalJson } from './docker/digest.ts';
@@ -8,9 +9,10 @@ import { refuseNames, refuseTaken, refuseUnusable } from './module-names.ts';
 import { type Accept, refuseAbsent, type Update } from './module-operations.ts';
 import { type ModuleSource, sourceDigest } from './module-source.ts';
 import type { ModuleRegistry } from './registry/module-registry.ts';
-import { reconfigured } from './registry/reconfigured.ts';
+import { reconfigured, Superseded } from './registry/reconfigured.ts';
 import type { Records } from './registry/records.ts';
 import type { RestoredModule } from './registry/restore.ts';
+import type { SavedState } from './supervisor/desired-state.ts';
 import { accepted, refuseRejected, resumed } from './supervisor/update/update.ts';
 
 /** Dependencies of the acceptance. */
@@ -21,6 +23,8 @@ export interface AcceptanceParts {
   readonly modules: ModuleRegistry;
   /** Begins to reconcile a module that was opened, unless that begins with all of them. */
   readonly run: (module: ManagedModule) => void;
+  /** Ends the operation in progress for a module. */
+  readonly abort: (name: ModuleName, reason: ServiceError) => void;
   readonly now: () => Date;
 }
 
@@ -75,15 +79,9 @@ export class Acceptance {
   /** Opens the agent of a changed configuration, or gives it its new one. */
   claimAgent({ source, state }: RestoredModule): Promise<void> {
     return this.#creations.run(async () => {
-      const { modules, run } = this.#parts;
+      const { abort, modules, run } = this.#parts;
       const present = modules.find(source.name);
-      if (present !== undefined) {
-        const { supervisor } = present;
-        const { update } = supervisor.desired;
-        await supervisor.desired.force((now) => reconfigured(now, source));
-        if (supervisor.desired.update !== update) supervisor.interrupt();
-        return;
-      }
+      if (present !== undefined) return reconfigureAgent(present, source, abort);
       // a container of that name may have been made for something else
       const module = await modules.open({ source, saved: state, isUnproven: true });
       modules.show(module);
@@ -128,6 +126,24 @@ export async function acceptUpdate(
     throw error;
   }
   await desired.change((before) => accepted(before, { other: source, digest, start }));
+}
+
+/** Gives the agent its new configuration; an operation of its own update ends as superseded. */
+export async function reconfigureAgent(
+  { name, supervisor }: Pick<ManagedModule, 'name' | 'supervisor'>,
+  read: ModuleSource,
+  abort: AcceptanceParts['abort'],
+): Promise<void> {
+  const { desired } = supervisor;
+  let before: SavedState | undefined;
+  await desired.force((now) => {
+    before = now.state;
+    return reconfigured(now, read);
+  });
+  if (before === undefined) return; // it is being removed
+  const { goal, operation, update } = before;
+  if (operation !== undefined && desired.operation === undefined) abort(name, new Superseded(name));
+  if (update !== desired.update || goal !== desired.goal) supervisor.interrupt();
 }
 
 /** Whether the creation of this module failed and is requested again with the same configuration. */

@@ -4,6 +4,7 @@ import type { Operation } from '../service/operations/operation.ts';
 import type { OperationKind, Operations } from '../service/operations/operations.ts';
 import type { ManagedModule } from './managed-module.ts';
 import type { ModuleSource } from './module-source.ts';
+import { Superseded } from './registry/reconfigured.ts';
 import type { DesiredState, Goal, ModuleVerb } from './supervisor/desired-state.ts';
 
 /** Arguments of an operation. */
@@ -152,6 +153,8 @@ async function reconcile(
   try {
     await supervisor.reach(options, operation.signal);
   } catch (error) {
+    // the configuration has undone it already
+    if (operation.signal.reason instanceof Superseded) throw error;
     if (!operation.signal.aborted || operation.isCancelled) await undo(module, operation, error);
     // the service stops: the next process undoes it, or resumes it when no caller waits
     else if (operation.isAwaited) await settleUndone(module, operation, error);

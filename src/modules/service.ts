@@ -149,6 +149,7 @@ export class ModuleRuntime implements AsyncDisposable {
       run: (module) => {
         if (this.#started) this.#track(module.run());
       },
+      abort: (name, reason) => this.operations.current(name)?.abort(reason),
       now: options.now,
     });
     this.operations = new Operations({

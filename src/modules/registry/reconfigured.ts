@@ -1,5 +1,21 @@
+import { ServiceError } from '../../errors.ts';
 import { type ModuleSource, sourceDigest } from '../module-source.ts';
-import type { Configured, SavedState } from '../supervisor/desired-state.ts';
+import {
+  type Configured,
+  type Goal,
+  isToRun,
+  type SavedState,
+  type SavedUpdate,
+} from '../supervisor/desired-state.ts';
+import { isOpen } from '../supervisor/update/update.ts';
+
+/** An operation that the agent requested for itself ended because modules.yaml has another configuration of it. */
+export class Superseded extends ServiceError {
+  constructor(name: string) {
+    const text = `superseded: modules.yaml has another configuration of module ${JSON.stringify(name)}`;
+    super('Cancelled', text);
+  }
+}
 
 /**
  * The agent after modules.yaml was read. What it was updated to holds until modules.yaml has another configuration: that
@@ -14,12 +30,33 @@ export function reconfigured({ source, state }: Configured, read: ModuleSource):
   return superseded(state, read);
 }
 
-/** The agent with another configuration of modules.yaml than before. */
+/**
+ * The agent with another configuration of modules.yaml than before: without the operation of its own update, and it runs
+ * if it ran before that.
+ */
 export function superseded(state: SavedState, read: ModuleSource): Configured {
-  const { update } = state;
-  if (update === undefined) return { source: read, state };
+  const { operation, resumes, update, ...kept } = state;
+  const isOfUpdate = operation?.verb === 'UpdateModule' || resumes === true;
+  return {
+    source: read,
+    state: {
+      ...kept,
+      goal: resumes === true ? 'start' : goalBefore(state),
+      ...(operation !== undefined && !isOfUpdate && { operation }),
+      ...(update !== undefined && { update: endedUpdate(update) }),
+    },
+  };
+}
+
+/** The desired state without a pending update. */
+function goalBefore({ goal, update }: SavedState): Goal {
+  if (update === undefined || !isOpen(update)) return goal;
+  return isToRun(update.previous) ? 'start' : update.previous;
+}
+
+function endedUpdate(update: SavedUpdate): SavedUpdate {
   const { proven: _proven, triedDigest: _triedDigest, ...rest } = update;
-  return { source: read, state: { ...state, update: { ...rest, phase: 'done' } } };
+  return { ...rest, phase: 'done' };
 }
 
 /** Identifies the configuration in modules.yaml that one is, or replaces. */

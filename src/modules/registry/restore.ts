@@ -111,8 +111,8 @@ function agentOf(
     }
     // one of a configuration that modules.yaml has no more ends with it
     const { update } = state;
-    if (update === undefined || update.other.base === base) return [{ source: configured, state }];
-    return [superseded(state, configured)];
+    const isSame = record?.base === undefined && (update?.other.base ?? base) === base;
+    return [isSame ? { source: configured, state } : superseded(state, configured)];
   } catch (error) {
     problems.module(name, error);
     return [];

@@ -1,9 +1,13 @@
 /** A module with its operations, that is updated on an engine in memory, by one process after the other. */
 import { setImmediate } from 'node:timers/promises';
 import { ServiceError } from '../../../src/errors.ts';
-import { acceptUpdate } from '../../../src/modules/acceptance.ts';
+import { acceptUpdate, reconfigureAgent } from '../../../src/modules/acceptance.ts';
 import type { ManagedModule } from '../../../src/modules/managed-module.ts';
-import { moduleOperations, resumeOperation } from '../../../src/modules/module-operations.ts';
+import {
+  type Change,
+  moduleOperations,
+  resumeOperation,
+} from '../../../src/modules/module-operations.ts';
 import type { ModuleSource } from '../../../src/modules/module-source.ts';
 import type { SavedState } from '../../../src/modules/supervisor/desired-state.ts';
 import type {
@@ -13,6 +17,7 @@ import type {
 } from '../../../src/modules/supervisor/module-type.ts';
 import { EngineUnreachable } from '../../../src/modules/supervisor/module-type.ts';
 import { Supervisor } from '../../../src/modules/supervisor/supervisor.ts';
+import type { Operation } from '../../../src/service/operations/operation.ts';
 import { Operations } from '../../../src/service/operations/operations.ts';
 import { until } from '../deadline.ts';
 import { failureOf } from '../failure.ts';
@@ -33,6 +38,14 @@ interface Container extends Instance {
   readonly image: string;
 }
 
+type Verb = 'update' | 'start' | 'stop' | 'remove';
+
+/** How an operation ends. */
+interface Outcome {
+  /** The code of its failure. */
+  readonly code: Promise<string>;
+}
+
 /** A running module of `a:1` that can be updated to other images. */
 export class UpdatedModule implements AsyncDisposable {
   containers: readonly Container[];
@@ -42,6 +55,8 @@ export class UpdatedModule implements AsyncDisposable {
   readonly failures = new Map<string, Error>();
   /** Why no instance can be prepared, undefined when one can. */
   unprepared: Error | undefined;
+  /** Awaited before an instance is prepared. */
+  preparing: Promise<void> | undefined;
   readonly trace: string[] = [];
   nowMs = 1_000;
   #saved: SavedState = { goal: 'started' };
@@ -78,13 +93,24 @@ export class UpdatedModule implements AsyncDisposable {
   }
 
   /** The code of the failure of an operation. */
-  async operate(verb: 'update' | 'start' | 'stop' | 'remove', to = ''): Promise<string> {
-    return failureOf(this.#operate(verb, to, true));
+  async operate(verb: Verb, to = ''): Promise<string> {
+    const ended = async () => (await this.#begun(verb, to, {}, true)).outcome;
+    return failureOf(ended());
   }
 
-  /** Begins an operation that no caller waits for. */
-  async begin(verb: 'update' | 'start' | 'stop', to = ''): Promise<void> {
-    await this.#operate(verb, to, false);
+  /** Begins an operation that no caller waits for; resolves, when it is accepted, to how it ends. */
+  async begin(verb: 'update' | 'start' | 'stop', to = '', change: Change = {}): Promise<Outcome> {
+    const { outcome } = await this.#begun(verb, to, change, false);
+    return { code: failureOf(outcome) };
+  }
+
+  /** The module is the agent and modules.yaml has another image for it. */
+  async reload(image: string): Promise<void> {
+    const { operations, supervisor } = this.#process;
+    const agent = { name: moduleSource(name).name, supervisor };
+    await reconfigureAgent(agent, moduleSource(name, image), (id, reason) =>
+      operations.current(id)?.abort(reason),
+    );
   }
 
   /** Whether an operation is in progress. */
@@ -140,17 +166,12 @@ export class UpdatedModule implements AsyncDisposable {
     await this.#process.end();
   }
 
-  async #operate(verb: 'update' | 'start' | 'stop' | 'remove', to: string, wait: boolean) {
+  #begun(verb: Verb, to: string, change: Change, wait: boolean): Promise<Operation<unknown, void>> {
     const { kinds, operations } = this.#process;
     const request = { id: name, wait, requestId: 'r' };
-    const operation =
-      verb === 'update'
-        ? await operations.begin(kinds.update, {
-            ...request,
-            args: { source: moduleSource(name, to) },
-          })
-        : await operations.begin(kinds[verb], { ...request, args: {} });
-    if (wait) await operation.outcome;
+    return verb === 'update'
+      ? operations.begin(kinds.update, { ...request, args: { source: moduleSource(name, to) } })
+      : operations.begin(kinds[verb], { ...request, args: change });
   }
 
   #runs() {
@@ -257,10 +278,11 @@ export class UpdatedModule implements AsyncDisposable {
         reachedAt,
         error: this.#engineError,
       }),
-      prepare: ({ settings }) =>
-        this.unprepared === undefined
-          ? Promise.resolve(this.#specOf(settings.image))
-          : Promise.reject(this.unprepared),
+      prepare: async ({ settings }) => {
+        await this.preparing;
+        if (this.unprepared !== undefined) throw this.unprepared;
+        return this.#specOf(settings.image);
+      },
       save: (state, source) => {
         // a process that was killed writes nothing
         if (isOver) return Promise.resolve();

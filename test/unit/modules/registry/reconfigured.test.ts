@@ -43,6 +43,20 @@ for (const phase of ['fetch', 'trial', 'done', 'rollback', 'abandon'] as const) 
   });
 }
 
+test('runs as before the update', () => {
+  const goalAfter = (state: SavedState) => reconfigured({ source: own, state }, other).state.goal;
+  assert.is(goalAfter({ goal: 'stopped', update }), 'start');
+  assert.is(goalAfter({ goal: 'start', update: { ...update, previous: 'stopped' } }), 'stopped');
+  assert.is(goalAfter({ goal: 'stopped', update: { ...update, phase: 'done' } }), 'stopped');
+  assert.is(goalAfter({ goal: 'stopped', resumes: true }), 'start');
+});
+
+test('keeps an operation that is not of its update', () => {
+  const operation = { verb: 'Restart', previous: 'started' } as const;
+  const state: SavedState = { goal: 'restart', operation };
+  assert.equal(reconfigured({ source: own, state }, other).state, state);
+});
+
 test('has no update without one', () => {
   const state: SavedState = { goal: 'stopped' };
   assert.equal(reconfigured({ source: own, state }, other), { source: other, state });
