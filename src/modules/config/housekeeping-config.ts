@@ -84,7 +84,7 @@ export const housekeepingProperties = {
       },
       free_space_threshold_percent: {
         description:
-          "The share of free space on the engine's disk below which images are removed after an hour; 0 for never.",
+          "The share of free space on the engine's disk below which images are removed after an hour, and at once when it is too little for a pull; 0 for never.",
         type: 'integer',
         minimum: 0,
         maximum: 90,

@@ -34,15 +34,18 @@ export async function openEngine(options: EngineOptions): Promise<OpenedEngine> 
   const pulled = await PulledImages.open(stateDir, options);
   const last = await LastCleanup.open(join(stateDir, 'image-cleanup.json'), options);
   const logOptions = () => config().logOptions;
+  let cleanup: ImageCleanup | undefined;
   const engine = new DockerEngine(config().engineSocket, {
     created,
     pulled,
+    makeRoom: async (sinceMs, signal) =>
+      (await cleanup?.makeRoom(sinceMs, signal)) ?? { kind: 'none', reason: 'no clean-up yet' },
     logOptions,
     onNetwork,
   });
   const { images } = engine;
-  const imageCleanup: OpenedEngine['imageCleanup'] = (wanted) =>
-    new ImageCleanup({
+  const imageCleanup: OpenedEngine['imageCleanup'] = (wanted) => {
+    cleanup = new ImageCleanup({
       images,
       pulled,
       last,
@@ -52,6 +55,8 @@ export async function openEngine(options: EngineOptions): Promise<OpenedEngine> 
       now,
       log,
     });
+    return cleanup;
+  };
   return { engine, imageCleanup };
 }
 

@@ -8,7 +8,6 @@ import type {
   ParkedQuery,
 } from '../../supervisor/module-type.ts';
 import type { CreatedContainers } from '../drift/created-containers.ts';
-import type { PulledImages } from '../images/pulled-images.ts';
 import { EngineConnection, noticeMs } from './connection/engine-connection.ts';
 import type {
   ContainerEngine,
@@ -25,18 +24,16 @@ import type {
 import { EngineContainers } from './containers.ts';
 import { ContainerEvents } from './events/container-events.ts';
 import { fileChanged } from './events/file-watch.ts';
-import { EngineImages } from './images.ts';
+import { EngineImages, type EngineImagesOptions } from './images.ts';
 import { systemOf } from './inspect.ts';
 import { EngineNetworks } from './networks.ts';
 import { EngineReports } from './reports.ts';
 import { EngineVolumes } from './volumes.ts';
 
 /** What the runtime records and configures beside the engine. */
-export interface DockerEngineOptions {
+export interface DockerEngineOptions extends EngineImagesOptions {
   /** Without it, changes of other clients in containers are not found. */
   readonly created?: CreatedContainers;
-  /** Without it, no image is ever removed. */
-  readonly pulled?: PulledImages;
   /** The limits of the logs of new containers, in the engine's words; none by default. */
   readonly logOptions?: () => Readonly<Record<string, string>>;
   /** Receives how the modules' network differs from what is configured, `` when it does not. */
@@ -55,7 +52,7 @@ export class DockerEngine implements ContainerEngine {
 
   constructor(
     socketPath: string,
-    { created, pulled, logOptions, onNetwork }: DockerEngineOptions = {},
+    { created, logOptions, onNetwork, ...ofImages }: DockerEngineOptions = {},
   ) {
     const connection = new EngineConnection(socketPath);
     this.#connection = connection;
@@ -63,7 +60,7 @@ export class DockerEngine implements ContainerEngine {
       created,
       logOptions: logOptions ?? (() => ({})),
     });
-    this.images = new EngineImages(connection, pulled);
+    this.images = new EngineImages(connection, ofImages);
     this.#networks = new EngineNetworks(connection, onNetwork);
     this.#volumes = new EngineVolumes(connection);
     this.reports = new EngineReports(connection);

@@ -5,7 +5,7 @@ import type { PulledImages } from '../images/pulled-images.ts';
 import type { EngineConnection } from './connection/engine-connection.ts';
 import { unlessMissing } from './connection/statuses.ts';
 import { iterable } from './connection/streams.ts';
-import { messageOf, statusOf, translate, translatePull } from './connection/translate.ts';
+import { DiskFull, messageOf, statusOf, translate, translatePull } from './connection/translate.ts';
 import type { Image, ImageTag, PullOptions } from './container-engine.ts';
 import { imageOf } from './inspect.ts';
 import { followPull, withTag } from './pull.ts';
@@ -22,15 +22,27 @@ export interface ListedImage {
   readonly digests: readonly string[];
 }
 
+/** The outcome of a clean-up for a pull that met a full disk. */
+export type MadeRoom =
+  | { readonly kind: 'removed' }
+  | { readonly kind: 'none'; readonly reason: string };
+
+/** What happens beside the requests to the engine. */
+export interface EngineImagesOptions {
+  /** The record of what is pulled; without it, none of that is ever removed. */
+  readonly pulled?: PulledImages | undefined;
+  /** Removes images for a pull that began at this time of `performance.now` and met a full disk. */
+  readonly makeRoom?: ((sinceMs: number, signal: AbortSignal) => Promise<MadeRoom>) | undefined;
+}
+
 /** The images of an engine. */
 export class EngineImages {
   readonly #connection: EngineConnection;
-  readonly #pulled: PulledImages | undefined;
+  readonly #options: EngineImagesOptions;
 
-  /** Without a record of what it pulls, none of that is ever removed. */
-  constructor(connection: EngineConnection, pulled?: PulledImages) {
+  constructor(connection: EngineConnection, options: EngineImagesOptions = {}) {
     this.#connection = connection;
-    this.#pulled = pulled;
+    this.#options = options;
   }
 
   /** All images, but those that only others are built on. */
@@ -70,8 +82,31 @@ export class EngineImages {
     });
   }
 
+  /** A pull that meets a full disk is tried again, once, when images could be removed for it. */
   async pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<void> {
-    const pulled = this.#pulled;
+    const sinceMs = performance.now();
+    const { makeRoom } = this.#options;
+    try {
+      await this.#pullRecorded(reference, options, signal);
+    } catch (error) {
+      if (!(error instanceof DiskFull) || makeRoom === undefined) throw error;
+      const room = await makeRoom(sinceMs, signal);
+      if (room.kind === 'none') throw withNote(error, room.reason);
+      await this.#pullAgain(reference, options, signal);
+    }
+  }
+
+  async #pullAgain(reference: string, options: PullOptions, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#pullRecorded(reference, options, signal);
+    } catch (error) {
+      if (!(error instanceof DiskFull)) throw error;
+      throw withNote(error, 'the removal of images that nothing needed was not enough');
+    }
+  }
+
+  async #pullRecorded(reference: string, options: PullOptions, signal: AbortSignal): Promise<void> {
+    const { pulled } = this.#options;
     if (pulled === undefined) return this.#pull(reference, options, signal);
     pulled.begin(reference);
     const before = new Set((await this.list(signal)).map(({ id }) => id));
@@ -125,6 +160,11 @@ export class EngineImages {
       }
     });
   }
+}
+
+/** The failure, with what was tried. */
+function withNote(error: DiskFull, note: string): DiskFull {
+  return new DiskFull(error.code, `${error.message}; ${note}`, { cause: error });
 }
 
 function listedOf({ Id, RepoTags, RepoDigests }: Docker.ImageInfo): ListedImage {

@@ -1,9 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError } from '../../../errors.ts';
+import { JoinedSignal } from '../../../service/joined-signal.ts';
 import type { Log } from '../../../service/log/log.ts';
+import { Mutex } from '../../../service/mutex.ts';
+import { SharedReads } from '../../../service/shared-reads.ts';
 import type { ImageCleanupConfig } from '../../config/housekeeping-config.ts';
+import { EngineUnreachable } from '../../supervisor/module-type.ts';
 import type { WantedImage } from '../create-options/image-policy.ts';
-import type { EngineImages } from '../engine/images.ts';
+import type { EngineImages, MadeRoom } from '../engine/images.ts';
 import { nextCleanup } from './cleanup-schedule.ts';
 import type { LastCleanup } from './last-cleanup.ts';
 import type { PulledImages } from './pulled-images.ts';
@@ -20,6 +24,8 @@ export interface ImageCleanupOptions {
   /** The share of free space on the engine's disk in percent, undefined when it is unknown. */
   readonly freePercent: (signal: AbortSignal) => Promise<number | undefined>;
   readonly now: () => Date;
+  /** The monotonic clock; that of the process by default. */
+  readonly monotonicMs?: () => number;
   readonly log: Log;
 }
 
@@ -27,6 +33,8 @@ export interface ImageCleanupOptions {
 const tickMs = 300_000;
 /** An image that was needed later is kept even when space is short: an update may have been prepared with it. */
 const graceMs = 3_600_000;
+/** The shortest time between clean-ups for pulls that met a full disk. */
+const pauseMs = 60_000;
 
 /**
  * Removes images that this runtime pulled and that nothing needs any more: those that are old, and when space is short
@@ -35,10 +43,16 @@ const graceMs = 3_600_000;
 export class ImageCleanup implements AsyncDisposable {
   readonly #options: ImageCleanupOptions;
   readonly #stop = new AbortController();
+  readonly #mutex = new Mutex();
+  readonly #monotonicMs: () => number;
+  /** Pulls that meet a full disk within a minute share a clean-up. */
+  readonly #forPulls: SharedReads<{ readonly removed: number; readonly endedMs: number }>;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: ImageCleanupOptions) {
     this.#options = options;
+    this.#monotonicMs = options.monotonicMs ?? (() => performance.now());
+    this.#forPulls = new SharedReads({ elapsedMs: this.#monotonicMs, sharedMs: pauseMs });
   }
 
   /** Cleans up from now on. */
@@ -49,6 +63,25 @@ export class ImageCleanup implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#running;
+    await this.#mutex.run(() => Promise.resolve());
+  }
+
+  /**
+   * Removes what was not needed for an hour, whatever the free space: a pull that began at this time of the monotonic
+   * clock met a full disk, and the engine has freed since what it had stored of that.
+   */
+  async makeRoom(sinceMs: number, signal: AbortSignal): Promise<MadeRoom> {
+    const { enabled, freePercent } = this.#options.config();
+    if (!enabled || freePercent === 0) {
+      return { kind: 'none', reason: 'images are not removed for it, as configured' };
+    }
+    const clean = (shared: AbortSignal) => this.#cleanForPulls(shared);
+    const { endedMs, removed } = await this.#forPulls.get('', clean, signal);
+    if (endedMs < sinceMs) {
+      return { kind: 'none', reason: 'images were removed for it less than a minute ago' };
+    }
+    if (removed > 0) return { kind: 'removed' };
+    return { kind: 'none', reason: 'no image could be removed for it' };
   }
 
   /** One look at time and space. Never rejects. */
@@ -59,7 +92,7 @@ export class ImageCleanup implements AsyncDisposable {
     try {
       if (now() >= this.#due()) {
         await this.#options.last.set();
-        await this.#clean(ageMs, () => Promise.resolve(true), signal);
+        await this.#clean(ageMs, always, signal);
       }
       const isShort = async (): Promise<boolean> =>
         ((await this.#options.freePercent(signal)) ?? 100) < freePercent;
@@ -80,23 +113,47 @@ export class ImageCleanup implements AsyncDisposable {
     }
   }
 
-  /** Removes what was not needed for this time, as long as there is more to do. */
-  async #clean(
+  /** How many images were removed, and when that ended; never rejects. */
+  async #cleanForPulls(signal: AbortSignal) {
+    using joined = new JoinedSignal([signal, this.#stop.signal]);
+    let removed = 0;
+    try {
+      removed = await this.#clean(graceMs, always, joined.signal);
+    } catch (error) {
+      const { log } = this.#options;
+      if (!joined.signal.aborted)
+        log.warn('images not cleaned up', { error: describeError(error) });
+    }
+    return { removed, endedMs: this.#monotonicMs() };
+  }
+
+  /** Removes what was not needed for this time, as long as there is more to do; returns how many images that were. */
+  #clean(
     thresholdMs: number,
     goesOn: () => Promise<boolean>,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<number> {
+    return this.#mutex.run(() => this.#cleanAlone(thresholdMs, goesOn, signal), signal);
+  }
+
+  async #cleanAlone(
+    thresholdMs: number,
+    goesOn: () => Promise<boolean>,
+    signal: AbortSignal,
+  ): Promise<number> {
     const verdicts = await this.#judge(thresholdMs, signal);
     const { pulled } = this.#options;
     for (const verdict of verdicts) {
       if (verdict.kind === 'gone') await pulled.delete(verdict.record.id);
       if (verdict.kind === 'used') await pulled.use(verdict.record);
     }
+    let removed = 0;
     for (const verdict of verdicts) {
       if (verdict.kind !== 'remove') continue;
-      if (!(await goesOn())) return;
-      await this.#remove(verdict, signal);
+      if (!(await goesOn())) break;
+      if (await this.#remove(verdict, signal)) removed++;
     }
+    return removed;
   }
 
   async #judge(thresholdMs: number, signal: AbortSignal): Promise<readonly Verdict[]> {
@@ -134,16 +191,31 @@ export class ImageCleanup implements AsyncDisposable {
     return new Set([...names, ...ids]);
   }
 
-  async #remove({ record, references }: Verdict, signal: AbortSignal): Promise<void> {
+  /** Whether the image was removed; one that the engine fails to remove does not keep the others. */
+  async #remove({ record, references }: Verdict, signal: AbortSignal): Promise<boolean> {
     const { images, log, pulled } = this.#options;
     const { id } = record;
     const names = references.length > 0 ? references : [id];
     for (const name of names) {
-      if (await images.remove(name, signal)) continue;
-      log.info('image kept', { image: id, reference: name, reason: 'it is in use' });
-      return;
+      const reason = await reasonToKeep(() => images.remove(name, signal), signal);
+      if (reason === '') continue;
+      log.info('image kept', { image: id, reference: name, reason });
+      return false;
     }
     log.info('image removed', { image: id, references });
     await pulled.delete(id);
+    return true;
+  }
+}
+
+const always = (): Promise<boolean> => Promise.resolve(true);
+
+/** Why an image was not removed, `` when it was. Throws when the engine is unreachable. */
+async function reasonToKeep(remove: () => Promise<boolean>, signal: AbortSignal): Promise<string> {
+  try {
+    return (await remove()) ? '' : 'it is in use';
+  } catch (error) {
+    if (signal.aborted || error instanceof EngineUnreachable) throw error;
+    return describeError(error);
   }
 }

@@ -1,18 +1,17 @@
 /** Modules while their engine, its registry or its disk fails. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
 import { until } from '../../../support/deadline.ts';
+import { importBusybox } from '../../../support/engine/images.ts';
 import { ModulesRig } from '../../../support/engine/modules-rig.ts';
-import { PrivateEngine } from '../../../support/engine/private-engine.ts';
+import type { PrivateEngine } from '../../../support/engine/private-engine.ts';
 import { listens } from '../../../support/engine/silent-registry.ts';
-import { messageOf } from '../../../support/failure.ts';
 import { runs } from '../../../support/property.ts';
 import { rigUsers } from '../../../support/rig/rig-users.ts';
 
@@ -122,41 +121,57 @@ test('of which many are created at once all run', async ({ device }) => {
   await Promise.all(names.map(async (name) => device.succeed('DeleteModule', byName(name))));
 });
 
-/** A registry with one image, whose only layer it cuts after a while. */
-const cuttingRegistry = (layerBytes: number) => `
+const fileMiB = 12;
+
+/** A registry whose images have one layer, with a file that is full of their name; a layer named `cut` ends half-way. */
+const layerRegistry = `
 const { createHash } = require('node:crypto');
-const layer = Buffer.alloc(${layerBytes});
 const digest = (bytes) => 'sha256:' + createHash('sha256').update(bytes).digest('hex');
-const config = Buffer.from(JSON.stringify({
-  architecture: '${process.arch === 'arm64' ? 'arm64' : 'amd64'}', os: 'linux', config: {},
-  rootfs: { type: 'layers', diff_ids: [digest(layer)] },
-}));
+const octal = (number, length) => number.toString(8).padStart(length - 1, '0') + '\\0';
+function tarOf(content) {
+  const header = Buffer.alloc(512);
+  header.write('file');
+  header.write(octal(0o644, 8) + octal(0, 8) + octal(0, 8) + octal(content.length, 12) + octal(0, 12) + ' '.repeat(8) + '0', 100);
+  header.write('ustar\\u000000', 257);
+  header.write(octal(header.reduce((sum, byte) => sum + byte), 8), 148);
+  return Buffer.concat([header, content, Buffer.alloc(1024)]);
+}
+function imageOf(name) {
+  const layer = tarOf(Buffer.alloc(${fileMiB} << 20, name));
+  const config = Buffer.from(JSON.stringify({
+    architecture: '${process.arch === 'arm64' ? 'arm64' : 'amd64'}', os: 'linux', config: {},
+    rootfs: { type: 'layers', diff_ids: [digest(layer)] },
+  }));
+  const manifest = Buffer.from(JSON.stringify({
+    schemaVersion: 2, mediaType: type,
+    config: { mediaType: 'application/vnd.docker.container.image.v1+json', size: config.length, digest: digest(config) },
+    layers: [{ mediaType: 'application/vnd.docker.image.rootfs.diff.tar', size: layer.length, digest: digest(layer) }],
+  }));
+  return { layer, config, manifest };
+}
 const type = 'application/vnd.docker.distribution.manifest.v2+json';
-const manifest = Buffer.from(JSON.stringify({
-  schemaVersion: 2, mediaType: type,
-  config: { mediaType: 'application/vnd.docker.container.image.v1+json', size: config.length, digest: digest(config) },
-  layers: [{ mediaType: 'application/vnd.docker.image.rootfs.diff.tar', size: layer.length, digest: digest(layer) }],
-}));
+const images = new Map();
 require('node:http').createServer((request, response) => {
   const send = (type, body) => {
     response.writeHead(200, { 'Content-Type': type, 'Content-Length': body.length, 'Docker-Content-Digest': digest(body) });
     response.end(request.method === 'HEAD' ? undefined : body);
   };
   if (request.url === '/v2/') return send('application/json', Buffer.from('{}'));
+  const name = request.url.split('/')[2];
+  if (!images.has(name)) images.set(name, imageOf(name));
+  const { layer, config, manifest } = images.get(name);
   if (request.url.includes('/manifests/')) return send(type, manifest);
   if (request.url.endsWith(digest(config))) return send('application/octet-stream', config);
+  if (name !== 'cut') return send('application/octet-stream', layer);
   response.writeHead(200, { 'Content-Type': 'application/octet-stream', 'Content-Length': layer.length });
   response.write(layer.subarray(0, layer.length >> 1), () => setTimeout(() => response.destroy(), 50));
 }).listen(5001, '127.0.0.1');
 `;
 
 /** Starts that registry; disposing ends it. */
-async function brokenRegistry(
-  machine: PrivateEngine,
-  layerBytes: number,
-): Promise<AsyncDisposable> {
+async function startRegistry(machine: PrivateEngine): Promise<AsyncDisposable> {
   const script = join(machine.directory, 'registry.cjs');
-  await writeFile(script, cuttingRegistry(layerBytes));
+  await writeFile(script, layerRegistry);
   const registry = machine.spawnInNetwork(process.execPath, script);
   await until(30_000, 'the registry', () => listens(registry.pid, 5001));
   return {
@@ -172,7 +187,7 @@ test('whose registry is cut within a layer are not created, and leave nothing', 
   device,
 }) => {
   const { machine } = device;
-  await using _registry = await brokenRegistry(machine, 1 << 20);
+  await using _registry = await startRegistry(machine);
   const args = creation('cut', configOf(sleeping, '127.0.0.1:5001/cut:1'));
   const { code, stderr } = await device.call('CreateModule', args, 'operator');
   assert.is.not(code, 0);
@@ -181,18 +196,52 @@ test('whose registry is cut within a layer are not created, and leave nothing', 
   assert.is(await machine.docker('images', '-q', '127.0.0.1:5001/cut'), '');
 });
 
-test('have an engine that works on after an image did not fit on its disk', async () => {
+const atRegistry = (name: string) => configOf(sleeping, `127.0.0.1:5001/${name}:1`);
+
+/** What the service pulled has not been needed for two hours, as far as it knows. */
+async function letAge({ rig }: ModulesRig): Promise<void> {
+  const directory = join(rig.stateDirectory('modules'), 'images');
+  for (const file of await readdir(directory)) {
+    const path = join(directory, file);
+    const record = Object(JSON.parse(await readFile(path, 'utf8'))) as { usedAt: string };
+    const usedAt = new Date(Date.parse(record.usedAt) - 7_200_000).toISOString();
+    await writeFile(path, JSON.stringify({ ...record, usedAt }));
+  }
+}
+
+test('whose image does not fit on the disk are created where unneeded images can be removed', async ({
+  device,
+}) => {
+  const { machine, rig } = device;
   const data = await mkdtemp(join(tmpdir(), 'iotedge-small-disk-'));
-  await run('mount', ['-t', 'tmpfs', '-o', 'size=48m', 'tmpfs', data]);
+  await run('mount', ['-t', 'tmpfs', '-o', `size=${4 * fileMiB}m`, 'tmpfs', data]);
   try {
-    await using machine = await PrivateEngine.start(undefined, ['--data-root', data]);
-    await using _registry = await brokenRegistry(machine, 200 << 20);
-    const engine = new DockerEngine(machine.socketPath);
-    const { signal } = new AbortController();
-    const pull = engine.pull('127.0.0.1:5001/large:1', {}, signal);
-    assert.match(await messageOf(pull), /no space left on device/);
-    assert.is((await engine.version(signal)).version.length > 0, true);
+    await rig.stop('modules');
+    await machine.stopDaemon();
+    machine.options = ['--data-root', data];
+    await machine.startDaemon();
+    await importBusybox(machine, image);
+    await using _registry = await startRegistry(machine);
+    // a pull needs the space of its image twice
+    for (const name of ['unneeded', 'used']) {
+      await create(device, name, atRegistry(name));
+      if (name === 'used') await machine.docker('create', '127.0.0.1:5001/used:1', 'sh');
+      await device.succeed('DeleteModule', byName(name));
+    }
+    await rig.stop('modules');
+    await letAge(device);
+    await create(device, 'fits', atRegistry('fits'));
+    const { code, stderr } = await device.call(
+      'CreateModule',
+      creation('late', atRegistry('late')),
+      'operator',
+    );
+    assert.is.not(code, 0);
+    assert.match(stderr, /no space left on device; images were removed for it less than a minute/);
+    const listed = await machine.docker('images', '--format', '{{.Repository}}', '127.0.0.1:*/*');
+    assert.equal(listed.split('\n').toSorted(), ['127.0.0.1:5001/fits', '127.0.0.1:5001/used']);
   } finally {
+    await machine.stopDaemon();
     await run('umount', ['--recursive', '--lazy', data]);
     await rm(data, { recursive: true });
   }

@@ -50,15 +50,13 @@ async function runtime(context: Context): Promise<Runtime> {
   return { pulled, last, engine: new DockerEngine(context.machine.socketPath, { pulled }) };
 }
 
-/** Lets days pass and cleans up once. */
-async function clean(
+function cleanupOf(
   context: Context,
   { engine, last, pulled }: Runtime,
-  options: Partial<ImageCleanupOptions> & { readonly days: number },
-): Promise<void> {
-  const { images } = engine;
-  const cleanup = new ImageCleanup({
-    images,
+  options: Partial<ImageCleanupOptions>,
+): ImageCleanup {
+  return new ImageCleanup({
+    images: engine.images,
     pulled,
     last,
     config: () => config,
@@ -68,6 +66,15 @@ async function clean(
     log: silentLog,
     ...options,
   });
+}
+
+/** Lets days pass and cleans up once. */
+async function clean(
+  context: Context,
+  parts: Runtime,
+  options: Partial<ImageCleanupOptions> & { readonly days: number },
+): Promise<void> {
+  const cleanup = cleanupOf(context, parts, options);
   context.now = new Date(context.now.getTime() + options.days * dayMs);
   await cleanup.tick(soon());
 }
@@ -104,9 +111,13 @@ test.before.each(async (context) => {
   context.now = new Date('2026-06-01T12:00:00Z');
 });
 
-test.after.each(async ({ directory, machine }) => {
+test.after.each(async (context) => {
+  const { directory, machine, registry } = context;
   await rm(directory, { recursive: true, force: true });
   await machine.docker('container', 'prune', '-f');
+  const names = (await present(context)).split(' ').filter(Boolean);
+  const references = names.map((name) => `${registry.address}/${name}:1`);
+  if (references.length > 0) await machine.docker('rmi', ...references);
 });
 
 test.after(async ({ machine, registry }) => {
@@ -146,7 +157,6 @@ test('removes what this runtime pulled and nothing needs, after its time, and no
   assert.is(await present(context), 'foreign named wanted');
   await clean(context, after, { days: 1 });
   assert.is(await present(context), 'foreign');
-  await machine.docker('rmi', foreign);
 });
 
 test('removes what was not needed for longest when space is short, until it is not', async (context) => {
@@ -163,6 +173,38 @@ test('removes what was not needed for longest when space is short, until it is n
   free = 0;
   await clean(context, { engine, last, pulled }, { days: 0, freePercent });
   assert.is(await present(context), 'new three');
+});
+
+test('removes what was not needed for an hour for pulls that met a full disk, once a minute', async (context) => {
+  const parts = await runtime(context);
+  const pull = async (name: string) =>
+    parts.engine.pull(await published(context, name), {}, soon());
+  const hourMs = 3_600_001;
+  for (const name of ['one', 'two']) await pull(name);
+  context.now = new Date(context.now.getTime() + hourMs);
+  await pull('three');
+  let monotonicMs = 1_000_000;
+  const clock = { monotonicMs: () => monotonicMs };
+  const never = { ...config, freePercent: 0 };
+  for (const off of [never, { ...config, enabled: false }]) {
+    const cleanup = cleanupOf(context, parts, { ...clock, config: () => off });
+    assert.is((await cleanup.makeRoom(0, soon())).kind, 'none');
+  }
+  assert.is(await present(context), 'one three two');
+  await using cleanup = cleanupOf(context, parts, clock);
+  // both began before images were removed
+  const together = [1, 2].map((since) => cleanup.makeRoom(since, soon()));
+  for (const { kind } of await Promise.all(together)) assert.is(kind, 'removed');
+  assert.is(await present(context), 'three');
+  context.now = new Date(context.now.getTime() + hourMs);
+  monotonicMs += 59_000;
+  assert.is((await cleanup.makeRoom(monotonicMs, soon())).kind, 'none');
+  assert.is(await present(context), 'three');
+  monotonicMs += 1_000;
+  assert.is((await cleanup.makeRoom(monotonicMs, soon())).kind, 'removed');
+  assert.is(await present(context), '');
+  monotonicMs += 60_000;
+  assert.is((await cleanup.makeRoom(monotonicMs, soon())).kind, 'none');
 });
 
 test.run();

@@ -92,9 +92,39 @@ export default [
   },
   {
     breaks: 'all images go when space is short',
-    text: 'if (!(await goesOn())) return;',
+    text: 'if (!(await goesOn())) break;',
     becomes: '',
     suite: 'integration/modules/engine/image-cleanup',
+  },
+  {
+    breaks: 'a pull that meets a full disk fails although images could be removed for it',
+    text: 'await cleanup?.makeRoom(sinceMs, signal)',
+    becomes: 'undefined',
+    suite: 'integration/modules/engine/faults',
+  },
+  {
+    breaks: 'images are removed for every pull that meets a full disk',
+    text: 'sharedMs: pauseMs',
+    becomes: 'sharedMs: 0',
+    suite: 'integration/modules/engine/image-cleanup',
+  },
+  {
+    breaks: 'a pull is tried again for images that were removed before it began',
+    text: 'if (endedMs < sinceMs) {',
+    becomes: 'if (false) {',
+    suite: 'integration/modules/engine/image-cleanup',
+  },
+  {
+    breaks: 'images are removed for a pull although the configuration says never',
+    text: 'if (!enabled || freePercent === 0) {',
+    becomes: 'if (!enabled) {',
+    suite: 'integration/modules/engine/image-cleanup',
+  },
+  {
+    breaks: 'a full disk is a failure of a pull like any other',
+    text: '/no space left on device|',
+    becomes: '/',
+    suite: 'unit/modules/docker/engine/pull',
   },
   {
     breaks: 'the log of a driver that refuses limits gets them',

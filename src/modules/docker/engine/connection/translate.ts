@@ -88,6 +88,9 @@ function aborted(signal: AbortSignal, { action, socketPath }: RequestContext): S
   return new EngineUnreachable('Unavailable', `${what}: is it overloaded? (${action})`);
 }
 
+/** The failure of a pull for which the engine's disk has too little space. */
+export class DiskFull extends PullFailure {}
+
 /**
  * The error of a failed pull. The engine reports most responses of a registry with status 500, or as an `error` within a
  * successful stream: only the text distinguishes the cases.
@@ -95,7 +98,10 @@ function aborted(signal: AbortSignal, { action, socketPath }: RequestContext): S
 export function translatePull(message: string, image: string, cause?: unknown): ServiceError {
   const text = `pulling ${JSON.stringify(image)}: ${message.slice(0, longestMessage)}`;
   if (/invalid reference/i.test(message)) return new ServiceError('InvalidArgs', text, { cause });
-  return new PullFailure(pullCode(message), text, { cause });
+  const Failure = /no space left on device|disk quota exceeded/i.test(message)
+    ? DiskFull
+    : PullFailure;
+  return new Failure(pullCode(message), text, { cause });
 }
 
 function pullCode(message: string): ErrorCode {

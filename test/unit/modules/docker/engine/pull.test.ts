@@ -1,6 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { translatePull } from '../../../../../src/modules/docker/engine/connection/translate.ts';
+import {
+  DiskFull,
+  translatePull,
+} from '../../../../../src/modules/docker/engine/connection/translate.ts';
 import { followPull, withTag } from '../../../../../src/modules/docker/engine/pull.ts';
 import type { PullProgress } from '../../../../../src/modules/supervisor/module-type.ts';
 import { codeIn } from '../../../../support/failure.ts';
@@ -60,6 +63,16 @@ test('distinguish a refusal of the registry from a failure that is worth a retry
     ['dial tcp: connection refused', 'Unavailable'],
   ] as const)
     assert.is(translatePull(message, 'a:1').code, code, message);
+});
+
+test('distinguish a full disk from other failures', () => {
+  const full = 'write /var/lib/docker/tmp/GetImageBlob1: no space left on device';
+  for (const message of [full, 'mkdir /x: disk quota exceeded']) {
+    const error = translatePull(message, 'a:1');
+    assert.ok(error instanceof DiskFull, message);
+    assert.is(error.code, 'Unavailable');
+  }
+  assert.not.ok(translatePull('no such device', 'a:1') instanceof DiskFull);
 });
 
 test('quote at most 1024 characters of a message of the registry', () => {
