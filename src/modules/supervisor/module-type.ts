@@ -54,7 +54,7 @@ export interface Instance {
   readonly autoRestarts: boolean;
   /** Whether it runs and its health check fails. */
   readonly unhealthy: boolean;
-  /** Whether another client of its type sent it a signal since its start: its end is no failure then. */
+  /** Whether another client of its type ended it, or asked it to end: its end is no failure then. */
   readonly killed?: boolean;
   /** Of its processes; undefined when none runs, or they are out of sight. */
   readonly cgroups?: InstanceCgroups | undefined;

@@ -202,7 +202,7 @@ export class Reconciler {
     const { backoff, desired, operation } = this.#state;
     // a pending operation takes precedence over the policy
     if (operation.current !== undefined || desired.goal !== 'started') return;
-    const hasEnded = backoff.endedItself || this.#endedBefore(state);
+    const hasEnded = backoff.endCause === 'exited' || this.#endedBefore(state);
     if (hasEnded && state.kind === 'exited' && !restartsAfter(restartPolicy, state.exitCode)) {
       backoff.reset();
       await desired.advance('started', 'ended');

@@ -137,11 +137,11 @@ export class UpdatedModule implements AsyncDisposable {
     this.supervisor.wake();
   }
 
-  /** Ends the process of a container with exit code 1. */
-  end(id: string): void {
+  /** Ends the process of a container with exit code 1, or because another client of the engine stops it. */
+  end(id: string, killed = false): void {
     const startedAt = new Date(this.nowMs - 1);
     const finishedAt = new Date(this.nowMs);
-    this.change(id, { state: { kind: 'exited', exitCode: 1, startedAt, finishedAt } });
+    this.change(id, { killed, state: { kind: 'exited', exitCode: 1, startedAt, finishedAt } });
   }
 
   /** Ends the process of the service as SIGKILL does, and starts the next one. */
@@ -256,7 +256,7 @@ export class UpdatedModule implements AsyncDisposable {
       start: () =>
         this.#did('start', () => {
           const own = this.containers.find((one) => one.name === name);
-          if (own !== undefined) this.change(own.id, { state: this.#runs() });
+          if (own !== undefined) this.change(own.id, { killed: false, state: this.#runs() });
         }),
     };
   }

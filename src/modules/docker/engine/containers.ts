@@ -20,7 +20,7 @@ import type { JsonObject, Renamed } from './container-engine.ts';
 import { isDamage, isRemovalInProgress } from './damage.ts';
 import type { ContainerSummary } from './events/event.ts';
 import { KillRequests } from './events/kill-requests.ts';
-import { containerOf, damagedOf, renamedOf, systemOf } from './inspect.ts';
+import { containerOf, damagedOf, endedOf, renamedOf, systemOf } from './inspect.ts';
 import { logDriverOf, withLogLimits } from './log-rotation.ts';
 import { containerLog } from './logs/container-log.ts';
 
@@ -82,7 +82,7 @@ export class EngineContainers {
       if (found === undefined) return undefined;
       // at once: the pid of a process that ends is another's later
       const cgroups = instanceCgroups(found.State.Pid);
-      const killed = this.kills.has(found.Id);
+      const killed = this.kills.ended(endedOf(found));
       return { ...(await this.#judged(found)), cgroups, killed };
     });
   }

@@ -7,6 +7,7 @@ import type {
 } from '../../supervisor/module-type.ts';
 import { digestLabel, moduleLabel, owner, ownerLabel } from '../labels.ts';
 import type { EngineSystem, Image, Renamed, Volume } from './container-engine.ts';
+import type { EndedContainer } from './events/kill-requests.ts';
 
 /** Converts the engine's description of a container. */
 export function containerOf(info: Docker.ContainerInspectInfo): Instance {
@@ -22,6 +23,13 @@ export function containerOf(info: Docker.ContainerInspectInfo): Instance {
     unhealthy: info.State.Status === 'running' && info.State.Health?.Status === 'unhealthy',
     health: healthOf(info.State),
   };
+}
+
+/** What the cause of a container's end depends on. */
+export function endedOf({ Config, Id, State }: Docker.ContainerInspectInfo): EndedContainer {
+  const { StopSignal: text }: Readonly<Record<string, unknown>> = Config;
+  const stopSignal = typeof text === 'string' ? text : undefined;
+  return { id: Id, exitCode: State.ExitCode, stopSignal };
 }
 
 /** A container that cannot be inspected any more: it can only be removed. */

@@ -65,6 +65,8 @@ export class RestartBackoff {
   /** Whether the runtime stopped it since the last observation. */
   #isStopped = false;
   #endCause: EndCause | undefined;
+  /** Whether another client ended it. */
+  #isKilled = false;
 
   constructor(options: RestartBackoffOptions) {
     this.#options = options;
@@ -80,9 +82,9 @@ export class RestartBackoff {
     return this.#endCause;
   }
 
-  /** Whether it was observed to end by itself and was not started since. */
+  /** Whether it was observed to end by itself and was not started since: another client did not stop or kill it. */
   get endedItself(): boolean {
-    return this.#endCause === 'exited';
+    return this.#endCause === 'exited' && !this.#isKilled;
   }
 
   /** When the next attempt is due, undefined when it may be made now. */
@@ -146,6 +148,7 @@ export class RestartBackoff {
     if (state?.kind !== 'exited') this.#endCause = undefined;
     const end = state?.kind === 'exited' ? (state.finishedAt?.getTime() ?? 1) : 0;
     this.#lastEnd = end;
+    this.#isKilled = instance?.killed === true;
     const isStopped = this.#isStopped;
     this.#isStopped = false;
     if (state?.kind !== 'exited' || before === end) return;
@@ -161,7 +164,7 @@ export class RestartBackoff {
     }
     log.warn('module ended', fields);
     this.#endCause = 'exited';
-    if (instance?.killed === true) this.#once.failed(this.#options.now());
+    if (this.#isKilled) this.#once.failed(this.#options.now());
     else this.ran(ranMs);
   }
 }

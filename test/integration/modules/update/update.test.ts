@@ -122,6 +122,27 @@ test('are rolled back by Cancel, and are not refused later', async ({ device }) 
   await device.untilModule('web', ({ Operation }) => Operation === '');
 });
 
+test('go on when another client stops or kills the new container', async ({ device }) => {
+  await started(device, 'web');
+  const slow = { Test: ['CMD', 'sleep', '60'], Interval: interval, Timeout: 60 * 10 * interval };
+  const next = options({ Cmd: ['sleep', '2000'], Healthcheck: slow });
+  await device.invoke('UpdateModule', call('web', next, false));
+  await device.untilModule('web', ({ ProgressText }) => ProgressText === 'trial');
+  const id = await idOf(device, 'web');
+  for (const verb of ['stop', 'kill']) {
+    const { StartedAt: before } = await device.module('web');
+    await device.machine.docker(verb, 'web');
+    await device.untilModule(
+      'web',
+      ({ ProgressText, StartedAt }) => ProgressText === 'trial' && StartedAt !== before,
+    );
+    assert.is(await idOf(device, 'web'), id, verb);
+  }
+  await device.invoke('Cancel', named('web'));
+  await device.untilModule('web', ({ Operation }) => Operation === '');
+  await device.untilState('web', 'running');
+});
+
 test('replace the new container of an update that is still observed', async ({ device }) => {
   const first = await started(device, 'web');
   await device.invoke('Stop', named('web'));

@@ -33,7 +33,7 @@ export default [
   },
   {
     breaks: 'a module that another client stops waits longer and longer',
-    text: 'if (instance?.killed === true) this',
+    text: 'if (this.#isKilled) this',
     becomes: 'if (false) this',
     suite: 'unit/modules/supervisor/restart/restart-backoff',
   },

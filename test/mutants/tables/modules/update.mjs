@@ -252,4 +252,22 @@ export default [
     becomes: 'if (statusOf(error) === 409) return;\n        // it is the only tag',
     suite: 'integration/modules/engine/docker-engine',
   },
+  {
+    breaks: 'an update is rolled back when another client stops its new container',
+    text: "return this.#endCause === 'exited' && !this.#isKilled;",
+    becomes: "return this.#endCause === 'exited';",
+    suite: unavailable,
+  },
+  {
+    breaks: 'a crash long after a SIGHUP is taken for a stop by another client',
+    text: 'endingSignals.includes(signal) ||',
+    becomes: 'true ||',
+    suite: 'unit/modules/docker/engine/events/kill-requests',
+  },
+  {
+    breaks: 'a stop by the stop signal of the image is taken for a crash',
+    text: 'signal === stopNumber ||',
+    becomes: '',
+    suite: 'unit/modules/docker/engine/events/kill-requests',
+  },
 ];

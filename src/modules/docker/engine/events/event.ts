@@ -11,8 +11,10 @@ export interface EngineEvent {
   readonly isRemoval: boolean;
   /** Of an event that reports the end of its main process. */
   readonly end?: Pick<InstanceEnd, 'exitCode' | 'at'>;
-  /** Whether a client requested that it ends, or that it starts. */
+  /** Whether a client sent it a signal, or requested that it starts. */
   readonly request?: 'end' | 'start' | undefined;
+  /** The signal that it was sent; undefined when the engine does not say. */
+  readonly signal?: number;
 }
 
 /** A container as a list shows it. */
@@ -34,6 +36,7 @@ export function eventOf(event: object): EngineEvent | undefined {
   const id = textIn(actor, 'ID');
   if (id === undefined) return undefined;
   const names = ['name', 'oldName'].flatMap((key) => textIn(attributes, key) ?? []);
+  const signal = action === 'kill' ? signalOf(textIn(attributes, 'signal')) : undefined;
   const end = action === 'die' ? endOf(event, textIn(attributes, 'exitCode')) : undefined;
   return {
     id,
@@ -41,6 +44,7 @@ export function eventOf(event: object): EngineEvent | undefined {
     names: names.map((name) => name.replace(/^\//, '')),
     isRemoval: action === 'destroy',
     ...(end && { end }),
+    ...(signal !== undefined && { signal }),
     request: action === 'kill' ? 'end' : action === 'start' ? 'start' : undefined,
   };
 }
@@ -50,6 +54,10 @@ function endOf(event: object, text = ''): EngineEvent['end'] {
   const nanoseconds = memberOf(event, 'timeNano');
   const at = typeof nanoseconds === 'number' ? new Date(Math.floor(nanoseconds / 1e6)) : undefined;
   return { exitCode: Number(text), at };
+}
+
+function signalOf(text = ''): number | undefined {
+  return /^[1-9]\d?$/.test(text) ? Number(text) : undefined;
 }
 
 /** The time of an event, in seconds since the epoch. */

@@ -79,7 +79,7 @@ test('does not grow when another client stops the module', () => {
     waits.push(Number(module.retryAt) - Number(at(nowS)));
   }
   assert.equal(waits, [200, 200, 200, 200, 200]);
-  assert.ok(module.endedItself);
+  assert.equal([module.endCause, module.endedItself], ['exited', false]);
 });
 
 test('takes other delays', () => {

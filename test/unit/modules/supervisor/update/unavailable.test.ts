@@ -1,4 +1,4 @@
-/** What cannot be reached during an update is no verdict on it. */
+/** What cannot be reached during an update, or what other clients do meanwhile, is no verdict on it. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../../src/errors.ts';
@@ -127,6 +127,24 @@ test('go on when the engine is back, if no caller waits', async () => {
   module.advance(trialMs);
   await module.until('the end', isEnded(module));
   assert.equal(module.listed, ['m a:2 running']);
+});
+
+test('go on when another client of the engine stops the new container', async () => {
+  await using module = await tried();
+  for (let count = 0; count < 3; count++) {
+    module.advance(trialMs - 1_000);
+    module.end('c2', true);
+    await module.until('the delay', () => module.status.retryAt !== undefined);
+    module.advance(200);
+    await module.until('the trial', () => module.status.progressText === 'trial');
+  }
+  assert.equal(module.listed, ['m a:2 running', 'parked-c1 a:1 exited']);
+  module.advance(trialMs - 1);
+  await module.until('nothing', () => true);
+  assert.is(module.saved.update?.phase, 'trial');
+  module.advance(1);
+  await module.until('the end', isEnded(module));
+  assert.equal([module.listed, module.saved.rejected], [['m a:2 running'], undefined]);
 });
 
 test('that a start fails of are kept when the module cannot be prepared', async () => {

@@ -57,6 +57,13 @@ test('report the end of a container with its exit code', () => {
   assert.is(died('137', 'stop'), undefined);
 });
 
+test('report the signal that a container was sent', () => {
+  const sent = (signal: unknown) => eventOf(container({ ...owner, name: 'a', signal }, 'kill'));
+  assert.equal([sent('15')?.request, sent('15')?.signal], ['end', 15]);
+  for (const text of ['', '0', '-9', '999', 15]) assert.is(sent(text)?.signal, undefined);
+  assert.is(eventOf(container({ ...owner, name: 'a', signal: '9' }, 'die'))?.signal, undefined);
+});
+
 test('are replaced by the difference of two lists', () => {
   const before = new Map([
     ['1', { name: 'same', state: 'running' }],
