@@ -5,6 +5,7 @@ import type { ModulesConfig } from '../config/config.ts';
 import type { WantedImage } from './create-options/image-policy.ts';
 import { CreatedContainers } from './drift/created-containers.ts';
 import { DockerEngine } from './engine/docker-engine.ts';
+import { currentBoot } from './images/age-clock.ts';
 import { ImageCleanup } from './images/image-cleanup.ts';
 import { LastCleanup } from './images/last-cleanup.ts';
 import { PulledImages } from './images/pulled-images.ts';
@@ -31,7 +32,7 @@ export interface OpenedEngine {
 export async function openEngine(options: EngineOptions): Promise<OpenedEngine> {
   const { config, log, now, onNetwork, stateDir } = options;
   const created = await CreatedContainers.open(stateDir, options);
-  const pulled = await PulledImages.open(stateDir, options);
+  const pulled = await PulledImages.open(stateDir, { boot: await currentBoot(), now, log });
   const last = await LastCleanup.open(join(stateDir, 'image-cleanup.json'), options);
   const logOptions = () => config().logOptions;
   let cleanup: ImageCleanup | undefined;

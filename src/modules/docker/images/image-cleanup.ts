@@ -23,6 +23,7 @@ export interface ImageCleanupOptions {
   readonly wanted: () => readonly WantedImage[] | undefined;
   /** The share of free space on the engine's disk in percent, undefined when it is unknown. */
   readonly freePercent: (signal: AbortSignal) => Promise<number | undefined>;
+  /** The device's clock: the schedule has a time of day. */
   readonly now: () => Date;
   /** The monotonic clock; that of the process by default. */
   readonly monotonicMs?: () => number;
@@ -33,6 +34,8 @@ export interface ImageCleanupOptions {
 const tickMs = 300_000;
 /** An image that was needed later is kept even when space is short: an update may have been prepared with it. */
 const graceMs = 3_600_000;
+/** At most this much time is missing in the ages of images after a power cut, if the device's clock is wrong then. */
+const clockIntervalMs = 3_600_000;
 /** The shortest time between clean-ups for pulls that met a full disk. */
 const pauseMs = 60_000;
 
@@ -63,7 +66,7 @@ export class ImageCleanup implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#running;
-    await this.#mutex.run(() => Promise.resolve());
+    await this.#mutex.run(() => this.#options.pulled.saveClock(0));
   }
 
   /**
@@ -88,6 +91,7 @@ export class ImageCleanup implements AsyncDisposable {
   async tick(signal: AbortSignal): Promise<void> {
     const { config, log, now } = this.#options;
     const { enabled, ageMs, freePercent } = config();
+    await this.#options.pulled.saveClock(clockIntervalMs);
     if (!enabled) return;
     try {
       if (now() >= this.#due()) {
@@ -171,13 +175,13 @@ export class ImageCleanup implements AsyncDisposable {
 
   /** What configurations and pulls demand: as it is written, and the ids that the engine has for it. */
   async #wanted(signal: AbortSignal): Promise<ReadonlySet<string> | undefined> {
-    const { images, log, now, pulled, wanted } = this.#options;
+    const { images, log, pulled, wanted } = this.#options;
     const demanded = wanted();
     if (demanded === undefined) {
       log.warn('images not cleaned up', { error: 'the image of a module is not known' });
       return undefined;
     }
-    const recent = pulled.recent(new Date(now().getTime() - graceMs));
+    const recent = pulled.recent(graceMs);
     const names = new Set(recent);
     for (const { image, imageDigest } of demanded) {
       names.add(image);

@@ -3,6 +3,7 @@ import { describeError, ServiceError } from '../../../errors.ts';
 import type { Log } from '../../../service/log/log.ts';
 import { jsonRecords, RecordDirectory } from '../../../service/state/record-directory.ts';
 import { objectAt } from '../create-options/create-options.ts';
+import { AgeClock, type AgeClockOptions } from './age-clock.ts';
 
 declare const imageId: unique symbol;
 /** The id of an image, `sha256:…`. */
@@ -13,18 +14,10 @@ export interface PulledImageRecord {
   readonly id: ImageId;
   /** The references that it was pulled by. */
   readonly references: readonly string[];
-  /** When something was last known to need it. */
+  /** When something was last known to need it, by the clock of ages. */
   readonly usedAt: Date;
 }
 
-/** Dependencies of the record of pulled images. */
-export interface PulledImagesOptions {
-  readonly now: () => Date;
-  readonly log: Log;
-}
-
-/** An earlier time is that of a clock that was never set. */
-const earliest = Date.UTC(2024, 0, 1);
 const form = jsonRecords<ImageId, PulledImageRecord>({
   parseId: parseImageId,
   parse: parsePulledImage,
@@ -33,41 +26,54 @@ const form = jsonRecords<ImageId, PulledImageRecord>({
 
 /** The images that this runtime pulled; only those are ever removed. Persisted; one with a damaged record is kept. */
 export class PulledImages {
-  readonly #options: PulledImagesOptions;
+  readonly #log: Log;
+  readonly #clock: AgeClock;
   readonly #records: RecordDirectory<ImageId, PulledImageRecord>;
-  /** The references of pulls in progress, and of those that ended a short time ago. */
+  /** The references of pulls in progress, and of those that ended a short time ago, by the clock of ages. */
   readonly #recent = new Map<string, Date>();
 
   private constructor(
-    options: PulledImagesOptions,
     records: RecordDirectory<ImageId, PulledImageRecord>,
+    { clock, log }: { readonly clock: AgeClock; readonly log: Log },
   ) {
-    this.#options = options;
     this.#records = records;
+    this.#clock = clock;
+    this.#log = log;
   }
 
   /** The record below a state directory. */
-  static async open(stateDirectory: string, options: PulledImagesOptions): Promise<PulledImages> {
+  static async open(stateDirectory: string, options: AgeClockOptions): Promise<PulledImages> {
+    const { log } = options;
     const records = await RecordDirectory.open(join(stateDirectory, 'images'), form);
     for (const [image, damage] of records.damaged) {
-      options.log.warn('record of an image unusable', { image, error: describeError(damage) });
+      log.warn('record of an image unusable', { image, error: describeError(damage) });
     }
-    return new PulledImages(options, records);
+    // a clock that begins anew makes nothing older than the image that was needed last
+    const usedMs = records.values().map(({ usedAt }) => usedAt.getTime());
+    const first = usedMs.length > 0 ? new Date(Math.max(...usedMs)) : undefined;
+    const clock = await AgeClock.open(join(stateDirectory, 'image-ages.json'), options, first);
+    return new PulledImages(records, { clock, log });
   }
 
   all(): readonly PulledImageRecord[] {
     return this.#records.values();
   }
 
-  /** The references that were pulled since. */
-  recent(since: Date): readonly string[] {
+  /** Persists the clock of ages, unless that was done within this time. */
+  async saveClock(withinMs: number): Promise<void> {
+    await this.#clock.save(withinMs);
+  }
+
+  /** The references of pulls that began within this time. */
+  recent(withinMs: number): readonly string[] {
+    const since = new Date(this.#clock.now().getTime() - withinMs);
     for (const [reference, at] of this.#recent) if (at < since) this.#recent.delete(reference);
     return [...this.#recent.keys()];
   }
 
   /** A pull begins: nothing of that name is removed soon. */
   begin(reference: string): void {
-    this.#recent.set(reference, this.#options.now());
+    this.#recent.set(reference, this.#clock.now());
   }
 
   /** Records what a pull returned: a new image, or another reference of a recorded one. */
@@ -77,12 +83,12 @@ export class PulledImages {
     const known = image && this.#records.get(image);
     if (image === undefined || (known === undefined && !isNew)) return;
     const references = [...new Set([...(known?.references ?? []), reference])];
-    await this.#put({ id: image, references, usedAt: this.#options.now() });
+    await this.#put({ id: image, references, usedAt: this.#clock.now() });
   }
 
   /** Something needs the image. */
   async use({ id, references }: PulledImageRecord): Promise<void> {
-    await this.#put({ id, references, usedAt: this.#options.now() });
+    await this.#put({ id, references, usedAt: this.#clock.now() });
   }
 
   /** The engine does not have the image any more. */
@@ -90,10 +96,9 @@ export class PulledImages {
     await this.#records.delete(id).catch((error: unknown) => this.#warn(id, error));
   }
 
-  /** How long nothing needed an image, 0 when the clock was wrong then. */
+  /** How long nothing needed an image. */
   unusedMs({ usedAt }: PulledImageRecord): number {
-    const usedMs = usedAt.getTime();
-    return usedMs < earliest ? 0 : Math.max(0, this.#options.now().getTime() - usedMs);
+    return Math.max(0, this.#clock.now().getTime() - usedAt.getTime());
   }
 
   async #put(record: PulledImageRecord): Promise<void> {
@@ -104,7 +109,7 @@ export class PulledImages {
 
   /** An image without a record is kept. */
   #warn(image: string, error: unknown): void {
-    this.#options.log.warn('record of an image unusable', { image, error: describeError(error) });
+    this.#log.warn('record of an image unusable', { image, error: describeError(error) });
   }
 }
 

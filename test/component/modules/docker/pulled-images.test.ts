@@ -9,14 +9,17 @@ import { silentLog } from '../../../support/log.ts';
 interface Context {
   directory: string;
   now: Date;
+  /** Since the boot. */
+  elapsedMs: number;
 }
 
 const test = suite<Context>('pulled images');
 const idOf = (digit: string) => `sha256:${digit.repeat(64)}`;
 const isNew = { isNew: true };
 
-function open(context: Context): Promise<PulledImages> {
-  return PulledImages.open(context.directory, { now: () => context.now, log: silentLog });
+function open(context: Context, id = 'boot'): Promise<PulledImages> {
+  const boot = { id, elapsedMs: () => context.elapsedMs };
+  return PulledImages.open(context.directory, { boot, now: () => context.now, log: silentLog });
 }
 
 function shown(images: PulledImages): readonly string[] {
@@ -29,6 +32,7 @@ function shown(images: PulledImages): readonly string[] {
 test.before.each(async (context) => {
   context.directory = await mkdtemp(join(tmpdir(), 'iotedge-pulled-'));
   context.now = new Date('2026-01-01T00:00:00Z');
+  context.elapsedMs = 1000;
 });
 
 test.after.each(async ({ directory }) => {
@@ -39,7 +43,7 @@ test('are known with their references and their last use, also after a restart',
   const images = await open(context);
   await images.add(idOf('a'), 'r/a:1', isNew);
   await images.add(idOf('b'), 'r/b:1', isNew);
-  context.now = new Date('2026-01-01T00:00:10Z');
+  context.elapsedMs += 10_000;
   await images.add(idOf('a'), 'r/a:2', { isNew: false });
   await images.add(idOf('c'), 'r/c:1', { isNew: false });
   for (const known of [images, await open(context)]) {
@@ -50,18 +54,36 @@ test('are known with their references and their last use, also after a restart',
 test('keep what was pulled a short time ago in mind', async (context) => {
   const images = await open(context);
   images.begin('r/a:1');
-  assert.equal(images.recent(context.now), ['r/a:1']);
-  assert.equal(images.recent(new Date(context.now.getTime() + 1)), []);
+  context.elapsedMs += 10;
+  assert.equal(images.recent(10), ['r/a:1']);
+  assert.equal(images.recent(9), []);
 });
 
-test('are not old because the clock was never set then, or is wrong now', async (context) => {
-  const times = ['1970-01-02T00:00:00Z', '2026-03-01T00:00:00Z'];
-  for (const [index, time] of times.entries()) {
+test('are not old because the clock was set, to whatever time', async (context) => {
+  const images = await open(context);
+  await images.add(idOf('a'), 'r/a:1', isNew);
+  for (const time of ['2036-01-01T00:00:00Z', '1970-01-01T00:00:00Z', '2026-01-01T00:00:00Z']) {
     context.now = new Date(time);
-    await (await open(context)).add(idOf(String(index)), 'r/a:1', isNew);
+    context.elapsedMs += 5000;
+    await images.saveClock(0);
   }
-  context.now = new Date('2026-02-01T00:00:00Z');
-  assert.equal(shown(await open(context)).toSorted(), ['0 r/a:1 0', '1 r/a:1 0']);
+  for (const known of [images, await open(context)]) assert.equal(shown(known), ['a r/a:1 15']);
+  // another boot
+  context.elapsedMs = 0;
+  for (const [index, time] of ['1970-01-01T00:00:00Z', '2036-01-01T00:00:00Z'].entries()) {
+    context.now = new Date(time);
+    assert.equal(shown(await open(context, String(index))), ['a r/a:1 15'], time);
+  }
+});
+
+test('are not older than the one that was needed last when the clock of ages is lost', async (context) => {
+  const images = await open(context);
+  await images.add(idOf('a'), 'r/a:1', isNew);
+  context.elapsedMs += 10_000;
+  await images.add(idOf('b'), 'r/b:1', isNew);
+  await rm(join(context.directory, 'image-ages.json'));
+  context.now = new Date('2036-01-01T00:00:00Z');
+  assert.equal(shown(await open(context)).toSorted(), ['a r/a:1 10', 'b r/b:1 0']);
 });
 
 test('are left out when their record is damaged, and it stays where it is', async (context) => {

@@ -22,6 +22,8 @@ interface Context {
   registry: Registry;
   directory: string;
   now: Date;
+  /** Since the boot. */
+  elapsedMs: number;
 }
 
 const test = suite<Context>('clean-up of images');
@@ -44,7 +46,8 @@ interface Runtime {
 /** The runtime's engine and what it pulled, as after a start. */
 async function runtime(context: Context): Promise<Runtime> {
   const now = () => context.now;
-  const pulled = await PulledImages.open(context.directory, { now, log: silentLog });
+  const boot = { id: 'one', elapsedMs: () => context.elapsedMs };
+  const pulled = await PulledImages.open(context.directory, { boot, now, log: silentLog });
   const path = join(context.directory, 'image-cleanup.json');
   const last = await LastCleanup.open(path, { now, log: silentLog });
   return { pulled, last, engine: new DockerEngine(context.machine.socketPath, { pulled }) };
@@ -68,6 +71,11 @@ function cleanupOf(
   });
 }
 
+function pass(context: Context, ms: number): void {
+  context.now = new Date(context.now.getTime() + ms);
+  context.elapsedMs += ms;
+}
+
 /** Lets days pass and cleans up once. */
 async function clean(
   context: Context,
@@ -75,7 +83,7 @@ async function clean(
   options: Partial<ImageCleanupOptions> & { readonly days: number },
 ): Promise<void> {
   const cleanup = cleanupOf(context, parts, options);
-  context.now = new Date(context.now.getTime() + options.days * dayMs);
+  pass(context, options.days * dayMs);
   await cleanup.tick(soon());
 }
 
@@ -109,6 +117,7 @@ test.before(async (context) => {
 test.before.each(async (context) => {
   context.directory = await mkdtemp(join(tmpdir(), 'iotedge-images-'));
   context.now = new Date('2026-06-01T12:00:00Z');
+  context.elapsedMs = 0;
 });
 
 test.after.each(async (context) => {
@@ -163,7 +172,7 @@ test('removes what was not needed for longest when space is short, until it is n
   const { engine, last, pulled } = await runtime(context);
   for (const name of ['one', 'two', 'three', 'new']) {
     await engine.pull(await published(context, name), {}, soon());
-    context.now = new Date(context.now.getTime() + 1_800_000);
+    pass(context, 1_800_000);
   }
   let free = 8;
   const freePercent = () => Promise.resolve(free++);
@@ -173,6 +182,12 @@ test('removes what was not needed for longest when space is short, until it is n
   free = 0;
   await clean(context, { engine, last, pulled }, { days: 0, freePercent });
   assert.is(await present(context), 'new three');
+  // a clean-up is due, but no image has become old
+  for (const time of ['2036-06-01T12:00:00Z', '1970-01-01T00:00:00Z', '2026-06-03T12:00:00Z']) {
+    context.now = new Date(time);
+    await clean(context, { engine, last, pulled }, { days: 0 });
+    assert.is(await present(context), 'new three', time);
+  }
 });
 
 test('removes what was not needed for an hour for pulls that met a full disk, once a minute', async (context) => {
@@ -181,7 +196,7 @@ test('removes what was not needed for an hour for pulls that met a full disk, on
     parts.engine.pull(await published(context, name), {}, soon());
   const hourMs = 3_600_001;
   for (const name of ['one', 'two']) await pull(name);
-  context.now = new Date(context.now.getTime() + hourMs);
+  pass(context, hourMs);
   await pull('three');
   let monotonicMs = 1_000_000;
   const clock = { monotonicMs: () => monotonicMs };
@@ -196,7 +211,7 @@ test('removes what was not needed for an hour for pulls that met a full disk, on
   const together = [1, 2].map((since) => cleanup.makeRoom(since, soon()));
   for (const { kind } of await Promise.all(together)) assert.is(kind, 'removed');
   assert.is(await present(context), 'three');
-  context.now = new Date(context.now.getTime() + hourMs);
+  pass(context, hourMs);
   monotonicMs += 59_000;
   assert.is((await cleanup.makeRoom(monotonicMs, soon())).kind, 'none');
   assert.is(await present(context), 'three');

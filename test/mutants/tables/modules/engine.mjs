@@ -19,12 +19,6 @@ export default [
     suite: 'integration/modules/engine/events',
   },
   {
-    breaks: 'an image of a time when the clock was not set is old',
-    text: 'return usedMs < earliest ? 0 :',
-    becomes: 'return false ? 0 :',
-    suite: 'component/modules/docker/pulled-images',
-  },
-  {
     breaks: 'a limit that another client changed is not noticed',
     text: 'before.resources[limit] !== after.resources[limit]',
     becomes: 'before.resources[limit] === undefined',

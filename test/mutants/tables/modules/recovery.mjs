@@ -86,6 +86,37 @@ export default [
     suite: 'component/modules/docker/last-cleanup',
   },
   {
+    breaks: 'all unneeded images are old when the clock is set forward',
+    text: 'return new Date(this.#seen.time.getTime() + elapsedMs);',
+    becomes: 'return this.#options.now();',
+    suite: 'component/modules/docker/age-clock',
+  },
+  {
+    breaks:
+      'all unneeded images are old when the clock is set forward while the service is stopped',
+    text: "return boot.id !== '' && boot.id === bootId && elapsedMs <= boot.elapsedMs();",
+    becomes: 'return false;',
+    suite: 'component/modules/docker/age-clock',
+  },
+  {
+    breaks: 'all unneeded images are old when the device boots with a clock that is years ahead',
+    text: 'offMs >= 0 && offMs <= longestOffMs',
+    becomes: 'offMs >= 0',
+    suite: 'component/modules/docker/pulled-images',
+  },
+  {
+    breaks: 'images become younger when the device boots with a clock that was never set',
+    text: 'offMs >= 0 && offMs <= longestOffMs',
+    becomes: 'offMs <= longestOffMs',
+    suite: 'component/modules/docker/age-clock',
+  },
+  {
+    breaks: 'images are as old as the clock says when the clock of ages is lost',
+    text: 'usedMs.length > 0 ? new Date(Math.max(...usedMs)) : undefined',
+    becomes: 'undefined',
+    suite: 'component/modules/docker/pulled-images',
+  },
+  {
     breaks: 'a module that restarts in a loop is written each time',
     text: 'entry.writtenMs + this.#intervalMs - performance.now()',
     becomes: '0',
