@@ -31,7 +31,10 @@ export function identityHandlers(
 ): Omit<Handlers<typeof identityInterface, CallContext, typeof nameParsers>, 'Describe'> {
   const { kinds, modules, operations } = service;
   const { cancellations, config, provisioning, stopping } = options;
-  const record = (saved: SavedDevice): IdentityRecord => deviceRecord(saved, credentialOf(config));
+  const gateway = config.dps?.gatewayHostname;
+  const record = (saved: SavedDevice): IdentityRecord =>
+    deviceRecord(saved, { ...credentialOf(config), gateway });
+  const recordOf = (module: SavedModule): IdentityRecord => moduleRecord(module, gateway);
   const provisionRequest = (again: boolean) => ({
     request: ({ options: { wait = true } }: WaitInput) => {
       provisioning.assertAllowed({ again });
@@ -52,16 +55,18 @@ export function identityHandlers(
         throw new ServiceError('NotFound', `identity.yaml names no identity for uid ${caller.uid}`);
       }
       if (principal === '') return { identity: record(provisioning.saved) };
-      return { identity: moduleRecord(modules.get(parseModuleId(principal))) };
+      return { identity: recordOf(modules.get(parseModuleId(principal))) };
     },
-    GetModuleIdentity: ({ module_id: id }) => ({ identity: moduleRecord(modules.get(id)) }),
+    GetModuleIdentity: ({ module_id: id }) => ({ identity: recordOf(modules.get(id)) }),
     ListModuleIdentities: async ({ options: { refresh = false } }, { requestId, signal }) => {
       modules.assertListed();
-      if (!refresh) return { identities: modules.list().map(moduleRecord) };
+      if (!refresh) return { identities: modules.list().map(recordOf) };
       const listed = await modules.listOnHub({ requestId, signal });
-      const recordOf = ({ found, saved }: (typeof listed)[number]): IdentityRecord =>
-        saved === undefined ? foreignRecord(found, provisioning.saved) : moduleRecord(saved);
-      return { identities: listed.map(recordOf) };
+      const identityOf = ({ found, saved }: (typeof listed)[number]): IdentityRecord =>
+        saved === undefined
+          ? foreignRecord(found, { device: provisioning.saved, gateway })
+          : recordOf(saved);
+      return { identities: listed.map(identityOf) };
     },
     CreateModuleIdentity: longHandler(operations, kinds.create, {
       request: ({ module_id: id, options }: ManageInput) => {
@@ -71,14 +76,14 @@ export function identityHandlers(
         const existing = modules.existing(id, args);
         return { id, args, wait: options.wait ?? true, ...(existing && { result: existing }) };
       },
-      reply: (module, id) => ({ identity: moduleRecord(module ?? pending(id)) }),
+      reply: (module, id) => ({ identity: recordOf(module ?? pending(id)) }),
     }),
     UpdateModuleIdentity: async ({ module_id: id, options }, { requestId }) => {
       checkOptions(options);
       // the operation continues when its caller leaves
       const via = { requestId, signal: stopping };
       const module = await modules.update(id, desiredModuleOf(options), via);
-      return { identity: moduleRecord(module) };
+      return { identity: recordOf(module) };
     },
     DeleteModuleIdentity: longHandler(operations, kinds.remove, {
       request: ({ module_id: id, options }: DeleteInput) => {

@@ -17,9 +17,13 @@ export type IdentityRecord = Output<
   (typeof identityInterface)['methods']['GetModuleIdentity']
 >['identity'];
 
+/** `host[:port]` of the gateway that the device is below; undefined when it reaches the hub directly. */
+export type Gateway = string | undefined;
+
 /** The sources of the manager's properties; texts are `` without a problem. */
 export interface ManagerView {
   readonly status: ProvisioningStatus;
+  readonly gateway: Gateway;
   readonly modules: Pick<ModuleIdentities, 'damaged' | 'refused' | 'unlisted'>;
   /** The verb of the operation on the device, `` when there is none. */
   readonly operation: string;
@@ -28,15 +32,19 @@ export interface ManagerView {
   readonly skew: Pick<ClockSkew, 'problem' | 'seconds'>;
 }
 
-/** The identity of the device, with the key and certificate of the configuration. */
+/** The identity of the device, with the key, the certificate and the gateway of the configuration. */
 export function deviceRecord(
   device: SavedDevice,
-  { keyId, certificateId }: { readonly keyId: string; readonly certificateId: string },
+  {
+    keyId,
+    certificateId,
+    gateway,
+  }: { readonly keyId: string; readonly certificateId: string; readonly gateway: Gateway },
 ): IdentityRecord {
   return {
     kind: 'device',
     hub_hostname: device.hubHostname,
-    gateway_hostname: device.hubHostname,
+    gateway_hostname: gatewayOf(device, gateway),
     device_id: device.deviceId,
     module_id: '',
     generation_id: '',
@@ -48,11 +56,11 @@ export function deviceRecord(
 }
 
 /** The identity of a module, whose derived key signs in the Keys service. */
-export function moduleRecord(module: SavedModule): IdentityRecord {
+export function moduleRecord(module: SavedModule, gateway: Gateway): IdentityRecord {
   return {
     kind: 'module',
     hub_hostname: module.hubHostname,
-    gateway_hostname: module.hubHostname,
+    gateway_hostname: gatewayOf(module, gateway),
     device_id: module.deviceId,
     module_id: module.moduleId,
     generation_id: module.generationId,
@@ -64,12 +72,15 @@ export function moduleRecord(module: SavedModule): IdentityRecord {
 }
 
 /** A module of other software on the hub, whose keys are unknown here. */
-export function foreignRecord(module: HubModule, device: SavedDevice): IdentityRecord {
+export function foreignRecord(
+  module: HubModule,
+  { device, gateway }: { readonly device: SavedDevice; readonly gateway: Gateway },
+): IdentityRecord {
   const isX509 = /^(selfSigned|certificateAuthority)$/i.test(module.authentication);
   return {
     kind: 'module',
     hub_hostname: device.hubHostname,
-    gateway_hostname: device.hubHostname,
+    gateway_hostname: gatewayOf(device, gateway),
     device_id: device.deviceId,
     module_id: module.moduleId,
     generation_id: module.generationId,
@@ -98,7 +109,7 @@ export function managerProperties(
     ...healthOf(problemsOf(view)),
     HubHostname: device?.hubHostname ?? '',
     DeviceId: device?.deviceId ?? '',
-    GatewayHostname: device?.hubHostname ?? '',
+    GatewayHostname: device === undefined ? '' : gatewayOf(device, view.gateway),
     LastProvisioned: microseconds(device && new Date(device.provisionedAt)),
     NextAttempt: microseconds(nextAttempt),
     ClockSkew: BigInt(view.skew.seconds) * 1_000_000n,
@@ -106,8 +117,8 @@ export function managerProperties(
 }
 
 /** The values of org.iotedge.Identity1.Identity, for a module. */
-export function moduleProperties(module: SavedModule) {
-  const record = moduleRecord(module);
+export function moduleProperties(module: SavedModule, gateway: Gateway) {
+  const record = moduleRecord(module, gateway);
   return {
     Kind: record.kind,
     HubHostname: record.hub_hostname,
@@ -120,6 +131,11 @@ export function moduleProperties(module: SavedModule) {
     Derivation: record.derivation,
     CertificateId: record.certificate_id,
   };
+}
+
+/** What to connect to in place of the hub, `` while that is unknown. */
+function gatewayOf({ hubHostname }: { readonly hubHostname: string }, gateway: Gateway): string {
+  return hubHostname === '' ? '' : (gateway ?? hubHostname);
 }
 
 function problemsOf({

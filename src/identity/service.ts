@@ -79,7 +79,7 @@ export class IdentityService implements AsyncDisposable {
       keyring,
       device: () => this.provisioning.saved,
       deviceOrNone: () => this.provisioning.savedOrNone,
-      hub: (saved) => new Hub(this.#access.cloud, saved),
+      hub: (saved) => new Hub(this.#access.cloud, { ...saved, gatewayHostname: this.#gateway }),
       changed: () => this.publish(),
       log,
     });
@@ -152,16 +152,22 @@ export class IdentityService implements AsyncDisposable {
     const { disk, pendingOperations, objects } = this.#options;
     const problems = { disk: disk.problem, pendingOperations: pendingOperations.problems };
     const [operation, skew] = [this.#operation, this.#skew];
-    objects.setProperties(managerProperties({ status, modules, operation, skew, ...problems }));
+    const gateway = this.#gateway;
+    const view = { status, gateway, modules, operation, skew, ...problems };
+    objects.setProperties(managerProperties(view));
     const saved = modules.list();
     const ids = new Set<string>(saved.map(({ moduleId }) => moduleId));
     for (const id of objects.ids()) if (!ids.has(id)) objects.remove(id);
-    for (const module of saved) objects.put(module.moduleId, moduleProperties(module));
+    for (const module of saved) objects.put(module.moduleId, moduleProperties(module, gateway));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const each of this.#provisionings) each.stop();
     await this.operations.stop();
+  }
+
+  get #gateway(): string | undefined {
+    return this.config.dps?.gatewayHostname;
   }
 
   async #open(): Promise<void> {

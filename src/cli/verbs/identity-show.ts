@@ -16,12 +16,15 @@ export const identityShow: Command = {
       print(formatJson(whole));
       return exitCodes.ok;
     }
+    const hub = textOf(properties['HubHostname']);
+    const gateway = textOf(properties['GatewayHostname']);
     print(
       formatRecord({
         state: textOf(properties['State']),
         source: textOf(properties['Source']),
         attestation: textOf(properties['Attestation']),
-        hub: textOf(properties['HubHostname']),
+        hub,
+        ...(gateway !== '' && gateway !== hub && { gateway }),
         device: textOf(properties['DeviceId']),
         provisioned: formatTime(timeOf(properties['LastProvisioned'])),
         'next attempt': formatTime(timeOf(properties['NextAttempt'])),

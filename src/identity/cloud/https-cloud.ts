@@ -72,7 +72,7 @@ export class HttpsCloud implements CloudClient {
       const cause = error instanceof ServiceError ? error.cause : undefined;
       if (!(cause instanceof HttpsFailure) || cause.kind !== 'server-certificate') throw error;
       const hint =
-        'set cloud.trusted_ca to the roots of the cloud, if it is not one that all trust';
+        'set cloud.trusted_ca to the roots of the cloud or of the gateway, if not all trust them';
       throw new ServiceError('Unavailable', `${describeError(error)}: ${hint}`);
     }
   }

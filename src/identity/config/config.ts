@@ -4,6 +4,7 @@ import { type CommonConfig, commonProperties } from '../../service/config/common
 import { filePathOf, listOf } from '../../service/config/file-path.ts';
 import { type ParseContext, parseAt } from '../../service/config/parse-context.ts';
 import type { Schema } from '../../service/config/schema-validator.ts';
+import { isHostAndPort } from './host-and-port.ts';
 
 /** Registration with the Device Provisioning Service, attested by a client certificate. */
 export interface DpsSettings {
@@ -15,7 +16,12 @@ export interface DpsSettings {
   /** The file of a certificate that is not in the Certificates service. */
   readonly certificateFile?: string;
   readonly keyId: string;
+  /** The provisioning service that assigns the device, however it is reached. */
   readonly globalEndpoint: string;
+  /** Where requests to the provisioning service are sent: the gateway, unless `global_endpoint` is set. */
+  readonly endpoint: string;
+  /** `host[:port]` to connect to in place of the hub; undefined when that is reached directly. */
+  readonly gatewayHostname?: string;
 }
 
 /** Settings of the connection to the cloud. */
@@ -52,10 +58,14 @@ export const identitySchema = {
         scope_id: { ...text, description: 'The id scope of the provisioning service.' },
         registration_id: { ...text, description: 'Default: the common name of identity_cert.' },
         global_endpoint: {
-          description: 'The provisioning service.',
+          description:
+            'The provisioning service; default: that behind gateway_hostname, else the public one.',
           type: 'string',
           pattern: '^https://[^/?#]+/?$',
-          default: 'https://global.azure-devices-provisioning.net',
+        },
+        gateway_hostname: {
+          ...text,
+          description: 'host[:port] of the gateway that this device is below; absent: none.',
         },
         attestation: {
           description: 'How the device proves which it is.',
@@ -116,7 +126,8 @@ interface IdentityYaml extends CommonConfig {
   readonly provisioning?: {
     readonly scope_id: string;
     readonly registration_id?: string;
-    readonly global_endpoint: string;
+    readonly global_endpoint?: string;
+    readonly gateway_hostname?: string;
     readonly attestation: { readonly identity_cert: string; readonly identity_pk: string };
   };
   readonly cloud?: {
@@ -130,6 +141,7 @@ interface IdentityYaml extends CommonConfig {
 }
 
 const defaultTimeoutS = 70;
+const publicEndpoint = 'https://global.azure-devices-provisioning.net';
 
 /** Parses a value that the schema has accepted. */
 export function parseIdentityConfig(value: unknown, context: ParseContext): IdentityConfig {
@@ -208,11 +220,13 @@ function parseDps(
 ): DpsSettings | undefined {
   if (provisioning === undefined) return undefined;
   const { scope_id: scopeId, registration_id: registrationId, attestation } = provisioning;
-  const endpoint = ['provisioning', 'global_endpoint'];
-  const url = checkUrl(provisioning.global_endpoint, endpoint, context);
-  if (url !== undefined && url.username + url.password !== '') {
-    context.report(endpoint, 'has a user or password, which is never sent');
+  const { global_endpoint: configured, gateway_hostname: gateway } = provisioning;
+  if (configured !== undefined) checkEndpoint(configured, context);
+  if (gateway !== undefined && !isHostAndPort(gateway)) {
+    context.report(['provisioning', 'gateway_hostname'], 'not a host name, nor one with :port');
   }
+  const globalEndpoint = configured?.replace(/\/$/, '') ?? publicEndpoint;
+  const isBehindGateway = configured === undefined && gateway !== undefined;
   const certificateFile = fileOf(attestation.identity_cert, context);
   return {
     scopeId,
@@ -223,8 +237,18 @@ function parseDps(
         : undefined,
     ...(certificateFile !== undefined && { certificateFile }),
     keyId: referenceOf(attestation, 'identity_pk', context),
-    globalEndpoint: provisioning.global_endpoint.replace(/\/$/, ''),
+    globalEndpoint,
+    endpoint: isBehindGateway ? `https://${gateway}` : globalEndpoint,
+    ...(gateway !== undefined && { gatewayHostname: gateway }),
   };
+}
+
+function checkEndpoint(text: string, context: ParseContext): void {
+  const path = ['provisioning', 'global_endpoint'];
+  const url = checkUrl(text, path, context);
+  if (url !== undefined && url.username + url.password !== '') {
+    context.report(path, 'has a user or password, which is never sent');
+  }
 }
 
 type Attestation = NonNullable<IdentityYaml['provisioning']>['attestation'];

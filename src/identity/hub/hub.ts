@@ -37,6 +37,12 @@ export interface ModuleKeys {
   readonly secondary: Buffer;
 }
 
+/** A device at its hub. */
+export interface HubDevice extends AssignedDevice {
+  /** `host[:port]` to send the requests to; undefined for the hub itself. */
+  readonly gatewayHostname?: string | undefined;
+}
+
 /** Waits before a retry. */
 type Delay = (ms: number, signal: AbortSignal) => Promise<unknown>;
 
@@ -46,12 +52,12 @@ type Delay = (ms: number, signal: AbortSignal) => Promise<unknown>;
  */
 export class Hub {
   readonly #cloud: CloudClient;
-  readonly #device: AssignedDevice;
+  readonly #device: HubDevice;
   readonly #delay: Delay;
 
   constructor(
     cloud: CloudClient,
-    device: AssignedDevice,
+    device: HubDevice,
     wait: Delay = (ms, signal) => delay(ms, undefined, { signal }),
   ) {
     this.#cloud = cloud;
@@ -72,7 +78,7 @@ export class Hub {
 
   /** All modules of the device, also those of other software. */
   async list(via: Via): Promise<readonly HubModule[]> {
-    const what = `GET of the modules on ${this.#device.hubHostname}`;
+    const what = `GET of the modules on ${this.#place}`;
     const response = await this.#send({ method: 'GET', url: this.#url() }, via);
     if (response.status !== 200) throw failureOf(what, response);
     if (!Array.isArray(response.body)) {
@@ -108,7 +114,7 @@ export class Hub {
   ): Promise<void> {
     const url = this.#url(moduleId);
     const response = await this.#send({ method: 'DELETE', url, headers: ifMatch(etag) }, via);
-    const what = `DELETE of module ${moduleId} on ${this.#device.hubHostname}`;
+    const what = `DELETE of module ${moduleId} on ${this.#place}`;
     if (response.status === 412) throw changed(what);
     if (response.status !== 204 && response.status !== 200 && response.status !== 404) {
       throw failureOf(what, response);
@@ -122,7 +128,7 @@ export class Hub {
   ): Promise<HubModule | undefined> {
     const response = await this.#send({ ...request, url: this.#url(moduleId) }, via);
     if (response.status === absent) return undefined;
-    const what = `${request.method} of module ${moduleId} on ${this.#device.hubHostname}`;
+    const what = `${request.method} of module ${moduleId} on ${this.#place}`;
     if (response.status === 412) throw changed(what);
     if (response.status !== 200 && response.status !== 201) throw failureOf(what, response);
     const module = moduleOf(response.body, what, response.etag);
@@ -150,9 +156,17 @@ export class Hub {
     }
   }
 
+  /** The hub in messages. */
+  get #place(): string {
+    const { hubHostname, gatewayHostname } = this.#device;
+    return gatewayHostname === undefined
+      ? hubHostname
+      : `${hubHostname} through ${gatewayHostname}`;
+  }
+
   #url(moduleId?: ModuleId): string {
-    const { hubHostname, deviceId } = this.#device;
-    const modules = `https://${hubHostname}/devices/${encodeURIComponent(deviceId)}/modules`;
+    const { hubHostname, gatewayHostname, deviceId } = this.#device;
+    const modules = `https://${gatewayHostname ?? hubHostname}/devices/${encodeURIComponent(deviceId)}/modules`;
     const module = moduleId === undefined ? '' : `/${encodeURIComponent(moduleId)}`;
     return `${modules}${module}?${apiVersion}`;
   }

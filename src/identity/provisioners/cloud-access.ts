@@ -74,9 +74,9 @@ export class CloudAccess {
     });
   }
 
-  #dpsProvisioner({ globalEndpoint, scopeId }: DpsSettings): DpsProvisioner {
+  #dpsProvisioner({ endpoint, scopeId }: DpsSettings): DpsProvisioner {
     return new DpsProvisioner({
-      globalEndpoint,
+      endpoint,
       scopeId,
       cloud: this.cloud,
       registrationId: (via) => this.registrationId(via),

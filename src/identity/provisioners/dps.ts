@@ -9,6 +9,7 @@ import {
   wordsField,
 } from '../cloud/cloud.ts';
 import { joinWords, wordsOf } from '../cloud/error-bodies.ts';
+import { isHostAndPort } from '../config/host-and-port.ts';
 import type { AssignedDevice, Assignment, Provisioner } from './provisioner.ts';
 
 const apiVersion = 'api-version=2021-06-01';
@@ -17,11 +18,10 @@ const minPollMs = 1000;
 const maxPollMs = 60_000;
 /** A service that is busy for longer has lost the registration, or is down. */
 const maxBusyPolls = 10;
-const hostPattern = /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$/;
 
 /** Options of DpsProvisioner. */
 export interface DpsOptions {
-  readonly globalEndpoint: string;
+  readonly endpoint: string;
   readonly scopeId: string;
   readonly registrationId: (via: Via) => Promise<string>;
   readonly cloud: CloudClient;
@@ -48,10 +48,10 @@ export class DpsProvisioner implements Provisioner {
 
   /** Unavailable when the service refuses, is unreachable, or does not decide in time. */
   async provision(via: Via): Promise<Assignment> {
-    const { globalEndpoint, scopeId, registrationId } = this.#options;
+    const { endpoint, scopeId, registrationId } = this.#options;
     const id = await registrationId(via);
-    const base = `${globalEndpoint}/${encodeURIComponent(scopeId)}/registrations/${encodeURIComponent(id)}`;
-    const what = `registering ${id} with ${new URL(globalEndpoint).host}`;
+    const base = `${endpoint}/${encodeURIComponent(scopeId)}/registrations/${encodeURIComponent(id)}`;
+    const what = `registering ${id} with ${new URL(endpoint).host}`;
     const late = this.#options.deadline();
     try {
       const signal = AbortSignal.any([via.signal, late]);
@@ -108,7 +108,7 @@ function assignmentOf(what: string, response: CloudResponse): AssignedDevice | u
   const state = fieldOf(response.body, 'registrationState');
   const hubHostname = nameField(state, 'assignedHub') ?? '';
   const deviceId = nameField(state, 'deviceId') ?? '';
-  if (!hostPattern.test(hubHostname) || deviceId === '') {
+  if (!isHostAndPort(hubHostname) || deviceId === '') {
     throw new ServiceError('Unavailable', `${what}: the response has no hub or device`);
   }
   return { hubHostname, deviceId };

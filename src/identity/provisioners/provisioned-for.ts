@@ -2,11 +2,15 @@ import { quoted } from '../../quoted.ts';
 import type { DpsSettings } from '../config/config.ts';
 import type { SavedDevice } from '../state.ts';
 
-/** The settings that a result of provisioning is valid for, `` without any. */
+/**
+ * The settings that a request to the provisioning service was made with, `` without any. A device is valid for them
+ * wherever the request was sent, a Retry-After only for that place: it comes last, where older versions do not look.
+ */
 export function provisionedFor(dps: DpsSettings | undefined): string {
   if (dps === undefined) return '';
-  const { globalEndpoint, scopeId } = dps;
-  return JSON.stringify([globalEndpoint, scopeId, subjectOf(dps)]);
+  const { globalEndpoint, scopeId, endpoint } = dps;
+  const other = endpoint === globalEndpoint ? [] : [endpoint];
+  return JSON.stringify([globalEndpoint, scopeId, subjectOf(dps), ...other]);
 }
 
 /**

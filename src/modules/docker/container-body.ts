@@ -12,8 +12,8 @@ export interface ContainerSource {
   readonly createOptions: JsonObject;
   /** Variables of the runtime; those of `env` take precedence, and those of create options over both. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Variables of the runtime that nothing takes precedence over. */
-  readonly fixed?: Readonly<Record<string, string>>;
+  /** Variables of the runtime that nothing takes precedence over; undefined for one that the module does not have. */
+  readonly fixed?: Readonly<Record<string, string | undefined>>;
   readonly env: Readonly<Record<string, string>>;
   /** Names on the network besides the container's own. */
   readonly aliases: readonly string[];
@@ -58,7 +58,10 @@ function environmentOf(source: ContainerSource): readonly string[] {
   for (const line of memberArray(createOptions, 'Env')) {
     if (typeof line === 'string') variables.set(line.split('=', 1)[0] ?? '', line);
   }
-  put(fixed);
+  for (const [key, value] of Object.entries(fixed)) {
+    if (value === undefined) variables.delete(key);
+    else put({ [key]: value });
+  }
   return [...variables.values()].toSorted();
 }
 

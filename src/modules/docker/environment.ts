@@ -1,5 +1,6 @@
 import type { ModuleName } from '../../ids.ts';
 import type { ModulesConfig } from '../config/config.ts';
+import { hostOf } from './confinement/host-name.ts';
 
 /** The sources of a module's environment. */
 export interface EnvironmentSource {
@@ -18,9 +19,12 @@ export interface EnvironmentSource {
 
 const apiVersion = '2022-08-03';
 
+/** The variables with the hosts above a module; those that it does not have are fixed, too. */
+const gatewayNames: readonly string[] = ['IOTEDGE_GATEWAYHOSTNAME', 'IOTEDGE_PARENTHOSTNAME'];
+
 /**
- * The variables that say who a module is and where its sockets are. An agent repeats those of its own environment in
- * every request: after the device has moved to another hub they are wrong.
+ * The variables that say who a module is, what it connects to and where its sockets are. An agent repeats those of its
+ * own environment in every request: after the device has moved to another hub or gateway they are wrong.
  */
 const fixedNames: readonly string[] = [
   'IOTEDGE_DEVICEID',
@@ -29,15 +33,15 @@ const fixedNames: readonly string[] = [
   'IOTEDGE_MODULEGENERATIONID',
   'IOTEDGE_WORKLOADURI',
   'IOTEDGE_MANAGEMENTURI',
+  ...gatewayNames,
 ];
 
-/** Those variables of an environment that a module cannot have otherwise. */
+/** Those variables of an environment that a module cannot have otherwise; undefined for those that it cannot have. */
 export function fixedVariables(
   environment: Readonly<Record<string, string>>,
-): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    Object.entries(environment).filter(([name]) => fixedNames.includes(name)),
-  );
+): Readonly<Record<string, string | undefined>> {
+  const names = fixedNames.filter((name) => gatewayNames.includes(name) || name in environment);
+  return Object.fromEntries(names.map((name) => [name, environment[name]]));
 }
 
 /** The variables in which a module finds its identity and its APIs, with the names that SDKs read. */
@@ -63,10 +67,14 @@ export function moduleEnvironment(source: EnvironmentSource): Readonly<Record<st
   };
 }
 
-/** The agent and the hub connect to the parent of this device, every other module to the hub on it. */
+/**
+ * The agent and the hub connect to the parent of this device, every other module to the hub on it. SDKs add the port of
+ * their protocol.
+ */
 function gateway({ identity, config }: EnvironmentSource, isSystem: boolean) {
-  const { hub_hostname: hub, gateway_hostname: above } = identity;
-  const isNested = above !== '' && above !== hub;
+  const { hub_hostname: hub, gateway_hostname: gatewayHostname } = identity;
+  const isNested = gatewayHostname !== '' && gatewayHostname !== hub;
+  const above = hostOf(gatewayHostname);
   if (isSystem) return isNested ? { IOTEDGE_GATEWAYHOSTNAME: above } : {};
   return {
     IOTEDGE_GATEWAYHOSTNAME: config.hostname,

@@ -1,5 +1,6 @@
 import { ServiceError } from '../../errors.ts';
 import { quoted } from '../../quoted.ts';
+import { hostOf } from './confinement/host-name.ts';
 import type { ModuleSettings } from './create-options/create-options.ts';
 
 /** The hosts above a device, as the Identity service reports them. */
@@ -22,7 +23,8 @@ export function withUpstream(settings: ModuleSettings, hosts: UpstreamHosts): Mo
     const text = `image ${quoted(image)} is at the parent of this device, and it has none`;
     throw new ServiceError('InvalidArgs', text);
   }
-  const host = parent.replace(/:\d+$/, '');
+  // the port of the parent is that of its hub, not of its registry
+  const host = hostOf(parent);
   const replaced = (name: string): string => name.replace(/^\$upstream(?=[:/]|$)/, () => host);
   const serveraddress = auth?.serveraddress;
   return {

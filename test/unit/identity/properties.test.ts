@@ -25,6 +25,7 @@ const unprovisioned: ProvisioningStatus = {
 const provisioned: ProvisioningStatus = { ...unprovisioned, state: 'provisioned', device };
 const well = {
   status: provisioned,
+  gateway: undefined,
   modules: { damaged: new Map(), refused: new Map(), unlisted: undefined },
   operation: '',
   disk: '',

@@ -40,6 +40,7 @@ test('accepts the documented file', async ({ dir }) => {
     certificateId: 'device-id',
     keyId: 'device-id',
     globalEndpoint: 'https://global.azure-devices-provisioning.net',
+    endpoint: 'https://global.azure-devices-provisioning.net',
   });
   assert.equal(cloud, { trustedCa: [], timeoutMs: 70_000, proxy: undefined });
 });
@@ -139,6 +140,48 @@ test('accepts an endpoint with a trailing slash, and a registration id', async (
   const { dps } = await load(dir, yamlOf({ more }));
   assert.equal([dps?.globalEndpoint, dps?.registrationId], ['https://dps.example:8443', 'pump-1']);
   assert.equal([dps?.certificateId, dps?.keyId], ['device-id', 'device-key']);
+});
+
+test('reaches the provisioning service through the gateway, unless its endpoint is set', async ({
+  dir,
+}) => {
+  const settings = async (more: string) => {
+    const { dps } = await load(dir, yamlOf({ more }));
+    return [dps?.gatewayHostname, dps?.endpoint, dps?.globalEndpoint];
+  };
+  const everyone = 'https://global.azure-devices-provisioning.net';
+  assert.equal(await settings(''), [undefined, everyone, everyone]);
+  for (const gateway of ['parent', 'Parent.example:8443', '10.0.0.1', '10.0.0.1:65535']) {
+    const shown = await settings(`, gateway_hostname: '${gateway}'`);
+    assert.equal(shown, [gateway, `https://${gateway}`, everyone]);
+  }
+  const own = `, gateway_hostname: parent, global_endpoint: 'https://dps.example/'`;
+  assert.equal(await settings(own), ['parent', 'https://dps.example', 'https://dps.example']);
+});
+
+test('refuses a gateway that is no host', async ({ dir }) => {
+  for (const gateway of [
+    '',
+    'https://h',
+    'h/',
+    'h/a',
+    'a b',
+    'u@h',
+    'h:',
+    'h:0',
+    'h:65536',
+    ':443',
+    'h.',
+    '-h',
+    '1.2.3.4.5',
+    'h?a',
+    'h#a',
+    '$upstream',
+    'a'.repeat(254),
+  ]) {
+    const problems = await problemsOf(dir, yamlOf({ more: `, gateway_hostname: '${gateway}'` }));
+    assert.equal(problems, ['provisioning.gateway_hostname'], gateway);
+  }
 });
 
 test('accepts timeouts, proxies and roots of the cloud within their limits', async ({ dir }) => {

@@ -33,6 +33,12 @@ const cases: readonly (readonly [string, string, string])[] = [
   ['identity', 'provisioning: {always_reprovision_on_startup: true}', 'Reprovision'],
   ['identity', 'provisioning: {dynamic_reprovisioning: true}', 'Reprovision'],
   ['identity', 'provisioning: {iothub_hostname: h}', 'the hub that it is provisioned with'],
+  [
+    'identity',
+    'provisioning: {local_gateway_hostname: h}',
+    ': here it is provisioning.gateway_hostname',
+  ],
+  ['modules', 'parent_hostname: h', ': here it is provisioning.gateway_hostname of identity.yaml'],
   ['identity', 'provisioning: {attestation: {registration_id: r}}', 'provisioning.registration_id'],
   ['identity', 'provisioning: {attestation: {symmetric_key: {value: k}}}', 'method x509'],
   ['identity', 'global_endpoint: https://h', 'provisioning.global_endpoint of identity.yaml'],

@@ -31,7 +31,7 @@ export default [
   },
   {
     breaks: 'an agent that has repeated its former identity keeps it on another hub',
-    text: '  put(fixed);\n',
+    text: '    else put({ [key]: value });\n',
     becomes: '',
     suite: 'unit/modules/docker/container-body',
   },
@@ -43,8 +43,8 @@ export default [
   },
   {
     breaks: 'a module is not told its sockets anew when they have moved',
-    text: "  'IOTEDGE_WORKLOADURI',\n  'IOTEDGE_MANAGEMENTURI',\n];",
-    becomes: '];',
+    text: "  'IOTEDGE_WORKLOADURI',\n  'IOTEDGE_MANAGEMENTURI',\n",
+    becomes: '',
     suite: 'unit/modules/docker/container-body',
   },
   {

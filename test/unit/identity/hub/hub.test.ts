@@ -42,6 +42,31 @@ test('names modules and devices as URLs do', async () => {
   assert.is(url, `${path}?api-version=2017-11-08-preview`);
 });
 
+test('is reached through the gateway, and both are named', async () => {
+  const urls: string[] = [];
+  const cloud = {
+    send: ({ url }: CloudRequest): Promise<CloudResponse> => {
+      urls.push(url);
+      return Promise.resolve({ status: 500, retryAfterS: undefined, body: undefined });
+    },
+  };
+  const device = { hubHostname: 'hub.example', deviceId: 'd', gatewayHostname: 'parent:8443' };
+  const hub = new Hub(cloud, device);
+  const found = { moduleId: id, managedBy: '', etag: '*' };
+  for (const request of [
+    hub.list(via),
+    hub.get(id, via),
+    hub.create(id, '', via),
+    hub.setKeys(found, keys, via),
+    hub.delete(found, via),
+  ]) {
+    const failure = await request.catch((error: unknown) => error);
+    assert.match(String(failure), 'on hub.example through parent:8443');
+  }
+  assert.is(urls.length, 5);
+  for (const url of urls) assert.match(url, /^https:\/\/parent:8443\/devices\/d\/modules[/?]/);
+});
+
 const tags: readonly (readonly [string, Partial<CloudResponse>, string])[] = [
   ['of the body', { body: module, etag: '"BBBB="' }, '"AAAA="'],
   ['of the body, in quotes', { body: { ...module, etag: '"AAAA="' } }, '"AAAA="'],

@@ -28,7 +28,7 @@ function registration(
   const requests: CloudRequest[] = [];
   const left = [...responses];
   const provisioner = new DpsProvisioner({
-    globalEndpoint: 'https://dps.example',
+    endpoint: 'https://dps.example',
     scopeId: 's',
     registrationId: async () => id,
     cloud: {

@@ -8,6 +8,7 @@ import {
 const test = suite('the device that was provisioned');
 const dps = {
   globalEndpoint: 'https://dps.example',
+  endpoint: 'https://dps.example',
   scopeId: '0ne1',
   registrationId: undefined,
   certificateId: 'device-id',
@@ -28,7 +29,8 @@ test('is another when one of them differs, and both are named', () => {
   assert.is(renamed, 'registration id "pump-1", now "pump-2"');
   const scope = differenceOf(saved, { ...dps, scopeId: '0ne2' }, 'pump-1');
   assert.is(scope, 'scope "0ne1", now "0ne2"');
-  const endpoint = differenceOf(saved, { ...dps, globalEndpoint: 'https://x' }, 'pump-1');
+  const other = { globalEndpoint: 'https://x', endpoint: 'https://x' };
+  const endpoint = differenceOf(saved, { ...dps, ...other }, 'pump-1');
   assert.is(endpoint, 'endpoint "https://dps.example", now "https://x"');
 });
 
@@ -43,6 +45,22 @@ test('is compared with an older record by the fields that this has', () => {
   };
   assert.is(differenceOf(named, dps, 'pump-2'), 'registration id "pump-1", now "pump-2"');
   assert.is.not(differenceOf({ answerTo: '{', registrationId: '' }, dps, 'pump-1'), '');
+});
+
+test('is the same behind a gateway, and without it', () => {
+  const below = { ...dps, endpoint: 'https://parent', gatewayHostname: 'parent' };
+  const before = '["https://dps.example","0ne1","cert://device-id"]';
+  assert.is(provisionedFor(dps), before);
+  const older = { answerTo: before, registrationId: '' };
+  assert.is(differenceOf(older, below, undefined), '');
+  const there = { answerTo: provisionedFor(below), registrationId: '' };
+  assert.is(differenceOf(there, dps, undefined), '');
+  const moved = { ...below, endpoint: 'https://other', gatewayHostname: 'other' };
+  assert.is(differenceOf(there, moved, undefined), '');
+  // a Retry-After is not
+  assert.is(new Set([dps, below, moved].map(provisionedFor)).size, 3);
+  const direct = { ...dps, gatewayHostname: 'parent' };
+  assert.is(provisionedFor(direct), before);
 });
 
 test.run();

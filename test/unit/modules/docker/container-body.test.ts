@@ -170,6 +170,39 @@ test('directs modules to the hub on the device, and agent and hub to its parent'
   assert.is(environment('edgeAgent', 'parent')['IOTEDGE_GATEWAYHOSTNAME'], 'parent');
 });
 
+test('names the parent without its port, which SDKs choose', () => {
+  assert.is(environment('sensor', 'parent:8443')['IOTEDGE_PARENTHOSTNAME'], 'parent');
+  assert.is(environment('edgeHub', 'parent:8443')['IOTEDGE_GATEWAYHOSTNAME'], 'parent');
+});
+
+/** The variables about gateways of a module for which an agent, and create options, ask for others. */
+function gatewaysOf(name: string, gateway: string): readonly unknown[] {
+  const asked = ['GATEWAYHOSTNAME', 'PARENTHOSTNAME', 'GATEWAYHOSTNAMES'];
+  const runtime = environment(name, gateway);
+  const { body } = containerBody(
+    source({
+      environment: runtime,
+      fixed: fixedVariables(runtime),
+      env: Object.fromEntries(asked.map((one) => [`IOTEDGE_${one}`, 'asked'])),
+      createOptions: { Env: ['IOTEDGE_GATEWAYHOSTNAME=option', 'IOTEDGE_PARENTHOSTNAME'] },
+    }),
+  );
+  const lines = body['Env'] as readonly string[]; // as the body has it
+  return lines.filter((line) => asked.some((one) => line.startsWith(`IOTEDGE_${one}`)));
+}
+
+test('gives no module another gateway than its own', () => {
+  const free = 'IOTEDGE_GATEWAYHOSTNAMES=asked';
+  const [device, parent] = ['IOTEDGE_GATEWAYHOSTNAME=edge-device', 'IOTEDGE_PARENTHOSTNAME=parent'];
+  assert.equal(gatewaysOf('sensor', 'parent'), [device, free, parent]);
+  // what an agent repeats after the gateway is gone
+  assert.equal(gatewaysOf('sensor', ''), [device, free]);
+  for (const name of ['edgeHub', 'edgeAgent']) {
+    assert.equal(gatewaysOf(name, 'parent'), ['IOTEDGE_GATEWAYHOSTNAME=parent', free]);
+    assert.equal(gatewaysOf(name, 'hub'), [free]);
+  }
+});
+
 test('gives every module only the variables that SDKs read', () => {
   const all = {
     IOTEDGE_APIVERSION: '2022-08-03',

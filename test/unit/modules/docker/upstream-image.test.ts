@@ -16,6 +16,7 @@ test('have the name of the parent', () => {
   assert.is(resolved('$upstream:8000/agent:1').image, 'parent.example:8000/agent:1');
   assert.is(resolved('$upstream/agent').image, 'parent.example/agent');
   assert.is(resolved('$upstream:443/a', undefined, 'p:8883').image, 'p:443/a');
+  assert.is(resolved('$upstream/a', undefined, 'p:8883').image, 'p/a');
   assert.is(resolved('registry.example/upstream').image, 'registry.example/upstream');
 });
 
