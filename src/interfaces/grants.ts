@@ -43,11 +43,6 @@ export const grants: readonly Grant[] = [
   },
   {
     user: 'iotedge-certificates',
-    action: 'org.iotedge.keys1.sign',
-    match: { key_id: 'iotedge/workload-ca' },
-  },
-  {
-    user: 'iotedge-certificates',
     action: 'org.iotedge.keys1.create',
     match: { ...certificateKeys, usages: 'sign', exportable: 'false' },
   },

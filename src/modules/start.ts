@@ -14,6 +14,7 @@ import { serveHostSockets } from './api/sockets/host-sockets.ts';
 import { moduleSocketStore } from './api/sockets/module-socket-store.ts';
 import { IssuingCas } from './api/workload/issuing-cas.ts';
 import { workloadBackend } from './api/workload/workload-backend.ts';
+import { WorkloadCa, workloadCaMethod } from './api/workload/workload-ca.ts';
 import { ownCgroup } from './callers/process-cgroup.ts';
 import { type Clients, clientsOn } from './clients.ts';
 import type { ModulesConfig } from './config/config.ts';
@@ -57,6 +58,7 @@ interface Parts {
   readonly records: Records;
   readonly histories: ModuleHistories;
   readonly issuingCas: IssuingCas;
+  readonly workloadCa: WorkloadCa;
   readonly socketsPath: string;
   readonly connections: ConnectionLimits;
   readonly resources: ReturnType<typeof sharedResources>;
@@ -81,13 +83,22 @@ export async function startModules(context: Context): Promise<Started> {
   cleanup.use(records.disk);
   const histories = cleanup.use(await ModuleHistories.open(stateDir, { log }));
   const issuingCas = await IssuingCas.open(join(stateDir, 'issuing-cas.json'), { now, log });
+  const workloadCa = cleanup.use(
+    new WorkloadCa({
+      certificates: clients.certificates,
+      method: workloadCaMethod(bus),
+      deviceCa: () => current.config.deviceCa,
+      now,
+      log,
+    }),
+  );
   const connections = { ...connectionLimits, shared: new SharedConnections() };
   const socketsPath = join(stateDir, 'mnt');
   const resources = sharedResources({
     disks: new Disks(),
     sampler: new StatsSampler(engine.reports),
   });
-  const places = { records, histories, issuingCas, socketsPath };
+  const places = { records, histories, issuingCas, workloadCa, socketsPath };
   const parts = { clients, identities, engine, connections, resources, ...places };
   const preparation = preparationParts(current, parts);
   const runtime = cleanup.use(
@@ -121,6 +132,7 @@ export async function startModules(context: Context): Promise<Started> {
     onNameAcquired: () => {
       runtime.start();
       images.start();
+      workloadCa.start();
     },
     reload: (changed) => reload(changed, { current, engine, runtime }),
   };
@@ -151,7 +163,7 @@ function runtimeOptions(
 ): ModuleRuntimeOptions {
   const { objects, now, log, sockets } = context;
   const { clients, connections, current, engine, identities, preparation } = parts;
-  const { histories, issuingCas, records, socketsPath } = parts;
+  const { histories, issuingCas, records, socketsPath, workloadCa } = parts;
   const registered: Pick<Identities, 'ensure'> = {
     ensure: (moduleId, via) => identities.get(moduleId, via),
   };
@@ -180,6 +192,7 @@ function runtimeOptions(
         modules: () => modules.all().map((module) => module.summary()),
         containerId: (name) => modules.find(name)?.status.instance?.id,
         issuingCas,
+        workloadCa,
         sources: () => modules.all().map((module) => module.source),
         now,
         log,

@@ -1,5 +1,6 @@
 import { ServiceError } from '../errors.ts';
 import { type Certificate, isCa, isIssuedBy, isSelfIssued, isSelfSigned } from './certificate.ts';
+import type { Validity } from './validity.ts';
 
 // finding issuers needs a signature check per pair of the same name
 const maxChain = 16;
@@ -9,6 +10,9 @@ interface Path {
   readonly chain: readonly Certificate[];
   readonly others: readonly Certificate[];
 }
+
+/** A CA and the known CAs above it, in order. */
+export type CaPath = readonly [Certificate, ...Certificate[]];
 
 /**
  * The certificates, without duplicates, in the order leaf, issuer, issuer's issuer, followed by the rest: other
@@ -57,6 +61,47 @@ export function verifyLinks(chain: readonly Certificate[]): void {
       throw new ServiceError('InvalidArgs', `the path length of ${name} is exceeded`);
     }
   }
+}
+
+/** The path of a CA, as far as its issuers are among the others. */
+export function pathOf(ca: Certificate, others: readonly Certificate[]): CaPath {
+  const path: [Certificate, ...Certificate[]] = [ca];
+  const rest = new Set(others.filter(({ fingerprint }) => fingerprint !== ca.fingerprint));
+  for (let current = ca; !isSelfSigned(current); ) {
+    const issuer = [...rest].find((one) => isIssuedBy(current, one));
+    if (issuer === undefined) break;
+    rest.delete(issuer);
+    path.push(issuer);
+    current = issuer;
+  }
+  return path;
+}
+
+/**
+ * How many CAs are allowed between the first CA of a path and a leaf. InvalidArgs when one of the path is not a CA, or
+ * when it does not even allow a leaf.
+ */
+export function roomBelow(path: CaPath): number {
+  const room = path.map((ca, at) => {
+    if (!isCa(ca)) throw new ServiceError('InvalidArgs', `${ca.subjectText} is not a CA`);
+    // self-issued ones are not counted (RFC 5280 4.2.1.9)
+    const below = path.slice(0, at).filter((one) => !isSelfIssued(one));
+    return (ca.basicConstraints.pathLength ?? Number.POSITIVE_INFINITY) - below.length;
+  });
+  const least = Math.min(...room);
+  if (least < 0) {
+    const name = path[0].subjectText;
+    throw new ServiceError('InvalidArgs', `the path length above ${name} is exceeded`);
+  }
+  return least;
+}
+
+/** The period in which all certificates of a path are valid. */
+export function validityOf(path: CaPath): Validity {
+  return {
+    notBefore: new Date(Math.max(...path.map(({ notBefore }) => notBefore.getTime()))),
+    notAfter: new Date(Math.min(...path.map(({ notAfter }) => notAfter.getTime()))),
+  };
 }
 
 function unique(certificates: readonly Certificate[]): readonly Certificate[] {

@@ -118,7 +118,8 @@ const grants: Readonly<Record<string, readonly Grant[]>> = {
   'iotedge-certificates': [
     sign('device-ca', 'ecdsa-sha256', {}, 'a result'),
     sign('device-ca@2', 'ecdsa-sha256', {}, 'NotFound'),
-    sign('iotedge/workload-ca', 'ecdsa-sha256', {}, 'NotFound'),
+    sign('iotedge/certificate/iotedge/workload-ca', 'ecdsa-sha256', {}, 'NotFound'),
+    sign('iotedge/workload-ca', 'ecdsa-sha256', {}, no),
     sign('device-id', 'ecdsa-sha256', {}, no),
     sign('device-ca', 'ecdsa-sha256', bytes, no),
     sign('iotedge/module-identities', 'hmac-sha256', bytes, no),

@@ -8,7 +8,8 @@ import {
   parseCertificate,
 } from '../../x509/certificate.ts';
 import { buildCertificate, validityWithin } from '../../x509/certificate-builder.ts';
-import { checkPurposes, pathOf, roomBelow, validityOf } from './ca-path.ts';
+import { pathOf, roomBelow, validityOf } from '../../x509/chain.ts';
+import { checkPurposes } from './ca-purposes.ts';
 import { issuedExtensions } from './issued-extensions.ts';
 import type { Answer, Issuer, Order } from './issuer.ts';
 import { defaultLifetimeS } from './policy.ts';

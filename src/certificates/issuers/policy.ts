@@ -51,6 +51,9 @@ export interface Granted {
 export const defaultLifetimeS = 30 * 86_400;
 const modulePrefix = 'iotedge/module/';
 const maxModuleLifetimeS = 365 * 86_400;
+const workloadCaId = 'iotedge/workload-ca';
+// renewed after 80 %, so that the certificates of modules always have the 30 days that they ask for
+const workloadCaLifetimeS = 150 * 86_400;
 
 /** The rule for an id: that of the exact id, else that of the longest matching glob. */
 export function ruleFor(
@@ -75,12 +78,13 @@ function ruleNameFor(
 
 /**
  * The policy for an id. For the ids of modules the runtime checks names, and the configuration only limits the
- * lifetime and names the issuer: the certificates are always leaves.
+ * lifetime and names the issuer: the certificates are always leaves. The CA that issues them needs no rule.
  */
 export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: string): Policy {
   const rule = ruleFor(config, id);
   const maxS = lifetimeOf(rule);
-  const lifetimeS = maxS ?? defaultLifetimeS;
+  const isWorkloadCa = id === workloadCaId;
+  const lifetimeS = maxS ?? (isWorkloadCa ? workloadCaLifetimeS : defaultLifetimeS);
   const common = {
     id,
     ruleName: ruleNameFor(config, id),
@@ -100,7 +104,7 @@ export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: 
   }
   return {
     ...common,
-    profiles: rule.profiles ?? ['client'],
+    profiles: rule.profiles ?? [isWorkloadCa ? 'workload-ca' : 'client'],
     subject: subjectOf(rule, id),
     names: namesOf(rule),
     maxLifetimeS: lifetimeS,

@@ -66,11 +66,6 @@ const rows = [
     'device-*',
   ],
   [
-    "user: 'iotedge-certificates',\n    action: 'org.iotedge.keys1.sign',\n    match: { key_id: 'iotedge/workload-ca' },",
-    'iotedge/workload-ca',
-    'iotedge/*',
-  ],
-  [
     "user: 'iotedge-identity', action: 'org.iotedge.keys1.sign', match: { key_id: 'device-id' }",
     'device-id',
     '*',

@@ -94,7 +94,7 @@ export default [
   },
   {
     breaks: 'a CA that was renewed under its own name counts against the path length',
-    text: 'const below = path.slice(0, at).filter((one) => !one.subjectDer.equals(one.issuerDer));',
+    text: 'const below = path.slice(0, at).filter((one) => !isSelfIssued(one));',
     becomes: 'const below = path.slice(0, at);',
     suite: 'component/certificates/issuers/authority',
   },

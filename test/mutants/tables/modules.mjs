@@ -176,7 +176,7 @@ export default [
   },
   {
     breaks: 'the configured CA is not used for certificates of modules',
-    text: '...(config.deviceCa !== undefined && { issuer: config.deviceCa }),',
+    text: '...(issuer !== undefined && { issuer })',
     becomes: '',
     suite: 'component/modules/api/workload/backend-calls',
   },

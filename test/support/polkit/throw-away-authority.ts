@@ -20,6 +20,11 @@ basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign, cRLSign, digitalSignature
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
+[device-ca-of-leaves]
+basicConstraints = critical, CA:TRUE, pathlen:0
+keyUsage = critical, keyCertSign, cRLSign, digitalSignature
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 [client]
 basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
@@ -36,7 +41,7 @@ authorityKeyIdentifier = keyid
 `;
 
 /** The purpose of a certificate. */
-export type CertificateProfile = 'device-ca' | 'client' | 'server';
+export type CertificateProfile = 'device-ca' | 'device-ca-of-leaves' | 'client' | 'server';
 
 /** A root CA whose key is in a file, which issues the certificates of tests. */
 export class ThrowAwayAuthority {

@@ -11,7 +11,6 @@ const test = suite('grants between the services');
 
 const rows = [
   'iotedge-certificates keys1.sign key_id=device-ca',
-  'iotedge-certificates keys1.sign key_id=iotedge/workload-ca',
   'iotedge-certificates keys1.create key_id=iotedge/certificate/* usages=sign exportable=false',
   'iotedge-certificates keys1.sign key_id=iotedge/certificate/*',
   'iotedge-certificates keys1.delete key_id=iotedge/certificate/*',
@@ -89,13 +88,7 @@ const allowed: Readonly<
   'iotedge-keys': {},
   'iotedge-certificates': {
     'keys1.sign': {
-      key_id: [
-        'device-ca',
-        'device-ca@2',
-        'iotedge/workload-ca',
-        'iotedge/workload-ca@2',
-        'iotedge/certificate/x',
-      ],
+      key_id: ['device-ca', 'device-ca@2', 'iotedge/certificate/x'],
       derivation: [''],
     },
     'keys1.create': {

@@ -1,6 +1,8 @@
 /**
  * The CAs that issued certificates of modules. Modules trust them until the last of those has expired: a module that
- * serves with a certificate of the CA before a renewal is trusted by all others, and none has to be restarted.
+ * serves with a certificate of the CA before a renewal is trusted by all others, and none has to be restarted. These are
+ * CAs of the trust bundle only, never one between those and a module: servers present it, and OpenSSL finds no issuers
+ * outside of the bundle for a certificate that is in it.
  */
 import { describeError } from '../../../errors.ts';
 import type { Log } from '../../../service/log/log.ts';

@@ -98,7 +98,7 @@ function delayAfter(failures: number): number {
 }
 
 /** Whether the error is of the bus, not the service: the name has no owner, a failed start, an exit, a timeout. */
-function isUnreachable(error: unknown): boolean {
+export function isUnreachable(error: unknown): boolean {
   return isServiceError(error, 'Unavailable') && error.cause instanceof BusError;
 }
 

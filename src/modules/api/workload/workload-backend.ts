@@ -1,5 +1,5 @@
 import { isServiceError, ServiceError } from '../../../errors.ts';
-import { type ModuleId, type ModuleName, moduleIdOf } from '../../../ids.ts';
+import { type CertificateId, type ModuleId, type ModuleName, moduleIdOf } from '../../../ids.ts';
 import { quoted } from '../../../quoted.ts';
 import type { Log } from '../../../service/log/log.ts';
 import { SharedReads } from '../../../service/shared-reads.ts';
@@ -26,6 +26,7 @@ import {
 import { type AttemptOptions, Outage } from './outage.ts';
 import { TrustBundle } from './trust-bundle.ts';
 import type { CertificateRequest, WorkloadBackend } from './workload.ts';
+import type { WorkloadCa } from './workload-ca.ts';
 
 const encryptionKey = 'iotedge/module-encryption';
 const maxLifetimeS = 30 * 86_400;
@@ -45,6 +46,8 @@ export interface BackendParts {
   readonly containerId: (module: ModuleName) => string | undefined;
   /** Modules trust these beside the trust bundle; by default none. */
   readonly issuingCas?: Pick<IssuingCas, 'note' | 'complete'>;
+  /** Issues the certificates of modules when it can; by default the device CA does. */
+  readonly workloadCa?: Pick<WorkloadCa, 'issue'>;
   readonly now: () => Date;
   readonly log: Log;
 }
@@ -163,25 +166,35 @@ async function certificate(
   { module, request }: { readonly module: ModuleName; readonly request: CertificateRequest },
   call: HeldCall,
 ) {
-  const { clients, config, issuingCas, now, outages, trustBundle } = parts;
+  const { config, issuingCas, now, outages, trustBundle } = parts;
   const isServer = request.purpose === 'server';
   const identity = await identityOf(parts, moduleIdOf(module), call);
   if (isServer) checkName(parts, { module, name: request.commonName, upstream: identity });
   const names = isServer ? serverNames(request.commonName, module) : identityNames(identity);
   const lifetime_s = lifetimeS(request.notAfter, now());
-  const issued = await createCertificate(names, config.moduleKey, async (csr) => {
-    const options = {
-      profile: isServer ? 'server' : 'client',
-      lifetime_s,
-      ...(config.deviceCa !== undefined && { issuer: config.deviceCa }),
-    };
-    const certificate_id = certificateIdOf(module, request.purpose);
-    const issueRequest = { certificate_id, csr, options };
-    const issue = (via: AttemptOptions) => clients.certificates.Issue(issueRequest, via);
-    return (await outages.certificates.call(call, issue)).chain_pem;
+  const profile = isServer ? 'server' : 'client';
+  const certificate_id = certificateIdOf(module, request.purpose);
+  const issued = await createCertificate(names, config.moduleKey, (csr) => {
+    const order = { certificate_id, csr, options: { profile, lifetime_s } };
+    return outages.certificates.call(call, (via) => issueBy(parts, order, via));
   });
   await issuingCas?.note(issued.chainPem, () => trustBundle.read(config.trustedCas, call));
   return issued;
+}
+
+type IssueRequest = Parameters<Clients['certificates']['Issue']>[0];
+
+/** Has a certificate issued by the workload CA or the device CA; returns its chain. */
+async function issueBy(
+  { clients, config, workloadCa }: Parts,
+  request: IssueRequest,
+  via: AttemptOptions,
+): Promise<string> {
+  const by = async (issuer: CertificateId | undefined): Promise<string> => {
+    const options = { ...request.options, ...(issuer !== undefined && { issuer }) };
+    return (await clients.certificates.Issue({ ...request, options }, via)).chain_pem;
+  };
+  return workloadCa === undefined ? by(config.deviceCa) : workloadCa.issue(by, via);
 }
 
 /** A module may use its own names and those of `server_names`, unless they belong to another module. */

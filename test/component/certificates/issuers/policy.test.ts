@@ -77,6 +77,15 @@ test('grants 30 days where no lifetime is configured, and modules up to a year o
   assert.equal([bounded.lifetimeS, bounded.maxLifetimeS], [7200, 7200]);
 });
 
+test('needs no rule for the workload CA, which lives so long that leaves get their 30 days until it is renewed', () => {
+  const id = 'iotedge/workload-ca';
+  const { profiles, maxLifetimeS, names } = policyOf({}, id);
+  assert.equal([profiles, maxLifetimeS, names], [['workload-ca'], 150 * day, []]);
+  const bounded = policyOf({ 'iotedge/*': { lifetime: '9d' } }, id);
+  assert.equal([bounded.profiles, bounded.maxLifetimeS], [['workload-ca'], 9 * day]);
+  assert.equal(policyOf({}, `${id}@2`).profiles, ['client']);
+});
+
 test('grants a lifetime from one second to the longest allowed, and no other', async () => {
   const policy = policyOf({ a: { lifetime: '1h' } }, 'a');
   const csr = await request();
