@@ -118,7 +118,7 @@ const grants: Readonly<Record<string, readonly Grant[]>> = {
   'iotedge-certificates': [
     sign('device-ca', 'ecdsa-sha256', {}, 'a result'),
     sign('device-ca@2', 'ecdsa-sha256', {}, 'NotFound'),
-    sign('iotedge/certificate/iotedge/workload-ca', 'ecdsa-sha256', {}, 'NotFound'),
+    sign('iotedge/certificate/x', 'ecdsa-sha256', {}, 'NotFound'),
     sign('iotedge/workload-ca', 'ecdsa-sha256', {}, no),
     sign('device-id', 'ecdsa-sha256', {}, no),
     sign('device-ca', 'ecdsa-sha256', bytes, no),
