@@ -9,17 +9,17 @@ import { refuseNames, refuseTaken, refuseUnusable } from './module-names.ts';
 import { type Accept, refuseAbsent, type Update } from './module-operations.ts';
 import { type ModuleSource, sourceDigest } from './module-source.ts';
 import type { ModuleRegistry } from './registry/module-registry.ts';
-import { reconfigured, Superseded } from './registry/reconfigured.ts';
+import { reconfigured, recorded, retired, Superseded } from './registry/reconfigured.ts';
 import type { Records } from './registry/records.ts';
 import type { RestoredModule } from './registry/restore.ts';
-import type { SavedState } from './supervisor/desired-state.ts';
+import { isAbsence, type SavedState } from './supervisor/desired-state.ts';
 import { accepted, refuseRejected, resumed } from './supervisor/update/update.ts';
 
 /** Dependencies of the acceptance. */
 export interface AcceptanceParts {
   /** In force. */
   readonly config: ModulesConfig;
-  readonly records: Pick<Records, 'refuseDamaged'>;
+  readonly records: Pick<Records, 'has' | 'refuseDamaged'>;
   readonly modules: ModuleRegistry;
   /** Begins to reconcile a module that was opened, unless that begins with all of them. */
   readonly run: (module: ManagedModule) => void;
@@ -76,17 +76,35 @@ export class Acceptance {
     });
   }
 
-  /** Opens the agent of a changed configuration, or gives it its new one. */
-  claimAgent({ source, state }: RestoredModule): Promise<void> {
+  /** Opens the agent of a changed configuration, or gives it its new one; a former agent is removed before it starts. */
+  claimAgent(read: RestoredModule | undefined, former: ManagedModule | undefined): Promise<void> {
     return this.#creations.run(async () => {
       const { abort, modules, run } = this.#parts;
-      const present = modules.find(source.name);
-      if (present !== undefined) return reconfigureAgent(present, source, abort);
-      // a container of that name may have been made for something else
-      const module = await modules.open({ source, saved: state, isUnproven: true });
-      modules.show(module);
-      run(module);
+      const present = read && modules.find(read.source.name);
+      const opened = present === undefined && read ? await this.#openAgent(read) : undefined;
+      // not before a new one could be opened, and not after that may start
+      if (former !== undefined) await retireAgent(former, abort);
+      if (opened !== undefined) run(opened);
+      if (present !== undefined && read !== undefined) await this.#renewAgent(present, read);
     });
+  }
+
+  async #openAgent({ source, state }: RestoredModule): Promise<ManagedModule> {
+    const { modules, records } = this.#parts;
+    // a container of that name may have been made for something else
+    const module = await modules.open({ source, saved: state, isUnproven: true });
+    if (!records.has(source.name)) await module.supervisor.desired.force(recorded);
+    modules.show(module);
+    return module;
+  }
+
+  async #renewAgent(present: ManagedModule, read: RestoredModule): Promise<void> {
+    const { abort, modules, run } = this.#parts;
+    await reconfigureAgent(present, read.source, abort);
+    if (!isAbsence(present.supervisor.desired.goal)) return;
+    // a former agent that is gone but for its files
+    if (modules.find(present.name) === present) await present.supervisor.idle();
+    run(await this.#openAgent(read));
   }
 
   /** NotSupported for the agent. */
@@ -126,6 +144,16 @@ export async function acceptUpdate(
     throw error;
   }
   await desired.change((before) => accepted(before, { other: source, digest, start }));
+}
+
+/** Removes an agent that modules.yaml no longer names. */
+async function retireAgent(
+  { name, supervisor }: ManagedModule,
+  abort: AcceptanceParts['abort'],
+): Promise<void> {
+  await supervisor.desired.force(retired);
+  abort(name, new Superseded(name));
+  supervisor.interrupt();
 }
 
 /** Gives the agent its new configuration; an operation of its own update ends as superseded. */

@@ -7,18 +7,23 @@ import { inStartOrder, type RunningInstance, stopInOrder } from './supervisor/or
 
 /** Dependencies of the order of modules. */
 export interface ModuleOrderOptions {
-  readonly config: Pick<ModulesConfig, 'onStop'>;
+  readonly config: Pick<ModulesConfig, 'agent' | 'onStop'>;
   readonly type: Pick<ModuleType, 'stop'>;
   readonly modules: () => readonly ManagedModule[];
   readonly now: () => Date;
   readonly log: Log;
 }
 
+/** The longest until the agent is checked again that waits for the end of a former one. */
+const formerCheckMs = 5_000;
+
 /** The order in which modules start, and stop with the service. */
 export class ModuleOrder {
   readonly #options: ModuleOrderOptions;
   readonly #starts: StartOrder;
   #engineRanSince: Date | undefined;
+  /** Whether the agent waits for the end of a former one. */
+  #agentWaits = false;
 
   constructor(options: ModuleOrderOptions) {
     this.#options = options;
@@ -33,12 +38,23 @@ export class ModuleOrder {
 
   /** Asks before each start of a module. */
   admit(name: string): Admission {
-    return this.#starts.admit(name);
+    const { config, now } = this.#options;
+    // two agents do not run
+    const former = name === config.agent?.name ? this.#formerAgent() : undefined;
+    if (former === undefined) return this.#starts.admit(name);
+    this.#agentWaits = true;
+    const until = new Date(now().getTime() + formerCheckMs);
+    return { waitsFor: former.name, event: 'be removed', until };
   }
 
   /** A module was added, changed or removed. */
   changed(): void {
     this.#starts.changed();
+    if (!this.#agentWaits || this.#formerAgent() !== undefined) return;
+    this.#agentWaits = false;
+    const { config, modules } = this.#options;
+    const agent = modules().find(({ name }) => name === config.agent?.name);
+    agent?.supervisor.wake();
   }
 
   /** Before the modules are reconciled: what runs was running before the service. */
@@ -55,6 +71,14 @@ export class ModuleOrder {
     for (const module of modules()) module.halt();
     await ended();
     await stopInOrder(this.#running(), this.#options);
+  }
+
+  /** An agent that modules.yaml no longer names, until it is removed. */
+  #formerAgent(): ManagedModule | undefined {
+    const { config, modules } = this.#options;
+    const isFormer = ({ name, source }: ManagedModule) =>
+      source.base !== undefined && name !== config.agent?.name;
+    return modules().find(isFormer);
   }
 
   #running(): readonly RunningInstance[] {

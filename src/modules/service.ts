@@ -24,6 +24,7 @@ import { Pacer } from './pacer.ts';
 import { managerProperties } from './properties.ts';
 import type { ModuleHistories } from './registry/module-histories.ts';
 import { ModuleRegistry } from './registry/module-registry.ts';
+import { recorded } from './registry/reconfigured.ts';
 import type { Records } from './registry/records.ts';
 import {
   isCreatedByCall,
@@ -183,7 +184,9 @@ export class ModuleRuntime implements AsyncDisposable {
     for (const { source, state } of known) {
       try {
         const isUnproven = records.modules.damaged.has(source.name);
-        this.#modules.show(await this.#modules.open({ source, saved: state, isUnproven }));
+        const module = await this.#modules.open({ source, saved: state, isUnproven });
+        if (!records.has(source.name)) await module.supervisor.desired.force(recorded);
+        this.#modules.show(module);
       } catch (error) {
         problems.module(source.name, error);
       }
@@ -234,10 +237,9 @@ export class ModuleRuntime implements AsyncDisposable {
     const wasAgent = before.agent !== undefined && !isCreatedByCall(before.agent.name, records);
     const isOther = wasAgent && before.agent.name !== agent?.name;
     const former = isOther ? this.#modules.find(before.agent.name) : undefined;
-    if (former !== undefined) await this.#modules.leave(former);
     await this.#modules.rebindSockets();
     const [known] = agent === undefined ? [] : await restoreAgent(agent, records, this.#problems);
-    if (known !== undefined) await this.#acceptance.claimAgent(known);
+    await this.#acceptance.claimAgent(known, former);
     if (config.engineSocket !== before.engineSocket) this.#monitor.reconnect();
     this.#publish();
     this.#modules.retry(() => true);

@@ -132,16 +132,6 @@ export class ModuleRegistry {
     return this.#sockets.rebind();
   }
 
-  /** Stops supervising a module and unpublishes it; its container stays as it is. */
-  async leave(module: ManagedModule): Promise<void> {
-    this.#modules.delete(module.name);
-    this.workload.delete(module.name);
-    // not later: another module of the same name may be opened meanwhile
-    this.#parts.objects.remove(module.name);
-    this.#notifyChange();
-    await module.abandon();
-  }
-
   /** Removes the persisted state of a module, and only then the module. Never rejects. */
   async remove(module: ManagedModule): Promise<void> {
     const { histories, log, objects, records } = this.#parts;

@@ -3,6 +3,7 @@ import { type ModuleSource, sourceDigest } from '../module-source.ts';
 import {
   type Configured,
   type Goal,
+  isAbsence,
   isToRun,
   type SavedState,
   type SavedUpdate,
@@ -22,6 +23,7 @@ export class Superseded extends ServiceError {
  * one ends a pending update, too. There is no way back to the configuration before, so only the parked instance is left.
  */
 export function reconfigured({ source, state }: Configured, read: ModuleSource): Configured {
+  if (isAbsence(state.goal)) return revived(state, read);
   if (baseOf(source) === baseOf(read)) {
     const isPlain = source.base === undefined && read.base === undefined;
     // the digest does not show credentials that have changed
@@ -46,6 +48,23 @@ export function superseded(state: SavedState, read: ModuleSource): Configured {
       ...(update !== undefined && { update: endedUpdate(update) }),
     },
   };
+}
+
+/** A former agent, which modules.yaml no longer names: it is removed, also by the next process, which knows it by its base. */
+export function retired({ source, state: { update } }: Configured): Configured {
+  const state = { goal: 'absent', ...(update !== undefined && { update }) } as const;
+  return { source: { ...source, base: baseOf(source) }, state };
+}
+
+/** A former agent that modules.yaml names again. */
+export function revived({ update }: SavedState, read: ModuleSource): Configured {
+  const left = update !== undefined && { update: endedUpdate(update) };
+  return { source: read, state: { goal: 'started', ...left } };
+}
+
+/** The same: persisted, so that the next process knows of the agent even if modules.yaml no longer names it. */
+export function recorded(now: Configured): Configured {
+  return now;
 }
 
 /** The desired state without a pending update. */

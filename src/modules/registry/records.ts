@@ -114,6 +114,11 @@ export class Records {
     throw new ServiceError('Unavailable', damage.message, { cause: damage });
   }
 
+  /** Whether there is a record of that name, damaged or not. */
+  has(name: ModuleName): boolean {
+    return this.modules.ids().includes(name);
+  }
+
   delete(name: ModuleName): Promise<void> {
     return this.modules.delete(name);
   }

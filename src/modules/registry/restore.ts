@@ -11,8 +11,8 @@ import {
 } from '../docker/create-options/create-options.ts';
 import { agentLabels } from '../docker/labels.ts';
 import { type ModuleSource, sourceDigest } from '../module-source.ts';
-import type { SavedState } from '../supervisor/desired-state.ts';
-import { superseded } from './reconfigured.ts';
+import { isAbsence, type SavedState } from '../supervisor/desired-state.ts';
+import { retired, revived, superseded } from './reconfigured.ts';
 import type { ModuleRecord, Records } from './records.ts';
 import type { RestoreErrors } from './restore-errors.ts';
 
@@ -30,6 +30,9 @@ export interface RestoredModule {
   readonly state: SavedState;
 }
 
+/** Of a former agent, which has no settings but those that modules.yaml had. */
+const unknownSettings = parseSettings({ image: 'unknown' });
+
 /** Every persisted module, and the agent; socket directories of other modules are removed. */
 export async function restoreModules(from: RestoreOptions): Promise<readonly RestoredModule[]> {
   const { agent, records, socketsPath, problems } = from;
@@ -42,7 +45,7 @@ export async function restoreModules(from: RestoreOptions): Promise<readonly Res
     await removeOrphans(socketsPath, new Set<string | undefined>([...modules.ids(), agent?.name]));
   }
   const others = modules.values().filter(({ name }) => name !== agent?.name);
-  const known = others.flatMap(moduleOf);
+  const known = others.map(moduleOf);
   return agent === undefined ? known : [...known, ...agentOf(agent, records, problems)];
 }
 
@@ -83,14 +86,13 @@ export async function readDigestKey(
   }
 }
 
-function moduleOf({
-  name,
-  settings,
-  env,
-  elevated,
-  state,
-}: ModuleRecord): readonly RestoredModule[] {
-  return settings === undefined ? [] : [{ source: { name, settings, env, elevated }, state }];
+/** A module that is not the agent; a former agent is to be removed. */
+function moduleOf({ name, settings, env, elevated, base, state }: ModuleRecord): RestoredModule {
+  if (settings !== undefined && base === undefined) {
+    return { source: { name, settings, env, elevated }, state };
+  }
+  const source = { name, settings: settings ?? unknownSettings, env, elevated, base: base ?? '' };
+  return retired({ source, state });
 }
 
 function agentOf(
@@ -105,6 +107,7 @@ function agentOf(
     refuseTakenAgent(agent, { modules });
     const configured = configuredAgent(agent);
     const base = sourceDigest(configured);
+    if (isAbsence(state.goal)) return [revived(state, configured)];
     if (record?.settings !== undefined && record.base === base) {
       const { settings, env, elevated } = record;
       return [{ source: { name, settings, env, elevated, base }, state: record.state }];

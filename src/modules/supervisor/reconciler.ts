@@ -192,8 +192,9 @@ export class Reconciler {
       status.note({ orderWarning: admission.warning });
       return undefined;
     }
-    status.note({ progressText: `waits for ${quoted(admission.waitsFor)} to start` });
-    return admission.until;
+    const { event = 'start', until, waitsFor } = admission;
+    status.note({ progressText: `waits for ${quoted(waitsFor)} to ${event}` });
+    return until;
   }
 
   /** Applies the restart policy to an instance that has just ended, or whose health check fails. */

@@ -27,9 +27,9 @@ export interface StartOrderOptions {
   readonly longestMs?: number | undefined;
 }
 
-/** Whether a module may start: what it waits for until when, or a warning about the order, `` for none. */
+/** Whether a module may start: what it waits for, to start or for another event, until when, or a warning about the order, `` for none. */
 export type Admission =
-  | { readonly waitsFor: string; readonly until: Date }
+  | { readonly waitsFor: string; readonly until: Date; readonly event?: 'be removed' }
   | { readonly waitsFor: undefined; readonly warning: string };
 
 /** Long enough to pull an image on a slow line. */

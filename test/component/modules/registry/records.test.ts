@@ -10,6 +10,7 @@ import { parseModuleName } from '../../../../src/ids.ts';
 import { createSocketDirectory } from '../../../../src/modules/api/http/socket.ts';
 import { parseSettings } from '../../../../src/modules/docker/create-options/create-options.ts';
 import { sourceDigest } from '../../../../src/modules/module-source.ts';
+import { retired } from '../../../../src/modules/registry/reconfigured.ts';
 import { type ModuleRecord, Records } from '../../../../src/modules/registry/records.ts';
 import {
   configuredAgent,
@@ -223,10 +224,27 @@ test('list the modules beside the agent, and whose directories are left over', a
   assert.match(problems.texts.join(), /^module "keeper": /);
   const alone = await restoreModules({ ...from, agent: undefined });
   assert.equal(
-    alone.map(({ source }) => source.name),
-    ['sensor'],
-    'a record without settings',
+    Object.fromEntries(alone.map(({ source, state }) => [source.name, state.goal])),
+    { sensor: record.state.goal, keeper: 'absent' },
+    'a former agent is removed',
   );
+});
+
+test('know a former agent that is being removed, and that modules.yaml names again', async ({
+  directory,
+  records,
+}) => {
+  const agent = { name, type: 'docker' as const, config: { image: 'b:1' }, env: {} };
+  const former = retired({ source: configuredAgent(agent), state: { goal: 'stopped' } });
+  await records.write(recordOf(former.source, former.state, undefined));
+  const again = await reopened(directory);
+  const socketsPath = join(directory, 'mnt');
+  const problems = new RestoreErrors(silentLog);
+  const from = { records: again, socketsPath, problems };
+  const [alone] = await restoreModules({ ...from, agent: undefined });
+  assert.equal([alone?.source, alone?.state.goal], [former.source, 'absent']);
+  const [named] = await restoreAgent(agent, again, problems);
+  assert.equal(named, { source: configuredAgent(agent), state: { goal: 'started' } });
 });
 
 test('are read again for an agent that is configured later, if they were unusable', async ({
