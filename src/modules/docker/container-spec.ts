@@ -1,5 +1,10 @@
-import type { InstanceSpec, PullProgress, ResolvedSpec } from '../supervisor/module-type.ts';
-import type { ContainerEngine, JsonObject, Network } from './engine/container-engine.ts';
+import type {
+  InstanceSpec,
+  PullProgress,
+  ResolvedSpec,
+  ResolveOptions,
+} from '../supervisor/module-type.ts';
+import type { ContainerEngine, ImageTag, JsonObject, Network } from './engine/container-engine.ts';
 import { ModuleImage, type PulledImage } from './module-image.ts';
 
 /** The parts of a container's specification. */
@@ -11,6 +16,8 @@ export interface ContainerSpecOptions {
   /** Of the create request. */
   readonly digest: string;
   readonly image: PulledImage;
+  /** The tag that keeps the image of the module's former container during an update. */
+  readonly kept?: ImageTag;
   /** The create request. */
   readonly body: JsonObject;
   readonly network: Network;
@@ -33,10 +40,11 @@ export class ContainerSpec implements InstanceSpec {
   }
 
   async resolve(
-    { refresh }: { readonly refresh: boolean },
+    { refresh, isKept }: ResolveOptions,
     signal: AbortSignal,
   ): Promise<ResolvedSpec | undefined> {
-    const image = await this.#image.find(refresh, signal);
+    const kept = isKept === true ? this.#options.kept : undefined;
+    const image = await this.#image.find({ refresh, kept }, signal);
     if (image === undefined) return undefined;
     const body = { ...this.#options.body, Image: image };
     return { create: (name, creating) => this.#create(name, body, creating) };

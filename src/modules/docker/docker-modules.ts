@@ -11,7 +11,8 @@ import type {
   ModuleType,
   ParkedQuery,
 } from '../supervisor/module-type.ts';
-import type { ContainerEngine, ImageTag } from './engine/container-engine.ts';
+import type { ContainerEngine } from './engine/container-engine.ts';
+import { keptTag } from './module-image.ts';
 
 /**
  * The names of parked containers: the configuration lets no module have a name with a dot, except for the agent and the
@@ -117,11 +118,6 @@ export class DockerModules implements ModuleType {
   appeared(signal: AbortSignal): Promise<void> {
     return this.#engine.appeared(signal);
   }
-}
-
-/** The tag that keeps the image of a parked container: a repository cannot have every name of a module, a tag can. */
-function keptTag(name: string): ImageTag {
-  return { repository: 'iotedge-parked', tag: name };
 }
 
 /** The names of containers, of parked ones those of their modules. */

@@ -2,11 +2,27 @@ import { isServiceError, ServiceError } from '../../errors.ts';
 import { quoted } from '../../quoted.ts';
 import type { PullProgress } from '../supervisor/module-type.ts';
 import { isWanted, mayMove, type WantedImage } from './create-options/image-policy.ts';
-import type { ContainerEngine, Image, RegistryAuth } from './engine/container-engine.ts';
+import type { ContainerEngine, Image, ImageTag, RegistryAuth } from './engine/container-engine.ts';
 
 /** An image with the credentials for its registry. */
 export interface PulledImage extends WantedImage {
   readonly auth: RegistryAuth | undefined;
+}
+
+/** How an image is found. */
+export interface FindOptions {
+  readonly refresh: boolean;
+  /** The tag that keeps it, if any. */
+  readonly kept?: ImageTag | undefined;
+}
+
+/** The tag that keeps the image of a parked container: a repository cannot have every name of a module, a tag can. */
+export function keptTag(name: string): ImageTag {
+  return { repository: 'iotedge-parked', tag: name };
+}
+
+function referenceOf({ repository, tag }: ImageTag): string {
+  return `${repository}:${tag}`;
 }
 
 type ImageEngine = Pick<ContainerEngine, 'findImage' | 'pull'>;
@@ -24,12 +40,14 @@ export class ModuleImage {
   /**
    * The reference to create a container from, undefined when the image is missing. With `refresh`, a reference that can
    * move counts as missing. Where a digest is demanded, the reference is the id of the image that has it: a pull of
-   * another client may move the tag.
+   * another client may move the tag. An image that is `kept` goes before that.
    */
-  async find(refresh: boolean, signal: AbortSignal): Promise<string | undefined> {
+  async find({ refresh, kept }: FindOptions, signal: AbortSignal): Promise<string | undefined> {
     const { image, imageDigest } = this.#wanted;
+    const former = kept === undefined ? undefined : await this.#find(referenceOf(kept), signal);
+    if (former !== undefined) return former.id;
     if (refresh && mayMove(this.#wanted)) return undefined;
-    const found = await this.#find(signal);
+    const found = await this.#find(image, signal);
     return found && (imageDigest === undefined ? image : found.id);
   }
 
@@ -45,16 +63,16 @@ export class ModuleImage {
       await this.#engine.pull(image, { auth, onProgress }, signal);
     } catch (error) {
       // a refusal by the registry is final; an unreachable engine fails the next request too
-      if (!isServiceError(error, 'Unavailable') || !(await this.#find(signal))) throw error;
+      if (!isServiceError(error, 'Unavailable') || !(await this.#find(image, signal))) throw error;
       warning = `${error.message}; the image that the engine has is used`;
     }
-    if (imageDigest === undefined || (await this.#find(signal))) return warning;
+    if (imageDigest === undefined || (await this.#find(image, signal))) return warning;
     const text = `image ${quoted(image)} at the registry is not ${imageDigest}, as digest demands`;
     throw new ServiceError('InvalidArgs', text);
   }
 
-  async #find(signal: AbortSignal): Promise<Image | undefined> {
-    const found = await this.#engine.findImage(this.#wanted.image, signal);
+  async #find(reference: string, signal: AbortSignal): Promise<Image | undefined> {
+    const found = await this.#engine.findImage(reference, signal);
     return found !== undefined && isWanted(this.#wanted, found) ? found : undefined;
   }
 }
@@ -66,7 +84,7 @@ export async function fetchImage(
   signal: AbortSignal,
 ): Promise<void> {
   const image = new ModuleImage(engine, wanted);
-  if ((await image.find(true, signal)) !== undefined) return;
+  if ((await image.find({ refresh: true }, signal)) !== undefined) return;
   await image.pull(() => {}, signal);
 }
 

@@ -15,6 +15,7 @@ import { ContainerSpec, type ContainerSpecOptions } from './container-spec.ts';
 import { withoutEnginePolicy } from './create-options/restart-policy.ts';
 import { type ElevationParts, isConfined, mountSource, refuseElevated } from './elevation.ts';
 import { fixedVariables, moduleEnvironment } from './environment.ts';
+import { keptTag } from './module-image.ts';
 import { withUpstream } from './upstream-image.ts';
 
 /** Dependencies of the preparation of modules. */
@@ -51,6 +52,7 @@ export async function prepare(
     engine,
     digest,
     image: withUpstream(source.settings, identity),
+    kept: keptTag(source.name),
     body,
     network: config.network,
     // with the configuration in force by then

@@ -38,6 +38,7 @@ export function updateOf(value: unknown, name: ModuleName): { readonly update?: 
     other,
     proven,
     triedDigest,
+    badId,
     waits,
   } = record;
   const phase = updatePhases.find((known) => known === phaseName);
@@ -54,6 +55,7 @@ export function updateOf(value: unknown, name: ModuleName): { readonly update?: 
     ...(typeof triedDigest === 'string' && { triedDigest }),
     ...(typeof start === 'boolean' && { start }),
     ...(typeof oldId === 'string' && { oldId }),
+    ...(typeof badId === 'string' && { badId }),
     ...(typeof waits === 'number' && { waits }),
   };
   return { update };

@@ -1,6 +1,7 @@
 import type { DesiredState } from './desired-state.ts';
 import type { ModuleType, PullProgress } from './module-type.ts';
 import type { Step } from './plan.ts';
+import { rejected } from './update/roll-back.ts';
 import { abandoned, ended, kept, tried } from './update/update.ts';
 
 /** Where a step is applied. */
@@ -44,6 +45,8 @@ export async function apply(step: Step, context: StepContext, signal: AbortSigna
       return desired.change((now) => tried(now, step.oldId));
     case 'accept':
       return desired.change(kept);
+    case 'reject':
+      return desired.change((now) => rejected(now, step.id));
     case 'abandon':
       return desired.change(abandoned);
     case 'end':

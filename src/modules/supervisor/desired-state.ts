@@ -95,6 +95,8 @@ export interface SavedUpdate {
   readonly start?: boolean | undefined;
   /** Since `trial`: the id of the last proven instance, undefined when there was none. */
   readonly oldId?: string | undefined;
+  /** Since `rollback`: the id of the new instance, once it is to be parked. */
+  readonly badId?: string | undefined;
   /** In `trial`: the processes in which the new instance could not be started for causes that pass by themselves. */
   readonly waits?: number | undefined;
 }

@@ -87,6 +87,12 @@ export interface PullProgress {
   readonly text: string;
 }
 
+/** How a specification finds what was pulled for it. */
+export interface ResolveOptions {
+  readonly refresh: boolean;
+  readonly isKept?: boolean;
+}
+
 /** The specification of an instance, prepared by its type. */
 export interface InstanceSpec {
   readonly refusal?: undefined;
@@ -94,10 +100,11 @@ export interface InstanceSpec {
   readonly digest: string;
   /**
    * The specification with what was pulled for it, undefined when that is missing. With `refresh`, what may have
-   * changed at its origin counts as missing.
+   * changed at its origin counts as missing. With `isKept`, what `ModuleType.keep` keeps for the module goes before that:
+   * since an update, the same reference may name something else.
    */
   resolve(
-    options: { readonly refresh: boolean },
+    options: ResolveOptions,
     signal: AbortSignal,
   ): Promise<ResolvedSpec | undefined>;
   /**
@@ -128,8 +135,8 @@ export interface InstanceQuery {
   readonly name: string;
   /** The id of its last known instance. */
   readonly knownId: string | undefined;
-  /** The id of its parked instance, which is not the one that is found. */
-  readonly parkedId?: string | undefined;
+  /** The ids of its parked instances, which are not the one that is found. */
+  readonly parkedIds?: readonly string[];
 }
 
 /** Selects an instance that is or was parked. */

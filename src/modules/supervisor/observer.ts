@@ -1,6 +1,6 @@
-import type { Goal } from './desired-state.ts';
+import type { Goal, SavedUpdate } from './desired-state.ts';
 import { type EngineStatus, refuseUnreachable } from './engine-monitor.ts';
-import type { ModuleType } from './module-type.ts';
+import type { Instance, ModuleType } from './module-type.ts';
 import type { Observed } from './plan.ts';
 import type { RestartBackoff } from './restart/restart-backoff.ts';
 import type { StatusTracker } from './status.ts';
@@ -13,8 +13,8 @@ export interface ObserverOptions {
   readonly status: StatusTracker;
   readonly backoff: RestartBackoff;
   readonly goal: () => Goal;
-  /** The id of the old instance during an update. */
-  readonly oldId: () => string | undefined;
+  /** The update of the module, if any. */
+  readonly update: () => Pick<SavedUpdate, 'oldId' | 'badId'> | undefined;
 }
 
 /** The shortest time between two failures that are excused. */
@@ -39,13 +39,15 @@ export class Observer {
 
   /** The instances as they are now; Unavailable while the engine is unreachable. */
   async observe(signal: AbortSignal): Promise<Observed> {
-    const { name, type, engineStatus, status, backoff, goal, oldId } = this.#options;
+    const { name, type, engineStatus, status, backoff, goal, update } = this.#options;
     try {
       refuseUnreachable(engineStatus());
       const knownId = status.current.instance?.id;
-      const id = oldId();
-      const parked = id === undefined ? undefined : await type.findParked({ id, name }, signal);
-      const instance = await type.find({ name, knownId, parkedId: parked && id }, signal);
+      const { oldId, badId } = { ...update() };
+      const parked = await this.#findParked(oldId, signal);
+      const bad = await this.#findParked(badId, signal);
+      const parkedIds = [parked, bad].flatMap((one) => (one === undefined ? [] : [one.id]));
+      const instance = await type.find({ name, knownId, parkedIds }, signal);
       // the response may be that of another engine, which the monitor has not reported yet
       refuseUnreachable(engineStatus());
       // one of others, which had its name, is gone
@@ -54,11 +56,16 @@ export class Observer {
       status.end();
       status.note({ instance, known: true });
       backoff.observed(instance, goal(), engineStatus().reachedAt);
-      return { instance, parked };
+      return { instance, parked, bad };
     } catch (error) {
       if (!signal.aborted) status.note({ known: false });
       throw error;
     }
+  }
+
+  async #findParked(id: string | undefined, signal: AbortSignal): Promise<Instance | undefined> {
+    const { name, type } = this.#options;
+    return id === undefined ? undefined : type.findParked({ id, name }, signal);
   }
 
   /** Records a failure and finds its cause: the loss of the engine is not a failure of the module. */

@@ -10,8 +10,10 @@
  *
  *   running ── keep, pull, try, stop, park ─▶ parked ── create, start ─▶ parked and running ─┐
  *      ▲                                        │                                          │
- *      └──────────────── unpark, abandon, end ──┴──── stop, remove ◀── bad ────────────────┤
+ *      ├──────────────── unpark, abandon ───────┴──── stop, reject, park ◀── bad ──────────┤
  *      ◀──────────────── remove the parked one, end ◀──────────────── good, accept ────────┘
+ *
+ * After a roll-back the old instance runs again before the bad one, parked as well, is removed: an engine may not be able to.
  */
 import type { Instance, InstanceSpec, ResolvedSpec } from './module-type.ts';
 
@@ -21,6 +23,8 @@ export interface Observed {
   readonly instance: Instance | undefined;
   /** The old instance of an update while it is parked. */
   readonly parked: Instance | undefined;
+  /** The new one while it is parked, because the update is rolled back. */
+  readonly bad?: Instance | undefined;
 }
 
 /** Desired state of a module that has an instance. */
@@ -50,18 +54,23 @@ export type Desired =
   | ({ readonly kind: 'trial'; readonly oldId: string | undefined } & Present)
   /** The new instance has proved good. */
   | { readonly kind: 'good' }
-  | { readonly kind: 'rollback'; readonly oldId: string | undefined }
+  | {
+      readonly kind: 'rollback';
+      readonly oldId: string | undefined;
+      readonly badId: string | undefined;
+    }
   | { readonly kind: 'done' | 'abandon' };
 
 /**
  * One step. `pull`, `create` and `start` act on the desired instance, those with an id on an observed one: by the time
- * of the step, its name may be that of another instance. `try`, `accept`, `abandon` and `end` change only the persisted state.
+ * of the step, its name may be that of another instance. `try`, `accept`, `reject`, `abandon` and `end` change only the persisted
+ * state.
  */
 export type Step =
   | { readonly kind: 'pull' | 'start'; readonly spec: InstanceSpec }
   | { readonly kind: 'create'; readonly spec: ResolvedSpec }
   | {
-      readonly kind: 'stop' | 'remove' | 'unpause' | 'keep' | 'park' | 'unpark';
+      readonly kind: 'stop' | 'remove' | 'unpause' | 'keep' | 'park' | 'unpark' | 'reject';
       readonly id: string;
     }
   | { readonly kind: 'try'; readonly oldId: string | undefined }
@@ -72,12 +81,15 @@ export type Step =
  * change of the persisted state, is planned when it is complete. An instance of others is never changed: ours cannot be
  * created beside it. A parked instance never runs.
  */
-export function plan({ instance, parked }: Observed, desired: Desired): readonly Step[] {
+export function plan({ instance, parked, bad }: Observed, desired: Desired): readonly Step[] {
   const own = instance?.ours === true ? instance : undefined;
-  if (parked !== undefined && isLive(parked)) return discard(parked).slice(0, 1);
+  for (const other of [parked, bad]) {
+    if (other !== undefined && isLive(other)) return discard(other).slice(0, 1);
+  }
+  const removed = [...discard(parked), ...discard(bad)];
   switch (desired.kind) {
     case 'absent':
-      return [...discard(own), ...discard(parked)];
+      return [...discard(own), ...removed];
     case 'present':
       return present(own, desired);
     case 'fetch':
@@ -87,10 +99,10 @@ export function plan({ instance, parked }: Observed, desired: Desired): readonly
     case 'good':
       return [{ kind: 'accept' }];
     case 'rollback':
-      return [...restored({ own, parked }, desired.oldId), { kind: 'abandon' }];
+      return [...restored({ instance: own, parked, bad }, desired), { kind: 'abandon' }];
     case 'done':
     case 'abandon':
-      return [...discard(parked), { kind: 'end' }];
+      return [...removed, { kind: 'end' }];
   }
 }
 
@@ -131,13 +143,18 @@ function tried(
   return isLive(own) ? [{ kind: 'stop', id }, park] : [park];
 }
 
-/** Removes the new instance; then the old one, unless it is lost, has its name again. */
+/** Parks the new instance; then the old one, unless it is lost, has its name again. */
 function restored(
-  { own, parked }: { readonly own: Instance | undefined; readonly parked: Instance | undefined },
-  oldId: string | undefined,
+  { instance, parked, bad }: Observed,
+  { oldId, badId }: Desired & { readonly kind: 'rollback' },
 ): readonly Step[] {
-  const steps = own?.id === oldId ? [] : discard(own);
-  return parked === undefined ? steps : [...steps, { kind: 'unpark', id: parked.id }];
+  const back: readonly Step[] = parked === undefined ? [] : [{ kind: 'unpark', id: parked.id }];
+  if (instance === undefined || instance.id === oldId) return back;
+  const { id } = instance;
+  const stop: readonly Step[] = isLive(instance) ? [{ kind: 'stop', id }] : [];
+  // one that is parked is known by its id: there is one
+  const reject: readonly Step[] = id === badId ? [] : [...discard(bad), { kind: 'reject', id }];
+  return [...stop, ...reject, { kind: 'park', id }, ...back];
 }
 
 function discard(instance: Instance | undefined): readonly Step[] {

@@ -9,7 +9,7 @@ import { isLive, isUpToDate, type Observed, plan, type Step } from './plan.ts';
 import type { RestartBackoff } from './restart/restart-backoff.ts';
 import type { RestartTracker } from './restart/restart-tracker.ts';
 import { type CleanUp, isCleanUp } from './update/clean-up.ts';
-import { desiredAtOnce, desiredWith } from './update/desired.ts';
+import { desiredAtOnce, desiredWith, mayCleanUp } from './update/desired.ts';
 import { preparationFailure } from './update/transient.ts';
 import { isNew } from './update/update.ts';
 
@@ -37,6 +37,7 @@ export class Planner {
   /** Of the `fetch` phase of an update: what this process has done already. */
   #fetched = nothingFetched;
   #newId: string | undefined;
+  #cleanUpStep: Step | undefined;
   #isRefused = false;
   #isPrepared = true;
 
@@ -58,6 +59,11 @@ export class Planner {
   /** Whether the last preparation succeeded. */
   get isPrepared(): boolean {
     return this.#isPrepared;
+  }
+
+  /** Whether a step that was just planned only removes what is left of an update. */
+  isCleanUp(step: Step): boolean {
+    return step === this.#cleanUpStep;
   }
 
   /** Begins a new operation, for which everything is fetched anew. */
@@ -83,10 +89,12 @@ export class Planner {
     const { update } = desired;
     const atOnce = desiredAtOnce({ goal, update }, isGood);
     const step = atOnce && plan(observed, atOnce)[0];
-    const isDelayed = cleanUp.retryAt !== undefined && isCleanUp(step, { goal, update });
-    if (atOnce !== undefined && !isDelayed) return step;
+    this.#cleanUpStep = isCleanUp(step, { goal, update }) ? step : undefined;
+    const isDelayed = this.#cleanUpStep !== undefined && cleanUp.retryAt !== undefined;
+    const isLast = isDelayed || !mayCleanUp(observed, { goal, update });
+    if (atOnce !== undefined && (this.#cleanUpStep === undefined || !isLast)) return step;
     if (update?.phase === 'fetch') return this.#fetchStep(observed, update.other, signal);
-    return this.#instanceStep(observed, goal, signal);
+    return (await this.#instanceStep(observed, goal, signal)) ?? (isDelayed ? undefined : step);
   }
 
   /** The next step towards an instance of the configuration in force. */
@@ -111,7 +119,8 @@ export class Planner {
     const refresh = current?.options.isCreation === true && !current.hasPulled;
     const found = instance && restarts.observed(instance);
     const isComplete = found !== undefined && isUpToDate(found, spec);
-    const resolved = isComplete ? undefined : await spec.resolve({ refresh }, signal);
+    const isKept = desired.update?.phase === 'abandon';
+    const resolved = isComplete ? undefined : await spec.resolve({ refresh, isKept }, signal);
     signal.throwIfAborted();
     if (update !== undefined) {
       this.#newId = found !== undefined && isNew(found, update, spec) ? found.id : undefined;

@@ -21,7 +21,7 @@ import type { RestartBackoff } from './restart/restart-backoff.ts';
 import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart/restart-policy.ts';
 import { RestartTracker } from './restart/restart-tracker.ts';
 import type { StatusTracker } from './status.ts';
-import { CleanUp, isCleanUp } from './update/clean-up.ts';
+import { CleanUp } from './update/clean-up.ts';
 import { StartLimit } from './update/start-limit.ts';
 import { Trial, type TrialLimits, trialLimits, type Verdict } from './update/trial.ts';
 import { isOpen, RolledBack } from './update/update.ts';
@@ -271,7 +271,7 @@ export class Reconciler {
       await apply(step, context, signal);
     } catch (error) {
       if (signal.aborted) throw error;
-      if (isCleanUp(step, desired)) return this.#leave(error);
+      if (this.#planner.isCleanUp(step)) return this.#leave(error);
       this.#restarts.failed(step, error);
       throw error;
     }
@@ -284,7 +284,7 @@ export class Reconciler {
     if (step.kind === 'try' || step.kind === 'unpark') backoff.reset();
     if (step.kind === 'try') this.#restarts.note('updated');
     if (step.kind === 'try') await this.#startLimit.reset();
-    if (step.kind === 'unpark') this.#restarts.note('rolled-back');
+    if (step.kind === 'abandon') this.#restarts.note('rolled-back');
     if (step.kind === 'stop') backoff.stopped();
     if (step.kind === 'remove') this.#restarts.removed();
     if (step.kind === 'start') backoff.started();

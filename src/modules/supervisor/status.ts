@@ -146,6 +146,7 @@ export function stateOf(status: StateInput): ModuleState | undefined {
     case 'keep':
     case 'try':
     case 'accept':
+    case 'reject':
     case 'abandon':
     case 'end':
       return undefined;

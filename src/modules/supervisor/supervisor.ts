@@ -56,8 +56,8 @@ export class Supervisor {
     const backoff = new RestartBackoff(options);
     const operation = new OperationSlot(status);
     const goal = () => desired.goal;
-    const oldId = () => desired.update?.oldId;
-    const observer = new Observer({ ...options, status, backoff, goal, oldId });
+    const update = () => desired.update;
+    const observer = new Observer({ ...options, status, backoff, goal, update });
     const state = { desired, status, backoff, operation, observer };
     this.#reconciler = new Reconciler(options, state);
     this.desired = desired;

@@ -51,6 +51,8 @@ export class UpdatedModule implements AsyncDisposable {
   containers: readonly Container[];
   /** Where the image is kept of the container that an update replaces. */
   kept: string | undefined;
+  /** The images that tags name since they were moved, by the tags. */
+  readonly moved = new Map<string, string>();
   /** The failures of calls, by their first word, as long as they are in it. */
   readonly failures = new Map<string, Error>();
   /** Why no instance can be prepared, undefined when one can. */
@@ -213,8 +215,8 @@ export class UpdatedModule implements AsyncDisposable {
       version: none,
       list: none,
       inspect: none,
-      find: ({ parkedId }) => {
-        const others = this.containers.filter(({ id }) => id !== parkedId);
+      find: ({ parkedIds = [] }) => {
+        const others = this.containers.filter(({ id }) => !parkedIds.includes(id));
         const [renamed, ...more] = others;
         if (named() !== undefined || renamed === undefined || more.length > 0) {
           return Promise.resolve(named());
@@ -251,7 +253,10 @@ export class UpdatedModule implements AsyncDisposable {
       });
     return {
       digest: image,
-      resolve: () => Promise.resolve({ create: create(image) }),
+      resolve: ({ isKept = false }) => {
+        const kept = isKept ? this.kept : undefined;
+        return Promise.resolve({ create: create(kept ?? this.moved.get(image) ?? image) });
+      },
       pull: () => Promise.resolve(''),
       start: () =>
         this.#did('start', () => {

@@ -22,8 +22,8 @@ async function create(spec: InstanceSpec): Promise<void> {
   await resolved?.create(name, soon());
 }
 
-async function found(type: ModuleType, parkedId?: string): Promise<Instance> {
-  const instance = await type.find({ name, knownId: undefined, parkedId }, soon());
+async function found(type: ModuleType, ...parkedIds: readonly string[]): Promise<Instance> {
+  const instance = await type.find({ name, knownId: undefined, parkedIds }, soon());
   if (instance === undefined) throw new Error('no instance');
   return instance;
 }
@@ -108,7 +108,7 @@ export function moduleTypeContract(
     assert.is(await type.findParked(parked, soon()), undefined);
     for (const _time of [1, 2]) await type.keep(parked, soon());
     await type.park(parked, soon());
-    assert.is(await type.find({ name, knownId: id, parkedId: id }, soon()), undefined);
+    assert.is(await type.find({ name, knownId: id, parkedIds: [id] }, soon()), undefined);
     assert.equal((await type.findParked(parked, soon()))?.id, id);
     await create(spec);
     const next = await found(type, id);

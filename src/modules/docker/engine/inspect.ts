@@ -72,10 +72,10 @@ function isNamedFor(module: string | undefined, name: string): boolean {
  */
 export function renamedOf(
   found: readonly Docker.ContainerInfo[],
-  { name, knownId, parkedId }: InstanceQuery,
+  { name, knownId, parkedIds = [] }: InstanceQuery,
 ): Renamed | undefined {
   const others = found.filter(({ Id, Labels, Names }) => {
-    if (Id === parkedId) return false;
+    if (parkedIds.includes(Id)) return false;
     const module = Labels[moduleLabel];
     const isIts = module === undefined ? Id === knownId : module === name;
     return isIts && Names.length > 0 && !Names.includes(`/${name}`);

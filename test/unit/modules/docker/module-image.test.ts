@@ -46,7 +46,7 @@ function imageWith({
     }
   };
   const find = (one: PulledImage, refresh: boolean) =>
-    new ModuleImage(engine, one).find(refresh, signal);
+    new ModuleImage(engine, one).find({ refresh }, signal);
   return { find, pull, pulls, lookups };
 }
 

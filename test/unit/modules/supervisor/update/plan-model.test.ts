@@ -29,7 +29,9 @@ import { isCleanUp } from '../../../../../src/modules/supervisor/update/clean-up
 import {
   desiredAtOnce,
   desiredWith,
+  mayCleanUp,
 } from '../../../../../src/modules/supervisor/update/desired.ts';
+import { rejected } from '../../../../../src/modules/supervisor/update/roll-back.ts';
 import {
   abandoned,
   accepted,
@@ -90,19 +92,21 @@ const instanceOf = ({ id, digest, kind }: Container): Instance => ({
 
 /** The world after the observation, which gives a renamed container its name back, and what it finds. */
 function observe(world: World): { readonly world: World; readonly observed: Observed } {
-  const { oldId } = { ...world.state.update };
-  const isParked = ({ id, name }: Container) => id === oldId && name !== 'm';
+  const { oldId, badId } = { ...world.state.update };
+  const isParked = ({ id, name }: Container) => (id === oldId || id === badId) && name !== 'm';
   const named = world.containers.some(({ name }) => name === 'm');
   const renamed = world.containers.filter((one) => one.name !== 'm' && !isParked(one));
   const back = !named && renamed.length === 1 ? renamed[0]?.id : undefined;
   const containers = world.containers.map((one) => (one.id === back ? { ...one, name: 'm' } : one));
   const instance = containers.find(({ name }) => name === 'm');
-  const parked = containers.find(isParked);
+  const parked = containers.find((one) => isParked(one) && one.id === oldId);
+  const bad = containers.find((one) => isParked(one) && one.id === badId);
   return {
     world: { ...world, containers },
     observed: {
       instance: instance && instanceOf(instance),
       parked: parked && instanceOf(parked),
+      bad: bad && instanceOf(bad),
     },
   };
 }
@@ -119,11 +123,13 @@ function stepOf(world: World, observed: Observed, isGood: boolean): Step | undef
   const { state, source } = world;
   const atOnce = desiredAtOnce(state, isGood);
   const first = atOnce && plan(observed, atOnce)[0];
-  if (atOnce !== undefined && !(world.isDelayed && isCleanUp(first, state))) return first;
+  const isLast = world.isDelayed || !mayCleanUp(observed, state);
+  if (atOnce !== undefined && !(isLast && isCleanUp(first, state))) return first;
   const { update } = state;
   if (update?.phase !== 'fetch') {
     const present = { spec: specOf(source.settings.image), resolved };
-    return plan(observed, desiredWith(state, present))[0];
+    const [step] = plan(observed, desiredWith(state, present));
+    return step ?? (world.isDelayed ? undefined : first);
   }
   const isDown = observed.instance !== undefined && !isLive(observed.instance);
   return plan(observed, {
@@ -178,6 +184,7 @@ function applied(world: World, step: Step): World {
       const isLost = isNeeded && !isAbsence(state.goal) && gone?.kind !== 'dead';
       assert.not(isLost, 'the old instance is not removed');
       assert.not(state.update?.phase === 'fetch' && !isAbsence(state.goal), 'nothing is removed');
+      checkRemoval(world, gone);
       return without(world, step.id);
     }
     case 'park':
@@ -190,13 +197,36 @@ function applied(world: World, step: Step): World {
     case 'accept':
       assert.is(named(world)?.digest, world.source.settings.image, 'the instance of the update');
       return { ...world, ...kept(world) };
+    case 'reject':
+      return { ...world, ...rejected(world, step.id) };
     case 'abandon':
       return { ...world, ...abandoned(world) };
     case 'end':
+      checkRestored(world);
       return { ...world, ...ended(world), isKept: false, isPulled: false, isDelayed: false };
     default:
       throw new Error(`no step ${step.kind} is expected`);
   }
+}
+
+/** Checks that the old instance runs again before the bad one, which may not be removable, is removed. */
+function checkRemoval(world: World, gone: Container | undefined): void {
+  const { goal, update } = world.state;
+  if (gone === undefined || gone.id !== update?.badId || gone.name === 'm') return;
+  const own = named(world);
+  // unless another client has given its name to a third one
+  const isThird = own !== undefined && own.id !== update.oldId;
+  if (update.phase === 'rollback' && !isAbsence(goal)) assert.ok(isThird, 'the old one is first');
+  if (update.phase === 'abandon') checkRestored(world);
+  if (update.phase === 'abandon' && isToRun(goal)) assert.is(own?.kind, 'running');
+}
+
+/** Checks that nothing is created any more after a roll-back: its image is kept no longer. */
+function checkRestored(world: World): void {
+  const { goal, update } = world.state;
+  if (update?.phase !== 'abandon' || !needsInstance(goal)) return;
+  const own = named(world);
+  assert.ok(own !== undefined && own.kind !== 'dead', 'the old instance is back');
 }
 
 /** What the process does next: one step, or a verdict. */
@@ -240,15 +270,17 @@ function* events(world: World): Generator<World> {
     if (one.kind === 'created' || one.kind === 'exited')
       yield changed(world, one.id, { kind: 'running' });
     if (one.name === 'm' && containers.length < 3) yield changed(world, one.id, { name: 'x' });
+    if (one.id === state.update?.badId && containers.length === 1) yield changed(world, one.id, { name: 'm' });
   }
-  // a failed clean-up
-  if (isCleanUp(stepOf(world, observe(world).observed, false), state)) {
-    yield { ...world, isDelayed: true };
-  }
-  // while Identity is away, only what needs no specification is done
+  const found = observe(world);
   const atOnce = desiredAtOnce(state, false);
-  const [known] = atOnce === undefined ? [] : plan(observe(world).observed, atOnce);
-  if (known !== undefined && known.kind !== 'unpark') yield applied(observe(world).world, known);
+  const [known] = atOnce === undefined ? [] : plan(found.observed, atOnce);
+  const isLeft = isCleanUp(known, state);
+  // a failed clean-up
+  if (isLeft) yield { ...world, isDelayed: true };
+  // while Identity is away, only what needs no specification is done
+  const isKnown = known !== undefined && (!isLeft || mayCleanUp(found.observed, state));
+  if (isKnown && known.kind !== 'unpark') yield applied(found.world, known);
   // a failed step, or Cancel
   if (state.update !== undefined) yield { ...world, ...undone(world, undefined) };
   if (isAbsence(state.goal)) return;
@@ -273,9 +305,9 @@ function* events(world: World): Generator<World> {
 /** A text that is equal for worlds that differ only in the ids of their containers. */
 function keyOf({ source, state, containers, isKept, isPulled, isDelayed }: World): string {
   const { goal, operation, update } = state;
-  const { other, proven, phase, previous, oldId } = { ...update };
+  const { other, proven, phase, previous, oldId, badId } = { ...update };
   const list = containers
-    .map(({ id, name, digest, kind }) => [name, digest, kind, id === oldId].join())
+    .map(({ id, name, digest, kind }) => [name, digest, kind, id === oldId, id === badId].join())
     .toSorted();
   const images = [source, other, proven].map((one) => one?.settings.image);
   const isOldKnown = oldId !== undefined;
@@ -295,8 +327,9 @@ function keyOf({ source, state, containers, isKept, isPulled, isDelayed }: World
 
 /** Ids that depend only on the world itself. */
 function canonical(world: World): World {
-  const { oldId } = { ...world.state.update };
-  const order = (one: Container) => [one.id !== oldId, one.name, one.digest, one.kind].join();
+  const { oldId, badId } = { ...world.state.update };
+  const order = (one: Container) =>
+    [one.id !== oldId, one.id !== badId, one.name, one.digest, one.kind].join();
   const sorted = world.containers.toSorted((a, b) => (order(a) < order(b) ? -1 : 1));
   const ids = new Map(sorted.map(({ id }, index) => [id, `c${index}`]));
   const { update } = world.state;
@@ -309,6 +342,7 @@ function canonical(world: World): World {
       update: update && {
         ...update,
         oldId: old,
+        badId: badId === undefined ? undefined : ids.get(badId),
         previous: isToRun(update.previous) ? 'start' : 'stopped',
       },
     },
