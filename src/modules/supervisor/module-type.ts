@@ -103,10 +103,7 @@ export interface InstanceSpec {
    * changed at its origin counts as missing. With `isKept`, what `ModuleType.keep` keeps for the module goes before that:
    * since an update, the same reference may name something else.
    */
-  resolve(
-    options: ResolveOptions,
-    signal: AbortSignal,
-  ): Promise<ResolvedSpec | undefined>;
+  resolve(options: ResolveOptions, signal: AbortSignal): Promise<ResolvedSpec | undefined>;
   /**
    * Pulls what an instance needs; returns a warning for the user, `` for none. NotFound when a pull is forbidden,
    * InvalidArgs when what was pulled is not what is demanded.

@@ -1,6 +1,6 @@
 import type { Goal, SavedUpdate } from './desired-state.ts';
 import { type EngineStatus, refuseUnreachable } from './engine-monitor.ts';
-import type { Instance, ModuleType } from './module-type.ts';
+import type { ModuleType } from './module-type.ts';
 import type { Observed } from './plan.ts';
 import type { RestartBackoff } from './restart/restart-backoff.ts';
 import type { StatusTracker } from './status.ts';
@@ -44,8 +44,9 @@ export class Observer {
       refuseUnreachable(engineStatus());
       const knownId = status.current.instance?.id;
       const { oldId, badId } = { ...update() };
-      const parked = await this.#findParked(oldId, signal);
-      const bad = await this.#findParked(badId, signal);
+      const find = (id: string) => type.findParked({ id, name }, signal);
+      const parked = oldId === undefined ? undefined : await find(oldId);
+      const bad = badId === undefined ? undefined : await find(badId);
       const parkedIds = [parked, bad].flatMap((one) => (one === undefined ? [] : [one.id]));
       const instance = await type.find({ name, knownId, parkedIds }, signal);
       // the response may be that of another engine, which the monitor has not reported yet
@@ -61,11 +62,6 @@ export class Observer {
       if (!signal.aborted) status.note({ known: false });
       throw error;
     }
-  }
-
-  async #findParked(id: string | undefined, signal: AbortSignal): Promise<Instance | undefined> {
-    const { name, type } = this.#options;
-    return id === undefined ? undefined : type.findParked({ id, name }, signal);
   }
 
   /** Records a failure and finds its cause: the loss of the engine is not a failure of the module. */

@@ -55,6 +55,8 @@ export class UpdatedModule implements AsyncDisposable {
   readonly moved = new Map<string, string>();
   /** The failures of calls, by their first word, as long as they are in it. */
   readonly failures = new Map<string, Error>();
+  /** The failures of whole calls that are carried out all the same. */
+  readonly failuresAfter = new Map<string, Error>();
   /** Why no instance can be prepared, undefined when one can. */
   unprepared: Error | undefined;
   /** Awaited before an instance is prepared. */
@@ -195,7 +197,8 @@ export class UpdatedModule implements AsyncDisposable {
     // not at once: the time limits of a test that repeats it without end expire
     if (failure !== undefined) return setImmediate().then(() => Promise.reject(failure));
     effect();
-    return Promise.resolve();
+    const late = this.failuresAfter.get(call);
+    return late === undefined ? Promise.resolve() : setImmediate().then(() => Promise.reject(late));
   }
 
   #type(): ModuleType {

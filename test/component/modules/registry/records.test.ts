@@ -100,6 +100,7 @@ test('are read as they were written, and not found once deleted', async ({
     previous: 'started',
     start: true,
     oldId: 'c1',
+    badId: 'c2',
     waits: 1,
   } as const;
   const rejected = { digest: 'd', count: 2, at: 7, reason: 'it ended' };

@@ -157,7 +157,7 @@ export default [
   },
   {
     breaks: 'a roll-back has no reason in the properties',
-    text: "if (step.kind === 'unpark') this.#restarts.note('rolled-back');",
+    text: "if (step.kind === 'abandon') this.#restarts.note('rolled-back');",
     becomes: '',
     suite: 'integration/modules/update/update',
   },

@@ -1,11 +1,12 @@
 const unavailable = 'unit/modules/supervisor/update/unavailable';
 const cleanUp = 'unit/modules/supervisor/update/clean-up';
+const rollBack = 'unit/modules/supervisor/update/roll-back';
 const model = 'unit/modules/supervisor/update/plan-model';
 
 export default [
   {
     breaks: 'a parked instance that another client started runs beside the new one',
-    text: 'if (parked !== undefined && isLive(parked)) return discard(parked).slice(0, 1);',
+    text: 'if (other !== undefined && isLive(other)) return discard(other).slice(0, 1);',
     becomes: '',
     suite: model,
   },
@@ -17,14 +18,62 @@ export default [
     suite: model,
   },
   {
-    breaks: 'the new instance is not removed before the old one has its name again',
-    text: 'const steps = own?.id === oldId ? [] : discard(own);',
-    becomes: 'const steps = [];',
+    breaks: 'the new instance has its name still when the old one gets it again',
+    text: "return [...stop, ...reject, { kind: 'park', id }, ...back];",
+    becomes: 'return [...stop, ...reject, ...back];',
     suite: model,
   },
   {
+    breaks: 'the bad instance is removed before the old one runs again',
+    text: "return [...stop, ...reject, { kind: 'park', id }, ...back];",
+    becomes: 'return [...discard(instance), ...back];',
+    suite: rollBack,
+  },
+  {
+    breaks: 'the bad instance gets its name back after it was parked',
+    text: "id === badId ? [] : [...discard(bad), { kind: 'reject', id }];",
+    becomes: '[];',
+    suite: model,
+  },
+  {
+    breaks: 'the old instance does not run again before the bad one is removed',
+    text: "if (update?.phase !== 'abandon') return true;",
+    becomes: 'return true;',
+    suite: model,
+  },
+  {
+    breaks: 'the reconciler cleans up before the old instance runs again',
+    text: 'const isLast = isDelayed || !mayCleanUp(observed, { goal, update });',
+    becomes: 'const isLast = isDelayed;',
+    suite: rollBack,
+  },
+  {
+    breaks: 'the old instance is created again from what its tag names since',
+    text: "const isKept = desired.update?.phase === 'abandon';",
+    becomes: 'const isKept = false;',
+    suite: rollBack,
+  },
+  {
+    breaks: 'a container is created from its tag although the former image is kept',
+    text: 'if (former !== undefined) return former.id;',
+    becomes: '',
+    suite: 'unit/modules/docker/module-image',
+  },
+  {
+    breaks: 'a module is made without the image that is kept for it',
+    text: 'const kept = isKept === true ? this.#options.kept : undefined;',
+    becomes: 'const kept = undefined;',
+    suite: 'integration/modules/update/update',
+  },
+  {
+    breaks: 'the next process does not know the bad container of a roll-back',
+    text: "...(typeof badId === 'string' && { badId }),",
+    becomes: '',
+    suite: 'component/modules/registry/records',
+  },
+  {
     breaks: 'the old instance stays parked after an update',
-    text: "return [...discard(parked), { kind: 'end' }];",
+    text: "return [...removed, { kind: 'end' }];",
     becomes: "return [{ kind: 'end' }];",
     suite: model,
   },
@@ -90,7 +139,7 @@ export default [
   },
   {
     breaks: 'a parked container gets its name back as one that was renamed',
-    text: 'if (Id === parkedId) return false;',
+    text: 'if (parkedIds.includes(Id)) return false;',
     becomes: '',
     suite: 'integration/modules/module-type/docker',
   },
@@ -205,8 +254,8 @@ export default [
   },
   {
     breaks: 'a module is not supervised while the clean-up of its update fails',
-    text: 'if (atOnce !== undefined && !isDelayed) return step;',
-    becomes: 'if (atOnce !== undefined) return step;',
+    text: 'const isDelayed = this.#cleanUpStep !== undefined && cleanUp.retryAt !== undefined;',
+    becomes: 'const isDelayed = false;',
     suite: cleanUp,
   },
   {

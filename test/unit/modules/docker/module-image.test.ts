@@ -6,7 +6,11 @@ import {
   parsePullPolicy,
 } from '../../../../src/modules/docker/create-options/image-policy.ts';
 import type { Image, PullOptions } from '../../../../src/modules/docker/engine/container-engine.ts';
-import { ModuleImage, type PulledImage } from '../../../../src/modules/docker/module-image.ts';
+import {
+  keptTag,
+  ModuleImage,
+  type PulledImage,
+} from '../../../../src/modules/docker/module-image.ts';
 import { codeIn } from '../../../support/failure.ts';
 
 const test = suite('module image');
@@ -80,6 +84,22 @@ test('is identified by its id if a digest is required, and missing if the digest
   assert.is(await found(had), 'a:1');
   assert.is(await found(undefined), undefined);
   assert.is(await found(undefined, digest), undefined);
+});
+
+test('is the one that is kept, by its id, unless that is missing or not the demanded one', async () => {
+  const kept = keptTag('sensor');
+  const id = 'sha256:former';
+  const found = (former: Image | undefined, imageDigest?: string) => {
+    const findImage = (reference: string) =>
+      Promise.resolve(reference === 'iotedge-parked:sensor' ? former : had);
+    const engine = { findImage, pull: () => Promise.reject(new Error('not called')) };
+    const image = new ModuleImage(engine, { ...wanted, imageDigest });
+    return image.find({ refresh: false, kept }, signal);
+  };
+  assert.is(await found({ id, digests: [] }), id);
+  assert.is(await found({ id, digests: [digest] }, digest), id);
+  assert.is(await found({ id, digests: [] }, digest), had.id);
+  assert.is(await found(undefined), 'a:1');
 });
 
 test('is pulled with the credentials for it', async () => {

@@ -270,7 +270,8 @@ function* events(world: World): Generator<World> {
     if (one.kind === 'created' || one.kind === 'exited')
       yield changed(world, one.id, { kind: 'running' });
     if (one.name === 'm' && containers.length < 3) yield changed(world, one.id, { name: 'x' });
-    if (one.id === state.update?.badId && containers.length === 1) yield changed(world, one.id, { name: 'm' });
+    if (one.id === state.update?.badId && containers.length === 1)
+      yield changed(world, one.id, { name: 'm' });
   }
   const found = observe(world);
   const atOnce = desiredAtOnce(state, false);
