@@ -1,6 +1,8 @@
 /** Updates of modules on a real engine: one that is good, ones that are rolled back, and the commands of an agent. */
+import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Variant } from '../../../../src/dbus/wire/variant.ts';
@@ -9,9 +11,13 @@ import { ModulesRig, type RawCall } from '../../../support/engine/modules-rig.ts
 
 const test = suite<{ device: ModulesRig }>('updates of modules');
 const { image } = ModulesRig;
+const run = promisify(execFile);
 const old = options({ Cmd: ['sleep', '1000'] });
 const interval = 100_000_000;
 const healthy = { Test: ['CMD', 'true'], Interval: interval, Retries: 1 };
+const slow = { Test: ['CMD', 'sleep', '60'], Interval: interval, Timeout: 60 * 10 * interval };
+/** Is observed for a long time. */
+const unproven = options({ Cmd: ['sleep', '2000'], Healthcheck: slow });
 
 /** Settings with these create options. */
 function options(createOptions: object) {
@@ -33,8 +39,22 @@ async function started(device: ModulesRig, name: string): Promise<string> {
   return idOf(device, name);
 }
 
+/** Begins an update of a module; returns the id of the new container, which is observed. */
+async function tried(device: ModulesRig, name: string): Promise<string> {
+  await device.invoke('UpdateModule', call(name, unproven, false));
+  await device.untilModule(name, ({ ProgressText }) => ProgressText === 'trial');
+  return idOf(device, name);
+}
+
 const idOf = (device: ModulesRig, name: string): Promise<string> =>
   device.machine.docker('inspect', '--format', '{{.Id}}', name);
+
+/** Waits until the module runs and nothing is left of its update. */
+async function untilAlone(device: ModulesRig, name: string): Promise<void> {
+  const left = async () => [...(await device.containers()), await tags(device)].join();
+  await until(20_000, 'the end of the clean-up', async () => (await left()) === `${name} running,`);
+  await device.untilState(name, 'running');
+}
 
 /** The error of a call with its text. */
 async function messageOf(device: ModulesRig, member: string, to: RawCall): Promise<string> {
@@ -108,27 +128,19 @@ test('leave the container alone when the image cannot be pulled', async ({ devic
 
 test('are rolled back by Cancel, and are not refused later', async ({ device }) => {
   const before = await started(device, 'web');
-  const slow = { Test: ['CMD', 'sleep', '60'], Interval: interval, Timeout: 60 * 10 * interval };
-  const next = options({ Cmd: ['sleep', '2000'], Healthcheck: slow });
-  await device.invoke('UpdateModule', call('web', next, false));
-  await device.untilModule('web', ({ ProgressText }) => ProgressText === 'trial');
+  await tried(device, 'web');
   await device.invoke('Cancel', named('web'));
   await device.untilModule('web', ({ Operation }) => Operation === '');
-  await device.untilState('web', 'running');
-  assert.equal(await device.containers(), ['web running']);
+  await untilAlone(device, 'web');
   assert.is(await idOf(device, 'web'), before);
-  await device.invoke('UpdateModule', call('web', next, false));
+  await device.invoke('UpdateModule', call('web', unproven, false));
   await device.invoke('Cancel', named('web'));
   await device.untilModule('web', ({ Operation }) => Operation === '');
 });
 
 test('go on when another client stops or kills the new container', async ({ device }) => {
   await started(device, 'web');
-  const slow = { Test: ['CMD', 'sleep', '60'], Interval: interval, Timeout: 60 * 10 * interval };
-  const next = options({ Cmd: ['sleep', '2000'], Healthcheck: slow });
-  await device.invoke('UpdateModule', call('web', next, false));
-  await device.untilModule('web', ({ ProgressText }) => ProgressText === 'trial');
-  const id = await idOf(device, 'web');
+  const id = await tried(device, 'web');
   for (const verb of ['stop', 'kill']) {
     const { StartedAt: before } = await device.module('web');
     await device.machine.docker(verb, 'web');
@@ -140,7 +152,52 @@ test('go on when another client stops or kills the new container', async ({ devi
   }
   await device.invoke('Cancel', named('web'));
   await device.untilModule('web', ({ Operation }) => Operation === '');
-  await device.untilState('web', 'running');
+  await untilAlone(device, 'web');
+});
+
+test('are rolled back although the engine cannot remove the new container', async ({ device }) => {
+  const { machine } = device;
+  const before = await started(device, 'web');
+  const bad = await tried(device, 'web');
+  const upper = await machine.docker('inspect', '--format', '{{.GraphDriver.Data.UpperDir}}', bad);
+  await run('chattr', ['+i', upper]);
+  try {
+    await device.invoke('Cancel', named('web'));
+    const { State } = await device.untilModule('web', ({ LastError }) =>
+      /update cannot be removed.*not permitted/.test(String(LastError)),
+    );
+    assert.is(State, 'running');
+    const [parked = '', ...others] = (await device.containers()).toSorted().toReversed();
+    assert.match(parked, new RegExp(`^web\\.parked-${bad.slice(0, 12)} (dead|removing)$`));
+    assert.equal(others, ['web running']);
+    assert.is(await idOf(device, 'web'), before);
+  } finally {
+    await run('chattr', ['-i', upper]);
+  }
+});
+
+test('create a lost container again from the image that it had, whatever its tag names now', async ({
+  device,
+}) => {
+  const { machine } = device;
+  const imageOf = (name: string) => machine.docker('inspect', '--format', '{{.Image}}', name);
+  const before = await started(device, 'web');
+  const former = await imageOf('web');
+  await tried(device, 'web');
+  await machine.docker('commit', '--pause=false', 'web', image);
+  try {
+    await machine.docker('rm', before);
+    await device.invoke('Cancel', named('web'));
+    await untilAlone(device, 'web');
+    assert.is(await imageOf('web'), former);
+    const again = await idOf(device, 'web');
+    assert.is.not(again, before);
+    await device.invoke('Restart', named('web'));
+    await device.untilState('web', 'running');
+    assert.is(await idOf(device, 'web'), again);
+  } finally {
+    await machine.docker('tag', former, image);
+  }
 });
 
 test('replace the new container of an update that is still observed', async ({ device }) => {
@@ -172,8 +229,7 @@ test('of a stopped module wait for its start, and bring the old container back',
   assert.equal(await device.containers(), [parked, 'web created'].toSorted());
   await device.invoke('Start', named('web'));
   await device.untilModule('web', ({ LastError }) => String(LastError).includes('ended'));
-  await device.untilState('web', 'running');
-  assert.equal(await device.containers(), ['web running']);
+  await untilAlone(device, 'web');
   assert.is(await idOf(device, 'web'), before);
 });
 
