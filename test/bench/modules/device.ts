@@ -55,9 +55,9 @@ export class BenchDevice implements AsyncDisposable {
     return all.find(([id]) => id === moduleId)?.[1].generationId ?? '';
   }
 
-  /** The socket of a module. */
-  socketOf(name: string): string {
-    return `${this.rig.rig.stateDirectory('modules')}/mnt/${name}/workload.sock`;
+  /** The socket of a module on which an API is served to it. */
+  socketOf(name: string, api: 'workload' | 'mgmt' = 'workload'): string {
+    return `${this.rig.rig.stateDirectory('modules')}/mnt/${name}/${api}.sock`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,6 +2,7 @@ import type { Result } from '../result.ts';
 import { deaths } from './death.ts';
 import { BenchDevice } from './device.ts';
 import { foreignChanges } from './foreign.ts';
+import { resources } from './resources.ts';
 import { scales } from './scale.ts';
 import { signs } from './sign.ts';
 import { starts } from './start.ts';
@@ -10,6 +11,7 @@ const parts = {
   start: async (device: BenchDevice, rounds: number) => [await starts(device, rounds)],
   death: async (device: BenchDevice, rounds: number) => [await deaths(device, rounds)],
   foreign: async (device: BenchDevice, rounds: number) => [await foreignChanges(device, rounds)],
+  resources,
   sign: signs,
   scale: scales,
 } as const;

@@ -14,6 +14,7 @@ import { stateDirOf } from '../../../src/service/command-line.ts';
 import { longestDrainMs } from '../../../src/service/shutdown.ts';
 import { runCommand } from '../../support/command.ts';
 import { loadText } from '../../support/config-texts.ts';
+import { services as rigServices, unitEnvironment } from '../../support/rig/rig-services.ts';
 import { UnitFile, unitsFolder } from '../../support/systemd/unit-file.ts';
 import { suite } from '../../support/timed-suite.ts';
 
@@ -43,6 +44,13 @@ test('own the name of their service as its user, and run its program', () => {
     const [node, program = '', ...more] = unit.value('ExecStart')?.split(' ') ?? [];
     assert.equal([node, ...more], ['/usr/lib/iotedge/bin/node']);
     assert.ok(existsSync(join(checkout, 'dist/bin', basename(program))), program);
+  }
+});
+
+test('set the environment in which tests run the service', () => {
+  for (const name of Object.keys(rigServices) as (keyof typeof rigServices)[]) {
+    const expected = Object.entries(unitEnvironment[name]).map(([key, value]) => `${key}=${value}`);
+    assert.equal(unitOf({ name }).all('Environment'), expected, name);
   }
 });
 

@@ -25,6 +25,14 @@ export const serviceEnvironment = {
   LANG: 'C.UTF-8',
 } as const;
 
+/** What the unit of each service adds to it. */
+export const unitEnvironment: Readonly<Record<ServiceName, Readonly<Record<string, string>>>> = {
+  keys: {},
+  certificates: { MALLOC_ARENA_MAX: '1' },
+  identity: { MALLOC_ARENA_MAX: '1' },
+  modules: { MALLOC_ARENA_MAX: '1' },
+};
+
 /**
  * The script that executes the service as its unit would: as its user, without the caller's environment and without any
  * privilege. It is run by `sh`, since files below /run may not be executable.
@@ -38,6 +46,7 @@ export function launcherText(
   const environment = {
     ...serviceEnvironment,
     ...(name === 'modules' && { RUNTIME_DIRECTORY: `${directory}/runtime` }),
+    ...unitEnvironment[name],
     ...(name === 'keys' && { SOFTHSM2_CONF: `${directory}/token/softhsm2.conf` }),
     ...variables,
   };
