@@ -37,6 +37,8 @@ export interface CertificateServiceOptions {
   readonly changes?: KeyedMutex<CertificateId>;
   /** The operation in progress for a certificate, `` when there is none. */
   readonly operation?: (id: CertificateId) => string;
+  /** Called when a certificate, its key or its state may have changed, or it was removed. */
+  readonly onChange?: (id: CertificateId) => void;
 }
 
 /** All certificates by id, preloaded and stored, each with its key; publishes them on the bus. */
@@ -45,7 +47,8 @@ export class CertificateCatalog {
   readonly #preloaded: Preloaded;
   readonly #finder: KeyFinder;
   readonly #damaged = new Map<CertificateId, string>();
-  #problems: readonly string[] = [];
+  /** By what they are about. */
+  readonly #problems = new Map<string, readonly string[]>();
   /** The last published state of each preloaded certificate, and when it was published. */
   readonly #shown = new Map<
     CertificateId,
@@ -176,12 +179,13 @@ export class CertificateCatalog {
     if (problem === undefined) this.#damaged.delete(id);
     else this.#damaged.set(id, problem);
     this.publishHealth();
+    this.#options.onChange?.(id);
   }
 
-  /** Replaces the problems that Health shows besides damaged certificates. */
-  showProblems(problems: readonly string[]): void {
-    if (isSameList(this.#problems, problems)) return;
-    this.#problems = problems;
+  /** Replaces the problems of one kind that Health shows besides damaged certificates. */
+  showProblems(about: 'trust bundle' | 'publishing', problems: readonly string[]): void {
+    if (isSameList(this.#problems.get(about) ?? [], problems)) return;
+    this.#problems.set(about, problems);
     this.publishHealth();
   }
 
@@ -189,7 +193,8 @@ export class CertificateCatalog {
   publishHealth(): void {
     const { disk, objects, storage } = this.#options;
     const damaged = [...this.#damaged].map(([id, damage]) => `"${id}": ${damage}`);
-    const problems = [disk.problem, storage.failure ?? '', ...damaged, ...this.#problems];
+    const others = [...this.#problems.values()].flat();
+    const problems = [disk.problem, storage.failure ?? '', ...damaged, ...others];
     objects.setProperties(managerProperties(problems));
   }
 
@@ -198,6 +203,7 @@ export class CertificateCatalog {
     this.#damaged.delete(id);
     this.#options.objects.remove(id);
     this.publishHealth();
+    this.#options.onChange?.(id);
   }
 
   /** Publishes a preloaded certificate when it changed, or after a second, because its state changes with time. */

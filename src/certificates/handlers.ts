@@ -5,6 +5,7 @@ import type { CertificateId, nameParsers } from '../ids.ts';
 import type { certificatesInterface, certificatesService } from '../interfaces/certificates.ts';
 import type { Cancellations } from '../service/operations/cancellations.ts';
 import { longHandler } from '../service/operations/long-handler.ts';
+import type { Publishing } from './publishing/publishing.ts';
 import type { Enrolments } from './renewal/enrolments.ts';
 import type { CertificateService } from './service.ts';
 
@@ -15,12 +16,13 @@ export interface CertificatesHandlersOptions {
   readonly enrolments: Enrolments;
   readonly cancellations: Cancellations;
   readonly objects: Pick<ObjectManager<typeof certificatesService>, 'pathOf'>;
+  readonly publishing: Pick<Publishing, 'settled'>;
 }
 
 /** The methods of the manager. */
 export function certificatesHandlers(
   service: CertificateService,
-  { cancellations, enrolments, objects }: CertificatesHandlersOptions,
+  { cancellations, enrolments, objects, publishing }: CertificatesHandlersOptions,
 ): Omit<Handlers<Manager, CallContext, typeof nameParsers>, 'Describe'> {
   const { enroll, operations, renew } = enrolments;
   const reply = (_result: unknown, id: CertificateId) => ({ certificate: objects.pathOf(id) });
@@ -58,6 +60,7 @@ export function certificatesHandlers(
       await service.import(certificate_id, { data, format }, { keyId, ifExists, via });
       await enrolments.settle(certificate_id, via);
       await enrolments.hasten(({ enrolment }) => enrolment?.order?.issuer === certificate_id);
+      await publishing.settled();
       return { certificate: objects.pathOf(certificate_id) };
     },
     async ExportCertificate({ certificate_id, format }) {
@@ -66,6 +69,7 @@ export function certificatesHandlers(
     async DeleteCertificate({ certificate_id }, via) {
       await service.delete(certificate_id);
       await enrolments.settle(certificate_id, via);
+      await publishing.settled();
       return {};
     },
     async GetTrustBundle({ options }) {

@@ -89,6 +89,17 @@ export class CertificateService implements Issuing {
     await this.#trustBundle.publish();
   }
 
+  /** Replaces the problems of publishing that Health shows. */
+  showPublishing(problems: readonly string[]): void {
+    this.#catalog.showProblems('publishing', problems);
+  }
+
+  /** The ids that the configuration publishes, of the certificates that exist. */
+  published(): readonly CertificateId[] {
+    const { config } = this.#options;
+    return this.#catalog.ids().filter((id) => ruleFor(config, id).publish === true);
+  }
+
   /** Whether the last key lookup could not reach every key. */
   get keysAreOutdated(): boolean {
     return this.#catalog.keysAreOutdated;

@@ -13,6 +13,7 @@ import { EstIssuers } from './est/est-issuers.ts';
 import { certificatesHandlers, certificatesResolvers } from './handlers.ts';
 import { KeyWatch } from './keys/key-watch.ts';
 import { BusKeys } from './keys/keys-client.ts';
+import { Publishing } from './publishing/publishing.ts';
 import { Enrolments } from './renewal/enrolments.ts';
 import { Executor } from './renewal/executor.ts';
 import { Records } from './renewal/records.ts';
@@ -36,7 +37,10 @@ export async function startCertificates(
   const records = new Records({
     storage,
     changes,
-    changed: (id, entry) => service.changed(id, entry),
+    changed: async (id, entry) => {
+      await service.changed(id, entry);
+      await publishing.settled();
+    },
   });
   const executor = new Executor({
     records,
@@ -64,7 +68,23 @@ export async function startCertificates(
     }),
   );
   const operation = (id: CertificateId): string => enrolments.operations.verb(id);
-  const parts = { config, storage, keys, est, objects, disk, now, changes, operation };
+  const onChange = (id: CertificateId): void => publishing.request(id);
+  const parts = { config, storage, keys, est, objects, disk, now, changes, operation, onChange };
+  let publishDir = config.publish_dir;
+  const publishing = cleanup.use(
+    new Publishing({
+      source: () => ({
+        directory: publishDir,
+        isListed: storage.failure === undefined,
+        ids: () => service.published(),
+        get: (id) => service.get(id, ownRequest(signal)),
+        trustBundle: () => service.trustBundle(undefined),
+      }),
+      onProblems: (problems) => service.showPublishing(problems),
+      log,
+      now,
+    }),
+  );
   let service = new CertificateService(parts);
   disk.onProblem(() => service.publishHealth());
   await service.publishAll();
@@ -73,7 +93,7 @@ export async function startCertificates(
   const watch = new KeyWatch({ refresh: refreshCertificateKeys, isOutdated, signal });
   const cancellations = new Cancellations();
   const implementation = () => ({
-    handlers: certificatesHandlers(service, { cancellations, enrolments, objects }),
+    handlers: certificatesHandlers(service, { cancellations, enrolments, objects, publishing }),
     resolvers: certificatesResolvers(service, { cancellations, enrolments }),
   });
   return {
@@ -86,15 +106,21 @@ export async function startCertificates(
       await refreshCertificateKeys();
     },
     onNameAcquired() {
-      const timer = setInterval(() => void refresh(service, log), refreshMs).unref();
+      const timer = setInterval(() => {
+        void refresh(service, log);
+        publishing.request();
+      }, refreshMs).unref();
       cleanup.defer(() => clearInterval(timer));
       enrolments.start();
+      publishing.start();
     },
-    isBusy: () => enrolments.operations.isBusy,
+    isBusy: () => enrolments.operations.isBusy || publishing.isBusy,
     due: () => enrolments.due,
     async reload(changed) {
       const before = service;
       service = await before.reconfigured(changed);
+      publishDir = changed.publish_dir;
+      publishing.request();
       watch.request();
       await enrolments.hasten();
       // a call that still used the previous configuration may have published by that

@@ -60,7 +60,8 @@ export class TrustBundle {
     // damaged parts are reported already
     const missing = failures.filter(({ code }) => code === 'NotFound');
     if (isLatest) {
-      this.#catalog.showProblems(missing.map(({ message }) => `trust_bundle: ${message}`));
+      const problems = missing.map(({ message }) => `trust_bundle: ${message}`);
+      this.#catalog.showProblems('trust bundle', problems);
     }
     const [failure] = failures;
     if (failure !== undefined && chains.length === 0) throw failure;

@@ -35,6 +35,7 @@ export interface CertificateRule {
   readonly renew_at?: string;
   readonly key_algorithms?: readonly string[];
   readonly key_policy?: KeyPolicy;
+  readonly publish?: boolean;
 }
 
 /** All profiles, as they are spelled on the bus. */
@@ -132,6 +133,12 @@ export const ruleSchema = {
         'Whether a renewal is for a new key (rotate, the default without key_id) or for the same one (reuse).',
       // a list, as earlier versions had it here, is reported with the name that it has now
       anyOf: [{ type: 'string', enum: ['rotate', 'reuse'] }, { type: 'array' }],
+    },
+    publish: {
+      description:
+        'Whether these certificates are kept as files for other programs, below publish_dir.',
+      type: 'boolean',
+      default: false,
     },
   },
   additionalProperties: false,

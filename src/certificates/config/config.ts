@@ -23,6 +23,8 @@ export interface CertificatesConfig extends CommonConfig {
   readonly certificates: Readonly<Record<string, CertificateRule>>;
   readonly issuers: Readonly<Record<string, IssuerSettings>>;
   readonly trust_bundle: readonly string[];
+  /** The directory of published certificates. */
+  readonly publish_dir: string;
   /** The sources of `preloaded_cert:<id>`: files, or certificates by their ids. */
   readonly preloaded: Readonly<Record<string, readonly PreloadedSource[]>>;
 }
@@ -70,6 +72,13 @@ export const certificatesSchema = {
       type: 'array',
       items: idSchema,
       default: [],
+    },
+    publish_dir: {
+      description: 'The directory with a folder for each certificate that is published.',
+      type: 'string',
+      // every segment is a name: the path is spelled in units of systemd, too
+      pattern: '^(/(?![.]{1,2}(/|$))[^/\\u0000-\\u001f]+)+$',
+      default: '/var/lib/iotedge/published',
     },
   },
   patternProperties: { [`^${prefix}.+$`]: preloaded },

@@ -12,7 +12,7 @@ import type { CommonConfig } from '../../service/config/common-config.ts';
 import type { PlacedConfig } from '../../service/config/config.ts';
 import type { Problem, SettingPath } from '../../service/config/config-problem.ts';
 import type { Configurations } from './configurations.ts';
-import { misplaced } from './state-place.ts';
+import { misplaced, unreachablePublishing } from './state-place.ts';
 
 /** Definite problems, and possible ones. */
 export interface CrossFindings {
@@ -50,7 +50,12 @@ export function crossCheck(all: Configurations, uidOf: UidOf): CrossFindings {
   const missing = [...usesOf(all)].flatMap((use) => missingGrant(use, all.keys, uidOf));
   const hasKeys = (all.keys?.sources.length ?? 0) > 0;
   return {
-    problems: [...sure, ...(hasKeys ? missing : []), ...misplaced(all)],
+    problems: [
+      ...sure,
+      ...(hasKeys ? missing : []),
+      ...misplaced(all),
+      ...unreachablePublishing(all),
+    ],
     warnings: [...unsure, ...(hasKeys ? [] : missing)],
   };
 }

@@ -26,6 +26,18 @@ export function misplaced(all: Configurations): readonly Problem[] {
   });
 }
 
+/** The setting that publishes certificates where only one of the services may look. */
+export function unreachablePublishing(all: Configurations): readonly Problem[] {
+  const { certificates } = all;
+  if (certificates === undefined) return [];
+  const { certificates: rules, publish_dir: path } = certificates.config;
+  if (!Object.values(rules).some(({ publish }) => publish === true)) return [];
+  const state = [...statesOf(all).values()].find((one) => isWithin(placeOf(path), placeOf(one)));
+  if (state === undefined) return [];
+  const problem = `other programs cannot read below ${state}, the state directory of a service`;
+  return [certificates.problemAt(['publish_dir'], problem)];
+}
+
 /** Why state directories cannot lie where they do, by the service. */
 export function misplacedStates(states: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
   const problems = new Map<string, string>();

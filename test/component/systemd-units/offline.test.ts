@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { serviceUsers } from '../../../src/service/config/common-config.ts';
@@ -73,17 +73,24 @@ test('run as users that sysusers makes, and name groups that it makes', async ({
 });
 
 test('have directories above theirs that are of root and that all may enter', async ({ root }) => {
-  const file = join(unitsFolder, 'iotedge.tmpfiles');
-  const { code, stderr } = await runCommand('systemd-tmpfiles', [
-    '--create',
-    `--root=${root.path}`,
-    file,
-  ]);
-  assert.is(code, 0, stderr);
+  await mkdir(join(root.path, 'etc'), { recursive: true });
+  for (const [program, file] of [
+    ['systemd-sysusers', 'iotedge.sysusers'],
+    ['systemd-tmpfiles', 'iotedge.tmpfiles'],
+  ] as const) {
+    const options = program === 'systemd-tmpfiles' ? ['--create'] : [];
+    const args = [...options, `--root=${root.path}`, join(unitsFolder, file)];
+    const { code, stderr } = await runCommand(program, args);
+    assert.is(code, 0, stderr);
+  }
   for (const path of ['etc/iotedge', 'var/lib/iotedge']) {
     const { mode, uid } = await stat(join(root.path, path));
     assert.equal({ mode: mode & 0o7777, uid }, { mode: 0o755, uid: process.getuid?.() });
   }
+  const users = await readFile(join(root.path, 'etc/passwd'), 'utf8');
+  const [, owner] = /^iotedge-certificates:[^:]*:(\d+):/m.exec(users) ?? [];
+  const { mode, uid } = await stat(join(root.path, 'var/lib/iotedge/published'));
+  assert.equal({ mode: mode & 0o7777, uid }, { mode: 0o755, uid: Number(owner) });
 });
 
 test.run();

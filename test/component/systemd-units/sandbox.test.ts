@@ -60,7 +60,12 @@ for (const [name, expected] of Object.entries(exceptions)) {
 
   test(`is whole for ${name} but for its exceptions`, () => {
     const runtime = unit.value('RuntimeDirectory');
-    const own = [`/var/lib/iotedge/${name}`, ...(runtime === undefined ? [] : [`/run/${runtime}`])];
+    const paths = unit.value('ReadWritePaths');
+    const own = [
+      `/var/lib/iotedge/${name}`,
+      ...(paths === undefined ? [] : [paths]),
+      ...(runtime === undefined ? [] : [`/run/${runtime}`]),
+    ];
     assert.is(unit.value('NoExecPaths'), `${own.join(' ')} /tmp /var/tmp /dev/shm`);
     const weaker = Object.keys(whole).filter((one) => valueOf(one) !== (whole[one] ?? ''));
     assert.equal(weaker, expected);

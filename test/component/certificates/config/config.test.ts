@@ -77,6 +77,25 @@ test('accepts the documented file', async ({ dir }) => {
   });
 });
 
+test('publishes in a directory with a whole path', async ({ dir }) => {
+  assert.is((await load(dir, '')).publish_dir, '/var/lib/iotedge/published');
+  const good = await load(dir, 'publish_dir: /srv/tls\ncertificates: { web: { publish: true } }\n');
+  assert.equal([good.publish_dir, good.certificates['web']?.publish], ['/srv/tls', true]);
+  for (const path of [
+    'srv',
+    '/',
+    '/srv/',
+    '/srv//tls',
+    '/srv/../tls',
+    '/srv/.',
+    '"/srv/a\\nb"',
+    '""',
+  ])
+    assert.equal(await pathsOfProblems(dir, `publish_dir: ${path}\n`), ['publish_dir'], path);
+  const text = 'certificates: { web: { publish: yes } }\n';
+  assert.equal(await pathsOfProblems(dir, text), ['certificates.web.publish']);
+});
+
 test('has a default for everything', async ({ dir }) => {
   const config = await load(dir, '');
   assert.equal(config.certificates, {});
@@ -109,6 +128,7 @@ test('accepts all settings of a certificate', async ({ dir }) => {
     renew_at: 70%
     key_algorithms: [ec-p256]
     key_id: hub
+    publish: true
 issuers: { device-ca: { key_id: my-key } }
 trust_bundle: [trusted-ca]
 `,
@@ -125,6 +145,7 @@ trust_bundle: [trusted-ca]
     renew_at: '70%',
     key_algorithms: ['ec-p256'],
     key_id: 'hub',
+    publish: true,
   });
   assert.equal(config.issuers, { 'device-ca': { method: 'local_ca', key_id: 'my-key' } });
   assert.equal(config.trust_bundle, ['trusted-ca']);

@@ -239,6 +239,21 @@ test('reports a state directory that is not of one service alone, at its setting
   assert.match(system.lines[0] ?? '', /^modules\.yaml:1:10: .*belongs to the system/);
 });
 
+test('reports certificates that are published where other programs cannot read', async ({
+  dir,
+}) => {
+  const published = (path: string, publish = true) => ({
+    certificates: `publish_dir: ${path}\ncertificates: { web: { method: self_signed, publish: ${publish} } }\n`,
+  });
+  assert.is((await check(dir, published('/var/lib/iotedge/published'))).code, 0);
+  assert.is((await check(dir, published('/var/lib/iotedge/cs/x', false))).code, 0);
+  for (const path of ['/var/lib/iotedge/cs/x', '/var/lib/iotedge/keys']) {
+    const { code, lines } = await check(dir, published(path));
+    assert.is(code, 78);
+    assert.match(lines.join('\n'), /^certificates\.yaml:1:14: other programs cannot read below/);
+  }
+});
+
 test('warns of a module that has the hostname of the device', async ({ dir }) => {
   const text =
     'hostname: edge.example\nserver_names: {broker: [other.example, Edge.example], edgeHub: [edge.example]}\n';

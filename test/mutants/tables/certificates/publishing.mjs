@@ -1,0 +1,120 @@
+const files = 'component/certificates/publishing/published-files';
+const service = 'integration/certificates/publish';
+
+export default [
+  {
+    breaks: 'published files are as private as the umask of the service',
+    text: "await file.chmod(fileMode); // the service's own files are private",
+    becomes: '',
+    suite: files,
+  },
+  {
+    breaks: 'a version is written below the link, where readers see it grow',
+    text: 'await this.#disk.rename(link, join(home, linkName));\n',
+    becomes:
+      'await this.#disk.unlink(join(home, linkName)).catch(() => undefined);\n      await this.#disk.rename(link, join(home, linkName));\n',
+    suite: files,
+  },
+  {
+    breaks: 'the grace period of a former version begins when it was written',
+    text: 'if (former !== undefined) await this.#touch(former);',
+    becomes: '',
+    suite: files,
+  },
+  {
+    breaks: 'a former version outlives its grace period',
+    text: 'if (rank >= maxFormer || now - at >= this.#graceMs) await',
+    becomes: 'if (rank >= maxFormer) await',
+    suite: files,
+  },
+  {
+    breaks: 'former versions are kept without a bound',
+    text: 'if (rank >= maxFormer || now - at >= this.#graceMs) await',
+    becomes: 'if (now - at >= this.#graceMs) await',
+    suite: files,
+  },
+  {
+    breaks: 'a clock that was set back keeps a former version for years',
+    text: 'if (mtimeMs <= now + 1000) return mtimeMs;',
+    becomes: 'if (mtimeMs < Infinity) return mtimeMs;',
+    suite: files,
+  },
+  {
+    breaks: 'a link to an equal file passes for a published one',
+    text: 'constants.O_NONBLOCK | constants.O_NOFOLLOW | constants.O_RDONLY;',
+    becomes: 'constants.O_NONBLOCK | constants.O_RDONLY;',
+    suite: files,
+  },
+  {
+    breaks: 'a link that leads elsewhere passes for the current version',
+    text: 'return versionName.exec(version)?.[1] === name ? version : undefined;',
+    becomes: 'return target === undefined ? undefined : version;',
+    suite: files,
+  },
+  {
+    breaks: 'files that others may write pass for published ones',
+    text: 'if (!stats.isFile() || !isOwn(stats, fileMode)) return false;',
+    becomes: 'if (!stats.isFile()) return false;',
+    suite: files,
+  },
+  {
+    breaks: 'a link in place of the directory of a certificate is followed',
+    text: "if (kind === 'other' && path !== this.directory) await this.#disk.unlink(path);",
+    becomes: "if (kind === 'other') return;",
+    suite: files,
+  },
+  {
+    breaks: "certificates are published in another user's directory",
+    text: 'if (stats.uid !== own) {\n    const mending',
+    becomes: 'if (stats.uid === -1) {\n    const mending',
+    suite: files,
+  },
+  {
+    breaks: 'certificates are published where other users can replace them',
+    text: 'if ((uid !== 0 && uid !== own) || isShared) {',
+    becomes: 'if (uid !== 0 && uid !== own) {',
+    suite: files,
+  },
+  {
+    breaks: 'certificates are published where other programs cannot read them',
+    text: 'if (!isLink && (mode & enterOfOthers) === 0) {',
+    becomes: 'if (!isLink && mode === 0) {',
+    suite: files,
+  },
+  {
+    breaks: 'Renew returns before the files are those of the new certificate',
+    text: 'await service.changed(id, entry);\n      await publishing.settled();',
+    becomes: 'await service.changed(id, entry);',
+    suite: service,
+  },
+  {
+    breaks: 'a start does not repair what is published',
+    text: 'this.#isStarted = true;\n    this.request();\n  }',
+    becomes: 'this.#isStarted = true;\n  }',
+    suite: service,
+  },
+  {
+    breaks: 'a reload leaves what is not published any more',
+    text: 'publishDir = changed.publish_dir;\n      publishing.request();',
+    becomes: 'publishDir = changed.publish_dir;',
+    suite: service,
+  },
+  {
+    breaks: 'what cannot be published is not reported',
+    text: 'onProblems: (problems) => service.showPublishing(problems),',
+    becomes: 'onProblems: () => undefined,',
+    suite: service,
+  },
+  {
+    breaks: 'a deleted certificate stays published',
+    text: 'for (const id of present) {\n      if (ids.some((one) => one === id)) continue;',
+    becomes: 'for (const id of present) {\n      if (present.length > 0) continue;',
+    suite: service,
+  },
+  {
+    breaks: 'certificates may be published below a state directory',
+    text: 'if (state === undefined) return [];\n  const problem = `other programs',
+    becomes: 'if (state !== path) return [];\n  const problem = `other programs',
+    suite: 'component/cli/configuration/cross-check',
+  },
+];
