@@ -10,11 +10,12 @@ const readOnly = /^\/(auth|_ping|events)/;
 
 const longMs = 20_000;
 
-/** A proxy in front of an engine that ends its client right before the n-th request that changes something. */
+/** A proxy in front of an engine that ends its client right before or after the n-th request that changes something. */
 export class KillingProxy implements AsyncDisposable {
   readonly #server;
   #pid = 0;
   #left = Number.POSITIVE_INFINITY;
+  #when: 'before' | 'after' = 'before';
   #killed = '';
   #isKilling = false;
 
@@ -23,12 +24,19 @@ export class KillingProxy implements AsyncDisposable {
       const { method, url, headers } = incoming;
       const path = String(url).replace(/^\/v[0-9.]+|\?.*$/g, '');
       const changes = method !== 'GET' && method !== 'HEAD' && !readOnly.test(path);
-      if (changes && --this.#left <= 0) {
+      const isLast = changes && --this.#left <= 0;
+      if (isLast && (this.#when === 'before' || this.#isKilling)) {
         // this one, and what follows before the client has ended, never reaches the engine
         if (!this.#isKilling) void this.#end(`${method} ${path}`);
         return;
       }
       const passed = request({ socketPath: engineSocket, method, path: url, headers }, (reply) => {
+        if (isLast) {
+          // the engine has done it, and the client never learns that
+          if (!this.#isKilling) void this.#end(`${method} ${path}`);
+          reply.resume();
+          return;
+        }
         response.writeHead(reply.statusCode ?? 500, reply.headers);
         response.flushHeaders();
         reply.pipe(response);
@@ -49,8 +57,9 @@ export class KillingProxy implements AsyncDisposable {
     return proxy;
   }
 
-  /** Ends the client, a process, before the n-th request from now on. */
-  arm(n: number, pid: number): void {
+  /** Ends the client, a process, at the n-th request from now on. */
+  arm(n: number, pid: number, when: 'before' | 'after' = 'before'): void {
+    this.#when = when;
     this.#pid = pid;
     this.#left = n;
     this.#killed = '';

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { chmod, open, rename, rm } from 'node:fs/promises';
 import type { Server } from 'node:net';
 import { join } from 'node:path';
@@ -89,7 +90,7 @@ async function bind(listener: Server, place: SocketPlace): Promise<ListeningSock
     await chmod(bound, mode);
     await rename(bound, path).catch(async () => {
       // a directory is not replaced
-      await rm(path, { recursive: true, force: true });
+      await removeDirectory(path);
       await rename(bound, path);
     });
     isRenamed = true;
@@ -106,6 +107,15 @@ async function bind(listener: Server, place: SocketPlace): Promise<ListeningSock
     await opened.close();
     if (isRenamed) await rm(path, { force: true });
     throw error;
+  }
+}
+
+/** Removes a directory; one with files of other users, which this one may not remove, gets another name. */
+async function removeDirectory(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true });
+  } catch {
+    await rename(path, `${path}.${randomBytes(6).toString('hex')}.old`);
   }
 }
 

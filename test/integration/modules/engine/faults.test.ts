@@ -14,6 +14,7 @@ import type { PrivateEngine } from '../../../support/engine/private-engine.ts';
 import { listens } from '../../../support/engine/silent-registry.ts';
 import { runs } from '../../../support/property.ts';
 import { rigUsers } from '../../../support/rig/rig-users.ts';
+import { requestOn } from '../../../support/workload/api.ts';
 
 const run = promisify(execFile);
 const test = suite<{ device: ModulesRig }>('modules in failures');
@@ -110,6 +111,26 @@ test('are created where a directory has the place of their socket', async ({ dev
   await device.succeed('Start', byName('blocked'));
   await device.untilState('blocked', 'running');
   await device.succeed('DeleteModule', byName('blocked'));
+});
+
+test('run on when a directory has the place of their socket at a restart of the service', async ({
+  device,
+}) => {
+  const { rig } = device;
+  const socket = join(rig.stateDirectory('modules'), 'mnt/survivor/workload.sock');
+  const before = await pidOf(device, 'survivor');
+  for (const content of ['', 'directory']) {
+    await rig.stop('modules');
+    await rm(socket);
+    // an engine makes one, as root, when it starts a container whose socket is missing
+    await mkdir(join(socket, content), { recursive: true });
+    await device.succeed('Describe', ['a{sv}', '0']);
+    await device.untilState('edgeAgent', 'running');
+    await device.untilState('survivor', 'running');
+    const { status } = await requestOn(socket, 'GET', '/modules?api-version=2022-08-03');
+    assert.is(status, 200);
+    assert.is(await pidOf(device, 'survivor'), before);
+  }
 });
 
 test('of which many are created at once all run', async ({ device }) => {

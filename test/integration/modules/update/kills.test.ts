@@ -1,6 +1,7 @@
 /**
- * The service is killed right before a request to the engine that changes something: the next process brings the operation
- * to an end. Of each operation a few requests, or with IOTEDGE_TEST_SOAK every one.
+ * The service is killed right before a request to the engine that changes something, or when the engine has carried it
+ * out: the next process brings the operation to an end. Of each operation a few requests, or with IOTEDGE_TEST_SOAK every
+ * one, before and after.
  */
 import { readFile } from 'node:fs/promises';
 import { suite } from 'uvu';
@@ -43,31 +44,47 @@ interface Row {
   readonly begin: readonly [string, RawCall];
   /** The seconds that the container sleeps, `` for none, and whether the module runs before. */
   readonly ends: readonly string[];
-  readonly isNew?: boolean;
-  readonly sampled: readonly number[];
+  /** By default the module runs before, and in the end. */
+  readonly from?: 'nothing' | 'created';
+  readonly to?: 'created';
+  readonly sampled: readonly Kill[];
 }
+
+/** The number of a request, and whether the service is killed before or after it. */
+type Kill = readonly [number, 'before' | 'after'];
 
 const rows: readonly Row[] = [
   {
     name: 'create',
     begin: ['CreateModule', call(first, false)],
     ends: ['1000'],
-    isNew: true,
-    sampled: [1],
+    from: 'nothing',
+    to: 'created',
+    sampled: [[1, 'before']],
+  },
+  {
+    name: 'start',
+    begin: ['Start', web],
+    ends: ['1000'],
+    from: 'created',
+    sampled: [
+      [1, 'before'],
+      [1, 'after'],
+    ],
   },
   {
     name: 'good update',
     begin: ['UpdateModule', call(options('true', '2000'), false)],
     ends: ['2000'],
-    sampled: [5],
+    sampled: [[5, 'before']],
   },
   {
     name: 'bad update',
     begin: ['UpdateModule', call(options('false', '3000'), false)],
     ends: ['1000'],
-    sampled: [7],
+    sampled: [[7, 'before']],
   },
-  { name: 'delete', begin: ['DeleteModule', web], ends: [''], sampled: [1] },
+  { name: 'delete', begin: ['DeleteModule', web], ends: [''], sampled: [[1, 'before']] },
 ];
 
 test.before(async (context) => {
@@ -103,7 +120,11 @@ async function outcome(device: ModulesRig): Promise<string> {
     const now: Readonly<Record<string, unknown>> = await device.module('web').catch(() => ({}));
     const { State } = now;
     const isAtRest = State === 'running' || State === 'created';
-    return isAtRest && record['update'] === undefined && record['operation'] === undefined;
+    // the process may still hold what its record does not have any more
+    const isFree = (now['Operation'] ?? '') === '';
+    return (
+      isAtRest && isFree && record['update'] === undefined && record['operation'] === undefined
+    );
   };
   await until(longMs, 'the end', isEnded);
   const [line, ...others] = await device.containers();
@@ -119,14 +140,12 @@ async function outcome(device: ModulesRig): Promise<string> {
 
 async function killedAt(
   { device, proxy }: { readonly device: ModulesRig; readonly proxy: KillingProxy },
-  { begin: [member, request], ends, isNew, name }: Row,
-  n: number,
+  { begin: [member, request], ends, from, name, to }: Row,
+  [n, when]: Kill,
 ): Promise<boolean> {
-  if (isNew !== true) {
-    await device.invoke('CreateModule', call(first, true));
-    await device.invoke('Start', web);
-  }
-  proxy.arm(n, (await device.rig.processOf('modules')) ?? 0);
+  if (from !== 'nothing') await device.invoke('CreateModule', call(first, true));
+  if (from === undefined) await device.invoke('Start', web);
+  proxy.arm(n, (await device.rig.processOf('modules')) ?? 0, when);
   // the service may be killed before it replies
   await device.invoke(member, request).catch(() => undefined);
   const isOver = async () => {
@@ -136,13 +155,19 @@ async function killedAt(
   await until(longMs, 'the end, or the request', isOver);
   const { killed } = proxy;
   proxy.disarm();
+  const startedAt = () =>
+    device.machine.docker('inspect', '--format', '{{.State.StartedAt}}', 'web').catch(() => '');
+  const startedBefore = await startedAt();
   await device.succeed('Describe', ['a{sv}', '0']);
-  const where = `${name}, before request ${n}: ${killed}`;
+  const where = `${name}, ${when} request ${n}: ${killed}`;
   const seconds = await outcome(device);
   assert.ok(ends.includes(seconds), `${where}: ${seconds}`);
   assert.is(await device.machine.docker('images', '-q', 'iotedge-parked'), '', where);
   if (seconds !== '') {
-    if (isNew !== true) await device.untilState('web', 'running');
+    await device.untilState('web', to ?? 'running');
+    // a container that the engine has started is not started again
+    const isStarted = name === 'start' && when === 'after';
+    if (isStarted) assert.is(await startedAt(), startedBefore, where);
     await device.invoke('DeleteModule', web);
   }
   assert.equal(await device.containers(), [], where);
@@ -152,12 +177,14 @@ async function killedAt(
 for (const row of rows) {
   test(`end as demanded: ${row.name}`, async (context) => {
     if (!isSoak) {
-      for (const n of row.sampled) assert.ok(await killedAt(context, row, n), `${row.name} ${n}`);
+      for (const kill of row.sampled) assert.ok(await killedAt(context, row, kill), row.name);
       return;
     }
-    let n = 1;
-    while (await killedAt(context, row, n)) assert.ok(++n < most, 'an end');
-    console.log(`${row.name}: ${n - 1} requests`);
+    for (const when of ['before', 'after'] as const) {
+      let n = 1;
+      while (await killedAt(context, row, [n, when])) assert.ok(++n < most, 'an end');
+      console.log(`${row.name}: killed ${when} ${n - 1} requests`);
+    }
   });
 }
 
