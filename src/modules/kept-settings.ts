@@ -27,6 +27,6 @@ export function withKept(
 /** The registry of an image, by the rule of Docker: a first part that is no host belongs to Docker Hub. */
 function registryOf(image: string): string {
   const [first = '', ...others] = image.split('/');
-  const isHost = others.length > 0 && /[.:]|^localhost$/.test(first);
+  const isHost = others.length > 0 && /[.:]|^localhost$|^[$]upstream$/.test(first);
   return isHost ? first : 'docker.io';
 }

@@ -27,6 +27,7 @@ import { fetchImage } from './docker/module-image.ts';
 import { openEngine } from './docker/open-engine.ts';
 import { type PrepareParts, prepare } from './docker/prepare.ts';
 import { type SystemInfo, systemInfo } from './docker/system-info.ts';
+import { resolveUpstream } from './docker/upstream-image.ts';
 import { type ModulesHandlersOptions, modulesHandlers, modulesResolvers } from './handlers.ts';
 import { Identities, onIdentityChange } from './identities.ts';
 import { openLogDirectory } from './logs/log-directory.ts';
@@ -179,7 +180,10 @@ function runtimeOptions(
     connections,
     prepare: (source, via) => prepare(preparation, source, via),
     foresee: (source, via) => prepare({ ...preparation, identities: registered }, source, via),
-    fetch: ({ settings }, { signal }) => fetchImage(engine, settings, signal),
+    fetch: async ({ settings }, via) => {
+      const hosts = async () => (await clients.identity.GetDeviceIdentity({}, via)).identity;
+      await fetchImage(engine, await resolveUpstream(settings, hosts), via.signal);
+    },
     eraseIdentity: (name, via) => identities.erase(moduleIdOf(name), via),
     reclaimIdentity: (name) => identities.reclaim(moduleIdOf(name)),
     backend: (modules) =>

@@ -85,6 +85,7 @@ function variablesOf(
   of: (variable: string) => string,
 ): Readonly<Record<string, string>> {
   const id = idOf(name);
+  const parent = of('IOTEDGE_GATEWAYHOSTNAME');
   return {
     IOTEDGE_WORKLOADURI: of('IOTEDGE_WORKLOADURI'),
     IOTEDGE_AUTHSCHEME: 'sasToken',
@@ -92,6 +93,9 @@ function variablesOf(
     IOTEDGE_IOTHUBHOSTNAME: of('IOTEDGE_IOTHUBHOSTNAME'),
     [id.startsWith('$') ? 'EdgeDeviceHostName' : 'IOTEDGE_GATEWAYHOSTNAME']:
       of('EdgeDeviceHostName'),
+    ...(parent !== '' && {
+      [id.startsWith('$') ? 'IOTEDGE_GATEWAYHOSTNAME' : 'IOTEDGE_PARENTHOSTNAME']: parent,
+    }),
     IOTEDGE_DEVICEID: of('IOTEDGE_DEVICEID'),
     IOTEDGE_MODULEID: id,
     RuntimeLogLevel: 'Information',

@@ -38,6 +38,9 @@ test('are credentials, for the same registry only', () => {
   assert.equal(kept('registry.example:5000/a', 'registry.example:5000/a:2'), auth);
   assert.equal(kept('library/a:1', 'a:2'), auth);
   assert.equal(kept('localhost/a', 'localhost/b'), auth);
+  assert.equal(kept('$upstream/a', '$upstream/b'), auth);
+  assert.is(kept('a:1', '$upstream/a:1'), undefined);
+  assert.is(kept('$upstream/a', '$upstream:443/a'), undefined);
   const other = { username: 'other', password: 'p' };
   assert.equal(kept('registry.example/a:1', 'registry.example/a:2', other), other);
   for (const elsewhere of [

@@ -8,6 +8,7 @@ import type { ImageCleanupConfig } from '../../config/housekeeping-config.ts';
 import { EngineUnreachable } from '../../supervisor/module-type.ts';
 import type { WantedImage } from '../create-options/image-policy.ts';
 import type { EngineImages, MadeRoom } from '../engine/images.ts';
+import { isAtUpstream } from '../upstream-image.ts';
 import { nextCleanup } from './cleanup-schedule.ts';
 import type { LastCleanup } from './last-cleanup.ts';
 import type { PulledImages } from './pulled-images.ts';
@@ -189,6 +190,7 @@ export class ImageCleanup implements AsyncDisposable {
     }
     const ids = new Set<string>();
     for (const { image } of demanded) {
+      if (isAtUpstream(image)) continue; // engines have it by the name of its host
       const found = await images.find(image, signal);
       if (found !== undefined) ids.add(found.id);
     }

@@ -1,5 +1,6 @@
 import type { ListedImage } from '../engine/images.ts';
 import { withTag } from '../engine/pull.ts';
+import { isAtUpstream, upstreamFormOf } from '../upstream-image.ts';
 import type { PulledImageRecord } from './pulled-images.ts';
 
 /** What is known about the images of the engine. */
@@ -47,8 +48,10 @@ function judge(
   }
   const { id, references, digests } = image;
   const names = [id, ...references, ...digests, ...digests.map(digestIn)].map(familiar);
-  const wantedNames = new Set([...wanted].map(familiar));
-  if (used.has(id) || names.some((name) => wantedNames.has(name))) {
+  const wantedNames = new Set([...wanted].map(familiar).map(plainUpstream));
+  // whatever host is the parent of this device
+  const isDemanded = [...names, ...names.map(upstreamFormOf)].some((name) => wantedNames.has(name));
+  if (used.has(id) || isDemanded) {
     return { record, kind: 'used', references };
   }
   const ours = new Set(record.references.map(familiar));
@@ -59,6 +62,10 @@ function judge(
 
 function digestIn(reference: string): string {
   return reference.slice(reference.indexOf('@') + 1);
+}
+
+function plainUpstream(image: string): string {
+  return isAtUpstream(image) ? upstreamFormOf(image) : image;
 }
 
 /** A reference as engines shorten it. */

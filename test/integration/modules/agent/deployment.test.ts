@@ -14,9 +14,11 @@ import {
 import type { Deployment, Pass } from '../../../support/agent/edge-agent.ts';
 import { idOf } from '../../../support/agent/module-spec.ts';
 import type { ListedModule } from '../../../support/agent/wire-forms.ts';
+import { passOn } from '../../../support/cloud/gateway.ts';
 import { untilFound } from '../../../support/deadline.ts';
 import { ModulesRig } from '../../../support/engine/modules-rig.ts';
 import { Registry } from '../../../support/engine/registry.ts';
+import { cloudSettings, startRigCloud } from '../../../support/rig/rig-cloud.ts';
 import { deviceName } from '../../../support/rig/rig-config.ts';
 
 interface Context {
@@ -286,6 +288,43 @@ test('reprovisions a device that stays where it is, without a restart of anythin
   await untilListed(agent, 'edgeHub', ({ status }) => status === 'running');
   const now = await Promise.all(['edgeAgent', 'edgeHub'].map((name) => containerId(device, name)));
   assert.equal(now, ids);
+});
+
+test('moves below a gateway with all modules, and gets images from it', async (context) => {
+  const { device, registry } = context;
+  const { rig, cloud } = device;
+  await using gateway = await startRigCloud(rig);
+  passOn(gateway, cloud);
+  const { provisioning, ...rest } = cloudSettings(rig, cloud);
+  const below = { ...provisioning, gateway_hostname: gateway.host };
+  await rig.configure('identity', { ...rest, provisioning: below });
+  assert.is(await rig.reload('identity'), 'reloaded');
+  const [parent, port] = registry.address.split(':');
+  const untilNamed = (name: string, variable: string, value: string | undefined) =>
+    untilFound(60_000, `${variable} of ${name}`, async () => {
+      const of = await environmentOf(device, name).catch(() => new Map([[variable, 'none']]));
+      return of.get(variable) === value ? true : undefined;
+    });
+  await untilNamed('edgeAgent', 'IOTEDGE_GATEWAYHOSTNAME', parent);
+  await untilNamed('edgeHub', 'IOTEDGE_GATEWAYHOSTNAME', parent);
+  await untilNamed('sensor', 'IOTEDGE_PARENTHOSTNAME', parent);
+  const agent = await restartAgent(context);
+  await agent.call('start');
+  const image = `$upstream:${port}/module:1`;
+  const hub = { image: edgeImage, createOptions: { ...sleeping, Labels: { generation: '3' } } };
+  const wanted = { edgeHub: hub, sensor: { image, createOptions: sleeping } };
+  await device.machine.docker('rmi', '--force', `${repository(registry)}:1`).catch(() => undefined);
+  await settles(agent, wanted);
+  const { image: shown } = await untilListed(agent, 'sensor', ({ status }) => status === 'running');
+  assert.is(shown, image);
+  const format = '{{.Config.Image}}';
+  const pulled = await device.machine.docker('inspect', '--format', format, 'sensor');
+  assert.is(pulled.trim(), `${repository(registry)}:1`);
+  assert.is((await environmentOf(device, 'edgeHub')).get('IOTEDGE_GATEWAYHOSTNAME'), parent);
+  // what the agent has repeated goes with the gateway
+  await rig.configure('identity', { ...rest, provisioning });
+  assert.is(await rig.reload('identity'), 'reloaded');
+  await untilNamed('edgeHub', 'IOTEDGE_GATEWAYHOSTNAME', undefined);
 });
 
 const identityOperation = [

@@ -159,7 +159,9 @@ test('removes what this runtime pulled and nothing needs, after its time, and no
   await machine.docker('rm', 'of-another');
   await clean(context, after, { days: 2, wanted });
   assert.is(await present(context), 'foreign named used wanted');
-  await clean(context, after, { days: 8, wanted });
+  const { image } = wanted()[0] ?? { image: '' };
+  const atParent = () => [{ image: image.replace(/^[^:]+/, '$$upstream') }];
+  await clean(context, after, { days: 8, wanted: atParent });
   assert.is(await present(context), 'foreign named wanted');
   await machine.docker('rmi', 'mine:1');
   await clean(context, after, { days: 8, wanted: () => undefined });

@@ -107,4 +107,34 @@ export default [
     becomes: 'local_gateway_hostname: publicHub,',
     suite: 'component/service/config/azure-settings',
   },
+  {
+    breaks: 'an image at the parent cannot be fetched before an update',
+    text: 'await fetchImage(engine, await resolveUpstream(settings, hosts), via.signal);',
+    becomes: 'await fetchImage(engine, settings, via.signal);',
+    suite: 'integration/modules/agent/deployment',
+  },
+  {
+    breaks: 'an image at the parent is taken from Docker Hub',
+    text: "return name.includes('.') || name === 'localhost';",
+    becomes: 'return true;',
+    suite: 'unit/modules/docker/upstream-image',
+  },
+  {
+    breaks: 'credentials for Docker Hub are sent to the parent',
+    text: '/[.:]|^localhost$|^[$]upstream$/.test(first)',
+    becomes: '/[.:]|^localhost$/.test(first)',
+    suite: 'unit/modules/kept-settings',
+  },
+  {
+    breaks: 'an image that was fetched from the parent is cleaned up before its update',
+    text: '[...names, ...names.map(upstreamFormOf)].some(',
+    becomes: '[...names].some(',
+    suite: 'unit/modules/docker/images/removable',
+  },
+  {
+    breaks: 'a module with an image at the parent prevents every clean-up of images',
+    text: '      if (isAtUpstream(image)) continue; // engines have it by the name of its host\n',
+    becomes: '',
+    suite: 'integration/modules/engine/image-cleanup',
+  },
 ];

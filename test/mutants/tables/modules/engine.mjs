@@ -56,13 +56,13 @@ export default [
   },
   {
     breaks: 'an image that a stopped container of others uses is removed',
-    text: 'if (used.has(id) || names.some(',
-    becomes: 'if (names.some(',
+    text: 'if (used.has(id) || isDemanded) {',
+    becomes: 'if (isDemanded) {',
     suite: 'unit/modules/docker/images/removable',
   },
   {
     breaks: 'an image that a module demands is removed',
-    text: 'if (used.has(id) || names.some((name) => wantedNames.has(name))) {',
+    text: 'if (used.has(id) || isDemanded) {',
     becomes: 'if (used.has(id)) {',
     suite: 'unit/modules/docker/images/removable',
   },

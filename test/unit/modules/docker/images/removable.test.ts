@@ -68,6 +68,22 @@ test('are not those that a configuration demands, in any of its forms', () => {
   }
 });
 
+test('are not those that a configuration demands from the parent, whatever its host', () => {
+  const of = (reference: string, wanted: string) =>
+    verdicts({
+      images: [image('a', [reference])],
+      pulled: [record('a', [reference])],
+      wanted: new Set([wanted]),
+    });
+  assert.is(of('parent.example/x:1', '$upstream/x:1'), 'a used');
+  assert.is(of('parent.example:443/x:1', '$upstream/x:1'), 'a used');
+  assert.is(of('parent:5000/x:latest', '$upstream:5000/x'), 'a used');
+  assert.is(of('parent/x:1', '$upstream:443/x:1'), 'a used');
+  assert.is(of('parent:5000/x:1', '$upstream/x:1'), 'a remove');
+  assert.is(of('parent:5000/x:1', '$upstream:5000/x:2'), 'a remove');
+  assert.is(of('x:1', '$upstream/x:1'), 'a remove');
+});
+
 test('are not those that another client has named too', () => {
   assert.is(verdicts({ images: [image('a', ['r/a:1', 'mine:1'])] }), 'a kept');
   assert.is(verdicts({ images: [image('a', [])] }), 'a remove');
