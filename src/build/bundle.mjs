@@ -6,8 +6,12 @@ import { build, stop } from 'esbuild';
 import { root } from './setup.mjs';
 import { compiled, importCompiled, schemasOf, services } from './steps/compiled.mjs';
 
-/** The part of iotedgectl that has a bundle of its own: `status` would take half as long again to load it, too. */
+/** Parts of iotedgectl that have bundles of their own: `status` would take half as long again to load them, too. */
 const configuration = { name: 'iotedgectl-configuration', entry: 'cli/configuration/check' };
+const certificates = {
+  name: 'iotedgectl-certificates',
+  entry: 'cli/certificates/material/material',
+};
 
 /**
  * Every bundle: its name, its entry point below src, the services whose configuration it reads, and the entry point of
@@ -22,6 +26,7 @@ const executables = [
   })),
   { name: 'iotedgectl', entry: 'cli/main', configs: [], launcher: 'launcher/main' },
   { ...configuration, configs: services, launcher: undefined },
+  { ...certificates, configs: [], launcher: undefined },
   { name: 'iotedge-tls-worker', entry: 'https/tls-worker', configs: [], launcher: undefined },
   {
     name: 'iotedge-pkcs11',
@@ -90,14 +95,15 @@ const loggerAsText = (sources) => ({
   },
 });
 
-const configurationApart = {
-  name: 'configuration-apart',
+const partsApart = {
+  name: 'parts-apart',
   setup(bundle) {
-    bundle.onResolve({ filter: /\/configuration\/check\.js$/ }, ({ kind }) =>
-      kind === 'dynamic-import'
-        ? { path: `./${configuration.name}.cjs`, external: true }
-        : undefined,
-    );
+    for (const { name, entry } of [configuration, certificates]) {
+      const file = new RegExp(`/${entry.split('/').slice(-2).join('/')}\\.js$`);
+      bundle.onResolve({ filter: file }, ({ kind }) =>
+        kind === 'dynamic-import' ? { path: `./${name}.cjs`, external: true } : undefined,
+      );
+    }
   },
 };
 
@@ -166,7 +172,7 @@ async function bundle({ name, entry, configs }, version) {
     external: ['usocket', 'x11', 'cpu-features'],
     plugins: [
       generatedValidators(configs),
-      configurationApart,
+      partsApart,
       withoutUnusedPackages,
       withoutGetters,
       loggerAsText(sources),

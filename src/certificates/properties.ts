@@ -69,6 +69,7 @@ export function certificateProperties(
     Profile: entry.enrolment?.profile ?? '',
     State: stateOf(entry, now),
     RenewAt: microseconds(renewAt),
+    LastAttempt: microseconds(lastAttemptOf(entry)),
     NextAttempt: microseconds(nextAttemptOf(entry)),
     LastError: entry.damage ?? entry.enrolment?.order?.reason ?? '',
     Operation: operation,
@@ -99,6 +100,13 @@ function stateOf(entry: CertificateEntry, now: Date) {
   if (now < certificate.notBefore) return 'not-yet-valid';
   if (now > certificate.notAfter) return 'expired';
   return enrolment?.order === undefined ? 'valid' : 'renewing';
+}
+
+/** When the last attempt ended: that of an order, else that of the current certificate; undefined when not known. */
+function lastAttemptOf({ enrolment }: CertificateEntry): Date | undefined {
+  const { order, since = 0 } = enrolment ?? {};
+  const at = order !== undefined && order.attempts > 0 ? order.since : since;
+  return at === 0 ? undefined : new Date(at);
 }
 
 /** When an order is submitted again after an attempt; undefined when it is not. */

@@ -6,7 +6,8 @@ import { type Command, type CommandContext, exitCodes, UsageError } from './comm
 import { exitCodeOf } from './exit-code.ts';
 import { commandHelp, commandsOf, helpRequest, overview } from './help.ts';
 import { printable } from './output.ts';
-import { certificatesList } from './verbs/certificates-list.ts';
+import { certificatesList } from './verbs/certificates/list.ts';
+import { certificatesShow } from './verbs/certificates/show.ts';
 import { configApply } from './verbs/config-apply.ts';
 import { configCheck } from './verbs/config-check.ts';
 import { identityShow } from './verbs/identity-show.ts';
@@ -34,6 +35,7 @@ export const commands: readonly Command[] = [
   status,
   keysList,
   certificatesList,
+  certificatesShow,
   identityShow,
   modulesList,
   modulesShow,

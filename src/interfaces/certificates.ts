@@ -248,6 +248,11 @@ export const certificateInterface = defineInterface({
       emits: 'true',
       doc: 'When renewal is due, 0 when it is not renewed here.',
     },
+    LastAttempt: {
+      type: 't',
+      emits: 'true',
+      doc: 'When the last attempt to issue or renew it here ended, 0 when there was none; it failed when LastError is not ``.',
+    },
     NextAttempt: { type: 't', emits: 'true', doc: 'When renewal is retried, 0 when it is not.' },
     LastError: { type: 's', emits: 'true', doc: 'Its current problem, `` when there is none.' },
     Operation: operationProperty,

@@ -5,14 +5,14 @@
 import type { Bus } from '../../dbus/bus.ts';
 import type { Client, ClientCallOptions } from '../../dbus/client/client.ts';
 import { describeError, isServiceError, ServiceError } from '../../errors.ts';
-import type { modulesInterface } from '../../interfaces/modules.ts';
+import { type modulesInterface, modulesService } from '../../interfaces/modules.ts';
 import { quoted } from '../../quoted.ts';
 import { type CommandContext, exitCodes } from '../command.ts';
 import { Interrupt } from '../interrupt.ts';
+import { ObjectChanges } from '../objects/object-changes.ts';
 import { printable } from '../output.ts';
 import { ProgressLine } from '../progress-line.ts';
 import { withTerminalAgent } from '../terminal-agent.ts';
-import { ModuleChanges } from './module-changes.ts';
 import type { ModuleView } from './module-view.ts';
 import { failureOf, participles, type Verb } from './outcome.ts';
 import type { Runtime } from './runtime.ts';
@@ -61,7 +61,7 @@ export async function carryOut(
   const { name, verb } = operation;
   const print = context.options['json'] === true ? () => undefined : context.print;
   const before = await runtime.find(name);
-  await using changes = await ModuleChanges.watch(runtime.bus, name);
+  await using changes = await ObjectChanges.watch(runtime.bus, modulesService, name);
   await withTerminalAgent(context, () => runtime.call(operation.begin));
   if (context.options['no-wait'] === true) {
     print(`${name}: ${verb} is accepted`);
@@ -84,7 +84,7 @@ export async function carryOut(
 
 interface Waiting {
   readonly operation: ModuleOperation;
-  readonly changes: ModuleChanges;
+  readonly changes: ObjectChanges;
 }
 
 /** Waits until the operation has ended, or the user interrupts the wait. */

@@ -1,13 +1,12 @@
 import type { Bus } from '../../dbus/bus.ts';
 import { type Client, type ClientCallOptions, client } from '../../dbus/client/client.ts';
-import { childPath } from '../../dbus/path.ts';
-import { Variant } from '../../dbus/wire/variant.ts';
 import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import { isModuleName, moduleRule } from '../../ids.ts';
 import { modulesService } from '../../interfaces/modules.ts';
 import { quoted } from '../../quoted.ts';
 import { type CommandContext, UsageError } from '../command.ts';
 import { describeService, explainedFailure } from '../description.ts';
+import { objectProperties } from '../objects/object-properties.ts';
 import { mayAsk } from '../terminal-agent.ts';
 import { type ModuleView, moduleView } from './module-view.ts';
 
@@ -49,22 +48,8 @@ export class Runtime {
 
   /** A module as it is now; undefined when there is none of that name. */
   async find(name: string): Promise<ModuleView | undefined> {
-    const { busName, path, child } = modulesService;
-    const get = {
-      destination: busName,
-      path: childPath(path, child.segment, name),
-      interface: 'org.freedesktop.DBus.Properties',
-      member: 'GetAll',
-      signature: 's',
-      body: [child.interface.name],
-    };
-    try {
-      const [values] = await this.bus.call(get, { timeoutMs: replyMs });
-      return moduleView(plain(values));
-    } catch (error) {
-      if (isServiceError(error, 'UnknownObject')) return undefined;
-      throw explainedFailure(modulesService, error);
-    }
+    const values = await objectProperties(this.bus, modulesService, name);
+    return values === undefined ? undefined : moduleView(values);
   }
 
   /** A module as it is now, or NotFound. */
@@ -101,14 +86,4 @@ export function moduleNames({ positionals }: Pick<CommandContext, 'positionals'>
 export function moduleName(context: Pick<CommandContext, 'positionals'>): string {
   const [name = ''] = moduleNames({ positionals: context.positionals.slice(0, 1) });
   return name;
-}
-
-function plain(values: unknown): Readonly<Record<string, unknown>> {
-  const entries = typeof values === 'object' && values !== null ? Object.entries(values) : [];
-  return Object.fromEntries(
-    entries.map(([name, value]) => {
-      const held: unknown = value instanceof Variant ? value.value : value;
-      return [name, typeof held === 'bigint' ? String(held) : held];
-    }),
-  );
 }

@@ -1,9 +1,12 @@
 import { type Bus, BusError } from '../../dbus/bus.ts';
 import type { ServiceDefinition } from '../../dbus/definition.ts';
 import { describeError, isServiceError } from '../../errors.ts';
+import { certificatesService } from '../../interfaces/certificates.ts';
+import { certificateView } from '../certificates/certificate-view.ts';
+import { type Concern, concernsOf } from '../certificates/concern.ts';
 import { type Command, exitCodes } from '../command.ts';
 import { type Description, describeRunning, describeService } from '../description.ts';
-import { formatJson, formatTable } from '../output.ts';
+import { formatJson, formatTable, printable } from '../output.ts';
 import { type UnitState, unitState } from '../systemd/unit-state.ts';
 import { alwaysRuns, services, serviceUnit } from '../systemd/units.ts';
 
@@ -14,6 +17,8 @@ interface ServiceStatus {
   readonly health: string;
   readonly version: string;
   readonly detail: string;
+  /** Certificates that are stuck or expire soon, of the service that has any. */
+  readonly concerns?: readonly Pick<Concern, 'id' | 'kind' | 'text'>[];
 }
 
 const configurationStatus = /exited with status 78\b/;
@@ -35,10 +40,17 @@ export const status: Command = {
       services.map((service) => statusOf(connection, service, start)),
     );
     if (options['json'] === true) print(formatJson(found));
-    else print(formatTable(['SERVICE', 'STATE', 'HEALTH', 'VERSION', 'DETAIL'], found.map(rowOf)));
+    else printStatus(found, print);
     return exitCodeOf(found);
   },
 };
+
+function printStatus(found: readonly ServiceStatus[], print: (text: string) => void): void {
+  print(formatTable(['SERVICE', 'STATE', 'HEALTH', 'VERSION', 'DETAIL'], found.map(rowOf)));
+  const concerns = found.flatMap((one) => one.concerns ?? []);
+  if (concerns.length > 0) print('');
+  for (const { id, text } of concerns) print(printable(`certificate ${id}: ${text}`));
+}
 
 async function statusOf(
   bus: Bus,
@@ -83,7 +95,13 @@ function described(
     health,
     version,
     detail: lastError || `${count} ${service.child.segment}${count === 1 ? '' : 's'}`,
+    ...(service === certificatesService && { concerns: concernsAbout(objects) }),
   };
+}
+
+function concernsAbout(objects: Description['objects']): ServiceStatus['concerns'] & object {
+  const all = Object.entries(objects).map(([id, object]) => certificateView(id, object));
+  return concernsOf(all, new Date()).map(({ id, kind, text }) => ({ id, kind, text }));
 }
 
 function reasonOf(error: unknown): string {

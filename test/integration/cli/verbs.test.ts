@@ -79,21 +79,28 @@ test('keys list: exits with 6 where keys may be hidden, and reports why', async 
   assert.equal(JSON.parse(program.out), { a: {} });
 });
 
-test('certificates list: state, expiry, key and subject', async ({ daemon }) => {
-  const certificate = {
-    State: 'valid',
-    NotAfter: 1_800_000_000_000_000,
-    KeyId: 'k',
-    Subject: 'CN=a',
+test('certificates list: what is wrong first, then when each expires and is renewed', async ({
+  daemon,
+}) => {
+  const day = 86_400_000;
+  const inDays = (days: number) => String((Date.now() + days * day + 60_000) * 1000);
+  const life = { NotBefore: inDays(-100), NotAfter: inDays(50) };
+  const names = { Subject: 'CN=a', Issuer: 'CN=ca' };
+  const objects = {
+    a: { State: 'valid', ...life, RenewAt: inDays(20), LastAttempt: inDays(-9), ...names },
+    b: { State: 'stuck', ...life, RenewAt: inDays(-3), LastAttempt: inDays(-9), LastError: 'no' },
+    c: { State: 'pending', NotAfter: '0', Subject: '' },
   };
-  const objects = { a: certificate, b: { State: 'failed', NotAfter: '0', KeyId: '' } };
   const json = described({ health: 'degraded', objects });
   const { code, out } = await run(daemon, [[certificatesService, json]], 'certificates', 'list');
   assert.is(code, 0);
   assert.equal(out.split('\n'), [
-    'CERTIFICATE  STATE   EXPIRES               KEY  SUBJECT',
-    'a            valid   2027-01-15 08:00 UTC  k    CN=a',
-    'b            failed  -                     -',
+    'b: stuck, expires in 50 days: no',
+    '',
+    'CERTIFICATE  STATE    EXPIRES     RENEWAL     LAST ATTEMPT       NEXT ATTEMPT  SUBJECT  ISSUER',
+    'b            stuck    in 50 days  due         failed 8 days ago  -             -        -',
+    'a            valid    in 50 days  in 20 days  ok 8 days ago      -             CN=a     CN=ca',
+    'c            pending  -           -           -                  -             -        -',
   ]);
   const program = await run(
     daemon,

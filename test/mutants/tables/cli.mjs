@@ -1,8 +1,8 @@
 export default [
   {
     breaks: 'the list of certificates shows the wrong date',
-    text: "formatTime(timeOf(certificate['NotAfter'])),",
-    becomes: "formatTime(timeOf(certificate['NotBefore'])),",
+    text: '    relativeTime(notAfter, now),\n    renewalText(',
+    becomes: '    relativeTime(certificate.notBefore, now),\n    renewalText(',
     suite: 'integration/cli/verbs',
   },
   {

@@ -1,20 +1,23 @@
 import type { Bus, BusSignal } from '../../dbus/bus.ts';
+import type { ServiceDefinition } from '../../dbus/definition.ts';
 import { childPath } from '../../dbus/path.ts';
-import { modulesService } from '../../interfaces/modules.ts';
 
 /** However signals are lost, a change is seen after this. */
 const longestMs = 5000;
 
-/** Notes that a module may have changed: its properties, its existence, the process of the service. */
-export class ModuleChanges implements AsyncDisposable {
+/** Notes that an object of a service may have changed: its properties, its existence, the process of the service. */
+export class ObjectChanges implements AsyncDisposable {
   #subscriptions: readonly AsyncDisposable[] = [];
   #isChanged = false;
   #wake: () => void = () => undefined;
 
-  static async watch(bus: Pick<Bus, 'subscribe'>, name: string): Promise<ModuleChanges> {
-    const { busName, path, child } = modulesService;
-    const changes = new ModuleChanges();
-    const object = childPath(path, child.segment, name);
+  static async watch(
+    bus: Pick<Bus, 'subscribe'>,
+    { busName, path, child }: ServiceDefinition,
+    id: string,
+  ): Promise<ObjectChanges> {
+    const changes = new ObjectChanges();
+    const object = childPath(path, child.segment, id);
     const note = (): void => changes.#note();
     const ofObject = ({ path: from, body }: BusSignal): void => {
       if (from === object || body.includes(object)) note();
