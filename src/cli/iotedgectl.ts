@@ -6,8 +6,16 @@ import { type Command, type CommandContext, exitCodes, UsageError } from './comm
 import { exitCodeOf } from './exit-code.ts';
 import { commandHelp, commandsOf, helpRequest, overview } from './help.ts';
 import { printable } from './output.ts';
+import { certificatesCancel } from './verbs/certificates/cancel.ts';
+import { certificatesCsr } from './verbs/certificates/csr.ts';
+import { certificatesDelete } from './verbs/certificates/delete.ts';
+import { certificatesExport } from './verbs/certificates/export.ts';
+import { certificatesImport } from './verbs/certificates/import.ts';
 import { certificatesList } from './verbs/certificates/list.ts';
+import { certificatesRenew } from './verbs/certificates/renew.ts';
+import { certificatesRequest } from './verbs/certificates/request.ts';
 import { certificatesShow } from './verbs/certificates/show.ts';
+import { certificatesTrustBundle } from './verbs/certificates/trust-bundle.ts';
 import { configApply } from './verbs/config-apply.ts';
 import { configCheck } from './verbs/config-check.ts';
 import { identityShow } from './verbs/identity-show.ts';
@@ -36,6 +44,14 @@ export const commands: readonly Command[] = [
   keysList,
   certificatesList,
   certificatesShow,
+  certificatesRequest,
+  certificatesRenew,
+  certificatesCancel,
+  certificatesImport,
+  certificatesExport,
+  certificatesDelete,
+  certificatesTrustBundle,
+  certificatesCsr,
   identityShow,
   modulesList,
   modulesShow,

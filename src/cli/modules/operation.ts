@@ -10,6 +10,7 @@ import { quoted } from '../../quoted.ts';
 import { type CommandContext, exitCodes } from '../command.ts';
 import { Interrupt } from '../interrupt.ts';
 import { ObjectChanges } from '../objects/object-changes.ts';
+import { Standstill } from '../objects/standstill.ts';
 import { printable } from '../output.ts';
 import { ProgressLine } from '../progress-line.ts';
 import { withTerminalAgent } from '../terminal-agent.ts';
@@ -17,9 +18,6 @@ import type { ModuleView } from './module-view.ts';
 import { failureOf, participles, type Verb } from './outcome.ts';
 import type { Runtime } from './runtime.ts';
 import { progressText } from './status-text.ts';
-
-/** An operation with which the runtime is at a standstill is left to it after this time. */
-const standstillMs = 5000;
 
 /** The parts of the runtime that operations use. */
 export interface OperationRuntime extends Pick<Runtime, 'call' | 'find'> {
@@ -130,17 +128,6 @@ async function observed(runtime: OperationRuntime, name: string): Promise<Observ
   } catch (error) {
     if (!isServiceError(error, 'Unavailable')) throw error;
     return { module: undefined, problem: describeError(error) };
-  }
-}
-
-/** Measures how long an operation has not proceeded. */
-class Standstill {
-  #since: number | undefined;
-
-  isTooLong(problem: string): boolean {
-    if (problem === '') this.#since = undefined;
-    else this.#since ??= performance.now();
-    return this.#since !== undefined && performance.now() - this.#since >= standstillMs;
   }
 }
 

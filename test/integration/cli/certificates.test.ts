@@ -1,10 +1,15 @@
 /** The verbs about certificates, with the services. */
+import { readFile } from 'node:fs/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { client } from '../../../src/dbus/client/client.ts';
 import { certificatesService } from '../../../src/interfaces/certificates.ts';
-import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
+import { encodeCertificatesPem, parseCertificate } from '../../../src/x509/certificate.ts';
+import { parseCsr } from '../../../src/x509/csr.ts';
+import { formatName } from '../../../src/x509/name.ts';
+import { formatAlternativeName } from '../../../src/x509/subject-alternative-name.ts';
 import { Rig } from '../../support/rig/rig.ts';
+import { programs } from '../../support/rig/rig-services.ts';
 import type { RigUser } from '../../support/rig/rig-users.ts';
 import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 
@@ -13,7 +18,14 @@ const settings = {
   certificates: {
     'root*': { method: 'self_signed', profiles: ['device-ca'], lifetime: '400d' },
     'app/*': { method: 'local_ca', issuer: 'root', profiles: ['server'], dns: ['app.local'] },
-    away: { method: 'external' },
+    away: {
+      method: 'external',
+      subject: 'CN=away,O=Contoso',
+      dns: ['away.example'],
+      ip: ['192.0.2.1'],
+      key_id: 'mail-key',
+      key_algorithms: ['ec-p384'],
+    },
   },
 };
 
@@ -23,12 +35,16 @@ test.before(async (context) => {
 test.after(({ rig }) => rig[Symbol.asyncDispose]());
 
 /** The output of a verb. */
-function run(rig: Rig, args: readonly string[], user: RigUser = 'operator') {
-  return rig.iotedgectl(['certificates', ...args], user);
+function run(rig: Rig, args: readonly string[], user: RigUser | 'root' = 'operator') {
+  return rig.iotedgectl(['certificates', ...args], user === 'root' ? undefined : user);
 }
 
 /** The output of a verb that succeeds. */
-async function succeed(rig: Rig, args: readonly string[], user?: RigUser): Promise<string> {
+async function succeed(
+  rig: Rig,
+  args: readonly string[],
+  user?: RigUser | 'root',
+): Promise<string> {
   const { code, stdout, stderr } = await run(rig, args, user);
   assert.is(code, 0, stderr);
   return stdout;
@@ -107,12 +123,122 @@ test('show the content of a certificate and of its chain', async ({ rig }) => {
   assert.match(String(json.chain[0]?.['basicConstraints']), 'CA');
 });
 
+test('request, renew, export and delete a certificate', async ({ rig }) => {
+  const missing = await run(rig, ['request', 'app/one']);
+  assert.is(missing.code, 4, missing.stderr);
+  assert.match(
+    missing.stderr,
+    /"app\/one" was not issued: .*no certificate "root".*; the service tries again by itself, in /,
+  );
+  assert.match(await succeed(rig, ['list']), /^app\/one +pending +- +- +failed .* ago +in /m);
+  assert.match(
+    await succeed(rig, ['request', 'root']),
+    /^root: issued by CN=root, expires in 3\d\d days$/m,
+  );
+  const first = await run(rig, ['request', 'app/one']);
+  assert.is(first.code, 0, first.stderr);
+  assert.match(first.stdout, /^app\/one: (issued by CN=root, expires|has a certificate already)/);
+  assert.match(
+    await succeed(rig, ['request', 'app/one']),
+    /^app\/one: has a certificate already, which expires in /,
+  );
+  const before = await succeed(rig, ['export', 'app/one']);
+  assert.is(before.split('BEGIN CERTIFICATE').length, 3);
+  const renewed = await succeed(rig, ['renew', 'app/one', '--json']);
+  assert.is(
+    (JSON.parse(renewed) as Record<string, unknown>)['KeyId'],
+    'iotedge/certificate/app/one@2',
+  );
+  assert.match(
+    await succeed(rig, ['renew', '--same-key', 'app/one']),
+    /^app\/one: issued by CN=root/,
+  );
+  const shown = await succeed(rig, ['show', 'app/one']);
+  assert.match(shown, /^ +key id: iotedge\/certificate\/app\/one@2$/m);
+  assert.match(shown, /^ *last attempt: \d{4}-.* UTC \(.* ago\)$/m);
+  assert.match(shown, /^ +alternative names: dns:app.local$/m);
+  assert.is.not(await succeed(rig, ['export', 'app/one']), before);
+  const file = `${rig.directory}/app-one.der`;
+  await succeed(rig, ['export', 'app/one', '--format', 'der', '--output', file], 'root');
+  parseCertificate(await readFile(file), 'it');
+  const again = await run(rig, ['export', 'app/one', '-o', file], 'root');
+  assert.equal([again.code, again.stderr], [1, `iotedgectl: there is a file ${file}\n`]);
+  const unasked = await run(rig, ['delete', 'app/one']);
+  assert.is(unasked.code, 2);
+  assert.match(unasked.stderr, 'add --yes');
+  assert.is(await succeed(rig, ['delete', '--yes', 'app/one']), 'app/one: deleted\n');
+  assert.not.match(await succeed(rig, ['list']), 'app/one');
+});
+
+test('import a file or the standard input, and never a private key', async ({ rig }) => {
+  const pem = await expiring('CN=imported');
+  const input = (words: readonly string[], text: string) =>
+    rig.run(`${rig.directory}/node`, [`${rig.directory}/${programs}/iotedgectl.cjs`, ...words], {
+      user: 'operator',
+      input: text,
+    });
+  const words = ['certificates', 'import', 'imported', '-'];
+  const first = await input([...words, '--key-id', 'later'], pem);
+  assert.equal([first.code, first.stdout], [0, 'imported: imported\n'], first.stderr);
+  assert.match(await succeed(rig, ['show', 'imported']), /^ +key id: later$/m);
+  const second = await input(words, pem);
+  assert.is(second.code, 1);
+  assert.is((await input([...words, '--replace'], pem)).code, 0);
+  const key = makeKey('ed25519').export({ format: 'pem', type: 'pkcs8' });
+  const secret = await input([...words, '--replace'], `${pem}${String(key)}`);
+  assert.is(secret.code, 1);
+  assert.match(secret.stderr, /standard input, line \d+, holds a private key/);
+  assert.not.match(secret.stderr, String(key).split('\n')[1] ?? '');
+  const der = await input([...words, '--replace'], 'not a certificate');
+  assert.match(der.stderr, 'standard input is neither PEM nor whole DER');
+  assert.is((await run(rig, ['import', 'x', '/nowhere'])).code, 2);
+});
+
+test('print the trust bundle, and a request for a CA that is reached by mail', async ({ rig }) => {
+  const bundle = await succeed(rig, ['trust-bundle'], 'alice');
+  assert.match(bundle, 'BEGIN CERTIFICATE');
+  assert.is(await succeed(rig, ['trust-bundle', '--id', 'trusted-ca'], 'alice'), bundle);
+  const config = ['--config-dir', `${rig.directory}/config`];
+  const none = await run(rig, ['csr', 'away', ...config], 'root');
+  assert.equal([none.code, none.stdout], [1, '']);
+  assert.match(none.stderr, 'no key "mail-key": --create-key creates it');
+  const { code, stdout, stderr } = await run(
+    rig,
+    ['csr', 'away', '--create-key', ...config],
+    'root',
+  );
+  assert.is(code, 0, stderr);
+  assert.match(stderr, 'imported with --key-id mail-key');
+  const { subject, requested, keyAlgorithm } = parseCsr(Buffer.from(stdout));
+  assert.equal([formatName(subject), keyAlgorithm], ['CN=away,O=Contoso', 'ec-p384']);
+  const names = requested.alternativeNames.map(formatAlternativeName);
+  assert.equal(names, ['dns:away.example', 'ip:192.0.2.1']);
+  assert.is((await run(rig, ['csr', 'unruled', ...config], 'root')).code, 1);
+});
+
+test('are refused for a user whom polkit allows nothing, who still sees the state', async ({
+  rig,
+}) => {
+  for (const words of [
+    ['request', 'root-2'],
+    ['renew', 'device-ca'],
+    ['import', 'x', `${rig.directory}/secrets/device-ca.cer`],
+    ['delete', 'device-ca', '--yes'],
+    ['cancel', 'root'],
+  ]) {
+    const { code, stderr } = await run(rig, words, 'alice');
+    assert.is(code, 3, `${words.join(' ')}: ${stderr}`);
+  }
+  await succeed(rig, ['list'], 'alice');
+});
+
 test('name what there is when there is no such certificate', async ({ rig }) => {
-  for (const verb of ['show']) {
-    const { code, stderr } = await run(rig, [verb, 'nosuch']);
+  for (const verb of ['show', 'renew', 'export', 'delete', 'cancel']) {
+    const yes = verb === 'delete' ? ['--yes'] : [];
+    const { code, stderr } = await run(rig, [verb, 'nosuch', ...yes]);
     assert.is(code, 1, verb);
-    assert.match(stderr, /no certificate "nosuch"; there is: .*device-ca/);
-    assert.is((await run(rig, [verb, '../x'])).code, 2, verb);
+    if (verb !== 'cancel') assert.match(stderr, /no certificate "nosuch"; there is: .*device-ca/);
+    assert.is((await run(rig, [verb, '../x', ...yes])).code, 2, verb);
   }
 });
 

@@ -29,4 +29,40 @@ export default [
     becomes: '',
     suite: 'integration/cli/certificates',
   },
+  {
+    breaks: 'a request that failed looks like one that is done',
+    text: 'if (isNew({ before, after })) return undefined;',
+    becomes: 'if (after.id !== undefined) return undefined;',
+    suite: 'integration/cli/certificates',
+  },
+  {
+    breaks: 'certificates import sends a private key to the service',
+    text: "readCertificates(data, file === '-' ? 'standard input' : file);",
+    becomes: '',
+    suite: 'integration/cli/certificates',
+  },
+  {
+    breaks: 'certificates export writes over a file',
+    text: "{ flag: 'wx', mode }",
+    becomes: "{ flag: 'w', mode }",
+    suite: 'integration/cli/certificates',
+  },
+  {
+    breaks: 'certificates renew --same-key makes a new key',
+    text: '{ rotate_key: isNew === true }',
+    becomes: '{ rotate_key: true }',
+    suite: 'integration/cli/certificates',
+  },
+  {
+    breaks: 'a request for a CA by mail is for other names than the rule has',
+    text: 'names.length === 0 ? [] : [subjectAlternativeName(names, { critical: name.length === 0 })],',
+    becomes: '[],',
+    suite: 'integration/cli/certificates',
+  },
+  {
+    breaks: 'the last attempt of a certificate that is issued is not known',
+    text: 'order.attempts > 0 ? order.since : since;',
+    becomes: 'order.attempts > 0 ? order.since : 0;',
+    suite: 'integration/cli/certificates',
+  },
 ];

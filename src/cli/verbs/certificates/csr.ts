@@ -1,0 +1,66 @@
+import { client } from '../../../dbus/client/client.ts';
+import { isServiceError, ServiceError } from '../../../errors.ts';
+import { keysService } from '../../../interfaces/keys.ts';
+import { Certificates, certificateId } from '../../certificates/certificates.ts';
+import { outputOption, writeOutput } from '../../certificates/output-file.ts';
+import { type RequestRule, requestRule } from '../../certificates/request-rule.ts';
+import { type Command, type CommandContext, exitCodes } from '../../command.ts';
+import { configDirectory, directoryOption } from '../../config-directory.ts';
+import { explainedFailure } from '../../description.ts';
+import { mayAsk, passwordOption, withTerminalAgent } from '../../terminal-agent.ts';
+
+/** `iotedgectl certificates csr`. */
+export const certificatesCsr: Command = {
+  words: 'certificates csr',
+  summary: 'print a certificate signing request (PKCS#10), for a CA that is reached by mail',
+  about: `Names and key are those of the rule for the id in certificates.yaml; the key is that of the certificate where there
+is one. The Keys service signs, for you: that needs the right to sign with the key, and to create it where it does not
+exist yet. What the CA answers is stored by 'certificates import ID FILE --replace'. A rule with 'method: external'
+keeps the service from ordering the certificate itself.`,
+  positionals: ['id'],
+  options: {
+    'create-key': { type: 'boolean', help: 'create the key when it does not exist' },
+    ...outputOption,
+    ...directoryOption,
+    ...passwordOption,
+  },
+  async run(context) {
+    const id = certificateId(context);
+    const rule = await requestRule(configDirectory(context), id);
+    const certificates = await Certificates.connect(context);
+    const current = await certificates.find(id);
+    const keyId = current?.keyId || rule.keyId;
+    const pem = await withTerminalAgent(context, () => signedRequest(context, rule, keyId));
+    await writeOutput(context, Buffer.from(pem));
+    context.note(`the key is ${keyId}; the answer is imported with --key-id ${keyId}`);
+    return exitCodes.ok;
+  },
+};
+
+async function signedRequest(
+  context: CommandContext,
+  rule: RequestRule,
+  key_id: string,
+): Promise<string> {
+  const { busName, path, manager } = keysService;
+  const keys = client(await context.bus(), { busName, path }, manager);
+  const call = { interactive: mayAsk(context), timeoutMs: 300_000 };
+  const { certificateRequest } = await import('../../certificates/material/material.ts');
+  try {
+    if (context.options['create-key'] === true) {
+      const algorithms = [...rule.keyAlgorithms];
+      const options = { if_exists: 'keep' };
+      await keys.CreateKeyPair({ key_id, algorithms, usages: ['sign'], options }, call);
+    }
+    const { spki } = await keys.GetPublicKey({ key_id, options: {} }, call);
+    return await certificateRequest({ ...rule, spki }, async (mechanism, data, public_key) => {
+      const request = { key_id, mechanism, data, options: { public_key } };
+      return (await keys.Sign(request, call)).signature;
+    });
+  } catch (error) {
+    if (isServiceError(error, 'NotFound')) {
+      throw new ServiceError('NotFound', `${error.message}: --create-key creates it`);
+    }
+    throw explainedFailure(keysService, error);
+  }
+}
