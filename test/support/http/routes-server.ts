@@ -1,7 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { apiServer, type RequestRecord } from '../../../src/modules/api/http/http.ts';
+import {
+  type ApiOptions,
+  apiServer,
+  type RequestRecord,
+} from '../../../src/modules/api/http/http.ts';
 import type { Route } from '../../../src/modules/api/http/route.ts';
 import { serveSocket } from '../../../src/modules/api/http/socket.ts';
 import { ownLimits } from '../workload/limits.ts';
@@ -20,10 +24,14 @@ export class RoutesServer implements AsyncDisposable {
     this.socketPath = join(root, 'routes.sock');
   }
 
-  static async open(routes: readonly Route[]): Promise<RoutesServer> {
+  static async open(
+    routes: readonly Route[],
+    options: Pick<ApiOptions, 'streamStallMs'> = {},
+  ): Promise<RoutesServer> {
     const root = await mkdtemp(join(tmpdir(), 'iotedge-routes-'));
     const records: RequestRecord[] = [];
     const server = apiServer(routes, {
+      ...options,
       requestId: () => 'id',
       onRequest: (record) => records.push(record),
     });

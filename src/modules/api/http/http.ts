@@ -46,6 +46,8 @@ export interface ApiOptions {
   readonly onRequest: (record: RequestRecord) => void;
   readonly holdLimits?: HoldLimits;
   readonly sendLimits?: SendLimits;
+  /** How long the client of a stream may read nothing. */
+  readonly streamStallMs?: number;
 }
 
 /** Handles requests by these routes. Never rejects. */
@@ -57,7 +59,7 @@ export function apiServer(routes: readonly Route[], options: ApiOptions): Exchan
     lanes,
     holds: new Holds(options.holdLimits),
     unsent: new Unsent(options.sendLimits),
-    streams: new Streams(),
+    streams: new Streams(options.streamStallMs),
   };
   return {
     serve: (exchange) => serve(parts, exchange),

@@ -65,7 +65,7 @@ async function sendStream(
     request.socket.destroy();
     throw error;
   }
-  await end(exchange, rest);
+  await streams.whileRead(response, () => end(exchange, rest));
 }
 
 /** What became of the body that the client sends. */

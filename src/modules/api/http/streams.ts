@@ -5,13 +5,20 @@ import { HttpProblem } from './failure.ts';
 import type { StreamBody } from './route.ts';
 
 /** A followed log may stay open for days; each occupies a connection and what produces it. */
-const maxStreams = 16;
+export const maxStreams = 16;
+/** How long a client may read nothing of what waits for it: longer than a pager is left alone, and no place is lost for ever. */
+export const streamStallMs = 300_000;
 
 /** The responses of a socket that are streams. */
 export class Streams {
+  readonly #stallMs: number;
   readonly #open = new Set<ServerResponse>();
   #reserved = 0;
   #isClosed = false;
+
+  constructor(stallMs: number = streamStallMs) {
+    this.#stallMs = stallMs;
+  }
 
   /** A place for one stream until it is disposed of. Throws HttpProblem when there are too many. */
   reserve(): Disposable {
@@ -26,7 +33,10 @@ export class Streams {
     };
   }
 
-  /** Writes a body after its head; rejects when it cannot be produced, or the connection is closed before its end. */
+  /**
+   * Writes a body after its head; rejects when it cannot be produced, or the connection is closed before its end, as it is
+   * when the client stops reading.
+   */
   async write(
     response: ServerResponse,
     { chunks }: StreamBody,
@@ -40,7 +50,8 @@ export class Streams {
       for (;;) {
         const next = await unlessAborted(() => iterator.next(), closed);
         if (next.done === true) break;
-        if (!response.write(next.value)) await once(response, 'drain', { signal: closed });
+        if (response.write(next.value)) continue;
+        await this.whileRead(response, () => once(response, 'drain', { signal: closed }));
       }
       isWhole = true;
     } finally {
@@ -48,6 +59,25 @@ export class Streams {
       // not awaited: a producer that waits for its source returns later
       if (!isWhole) void abandon(iterator);
     }
+  }
+
+  /** Waits for a client to read; closes its connection, and rejects, when it does not. */
+  async whileRead(response: ServerResponse, wait: () => Promise<unknown>): Promise<void> {
+    let isStalled = false;
+    const timer = setTimeout(() => {
+      isStalled = true;
+      response.socket?.destroy();
+    }, this.#stallMs);
+    try {
+      await wait();
+    } catch (error) {
+      if (!isStalled) throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+    // the end of a response that was cut off looks like one that was sent
+    const text = `the client has read nothing for ${this.#stallMs / 1000} s`;
+    if (isStalled) throw new HttpProblem(408, text);
   }
 
   /** Closes their connections, also of those that begin later: they may never end by themselves. */

@@ -9,9 +9,12 @@ import { messageOf } from '../../../support/failure.ts';
 
 const test = suite<{ device: ModulesRig }>('an agent with another name');
 const { image } = ModulesRig;
-const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
+const asleep = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
+const stopsSlowly = {
+  Cmd: ['sh', '-c', 'trap "sleep 2; exit 0" TERM; while :; do sleep 0.1; done'],
+};
 
-function named(name: string) {
+function named(name: string, createOptions: object = asleep) {
   return { agent: { name, config: { image, createOptions } } };
 }
 
@@ -49,7 +52,7 @@ async function untilAlone(device: ModulesRig, name: string): Promise<void> {
 }
 
 test.before(async (context) => {
-  context.device = await ModulesRig.start(named('edgeAgent'));
+  context.device = await ModulesRig.start(named('edgeAgent', stopsSlowly));
   await context.device.agentRuns();
 });
 

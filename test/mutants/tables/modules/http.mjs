@@ -56,8 +56,8 @@ export default [
   },
   {
     breaks: 'a stream is produced faster than it is read',
-    text: "if (!response.write(next.value)) await once(response, 'drain', { signal: closed });",
-    becomes: 'response.write(next.value);',
+    text: 'if (response.write(next.value)) continue;',
+    becomes: 'if (response.write(next.value) || true) continue;',
     suite: 'component/modules/api/http/streams',
   },
   {
@@ -94,6 +94,18 @@ export default [
     breaks: 'a client waits for a response that cannot be written',
     text: 'reply = serialized(await replyTo(parts, { ...exchange, requestId }, progress));',
     becomes: 'reply = await replyTo(parts, { ...exchange, requestId }, progress);',
+    suite: 'component/modules/api/http/streams',
+  },
+  {
+    breaks: 'a stream that its client does not read keeps its place for ever',
+    text: "await this.whileRead(response, () => once(response, 'drain', { signal: closed }));",
+    becomes: "await once(response, 'drain', { signal: closed });",
+    suite: 'component/modules/api/http/streams',
+  },
+  {
+    breaks: 'a stream of which the client does not read the end keeps its place for ever',
+    text: 'await streams.whileRead(response, () => end(exchange, rest));',
+    becomes: 'await end(exchange, rest);',
     suite: 'component/modules/api/http/streams',
   },
 ];

@@ -6,6 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { connectionLimits } from '../../../../../src/modules/api/http/connections.ts';
 import { holdLimits } from '../../../../../src/modules/api/http/hold.ts';
+import { maxStreams, streamStallMs } from '../../../../../src/modules/api/http/streams.ts';
 import { sendLimits } from '../../../../../src/modules/api/http/unsent.ts';
 import { deadline, until } from '../../../../support/deadline.ts';
 import { genid, version, WorkloadApi } from '../../../../support/workload/api.ts';
@@ -216,6 +217,11 @@ test('has the limits of the documentation', () => {
   assert.match(page, `a 503 after ${holdLimits.ms / 1000} s`);
   const unread = `${sendLimits.bytes >> 20} MiB for ${sendLimits.ms / 1000} s`;
   assert.match(page, `| answers that are not read | ${unread};`);
+  const streams = `| streams (logs, support bundles) | ${maxStreams};`;
+  assert.match(
+    page,
+    `${streams} a connection of which nothing is read for ${streamStallMs / 60_000} minutes`,
+  );
 });
 
 test('responds to a head that is not complete in time', async () => {

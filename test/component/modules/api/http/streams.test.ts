@@ -13,9 +13,14 @@ const get = (path: string) => rawRequest(`GET ${path}?${version}`);
 
 /** A stream of chunks, and what became of it. */
 class Producer {
+  readonly #chunkBytes: number;
   produced = 0;
   returned = false;
   aborted = false;
+
+  constructor(chunkBytes: number = 64 << 10) {
+    this.#chunkBytes = chunkBytes;
+  }
 
   /** The chunks come at once, or never after those. */
   route(path: string, chunks: number, end: 'done' | 'failed' | 'waits'): Route {
@@ -34,7 +39,7 @@ class Producer {
 
   async *#chunks(count: number, end: string): AsyncGenerator<Buffer> {
     try {
-      for (; this.produced < count; this.produced++) yield Buffer.alloc(64 << 10, 'x');
+      for (; this.produced < count; this.produced++) yield Buffer.alloc(this.#chunkBytes, 'x');
       if (end === 'failed') throw new Error('private');
       while (end === 'waits') {
         await sleep(10);
@@ -162,6 +167,27 @@ test('are limited in number, do not delay other requests, and end with the socke
   release();
   assert.match((await holding.response()).statusLine, /200/, 'others get their response');
   await closed;
+});
+
+/** Sends a stream to a client that does not read; resolves to how many chunks were taken. */
+async function unread(count: number): Promise<number> {
+  const producer = new Producer(1 << 10);
+  const routes = [producer.route('/s', count, 'done')];
+  await using server = await RoutesServer.open(routes, { streamStallMs: 300 });
+  using client = new RawClient(server.socketPath);
+  client.socket.pause();
+  client.send(get('/s'));
+  await until(10_000, 'the record', () => server.records.length > 0);
+  assert.match(String(server.records[0]?.error), 'the client has read nothing for 0.3 s');
+  await until(10_000, 'the closed connection', () => producer.returned && producer.aborted);
+  return producer.produced;
+}
+
+test('end with their connection when the client does not read, whole or not', async () => {
+  const taken = await unread(100_000);
+  assert.ok(taken < 8 << 10, `${taken} chunks`);
+  // the last one fits, and waits to be read
+  assert.is(await unread(taken), taken);
 });
 
 test('are the only ones without a length: a value that cannot be written as JSON is an error', async () => {
