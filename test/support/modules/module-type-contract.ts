@@ -114,8 +114,13 @@ export function moduleTypeContract(
     const next = await found(type, id);
     assert.is.not(next.id, id);
     assert.match(await failureOf(type.unpark(parked, soon())), 'AlreadyExists');
-    await type.remove(next.id, soon());
+    // the new one may be parked, too
+    await type.park({ id: next.id, name }, soon());
+    const parkedIds = [id, next.id];
+    assert.is(await type.find({ name, knownId: next.id, parkedIds }, soon()), undefined);
     await type.unpark(parked, soon());
+    assert.is((await type.findParked({ id: next.id, name }, soon()))?.id, next.id);
+    await type.remove(next.id, soon());
     assert.is((await found(type)).id, id);
     assert.is(await type.findParked(parked, soon()), undefined);
     await spec.start(name, soon());

@@ -303,7 +303,7 @@ function* events(world: World): Generator<World> {
   }
 }
 
-/** A text that is equal for worlds that differ only in the ids of their containers. */
+/** A text that is equal for worlds that have the same canonical one. */
 function keyOf({ source, state, containers, isKept, isPulled, isDelayed }: World): string {
   const { goal, operation, update } = state;
   const { other, proven, phase, previous, oldId, badId } = { ...update };
@@ -312,21 +312,13 @@ function keyOf({ source, state, containers, isKept, isPulled, isDelayed }: World
     .toSorted();
   const images = [source, other, proven].map((one) => one?.settings.image);
   const isOldKnown = oldId !== undefined;
-  return JSON.stringify([
-    goal,
-    operation?.verb,
-    phase,
-    previous,
-    isOldKnown,
-    images,
-    list,
-    isKept,
-    isPulled,
-    isDelayed,
-  ]);
+  const returns = previous !== undefined && isToRun(previous);
+  const fetched = phase === 'fetch' && [isKept, isPulled].join();
+  const record = [goal, operation?.verb, phase, returns, isOldKnown, fetched, isDelayed];
+  return [...record, ...images, ...list].join();
 }
 
-/** Ids that depend only on the world itself. */
+/** The same world with ids that depend only on itself. */
 function canonical(world: World): World {
   const { oldId, badId } = { ...world.state.update };
   const order = (one: Container) =>
@@ -402,10 +394,9 @@ function explore() {
   const open: World[] = [];
   let transitions = 0;
   const add = (world: World): string => {
-    const known = canonical(world);
-    const key = keyOf(known);
+    const key = keyOf(world);
     transitions++;
-    if (!found.has(key)) open.push(known);
+    if (!found.has(key)) open.push(canonical(world));
     found.add(key);
     return key;
   };
