@@ -41,6 +41,9 @@ const codeByStatus: Readonly<Record<number, ErrorCode>> = {
   501: 'NotSupported',
 };
 
+/** Of an engine that has too much to do, and of a proxy in front of one that does not respond. */
+const busyStatuses: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
 /** A request to an engine, for messages. */
 export interface RequestContext {
   /** Such as `starting "hub"`. */
@@ -59,6 +62,9 @@ export function translate(
   const { action, socketPath } = context;
   const { statusCode, code, message } = failureOf(error);
   if (statusCode === undefined) return unreachableEngine(socketPath, code ?? 'ECONNRESET');
+  if (busyStatuses.has(statusCode)) {
+    return new EngineUnreachable('Unavailable', `${action}: ${message}`, { cause: error });
+  }
   return new ServiceError(codeByStatus[statusCode] ?? 'Unavailable', `${action}: ${message}`, {
     cause: error,
   });

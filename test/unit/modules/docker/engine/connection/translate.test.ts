@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { translate } from '../../../../../../src/modules/docker/engine/connection/translate.ts';
+import { EngineUnreachable } from '../../../../../../src/modules/supervisor/module-type.ts';
 
 const test = suite('engine failures');
 
@@ -26,6 +27,14 @@ test('are InvalidArgs and NotFound by their status, Unavailable otherwise', () =
     [503, 'Unavailable'],
   ] as const)
     assert.is(translate(refused(status, 'no'), operation).code, code);
+});
+
+test('are those of an unreachable engine where it is busy, or a proxy has no response of it', () => {
+  const isUnreachable = (status: number): boolean =>
+    translate(refused(status, 'later'), operation) instanceof EngineUnreachable;
+  assert.equal([429, 502, 503, 504].map(isUnreachable), [true, true, true, true]);
+  assert.equal([400, 404, 409, 500].map(isUnreachable), [false, false, false, false]);
+  assert.is(translate(refused(503, 'later'), operation).message, 'removing container "a": later');
 });
 
 test.run();
