@@ -1,9 +1,9 @@
-import { rm } from 'node:fs/promises';
 import type { Via } from '../dbus/client/via.ts';
 import type { Properties } from '../dbus/definition.ts';
 import type { ModuleName } from '../ids.ts';
 import type { moduleInterface } from '../interfaces/modules.ts';
 import type { Log } from '../service/log/log.ts';
+import { removeSocketDirectory } from './api/http/socket.ts';
 import { exitOf, type ModuleSummary, runtimeStatusOf } from './api/module-list.ts';
 import type { ModuleSocket, ModuleSockets } from './api/sockets/module-socket.ts';
 import type { CallingModule } from './callers/callers.ts';
@@ -249,7 +249,7 @@ export class ManagedModule implements AsyncDisposable {
   /** Removes the directory of its socket: the module was removed. */
   async removeDirectory(): Promise<void> {
     await this.abandon();
-    await rm(this.#socket.directory, { recursive: true, force: true });
+    await removeSocketDirectory(this.#socket.directory);
   }
 
   /** Stops supervising it and removes its socket, for good; its instance stays as it is. */

@@ -1,8 +1,9 @@
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ServiceError } from '../../errors.ts';
 import type { ModuleName } from '../../ids.ts';
 import { DamagedFile, openStateDirectory } from '../../service/state/state-file.ts';
+import { removeSocketDirectory } from '../api/http/socket.ts';
 import type { AgentConfig } from '../config/agent-config.ts';
 import {
   type ModuleSettings,
@@ -156,6 +157,6 @@ function withLabels(settings: ModuleSettings): ModuleSettings {
 /** Removes directories of modules whose creation was interrupted before it was persisted. */
 async function removeOrphans(socketsPath: string, known: ReadonlySet<string | undefined>) {
   for (const name of await readdir(socketsPath)) {
-    if (!known.has(name)) await rm(join(socketsPath, name), { recursive: true, force: true });
+    if (!known.has(name)) await removeSocketDirectory(join(socketsPath, name));
   }
 }

@@ -1,4 +1,4 @@
-import { chmod, mkdir } from 'node:fs/promises';
+import { chmod, mkdir, rm } from 'node:fs/promises';
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
 import { createServer, type Server as Listener, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -30,6 +30,12 @@ export async function createSocketDirectory(parent: string, module: string): Pro
     throw new ServiceError('Unavailable', text, { cause });
   }
   return directory;
+}
+
+/** Removes the directory of the sockets of a module. What other users have stored there stays, and hinders nothing. */
+export async function removeSocketDirectory(directory: string): Promise<void> {
+  // the next start of the service tries it again
+  await rm(directory, { recursive: true, force: true }).catch(() => undefined);
 }
 
 /**

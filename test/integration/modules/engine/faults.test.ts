@@ -131,6 +131,12 @@ test('run on when a directory has the place of their socket at a restart of the 
     assert.is(status, 200);
     assert.is(await pidOf(device, 'survivor'), before);
   }
+  // what is not the service's own stays, and hinders nothing
+  await device.succeed('DeleteModule', byName('survivor'));
+  const records = join(rig.stateDirectory('modules'), 'modules');
+  await until(20_000, 'no record', async () => !(await readdir(records)).includes('survivor.json'));
+  await rig.stop('modules');
+  await device.agentRuns();
 });
 
 test('of which many are created at once all run', async ({ device }) => {
