@@ -16,6 +16,7 @@ import { certificatesRenew } from './verbs/certificates/renew.ts';
 import { certificatesRequest } from './verbs/certificates/request.ts';
 import { certificatesShow } from './verbs/certificates/show.ts';
 import { certificatesTrustBundle } from './verbs/certificates/trust-bundle.ts';
+import { check } from './verbs/check.ts';
 import { configApply } from './verbs/config-apply.ts';
 import { configCheck } from './verbs/config-check.ts';
 import { identityShow } from './verbs/identity-show.ts';
@@ -41,6 +42,7 @@ import { systemStatus } from './verbs/system-status.ts';
 /** Every verb of the command line, in the order in which help lists them. */
 export const commands: readonly Command[] = [
   status,
+  check,
   keysList,
   certificatesList,
   certificatesShow,

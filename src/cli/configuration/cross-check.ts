@@ -3,15 +3,11 @@ import type { CertificatesConfig } from '../../certificates/config/config.ts';
 import { keyIdOf } from '../../certificates/config/issuer-settings.ts';
 import { idGlobMatches } from '../../glob.ts';
 import { reservedPrefix } from '../../ids.ts';
-import { signMechanisms } from '../../interfaces/enumerations.ts';
-import { grants } from '../../interfaces/grants.ts';
-import type { KeysConfig } from '../../keys/config/config.ts';
 import type { ModulesConfig } from '../../modules/config/config.ts';
-import { ruleAllows } from '../../service/authorization/rules.ts';
-import type { CommonConfig } from '../../service/config/common-config.ts';
 import type { PlacedConfig } from '../../service/config/config.ts';
 import type { Problem, SettingPath } from '../../service/config/config-problem.ts';
 import type { Configurations } from './configurations.ts';
+import { type KeyUse, missingGrant, type UidOf } from './missing-grants.ts';
 import { misplaced, unreachablePublishing } from './state-place.ts';
 
 /** Definite problems, and possible ones. */
@@ -28,15 +24,6 @@ interface Reference {
   /** It may be created later: a request for a certificate creates its key. */
   readonly isFuture?: boolean;
 }
-
-/** A key that one of the services signs with. */
-interface Use extends Reference {
-  readonly kind: 'key';
-  readonly user: string;
-}
-
-/** The uid of a user of this machine; undefined when there is none of that name. */
-type UidOf = (user: string) => number | undefined;
 
 /** Checks the files against one another. */
 export function crossCheck(all: Configurations, uidOf: UidOf): CrossFindings {
@@ -158,78 +145,44 @@ function unknownText({ kind, id }: Reference): string {
   return `no file makes or preloads the certificate ${name}: write 'preloaded_cert:${id}' in certificates.yaml, or name it under certificates there when it is imported`;
 }
 
-/** The keys that services sign with, as far as the files name them. */
-function* usesOf({ identity, modules, certificates }: Configurations): Generator<Use> {
+/** The methods by which the service orders certificates, for which it signs with their keys. */
+const orderedMethods: ReadonlySet<string> = new Set(['self_signed', 'local_ca', 'est', 'command']);
+
+/** The keys that services use, as far as the files name them. */
+function* usesOf({ identity, modules, certificates }: Configurations): Generator<KeyUse> {
   const { dps } = identity?.config ?? {};
   if (identity !== undefined && dps !== undefined) {
     const place = placeIn(identity, ['provisioning', 'attestation', 'identity_pk']);
-    yield { kind: 'key', id: dps.keyId, user: 'iotedge-identity', place };
+    yield { right: 'sign', id: dps.keyId, user: 'iotedge-identity', place };
   }
   const user = 'iotedge-certificates';
   const deviceCaKey = modules?.config.deviceCaKey;
   if (modules !== undefined && deviceCaKey !== undefined) {
     const place = placeIn(modules, ['certificates', 'device_ca_pk']);
-    yield { kind: 'key', id: deviceCaKey, user, place };
+    yield { right: 'sign', id: deviceCaKey, user, place };
   }
   if (certificates === undefined) return;
   const { issuers, certificates: rules } = certificates.config;
   for (const [name, issuer] of Object.entries(issuers)) {
     const id = keyIdOf(issuer);
     const place = placeIn(certificates, ['issuers', name, 'key_id']);
-    if (id !== undefined) yield { kind: 'key', id, user, place };
+    if (id !== undefined) yield { right: 'sign', id, user, place };
   }
   const authorities = new Set(Object.values(rules).map(({ issuer }) => issuer));
-  for (const [name, { key_id: id, method = 'none' }] of Object.entries(rules)) {
+  for (const [name, { key_id: id, key_policy: policy, ...rule }] of Object.entries(rules)) {
     const place = placeIn(certificates, ['certificates', name, 'key_id']);
-    const signs = authorities.has(name) || method === 'self_signed';
-    if (id !== undefined && signs) yield { kind: 'key', id, user, place };
+    const { method = 'local_ca', issuer } = rule;
+    if (id === undefined) continue;
+    const isRotated = policy === 'rotate' && orderedMethods.has(method);
+    // the default: a certificate may also be preloaded or imported
+    const isOther = method === 'local_ca' && issuer === undefined && !isRotated;
+    const isOrdered = orderedMethods.has(method) && !isOther;
+    if (authorities.has(name) || isOrdered) yield { right: 'sign', id, user, place };
+    if (isRotated) yield { right: 'rotate', id, user, place };
   }
   for (const { id, path } of clientCertificatesOf(certificates.config)) {
     // the key of a preloaded certificate usually has its id
     const keyId = new Map(Object.entries(rules)).get(id)?.key_id ?? id;
-    yield { kind: 'key', id: keyId, user, place: placeIn(certificates, path) };
+    yield { right: 'sign', id: keyId, user, place: placeIn(certificates, path) };
   }
-}
-
-const sign = 'org.iotedge.keys1.sign';
-
-function missingGrant(
-  { id, user, place }: Use,
-  keys: PlacedConfig<KeysConfig> | undefined,
-  uidOf: UidOf,
-): readonly Problem[] {
-  if (keys === undefined || id === '') return [];
-  if (maySign(id, { name: user, uid: uidOf(user) }, keys.config)) return [];
-  const line = `- {user: '${user}', actions: ['${sign}'], match: {key_id: '${id}'}}`;
-  const text = `${user} may not sign with the key "${id}": add to grants of keys.yaml the line ${line}`;
-  return [place(text)];
-}
-
-/** No file states the type of the key, which decides the mechanisms: one permitted mechanism is enough. */
-function maySign(
-  id: string,
-  user: Account,
-  { authorization, grants: own }: Pick<CommonConfig, 'authorization' | 'grants'>,
-): boolean {
-  const questions = signMechanisms.map((mechanism) => ({
-    action: sign,
-    details: { key_id: id, mechanism, derivation: '' },
-  }));
-  const builtIn = grants.map(({ action, ...grant }) => ({ ...grant, actions: [action] }));
-  const acl = authorization.backend === 'acl' ? authorization.acl : [];
-  return [...builtIn, ...own, ...acl].some((rule) => {
-    const covered = { actions: rule.actions, match: rule.match ?? {} };
-    return isFor(rule, user) && questions.some((question) => ruleAllows(covered, question));
-  });
-}
-
-interface Account {
-  readonly name: string;
-  readonly uid: number | undefined;
-}
-
-/** Groups and uids that only the service's machine can resolve get the benefit of the doubt. */
-function isFor({ user }: { readonly user?: string }, { name, uid }: Account): boolean {
-  if (user === undefined || user === name) return true;
-  return /^[0-9]{1,10}$/.test(user) && (uid === undefined || uid === Number(user));
 }

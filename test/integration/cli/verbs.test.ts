@@ -1,4 +1,7 @@
 /** The output of each verb for the description of a service, as text and as JSON, and its exit code. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ServiceDefinition } from '../../../src/dbus/definition.ts';
@@ -224,6 +227,63 @@ test('status: exits with 4 when one of them is missing, whatever the health of o
   const { code, out } = await run(daemon, all(ill).slice(0, 3), 'status');
   assert.is(code, 4);
   assert.match(out, /^modules +absent +- +- +no org\.iotedge\.Modules1 on this bus$/m);
+});
+
+test('check: each service, certificates that expire and renewals that are stuck, with what to do', async ({
+  daemon,
+}) => {
+  const inDays = (days: number) => String((Date.now() + days * 86_400_000 + 60_000) * 1000);
+  const life = { NotBefore: inDays(-300), NotAfter: inDays(5) };
+  const certificatesWith = (objects: object): readonly Described[] =>
+    all(described({})).map((one) =>
+      one[0] === certificatesService ? [certificatesService, described({ objects })] : one,
+    );
+  const directory = await mkdtemp(join(tmpdir(), 'iotedge-check-'));
+  const config = ['--config-dir', directory];
+  try {
+    const well = await run(daemon, certificatesWith({}), 'check', ...config);
+    assert.equal([well.code, well.err], [0, ''], well.out);
+    assert.equal(well.out.split('\n'), [
+      'ok       the configuration is valid',
+      'ok       the keys service is healthy',
+      'ok       the certificates service is healthy',
+      'ok       certificates do not expire soon',
+      'ok       no renewal is stuck',
+      'ok       the identity service is healthy',
+      'ok       the modules service is healthy',
+    ]);
+    const objects = {
+      a: { State: 'valid', ...life },
+      b: { State: 'stuck', LastError: 'it \x1b is refused' },
+    };
+    await writeFile(join(directory, 'keys.yaml'), 'log_levl: info\n');
+    const ill = await run(daemon, certificatesWith(objects), 'check', ...config);
+    assert.is(ill.code, 6);
+    const lines = ill.out.split('\n');
+    assert.is(lines[0], 'error    the configuration is valid');
+    assert.match(lines[1] ?? '', /^ +.*keys\.yaml:1: .*log_levl/);
+    const rest = lines.slice(lines.indexOf('warning  certificates do not expire soon'));
+    assert.equal(rest.slice(0, 6), [
+      'warning  certificates do not expire soon',
+      '           a: expires in 5 days',
+      "           what to do: a: 'iotedgectl certificates import a FILE --replace' puts another one in its place",
+      'error    no renewal is stuck',
+      '           b: stuck, there is no certificate yet: it \ufffd is refused',
+      "           what to do: b: once the cause is removed: 'iotedgectl certificates request b'",
+    ]);
+    const program = await run(daemon, certificatesWith(objects), 'check', '--json', ...config);
+    assert.is(program.code, 6);
+    const { checks } = JSON.parse(program.out) as { checks: Record<string, { result: string }> };
+    assert.is(checks['no renewal is stuck']?.result, 'error');
+    const without = await run(daemon, all(described({})).slice(0, 3), 'check', ...config);
+    assert.is(without.code, 6);
+    assert.match(
+      without.out,
+      /^error +the modules service is healthy\n +no org\.iotedge\.Modules1/m,
+    );
+  } finally {
+    await rm(directory, { recursive: true });
+  }
 });
 
 test('exit with 4 when the service is not installed, and with 1 for an invalid description', async ({

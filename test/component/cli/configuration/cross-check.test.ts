@@ -181,6 +181,42 @@ test('prints the line of a missing grant, and accepts it', async ({ dir }) => {
   assert.is((await check(dir, { ...texts, keys: keys(preloaded + acl) })).code, 0);
 });
 
+test('prints the lines of what a rotated key needs, and accepts them', async ({ dir }) => {
+  const preloaded = "'preloaded_key:my-key': 'pkcs11:object=c'\n";
+  const rule = (more: string) =>
+    `certificates: {app: {key_id: my-key, method: self_signed${more}}}\n`;
+  const texts = { keys: keys(preloaded), certificates: certificates(rule(', key_policy: rotate')) };
+  const { code, lines } = await check(dir, texts);
+  assert.is(code, 78);
+  const missing = lines.flatMap((line) => / the line (- \{.*\})$/.exec(line)?.[1] ?? []);
+  assert.equal(missing, [
+    "- {user: 'iotedge-certificates', actions: ['org.iotedge.keys1.sign'], match: {key_id: 'my-key'}}",
+    "- {user: 'iotedge-certificates', actions: ['org.iotedge.keys1.create', 'org.iotedge.keys1.delete'], match: {key_id: 'my-key@*'}}",
+  ]);
+  assert.match(lines[1] ?? '', 'may not create and delete the keys that follow "my-key"');
+  const granted = keys(`${preloaded}grants:\n${missing.map((line) => `  ${line}\n`).join('')}`);
+  assert.is((await check(dir, { ...texts, keys: granted })).code, 0);
+  const signOnly = keys(`${preloaded}grants:\n  ${missing[0] ?? ''}\n`);
+  const reuse = certificates(rule(''));
+  assert.is((await check(dir, { keys: signOnly, certificates: reuse })).code, 0);
+  const still = await check(dir, { ...texts, keys: signOnly });
+  assert.equal([still.code, still.lines.length], [78, 1]);
+});
+
+test('requires a grant where certificates are ordered for a configured key', async ({ dir }) => {
+  const preloaded = "'preloaded_key:my-key': 'pkcs11:object=c'\n";
+  for (const [method, expected] of [
+    ['local_ca, issuer: device-ca', 78],
+    ['local_ca', 0],
+    ['external', 0],
+    ['none', 0],
+  ] as const) {
+    const rules = certificates(`certificates: {app: {key_id: my-key, method: ${method}}}\n`);
+    const { code, lines } = await check(dir, { keys: keys(preloaded), certificates: rules });
+    assert.is(code, expected, `${method}: ${lines.join('\n')}`);
+  }
+});
+
 test('knows a user by its uid too, on the machine that has the user', async ({ dir }) => {
   const acl = "authorization: {backend: acl, acl: [{user: '987', actions: ['*']}]}\n";
   const preloaded = "'preloaded_key:my-key': 'pkcs11:object=c'\n";

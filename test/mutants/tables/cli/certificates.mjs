@@ -65,4 +65,40 @@ export default [
     becomes: 'order.attempts > 0 ? order.since : 0;',
     suite: 'integration/cli/certificates',
   },
+  {
+    breaks: 'an interrupted renewal looks like one that is done',
+    text: 'return { code: exitCodes.interrupted, after: certificate };',
+    becomes: 'return { code: exitCodes.ok, after: certificate };',
+    suite: 'unit/cli/certificates/operation',
+  },
+  {
+    breaks: 'a renewal ends for the command when the service restarts',
+    text: 'return { certificate: undefined, problem: describeError(error) };',
+    becomes: 'throw error;',
+    suite: 'unit/cli/certificates/operation',
+  },
+  {
+    breaks: '--until-issued ends at the first attempt',
+    text: 'return !isPatient || (certificate?.nextAttempt ?? 0) === 0;',
+    becomes: 'return true;',
+    suite: 'unit/cli/certificates/operation',
+  },
+  {
+    breaks: 'check does not see renewals that are stuck',
+    text: 'renewals.has(kind) || isStuck.has(id)',
+    becomes: "renewals.has(kind) && kind !== 'stuck'",
+    suite: 'integration/cli/verbs',
+  },
+  {
+    breaks: 'config check does not name the rights that a rotated key needs',
+    text: "if (isRotated) yield { right: 'rotate', id, user, place };",
+    becomes: '',
+    suite: 'component/cli/configuration/cross-check',
+  },
+  {
+    breaks: 'config check lets a certificate be ordered for a key that the service may not use',
+    text: 'if (authorities.has(name) || isOrdered)',
+    becomes: 'if (authorities.has(name))',
+    suite: 'component/cli/configuration/cross-check',
+  },
 ];
