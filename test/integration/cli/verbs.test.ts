@@ -180,6 +180,13 @@ test('identity show: the device, then its modules', async ({ daemon }) => {
   const program = await run(daemon, [[identityService, json]], 'identity', 'show', '--json');
   assert.is(program.code, 0);
   assert.equal(JSON.parse(program.out), JSON.parse(json));
+  const gatewayOf = async (GatewayHostname: string) => {
+    const shown = described({ properties: { ...properties, GatewayHostname } });
+    const { out: text } = await run(daemon, [[identityService, shown]], 'identity', 'show');
+    return /gateway: .*/.exec(text)?.[0];
+  };
+  assert.is(await gatewayOf('parent:8443'), 'gateway: parent:8443');
+  assert.is(await gatewayOf('hub.example'), undefined);
   const bare = await run(daemon, [[identityService, described({})]], 'identity', 'show');
   assert.is(bare.code, 0);
   assert.equal(bare.out.split('\n').slice(-1), ['  last error: -']);

@@ -48,6 +48,12 @@ export default [
     suite: 'integration/cli/verbs',
   },
   {
+    breaks: 'identity show has no gateway',
+    text: "...(gateway !== '' && gateway !== hub && { gateway }),",
+    becomes: '',
+    suite: 'integration/cli/verbs',
+  },
+  {
     breaks: 'identity show prints the hub as the name of the device',
     text: "device: textOf(properties['DeviceId']),",
     becomes: "device: textOf(properties['HubHostname']),",
