@@ -1,6 +1,6 @@
 /**
  * The requests of an unmodified edgeAgent and edgeHub, in their order, through the life of a deployment, from their
- * containers.
+ * containers, on a device below a gateway.
  */
 import { X509Certificate } from 'node:crypto';
 import { suite } from 'uvu';
@@ -14,6 +14,7 @@ import {
 import type { Deployment, Pass } from '../../../support/agent/edge-agent.ts';
 import { idOf } from '../../../support/agent/module-spec.ts';
 import type { ListedModule } from '../../../support/agent/wire-forms.ts';
+import type { Cloud } from '../../../support/cloud/cloud.ts';
 import { passOn } from '../../../support/cloud/gateway.ts';
 import { untilFound } from '../../../support/deadline.ts';
 import { ModulesRig } from '../../../support/engine/modules-rig.ts';
@@ -23,6 +24,7 @@ import { deviceName } from '../../../support/rig/rig-config.ts';
 
 interface Context {
   device: ModulesRig;
+  gateway: Cloud;
   registry: Registry;
   agent: AgentSession;
 }
@@ -33,6 +35,8 @@ const settings = {
   agent: { config: { image: edgeImage, createOptions: sleeping } },
 };
 
+const parent = '127.0.0.1';
+
 const repository = (registry: Registry) => `${registry.address}/module`;
 
 function deployment(registry: Registry): Deployment {
@@ -40,7 +44,7 @@ function deployment(registry: Registry): Deployment {
   return {
     edgeHub: { ...module, image: edgeImage },
     sensor: { ...module, env: { RATE: '5' } },
-    filter: module,
+    filter: { ...module, image: module.image.replace(parent, '$$upstream') },
   };
 }
 
@@ -53,6 +57,12 @@ async function environmentOf({ machine }: ModulesRig, name: string) {
       return [line.slice(0, at), line.slice(at + 1)];
     }),
   );
+}
+
+/** What a module is told to connect to. */
+async function gatewaysOf(device: ModulesRig, name: string) {
+  const environment = await environmentOf(device, name);
+  return ['IOTEDGE_GATEWAYHOSTNAME', 'IOTEDGE_PARENTHOSTNAME'].map((one) => environment.get(one));
 }
 
 /** The agent of the device, in its container; the one of before has ended with that. */
@@ -101,6 +111,11 @@ const containerId = ({ machine }: ModulesRig, name: string) =>
 test.before(async (context) => {
   const device = await ModulesRig.start(settings);
   context.device = device;
+  context.gateway = await startRigCloud(device.rig);
+  passOn(context.gateway, device.cloud);
+  const { provisioning, ...rest } = cloudSettings(device.rig, device.cloud);
+  const below = { ...provisioning, gateway_hostname: context.gateway.host };
+  await device.rig.configure('identity', { ...rest, provisioning: below });
   await importEdgeImage(device.machine);
   context.registry = await Registry.start(device.machine, 5000);
   await context.registry.push(ModulesRig.image, `${repository(context.registry)}:1`);
@@ -109,8 +124,9 @@ test.before(async (context) => {
   await device.machine.docker('rmi', `${repository(context.registry)}:2`);
 });
 
-test.after(async ({ agent, device, registry }) => {
+test.after(async ({ agent, device, gateway, registry }) => {
   await agent[Symbol.asyncDispose]();
+  await gateway[Symbol.asyncDispose]();
   await registry[Symbol.asyncDispose]();
   await device[Symbol.asyncDispose]();
 });
@@ -140,6 +156,18 @@ test('deploys three modules on a device without any', async ({ agent, device, re
   await agent.call('sent');
   assert.ok((await agent.call('reconcile', wanted)).isSettled);
   assert.equal(await agent.call('sent'), ['GET /modules 200'], 'nothing is asked but the list');
+});
+
+test('has images from the gateway, which agent, hub and modules are told', async (context) => {
+  const { agent, device, registry } = context;
+  assert.equal(await gatewaysOf(device, 'edgeAgent'), [parent, undefined]);
+  assert.equal(await gatewaysOf(device, 'edgeHub'), [parent, undefined]);
+  assert.equal(await gatewaysOf(device, 'filter'), [`${deviceName}.local`, parent]);
+  const { image } = await untilListed(agent, 'filter', ({ status }) => status === 'running');
+  assert.is(image, '$upstream:5000/module:1');
+  const format = '{{.Config.Image}}';
+  const found = await device.machine.docker('inspect', '--format', format, 'filter');
+  assert.is(found.trim(), `${repository(registry)}:1`);
 });
 
 test('has a hub that serves with its certificate', async ({ device }) => {
@@ -243,7 +271,7 @@ test('replaces itself', async (context) => {
   assert.is(await containerId(device, 'edgeAgent'), replaced);
 });
 
-test('moves to another hub with all modules', async (context) => {
+test('moves to another hub with all modules, and forgets the gateway', async (context) => {
   const { agent, device } = context;
   const wanted = await deployed(context);
   const names = ['edgeAgent', ...Object.keys(wanted)];
@@ -252,7 +280,7 @@ test('moves to another hub with all modules', async (context) => {
   // the other hub knows of the device only what it makes itself
   device.cloud.registry.devices.delete(deviceName);
   device.cloud.registry.assign(deviceName, { certificateName: deviceName });
-  device.cloud.movedTo = `localhost:${device.cloud.port}`;
+  device.cloud.movedTo = context.gateway.host; // then the device is below none
   await agent.tryCall('reprovision');
   for (const name of names) {
     await untilFound(60_000, `${name} for the other hub`, async () => {
@@ -275,6 +303,9 @@ test('moves to another hub with all modules', async (context) => {
     const environment = await environmentOf(device, name);
     assert.is(environment.get('IOTEDGE_MODULEGENERATIONID'), generation, name);
   }
+  assert.equal(await gatewaysOf(device, 'edgeAgent'), [undefined, undefined]);
+  assert.equal(await gatewaysOf(device, 'edgeHub'), [undefined, undefined]);
+  assert.equal(await gatewaysOf(device, 'sensor'), [`${deviceName}.local`, undefined]);
 });
 
 test('reprovisions a device that stays where it is, without a restart of anything', async (context) => {
@@ -288,43 +319,6 @@ test('reprovisions a device that stays where it is, without a restart of anythin
   await untilListed(agent, 'edgeHub', ({ status }) => status === 'running');
   const now = await Promise.all(['edgeAgent', 'edgeHub'].map((name) => containerId(device, name)));
   assert.equal(now, ids);
-});
-
-test('moves below a gateway with all modules, and gets images from it', async (context) => {
-  const { device, registry } = context;
-  const { rig, cloud } = device;
-  await using gateway = await startRigCloud(rig);
-  passOn(gateway, cloud);
-  const { provisioning, ...rest } = cloudSettings(rig, cloud);
-  const below = { ...provisioning, gateway_hostname: gateway.host };
-  await rig.configure('identity', { ...rest, provisioning: below });
-  assert.is(await rig.reload('identity'), 'reloaded');
-  const [parent, port] = registry.address.split(':');
-  const untilNamed = (name: string, variable: string, value: string | undefined) =>
-    untilFound(60_000, `${variable} of ${name}`, async () => {
-      const of = await environmentOf(device, name).catch(() => new Map([[variable, 'none']]));
-      return of.get(variable) === value ? true : undefined;
-    });
-  await untilNamed('edgeAgent', 'IOTEDGE_GATEWAYHOSTNAME', parent);
-  await untilNamed('edgeHub', 'IOTEDGE_GATEWAYHOSTNAME', parent);
-  await untilNamed('sensor', 'IOTEDGE_PARENTHOSTNAME', parent);
-  const agent = await restartAgent(context);
-  await agent.call('start');
-  const image = `$upstream:${port}/module:1`;
-  const hub = { image: edgeImage, createOptions: { ...sleeping, Labels: { generation: '3' } } };
-  const wanted = { edgeHub: hub, sensor: { image, createOptions: sleeping } };
-  await device.machine.docker('rmi', '--force', `${repository(registry)}:1`).catch(() => undefined);
-  await settles(agent, wanted);
-  const { image: shown } = await untilListed(agent, 'sensor', ({ status }) => status === 'running');
-  assert.is(shown, image);
-  const format = '{{.Config.Image}}';
-  const pulled = await device.machine.docker('inspect', '--format', format, 'sensor');
-  assert.is(pulled.trim(), `${repository(registry)}:1`);
-  assert.is((await environmentOf(device, 'edgeHub')).get('IOTEDGE_GATEWAYHOSTNAME'), parent);
-  // what the agent has repeated goes with the gateway
-  await rig.configure('identity', { ...rest, provisioning });
-  assert.is(await rig.reload('identity'), 'reloaded');
-  await untilNamed('edgeHub', 'IOTEDGE_GATEWAYHOSTNAME', undefined);
 });
 
 const identityOperation = [
