@@ -10,6 +10,7 @@ import type { IdentityConfig } from './config/config.ts';
 import type { DesiredModule } from './hub/registration.ts';
 import { parseDesiredModule } from './identity-operations.ts';
 import { deviceRecord, foreignRecord, type IdentityRecord, moduleRecord } from './properties.ts';
+import { issuedCertificate } from './provisioners/issued-certificate.ts';
 import type { Provisioning } from './provisioning.ts';
 import type { IdentityService } from './service.ts';
 import type { SavedDevice, SavedModule } from './state.ts';
@@ -33,7 +34,7 @@ export function identityHandlers(
   const { cancellations, config, provisioning, stopping } = options;
   const gateway = config.dps?.gatewayHostname;
   const record = (saved: SavedDevice): IdentityRecord =>
-    deviceRecord(saved, { ...credentialOf(config), gateway });
+    deviceRecord(saved, { ...credentialOf(config, saved), gateway });
   const recordOf = (module: SavedModule): IdentityRecord => moduleRecord(module, gateway);
   const provisionRequest = (again: boolean) => ({
     request: ({ options: { wait = true } }: WaitInput) => {
@@ -152,7 +153,11 @@ function pending(moduleId: ModuleId): SavedModule {
   return { moduleId, ...unknown, phase: 'creating' };
 }
 
-function credentialOf({ dps }: IdentityConfig): { keyId: string; certificateId: string } {
+function credentialOf(
+  { dps }: IdentityConfig,
+  { renewAt }: SavedDevice,
+): { keyId: string; certificateId: string } {
+  if (dps?.issuance !== undefined && renewAt !== undefined) return issuedCertificate;
   return { keyId: dps?.keyId ?? '', certificateId: dps?.certificateId ?? '' };
 }
 

@@ -6,6 +6,7 @@ import type { Log } from '../service/log/log.ts';
 import { NewerFile, refuseUnusable, UnusableFile } from '../service/state/state-file.ts';
 import { CloudError } from './cloud/cloud.ts';
 import type { DpsSettings } from './config/config.ts';
+import { DueTimer } from './due-timer.ts';
 import { differenceOf, provisionedFor } from './provisioners/provisioned-for.ts';
 import type { Provisioner } from './provisioners/provisioner.ts';
 import type { IdentityState, SavedDevice, SavedRefusal } from './state.ts';
@@ -77,6 +78,7 @@ export class Provisioning {
   /** The cloud's Retry-After, before which there is no automatic attempt. */
   #refusedUntil: Date | undefined;
   #retry: NodeJS.Timeout | undefined;
+  readonly #renewal: DueTimer;
   #retired = false;
 
   private constructor(options: ProvisioningOptions, { device, refusal, damage, unusable }: Found) {
@@ -89,6 +91,11 @@ export class Provisioning {
     this.#lastError = damage === '' ? (refusal?.reason ?? '') : damage;
     if (refusal !== undefined) this.#refusedUntil = new Date(refusal.notBefore);
     this.#nextAttempt = this.#refusedUntil;
+    this.#renewal = new DueTimer({
+      due: () => (this.#nextAttempt === undefined ? this.#renewAt : undefined),
+      begin: () => options.begin({ again: true }),
+      now: options.now,
+    });
   }
 
   /** Loads the saved device, also one for other settings. */
@@ -116,7 +123,9 @@ export class Provisioning {
   /** Starts provisioning when it is needed, after a Retry-After if there is one. */
   start(): void {
     const { begin, provisioner } = this.#options;
-    if (this.#retired || provisioner === undefined || !this.#needsResult || this.#damage !== '') {
+    if (this.#retired || provisioner === undefined || this.#damage !== '') return;
+    if (!this.#needsResult) {
+      this.#renewal.check();
       return;
     }
     if (this.#nextAttempt !== undefined) this.#retryAt(this.#nextAttempt);
@@ -166,7 +175,7 @@ export class Provisioning {
 
   /** When the next attempt is due; undefined when there is none. */
   get due(): Date | undefined {
-    return !this.#isAttempting ? this.#nextAttempt : this.#options.now();
+    return !this.#isAttempting ? (this.#nextAttempt ?? this.#renewAt) : this.#options.now();
   }
 
   get status(): ProvisioningStatus {
@@ -211,17 +220,25 @@ export class Provisioning {
   /** Detaches this device, which another one replaces: a pending attempt returns its result, but changes nothing. */
   retire(): void {
     this.#retired = true;
-    clearTimeout(this.#retry);
+    this.stop();
   }
 
   /** Stops automatic attempts. */
   stop(): void {
     clearTimeout(this.#retry);
+    this.#renewal.stop();
   }
 
   /** Whether there is no saved result, or one for another device. */
   get #needsResult(): boolean {
     return this.#saved === undefined || this.#difference !== '';
+  }
+
+  /** When the certificate that the provisioning service issued is due; one that it did not issue yet is at once. */
+  get #renewAt(): Date | undefined {
+    const { dps } = this.#options;
+    if (this.#saved === undefined || dps?.issuance === undefined) return undefined;
+    return new Date(this.#saved.renewAt ?? 0);
   }
 
   get #misfit(): string {
@@ -278,6 +295,7 @@ export class Provisioning {
     const { deviceId, hubHostname } = saved;
     this.#options.log.info('device provisioned', { deviceId, hubHostname, requestId });
     this.#publish();
+    this.#renewal.check();
   }
 
   async #fail(error: unknown, { requestId, signal }: Via): Promise<unknown> {

@@ -20,6 +20,8 @@ export interface SavedDevice {
   readonly registrationId: string;
   /** ISO 8601. */
   readonly provisionedAt: string;
+  /** When the certificate that the provisioning service issued is to be renewed, ISO 8601; undefined without one. */
+  readonly renewAt?: string;
 }
 
 /** A Retry-After of the cloud, which stays in force across a restart of the service. */
@@ -121,6 +123,9 @@ function parseDevice(value: unknown): SavedDevice {
     answerTo: required(value, 'answerTo'),
     registrationId: stringField(value, 'registrationId') ?? '',
     provisionedAt: requiredTime(value, 'provisionedAt'),
+    ...(stringField(value, 'renewAt') !== undefined && {
+      renewAt: requiredTime(value, 'renewAt'),
+    }),
   };
 }
 

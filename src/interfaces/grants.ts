@@ -33,6 +33,7 @@ export const guardedDetails: Readonly<Record<string, (value: string) => boolean>
 
 const certificateKeys = { key_id: 'iotedge/certificate/*' };
 const moduleKeys = { key_id: 'iotedge/module-identities' };
+const issuedIdentityKey = { key_id: 'iotedge/certificate/iotedge/device-identity' };
 
 /** The services' own ids, and the two that nearly every configuration uses: `device-id` and `device-ca`. */
 export const grants: readonly Grant[] = [
@@ -59,6 +60,17 @@ export const grants: readonly Grant[] = [
     user: 'iotedge-identity',
     action: 'org.iotedge.keys1.export',
     match: { ...moduleKeys, derivation: '?*' },
+  },
+  {
+    user: 'iotedge-identity',
+    action: 'org.iotedge.keys1.create',
+    match: { ...issuedIdentityKey, usages: 'sign', exportable: 'false' },
+  },
+  { user: 'iotedge-identity', action: 'org.iotedge.keys1.sign', match: issuedIdentityKey },
+  {
+    user: 'iotedge-identity',
+    action: 'org.iotedge.certificates1.import',
+    match: { certificate_id: 'iotedge/device-identity' },
   },
   {
     user: 'iotedge-modules',

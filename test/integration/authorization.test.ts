@@ -110,6 +110,12 @@ const issue = (
   options: NonNullable<Use['options']>,
   what: string,
 ): Grant => ['certificates', 'Issue', { args: { certificate_id, csr: data }, options }, what];
+const imported = (certificate_id: string, what: string): Grant => [
+  'certificates',
+  'ImportCertificate',
+  { args: { certificate_id, data, format: 'pem' }, options: {} },
+  what,
+];
 const no = 'AccessDenied';
 
 /** The calls that each service may make to the others, and similar ones that it may not make. */
@@ -136,6 +142,11 @@ const grants: Readonly<Record<string, readonly Grant[]>> = {
     exported('iotedge/module-encryption', bytes, no),
     create('iotedge/module-encryption', no),
     create('iotedge/module-identities', 'a result'),
+    sign('iotedge/certificate/iotedge/device-identity', 'ecdsa-sha256', {}, 'NotFound'),
+    sign('iotedge/certificate/iotedge/workload-ca', 'ecdsa-sha256', {}, no),
+    imported('iotedge/device-identity', 'InvalidArgs'),
+    imported('iotedge/workload-ca', no),
+    imported('device-id', no),
   ],
   'iotedge-modules': [
     sign('iotedge/module-identities', 'hmac-sha256', bytes, 'NotSupported'),

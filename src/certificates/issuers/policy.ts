@@ -52,6 +52,8 @@ export const defaultLifetimeS = 30 * 86_400;
 const modulePrefix = 'iotedge/module/';
 const maxModuleLifetimeS = 365 * 86_400;
 const workloadCaId = 'iotedge/workload-ca';
+/** Issued by the provisioning service, renewed and imported by the Identity service. */
+const deviceIdentityId = 'iotedge/device-identity';
 // renewed after 80 %, so that the certificates of modules always have the 30 days that they ask for
 const workloadCaLifetimeS = 150 * 86_400;
 
@@ -88,7 +90,7 @@ export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: 
   const common = {
     id,
     ruleName: ruleNameFor(config, id),
-    method: rule.method ?? 'local_ca',
+    method: rule.method ?? (id === deviceIdentityId ? 'external' : 'local_ca'),
     issuer: rule.issuer,
     lifetimeS,
     keyAlgorithms: rule.key_algorithms,

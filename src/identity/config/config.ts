@@ -22,6 +22,8 @@ export interface DpsSettings {
   readonly endpoint: string;
   /** `host[:port]` to connect to in place of the hub; undefined when that is reached directly. */
   readonly gatewayHostname?: string;
+  /** The version of the API with which the service issues the device's certificate; undefined when it does not. */
+  readonly issuance?: string;
 }
 
 /** Settings of the connection to the cloud. */
@@ -66,6 +68,12 @@ export const identitySchema = {
         gateway_hostname: {
           ...text,
           description: 'host[:port] of the gateway that this device is below; absent: none.',
+        },
+        certificate_api_version: {
+          description:
+            "The version of the service's API with which it issues iotedge/device-identity, the certificate for the hub; absent: it issues none.",
+          type: 'string',
+          enum: ['2021-11-01-preview', '2025-07-01-preview'],
         },
         attestation: {
           description: 'How the device proves which it is.',
@@ -128,6 +136,7 @@ interface IdentityYaml extends CommonConfig {
     readonly registration_id?: string;
     readonly global_endpoint?: string;
     readonly gateway_hostname?: string;
+    readonly certificate_api_version?: string;
     readonly attestation: { readonly identity_cert: string; readonly identity_pk: string };
   };
   readonly cloud?: {
@@ -221,6 +230,7 @@ function parseDps(
   if (provisioning === undefined) return undefined;
   const { scope_id: scopeId, registration_id: registrationId, attestation } = provisioning;
   const { global_endpoint: configured, gateway_hostname: gateway } = provisioning;
+  const { certificate_api_version: issuance } = provisioning;
   if (configured !== undefined) checkEndpoint(configured, context);
   if (gateway !== undefined && !isHostAndPort(gateway)) {
     context.report(['provisioning', 'gateway_hostname'], 'not a host name, nor one with :port');
@@ -240,6 +250,7 @@ function parseDps(
     globalEndpoint,
     endpoint: isBehindGateway ? `https://${gateway}` : globalEndpoint,
     ...(gateway !== undefined && { gatewayHostname: gateway }),
+    ...(issuance !== undefined && { issuance }),
   };
 }
 

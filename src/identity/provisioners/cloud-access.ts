@@ -2,15 +2,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Bus } from '../../dbus/bus.ts';
 import { serviceClient } from '../../dbus/client/client.ts';
 import type { Via } from '../../dbus/client/via.ts';
-import { ServiceError } from '../../errors.ts';
+import { isServiceError, ServiceError } from '../../errors.ts';
 import type { HttpsClient } from '../../https/https-client.ts';
 import { certificatesService } from '../../interfaces/certificates.ts';
+import { keysService } from '../../interfaces/keys.ts';
 import { NamedCertificates } from '../cloud/certificate-file.ts';
 import type { CloudClient } from '../cloud/cloud.ts';
 import { type CredentialSource, certificateName, readCredential } from '../cloud/credential.ts';
 import { HttpsCloud } from '../cloud/https-cloud.ts';
 import type { DpsSettings, IdentityConfig } from '../config/config.ts';
 import { DpsProvisioner } from './dps.ts';
+import { IssuedCertificate, issuedCertificate } from './issued-certificate.ts';
 import type { Provisioner } from './provisioner.ts';
 
 const decisionMs = 10 * 60_000;
@@ -32,6 +34,7 @@ export interface CloudAccessOptions extends CloudListeners {
 /** Access to the cloud, and the provisioner, by a configuration. */
 export class CloudAccess {
   readonly config: IdentityConfig;
+  /** The hub, with the certificate that the provisioning service issued, else the one that the device registers with. */
   readonly cloud: CloudClient;
   /** Undefined when the configuration has no provisioning. */
   readonly provisioner: Provisioner | undefined;
@@ -40,7 +43,8 @@ export class CloudAccess {
   constructor(config: IdentityConfig, options: CloudAccessOptions) {
     this.config = config;
     this.#options = options;
-    this.cloud = this.#openCloud();
+    const issued = config.dps?.issuance === undefined ? undefined : issuedCertificate;
+    this.cloud = this.#openCloud(issued);
     this.provisioner = config.dps && this.#dpsProvisioner(config.dps);
   }
 
@@ -56,7 +60,7 @@ export class CloudAccess {
     );
   }
 
-  #openCloud(): CloudClient {
+  #openCloud(issued?: CredentialSource['dps']): CloudClient {
     const { https, onCommonName, onDate, version } = this.#options;
     const { cloud: settings, dps } = this.config;
     const files = new NamedCertificates();
@@ -67,18 +71,30 @@ export class CloudAccess {
       userAgent: `iotedge-identity/${version}`,
       onDate,
       credential: async (via) => {
-        const credential = await readCredential(this.#source(files, required(dps)), via);
+        const own = this.#source(files, required(dps));
+        const found = issued && (await readIfPresent({ ...own, dps: issued }, via));
+        if (found !== undefined) return found;
+        const credential = await readCredential(own, via);
         if (credential.commonName !== undefined) onCommonName(credential.commonName);
         return credential;
       },
     });
   }
 
-  #dpsProvisioner({ endpoint, scopeId }: DpsSettings): DpsProvisioner {
+  #dpsProvisioner({ endpoint, issuance, scopeId }: DpsSettings): DpsProvisioner {
+    const { bus, now } = this.#options;
+    const clients = {
+      keys: serviceClient(bus, keysService, keysService.manager),
+      certificates: serviceClient(bus, certificatesService, certificatesService.manager),
+    };
     return new DpsProvisioner({
       endpoint,
       scopeId,
-      cloud: this.cloud,
+      cloud: this.#openCloud(),
+      issuance:
+        issuance === undefined
+          ? undefined
+          : new IssuedCertificate({ apiVersion: issuance, now, ...clients }),
       registrationId: (via) => this.registrationId(via),
       delay: (ms, stop) => delay(ms, undefined, { signal: stop }),
       deadline: () => AbortSignal.timeout(decisionMs),
@@ -89,6 +105,16 @@ export class CloudAccess {
     const { bus, now } = this.#options;
     const certificates = serviceClient(bus, certificatesService, certificatesService.manager);
     return { certificates, files, dps, now };
+  }
+}
+
+/** The client certificate; undefined when there is none of that id. */
+async function readIfPresent(source: CredentialSource, via: Via) {
+  try {
+    return await readCredential(source, via);
+  } catch (error) {
+    if (isServiceError(error, 'NotFound')) return undefined;
+    throw error;
   }
 }
 

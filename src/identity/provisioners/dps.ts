@@ -10,9 +10,10 @@ import {
 } from '../cloud/cloud.ts';
 import { joinWords, wordsOf } from '../cloud/error-bodies.ts';
 import { isHostAndPort } from '../config/host-and-port.ts';
+import type { CertificateOrder, IssuedCertificate } from './issued-certificate.ts';
 import type { AssignedDevice, Assignment, Provisioner } from './provisioner.ts';
 
-const apiVersion = 'api-version=2021-06-01';
+const apiVersion = '2021-06-01';
 const defaultPollMs = 2000;
 const minPollMs = 1000;
 const maxPollMs = 60_000;
@@ -25,6 +26,8 @@ export interface DpsOptions {
   readonly scopeId: string;
   readonly registrationId: (via: Via) => Promise<string>;
   readonly cloud: CloudClient;
+  /** Undefined when the service does not issue the device's certificate. */
+  readonly issuance?: Pick<IssuedCertificate, 'apiVersion' | 'order' | 'store'> | undefined;
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
   /** Creates the signal that limits the time for the service to decide. */
   readonly deadline: () => AbortSignal;
@@ -34,6 +37,13 @@ interface Registration {
   readonly base: string;
   readonly what: string;
   readonly id: string;
+  readonly order: CertificateOrder | undefined;
+}
+
+interface Registered {
+  readonly assigned: AssignedDevice;
+  /** The object with the details of the service. */
+  readonly state: unknown;
 }
 
 /** Registers with the Device Provisioning Service by client certificate, and polls until it is assigned. */
@@ -48,25 +58,31 @@ export class DpsProvisioner implements Provisioner {
 
   /** Unavailable when the service refuses, is unreachable, or does not decide in time. */
   async provision(via: Via): Promise<Assignment> {
-    const { endpoint, scopeId, registrationId } = this.#options;
+    const { endpoint, issuance, scopeId, registrationId } = this.#options;
     const id = await registrationId(via);
     const base = `${endpoint}/${encodeURIComponent(scopeId)}/registrations/${encodeURIComponent(id)}`;
     const what = `registering ${id} with ${new URL(endpoint).host}`;
     const late = this.#options.deadline();
     try {
       const signal = AbortSignal.any([via.signal, late]);
-      const assigned = await this.#register({ base, what, id }, { ...via, signal });
-      return { ...assigned, registrationId: id };
+      const limited = { ...via, signal };
+      const order = await issuance?.order(id, limited);
+      const { assigned, state } = await this.#register({ base, what, id, order }, limited);
+      const registered = { ...assigned, registrationId: id };
+      if (issuance === undefined || order === undefined) return registered;
+      const renewAt = await issuance.store(order, { registrationId: id, state }, limited);
+      return { ...registered, renewAt: renewAt.toISOString() };
     } catch (error) {
       if (!late.aborted || via.signal.aborted) throw error;
       throw new ServiceError('Unavailable', `${what}: it was not decided in time`);
     }
   }
 
-  async #register({ base, what, id }: Registration, via: Via): Promise<AssignedDevice> {
-    const { cloud } = this.#options;
-    const url = `${base}/register?${apiVersion}`;
-    const body = { registrationId: id };
+  async #register({ base, what, id, order }: Registration, via: Via): Promise<Registered> {
+    const { cloud, issuance } = this.#options;
+    const version = `api-version=${issuance?.apiVersion ?? apiVersion}`;
+    const url = `${base}/register?${version}`;
+    const body = { registrationId: id, ...(order && { [order.member]: order.csr }) };
     let response = await cloud.send({ method: 'PUT', url, body }, via);
     let operationId = '';
     // an accepted registration continues while the service is too busy to report its state
@@ -75,10 +91,12 @@ export class DpsProvisioner implements Provisioner {
       if (isDecided && response.status !== 200 && response.status !== 202)
         throw failureOf(what, response);
       const assignment = isDecided ? assignmentOf(what, response) : undefined;
-      if (assignment !== undefined) return assignment;
+      if (assignment !== undefined) {
+        return { assigned: assignment, state: fieldOf(response.body, 'registrationState') };
+      }
       operationId = nameField(response.body, 'operationId') ?? operationId;
       await this.#options.delay(pollDelayMs(response), via.signal);
-      const operation = `${base}/operations/${encodeURIComponent(operationId)}?${apiVersion}`;
+      const operation = `${base}/operations/${encodeURIComponent(operationId)}?${version}`;
       response = await cloud.send({ method: 'GET', url: operation }, via);
     }
   }

@@ -12,6 +12,8 @@ export interface AssignedDevice {
 export interface Assignment extends AssignedDevice {
   /** The registration id of the request. */
   readonly registrationId: string;
+  /** When the certificate that came with it is to be renewed, ISO 8601; undefined without one. */
+  readonly renewAt?: string;
 }
 
 /** A way to obtain the identity of the device and its hub. */

@@ -67,7 +67,7 @@ export default [
   },
   {
     breaks: 'Identity never has due work',
-    text: 'return !this.#isAttempting ? this.#nextAttempt : this.#options.now();',
+    text: 'return !this.#isAttempting ? (this.#nextAttempt ?? this.#renewAt) : this.#options.now();',
     becomes: 'return undefined;',
     suite: 'component/identity/service',
   },
@@ -199,8 +199,8 @@ export default [
   },
   {
     breaks: 'polling for an assignment never ends',
-    text: 'const signal = AbortSignal.any([via.signal, late]);\n      const assigned',
-    becomes: 'const signal = via.signal;\n      const assigned',
+    text: 'const signal = AbortSignal.any([via.signal, late]);\n      const limited',
+    becomes: 'const signal = via.signal;\n      const limited',
     suite: 'unit/identity/provisioners/dps',
   },
   {

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomUUID, X509Certificate } from 'node:crypto';
 import {
   CloudRefusal,
   type CloudRequest,
@@ -14,6 +14,8 @@ export interface Enrollment {
   readonly symmetricKey?: Buffer;
   /** For an individual enrollment, the SHA-256 of its certificate in hex; otherwise any certificate that the roots issued. */
   readonly thumbprint?: string;
+  /** Issues the device's certificate for a CSR in DER: the chain in DER, leaf first; absent: the service issues none. */
+  readonly issue?: (csr: Buffer, registrationId: string) => readonly Buffer[];
   /** The payload that the enrollment returns to its device. */
   readonly payload?: unknown;
 }
@@ -35,6 +37,8 @@ interface Operation {
   readonly attestation: 'x509' | 'symmetricKey';
   /** The reason when the outcome is a failure. */
   readonly failure: Failure | undefined;
+  /** Members of the state that carry an issued certificate. */
+  readonly issued: object;
   polls: number;
 }
 
@@ -43,9 +47,14 @@ interface Failure {
   readonly errorMessage: string;
 }
 
-/** The versions of the official clients, and the preview in which the service issues certificates. */
-const versions = ['2018-11-01', '2019-03-31', '2021-06-01', '2021-11-01-preview'];
-const csrMembers = ['clientCertificateCsr', 'csr'];
+/** The member with the CSR in the previews in which the service issues certificates. */
+const csrMemberOf = new Map([
+  ['2021-11-01-preview', 'clientCertificateCsr'],
+  ['2025-07-01-preview', 'csr'],
+]);
+/** The versions of the official clients, and those previews. */
+const versions = ['2018-11-01', '2019-03-31', '2021-06-01', ...csrMemberOf.keys()];
+const csrMembers = [...csrMemberOf.values()];
 const members = ['registrationId', 'payload', ...csrMembers];
 
 /** The provisioning service: register, then poll the operation. */
@@ -102,20 +111,24 @@ export class Provisioning {
   #register(
     request: CloudRequest,
     registrationId: string,
-    { symmetricKey }: Enrollment,
+    { symmetricKey, issue }: Enrollment,
   ): CloudResponse {
     const body = requireJson(request, members);
     const named = body['registrationId'];
     if (typeof named !== 'string' || named.toLowerCase() !== registrationId.toLowerCase()) {
       throw new CloudRefusal(400, 'registrationId is not that of the path', 400004);
     }
-    const withCsr = csrMembers.some((name) => name in body);
-    const failure = withCsr
-      ? { errorCode: 400000, errorMessage: 'Device sent CSR but it is not configured.' }
-      : undefined;
+    const version = request.query.get('api-version') ?? '';
+    const csr = csrIn(body, version);
+    const failure =
+      csr !== undefined && issue === undefined
+        ? { errorCode: 400000, errorMessage: 'Device sent CSR but it is not configured.' }
+        : undefined;
+    const chain = (csr && issue?.(csr, registrationId)) ?? [];
+    const issued = chain.length === 0 ? {} : issuedMembers(chain, version);
     const operationId = `4.${randomUUID().replaceAll('-', '')}.${randomUUID()}`;
     const attestation = symmetricKey === undefined ? 'x509' : 'symmetricKey';
-    this.#operations.set(operationId, { registrationId, attestation, failure, polls: 0 });
+    this.#operations.set(operationId, { registrationId, attestation, failure, issued, polls: 0 });
     return this.#assigning(operationId);
   }
 
@@ -139,7 +152,7 @@ export class Provisioning {
   }
 
   #stateOf(
-    { registrationId, attestation, failure }: Operation,
+    { registrationId, attestation, failure, issued }: Operation,
     enrollment: Enrollment,
     status: string,
   ) {
@@ -156,9 +169,29 @@ export class Provisioning {
     if (status === 'disabled') return state;
     const { deviceId, payload } = enrollment;
     const assignedHub = this.#options.assign(registrationId, enrollment);
-    const assigned = { ...state, assignedHub, deviceId, substatus: 'initialAssignment' };
+    const substatus = 'initialAssignment';
+    const assigned = { ...state, assignedHub, deviceId, substatus, ...issued };
     return payload === undefined ? assigned : { ...assigned, payload };
   }
+}
+
+/** The CSR in a registration: base64 of DER in one line, in the member of this version. */
+function csrIn(body: Readonly<Record<string, unknown>>, version: string): Buffer | undefined {
+  const sent = csrMembers.filter((name) => name in body);
+  if (sent.length === 0) return undefined;
+  const text = body[csrMemberOf.get(version) ?? ''];
+  const csr = Buffer.from(typeof text === 'string' ? text : '', 'base64');
+  const isDer = csr[0] === 0x30 && csr.toString('base64') === text;
+  if (sent.length > 1 || !isDer) throw new CloudRefusal(400, 'the CSR is malformed', 400004);
+  return csr;
+}
+
+function issuedMembers(chain: readonly Buffer[], version: string): object {
+  if (version === '2025-07-01-preview') {
+    return { issuedCertificateChain: chain.map((der) => der.toString('base64')) };
+  }
+  const pem = chain.map((der) => new X509Certificate(der).toString());
+  return { issuedClientCertificate: pem.join('') };
 }
 
 function refusalOfCertificate(

@@ -18,6 +18,9 @@ const rows = [
   'iotedge-identity keys1.create key_id=iotedge/module-identities',
   'iotedge-identity keys1.sign key_id=iotedge/module-identities derivation=?*',
   'iotedge-identity keys1.export key_id=iotedge/module-identities derivation=?*',
+  'iotedge-identity keys1.create key_id=iotedge/certificate/iotedge/device-identity usages=sign exportable=false',
+  'iotedge-identity keys1.sign key_id=iotedge/certificate/iotedge/device-identity',
+  'iotedge-identity certificates1.import certificate_id=iotedge/device-identity',
   'iotedge-modules keys1.sign key_id=iotedge/module-identities derivation=?*',
   'iotedge-modules keys1.create key_id=iotedge/module-encryption',
   'iotedge-modules keys1.encrypt key_id=iotedge/module-encryption',
@@ -54,12 +57,14 @@ const tried: Readonly<Record<string, readonly string[]>> = {
     'iotedge/module-encryption@2',
     'iotedge/module/m/server',
     'iotedge/certificate/x',
+    'iotedge/certificate/iotedge/device-identity',
   ],
   certificate_id: [
     'device-id',
     'device-ca',
     'other',
     'iotedge/workload-ca',
+    'iotedge/device-identity',
     'iotedge/module-m',
     'iotedge/module/m/server',
     'iotedge/module/m/server@2',
@@ -79,7 +84,10 @@ const tried: Readonly<Record<string, readonly string[]>> = {
   adopt: ['false', 'true'],
   elevated: ['', 'false', 'true'],
   exportable: ['false', 'true'],
+  usages: ['sign', 'derive'],
 };
+
+const issuedIdentityKey = 'iotedge/certificate/iotedge/device-identity';
 
 /** The details that each user may use, except the unrestricted ones, and nothing else. */
 const allowed: Readonly<
@@ -88,15 +96,15 @@ const allowed: Readonly<
   'iotedge-keys': {},
   'iotedge-certificates': {
     'keys1.sign': {
-      key_id: ['device-ca', 'device-ca@2', 'iotedge/certificate/x'],
+      key_id: ['device-ca', 'device-ca@2', 'iotedge/certificate/x', issuedIdentityKey],
       derivation: [''],
     },
     'keys1.create': {
-      key_id: ['iotedge/certificate/x'],
+      key_id: ['iotedge/certificate/x', issuedIdentityKey],
       usages: ['sign'],
       exportable: ['false'],
     },
-    'keys1.delete': { key_id: ['iotedge/certificate/x'] },
+    'keys1.delete': { key_id: ['iotedge/certificate/x', issuedIdentityKey] },
   },
   'iotedge-identity': {
     'keys1.create': { key_id: ['iotedge/module-identities', 'iotedge/module-identities@2'] },
@@ -104,6 +112,7 @@ const allowed: Readonly<
       key_id: ['iotedge/module-identities', 'iotedge/module-identities@2'],
       derivation: ['m', 'web%20primary'],
     },
+    'certificates1.import': { certificate_id: ['iotedge/device-identity'] },
   },
   'iotedge-modules': {
     'keys1.create': { key_id: ['iotedge/module-encryption', 'iotedge/module-encryption@2'] },
@@ -134,12 +143,18 @@ const allowed: Readonly<
   },
 };
 
-/** Signing for the device and for modules are two rows with other keys. */
+/** Signing for the device and for modules are rows with other keys, and so is creating them. */
 function isAllowed(user: string, { action, details }: AuthorizationRequest): boolean {
   const short = action.replace(/^org\.iotedge\./, '');
   if (user === 'iotedge-identity' && short === 'keys1.sign') {
-    const key = details['key_id']?.replace('@2', '');
-    return key === (details['derivation'] === '' ? 'device-id' : 'iotedge/module-identities');
+    const key = details['key_id']?.replace('@2', '') ?? '';
+    const plain = ['device-id', issuedIdentityKey];
+    return (details['derivation'] === '' ? plain : ['iotedge/module-identities']).includes(key);
+  }
+  if (user === 'iotedge-identity' && short === 'keys1.create') {
+    if (details['key_id'] === issuedIdentityKey) {
+      return details['usages'] === 'sign' && details['exportable'] === 'false';
+    }
   }
   const only = allowed[user]?.[short];
   if (only === undefined) return false;

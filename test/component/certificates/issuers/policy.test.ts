@@ -77,6 +77,15 @@ test('grants 30 days where no lifetime is configured, and modules up to a year o
   assert.equal([bounded.lifetimeS, bounded.maxLifetimeS], [7200, 7200]);
 });
 
+test('leaves the certificate that the provisioning service issues to the Identity service', () => {
+  assert.is(policyOf({}, 'iotedge/device-identity').method, 'external');
+  const rule = { method: 'local_ca' } as const;
+  assert.is(
+    policyOf({ 'iotedge/device-identity': rule }, 'iotedge/device-identity').method,
+    'local_ca',
+  );
+});
+
 test('needs no rule for the workload CA, which lives so long that leaves get their 30 days until it is renewed', () => {
   const id = 'iotedge/workload-ca';
   const { profiles, maxLifetimeS, names } = policyOf({}, id);

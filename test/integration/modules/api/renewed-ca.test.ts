@@ -111,7 +111,10 @@ async function rootOf(device: ModulesRig): Promise<X509Certificate> {
 test('issues the certificates of modules when it is the workload CA, enrolled after the start', async ({
   device,
 }) => {
-  const chain = await issuedBy(device, isWorkloadCa);
+  await using service = await certificates(device);
+  const read = () => service.GetCertificate({ certificate_id }).catch(() => undefined);
+  const { certificate } = await untilFound(30_000, 'the workload CA', read);
+  const chain = await certificatesAt(device, ...issue);
   const root = await rootOf(device);
   assert.equal(chain.map(({ subject }) => subject).slice(0, 2), [
     'CN=$edgeAgent',
@@ -119,8 +122,6 @@ test('issues the certificates of modules when it is the workload CA, enrolled af
   ]);
   assert.is(chain.length, 3);
   assert.ok(await isTrusted(device, chain, [root]));
-  await using service = await certificates(device);
-  const { certificate } = await service.GetCertificate({ certificate_id });
   assert.is(certificate.key_id, `iotedge/certificate/${certificate_id}`);
   const life = Number((certificate.not_after - certificate.not_before) / 86_400_000_000n);
   assert.ok(life > 28 && life <= 30, 'as long as that of the device CA');
