@@ -71,6 +71,7 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
       'service/authorization/rules.ts',
       'https/',
       'service/command-line.ts',
+      'service/state/file-name.ts',
       ...domains.map((name) => `${name}/config/`),
       'modules/docker/labels.ts', // it removes the containers that the runtime recognizes
       'x509/',

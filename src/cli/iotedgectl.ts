@@ -16,6 +16,7 @@ import { certificatesRenew } from './verbs/certificates/renew.ts';
 import { certificatesRequest } from './verbs/certificates/request.ts';
 import { certificatesShow } from './verbs/certificates/show.ts';
 import { certificatesTrustBundle } from './verbs/certificates/trust-bundle.ts';
+import { certificatesWatch } from './verbs/certificates/watch.ts';
 import { check } from './verbs/check.ts';
 import { configApply } from './verbs/config-apply.ts';
 import { configCheck } from './verbs/config-check.ts';
@@ -54,6 +55,7 @@ export const commands: readonly Command[] = [
   certificatesDelete,
   certificatesTrustBundle,
   certificatesCsr,
+  certificatesWatch,
   identityShow,
   modulesList,
   modulesShow,

@@ -104,6 +104,12 @@ export class Systemd {
     await this.#authorized('Reload');
   }
 
+  /** Has units started at each boot. */
+  async enable(units: readonly string[]): Promise<void> {
+    await this.#authorized('EnableUnitFiles', 'asbb', [units, false, false]);
+    await this.reload();
+  }
+
   /** Lets nothing start units until the next boot. */
   async maskUntilBoot(units: readonly string[]): Promise<void> {
     await this.#authorized('MaskUnitFiles', 'asbb', [units, true, true]);

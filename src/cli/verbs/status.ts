@@ -4,21 +4,27 @@ import { describeError, isServiceError } from '../../errors.ts';
 import { certificatesService } from '../../interfaces/certificates.ts';
 import { certificateView } from '../certificates/certificate-view.ts';
 import { type Concern, concernsOf } from '../certificates/concern.ts';
+import { type Unreloaded, unreloadedServers } from '../certificates/unreloaded.ts';
 import { type Command, exitCodes } from '../command.ts';
 import { type Description, describeRunning, describeService } from '../description.ts';
 import { formatJson, formatTable, printable } from '../output.ts';
 import { type UnitState, unitState } from '../systemd/unit-state.ts';
 import { alwaysRuns, services, serviceUnit } from '../systemd/units.ts';
 
-interface ServiceStatus {
+/** What is shown of a service. */
+export interface ServiceStatus {
   readonly service: string;
   /** `idle` is stopped until the next call activates it; `absent` is unknown to the bus. */
   readonly state: 'running' | 'idle' | 'absent' | 'failing';
   readonly health: string;
   readonly version: string;
   readonly detail: string;
-  /** Certificates that are stuck or expire soon, of the service that has any. */
-  readonly concerns?: readonly Pick<Concern, 'id' | 'kind' | 'text'>[];
+  /** Certificates that are stuck or expire soon, of the service that has any, and servers that use former ones. */
+  readonly concerns?: readonly {
+    readonly id: string;
+    readonly kind: Concern['kind'] | 'unreloaded';
+    readonly text: string;
+  }[];
 }
 
 const configurationStatus = /exited with status 78\b/;
@@ -39,11 +45,20 @@ export const status: Command = {
     const found = await Promise.all(
       services.map((service) => statusOf(connection, service, start)),
     );
-    if (options['json'] === true) print(formatJson(found));
-    else printStatus(found, print);
-    return exitCodeOf(found);
+    const late = await unreloadedServers(new Date());
+    const all = found.map((one) => (one.service === 'certificates' ? withLate(one, late) : one));
+    if (options['json'] === true) print(formatJson(all));
+    else printStatus(all, print);
+    return exitCodeOf(all);
   },
 };
+
+/** Servers that still use a former certificate are a concern about it. */
+export function withLate(status: ServiceStatus, late: readonly Unreloaded[]): ServiceStatus {
+  if (late.length === 0) return status;
+  const more = late.map((one) => ({ kind: 'unreloaded' as const, ...one }));
+  return { ...status, health: 'degraded', concerns: [...(status.concerns ?? []), ...more] };
+}
 
 function printStatus(found: readonly ServiceStatus[], print: (text: string) => void): void {
   print(formatTable(['SERVICE', 'STATE', 'HEALTH', 'VERSION', 'DETAIL'], found.map(rowOf)));

@@ -22,6 +22,7 @@ test('lists every command in its help', async () => {
     'status',
     'keys list',
     'certificates list',
+    'certificates watch',
     'identity show',
     'config check',
   ]) {

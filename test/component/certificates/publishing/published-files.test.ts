@@ -204,6 +204,15 @@ const damages: readonly (readonly [string, (place: Place, version: string) => Pr
     },
   ],
   [
+    "a link to another certificate's version",
+    async (place) => {
+      await filesOf(place).put('other', old);
+      const target = await readlink(join(place.directory, 'other', 'current'));
+      await rm(join(place.directory, name, 'current'));
+      await symlink(target, join(place.directory, name, 'current'));
+    },
+  ],
+  [
     'a directory in place of the link',
     async ({ directory }) => {
       await rm(join(directory, name, 'current'));

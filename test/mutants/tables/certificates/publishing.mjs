@@ -1,4 +1,5 @@
 const files = 'component/certificates/publishing/published-files';
+const watch = 'component/cli/certificates/watch';
 const service = 'integration/certificates/publish';
 
 export default [
@@ -46,9 +47,9 @@ export default [
     suite: files,
   },
   {
-    breaks: 'a link that leads elsewhere passes for the current version',
+    breaks: "a link to another certificate's version passes for the current one",
     text: 'return versionName.exec(version)?.[1] === name ? version : undefined;',
-    becomes: 'return target === undefined ? undefined : version;',
+    becomes: 'return versionName.test(version) ? version : undefined;',
     suite: files,
   },
   {
@@ -94,12 +95,6 @@ export default [
     suite: service,
   },
   {
-    breaks: 'a reload leaves what is not published any more',
-    text: 'publishDir = changed.publish_dir;\n      publishing.request();',
-    becomes: 'publishDir = changed.publish_dir;',
-    suite: service,
-  },
-  {
     breaks: 'what cannot be published is not reported',
     text: 'onProblems: (problems) => service.showPublishing(problems),',
     becomes: 'onProblems: () => undefined,',
@@ -116,5 +111,47 @@ export default [
     text: 'if (state === undefined) return [];\n  const problem = `other programs',
     becomes: 'if (state !== path) return [];\n  const problem = `other programs',
     suite: 'component/cli/configuration/cross-check',
+  },
+  {
+    breaks: 'a watch misses a swap that happens during a reload',
+    text: "'done',\n].join(' ')",
+    becomes: "'break; done',\n].join(' ')",
+    suite: watch,
+  },
+  {
+    breaks: 'a reload that failed counts as done',
+    text: 'systemctl try-reload-or-restart -- "$3" && echo',
+    becomes: 'systemctl try-reload-or-restart -- "$3"; echo',
+    suite: watch,
+  },
+  {
+    breaks: 'the path unit watches the link, for which systemd never fires',
+    text: 'PathChanged=${home}\n',
+    becomes: 'PathChanged=${home}/current\n',
+    suite: watch,
+  },
+  {
+    breaks: 'units of two certificates have one name',
+    text: "character === '/' ? '-' :",
+    becomes: "character === '/' || character === '-' ? '-' :",
+    suite: watch,
+  },
+  {
+    breaks: 'a server that was not reloaded is not reported',
+    text: 'if (read === version || now.getTime() - swapped < lateMs) return [];',
+    becomes: 'if (read !== undefined || now.getTime() - swapped < lateMs) return [];',
+    suite: watch,
+  },
+  {
+    breaks: 'a server is reported before its reload was due',
+    text: 'if (read === version || now.getTime() - swapped < lateMs) return [];',
+    becomes: 'if (read === version) return [];',
+    suite: watch,
+  },
+  {
+    breaks: 'a masked unit is written over',
+    text: 'if (present?.startsWith(watchHeader) === false) {',
+    becomes: "if (present?.startsWith(watchHeader) === false && present !== '') {",
+    suite: watch,
   },
 ];
