@@ -23,7 +23,15 @@ import {
   type SavedOperation,
   type SavedState,
 } from '../supervisor/desired-state.ts';
-import { baseOf, envOf, goalOf, rejectionOf, updateJson, updateOf } from './update-record.ts';
+import {
+  baseOf,
+  envOf,
+  formerOf,
+  goalOf,
+  rejectionOf,
+  updateJson,
+  updateOf,
+} from './update-record.ts';
 
 /**
  * A module as it was requested. The agent's configuration is in modules.yaml, so its record has none, unless the agent has
@@ -142,6 +150,7 @@ function parseRecord(value: unknown, name: ModuleName): ModuleRecord {
       operation: operationOf(record['operation']),
       failure: typeof failure === 'string' ? failure : undefined,
       ...updateOf(record['update'], name),
+      ...formerOf(record['former']),
       ...rejectionOf(record['rejected']),
       ...(record['resumes'] === true && { resumes: true }),
     },

@@ -61,6 +61,13 @@ export function updateOf(value: unknown, name: ModuleName): { readonly update?: 
   return { update };
 }
 
+/** The instances that earlier updates have left, if the record has any. */
+export function formerOf(value: unknown): { readonly former?: readonly string[] } {
+  if (value === undefined) return {};
+  if (!Array.isArray(value)) throw new TypeError('former is no list');
+  return { former: value.map(String) };
+}
+
 /** The configuration that was rolled back last, if the record has one. */
 export function rejectionOf(value: unknown): { readonly rejected?: Rejection } {
   if (value === undefined) return {};

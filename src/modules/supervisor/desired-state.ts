@@ -118,6 +118,8 @@ export interface SavedState {
   /** Of `failed`: why the module could not be created. */
   readonly failure?: string | undefined;
   readonly update?: SavedUpdate | undefined;
+  /** The ids of parked instances that earlier updates have left: they are still to be removed. */
+  readonly former?: readonly string[] | undefined;
   /** The last update, if it was rolled back. */
   readonly rejected?: Rejection | undefined;
   /**
@@ -185,6 +187,10 @@ export class DesiredState {
     return this.#saved.update;
   }
 
+  get former(): readonly string[] {
+    return this.#saved.former ?? [];
+  }
+
   get rejected(): Rejection | undefined {
     return this.#saved.rejected;
   }
@@ -197,11 +203,12 @@ export class DesiredState {
   accept(goal: Goal, { resumes = false, ...operation }: NewOperation): Promise<void> {
     return this.#changes.run(async () => {
       this.#refuseClosed();
-      const { update, rejected } = this.#saved;
+      const { former, update, rejected } = this.#saved;
       await this.#set({
         goal,
         operation: { ...operation, previous: this.goal },
         update: withGoal(update, goal),
+        ...(former !== undefined && { former }),
         rejected,
         // a client that has waited too long stops it again
         ...(resumes && (isToRun(this.goal) || this.resumes) && { resumes }),
@@ -236,11 +243,12 @@ export class DesiredState {
     return this.#changes.run(async () => {
       const goal = settledGoal ?? this.goal;
       if (this.#isClosed || (this.operation === undefined && goal === this.goal)) return;
-      const { update, rejected, resumes } = this.#saved;
+      const { former, update, rejected, resumes } = this.#saved;
       const text = goal === 'failed' ? (failure ?? this.failure) : undefined;
       const isSame = this.operation?.verb === 'UpdateModule';
       const left = isSame ? update : withGoal(update, goal);
-      const state = { goal, failure: text, update: left, rejected, resumes };
+      const kept = { update: left, ...(former !== undefined && { former }), rejected, resumes };
+      const state = { goal, failure: text, ...kept };
       await this.#settle({ source: this.#source, state });
     });
   }

@@ -4,6 +4,7 @@ import type { ModuleType } from './module-type.ts';
 import type { Observed } from './plan.ts';
 import type { RestartBackoff } from './restart/restart-backoff.ts';
 import type { StatusTracker } from './status.ts';
+import { type Former, findFormer } from './update/former.ts';
 
 /** Dependencies of an observer. */
 export interface ObserverOptions {
@@ -15,6 +16,8 @@ export interface ObserverOptions {
   readonly goal: () => Goal;
   /** The update of the module, if any. */
   readonly update: () => Pick<SavedUpdate, 'oldId' | 'badId'> | undefined;
+  /** The ids of instances that earlier updates have left. */
+  readonly formerIds: () => readonly string[];
 }
 
 /** The shortest time between two failures that are excused. */
@@ -38,8 +41,8 @@ export class Observer {
   }
 
   /** The instances as they are now; Unavailable while the engine is unreachable. */
-  async observe(signal: AbortSignal): Promise<Observed> {
-    const { name, type, engineStatus, status, backoff, goal, update } = this.#options;
+  async observe(signal: AbortSignal): Promise<Observed & { readonly former: Former }> {
+    const { name, type, engineStatus, status, backoff, goal, update, formerIds } = this.#options;
     try {
       refuseUnreachable(engineStatus());
       const knownId = status.current.instance?.id;
@@ -47,7 +50,10 @@ export class Observer {
       const find = (id: string) => type.findParked({ id, name }, signal);
       const parked = oldId === undefined ? undefined : await find(oldId);
       const bad = badId === undefined ? undefined : await find(badId);
+      const ids = formerIds().filter((one) => one !== oldId && one !== badId);
+      const former = await findFormer(ids, { type, name }, signal);
       const parkedIds = [parked, bad].flatMap((one) => (one === undefined ? [] : [one.id]));
+      parkedIds.push(...former.presentIds);
       const instance = await type.find({ name, knownId, parkedIds }, signal);
       // the response may be that of another engine, which the monitor has not reported yet
       refuseUnreachable(engineStatus());
@@ -57,7 +63,7 @@ export class Observer {
       status.end();
       status.note({ instance, known: true });
       backoff.observed(instance, goal(), engineStatus().reachedAt);
-      return { instance, parked, bad };
+      return { instance, parked, bad, former };
     } catch (error) {
       if (!signal.aborted) status.note({ known: false });
       throw error;

@@ -14,7 +14,7 @@ import type { Instance, InstanceState, ModuleType } from './module-type.ts';
 import type { Observer } from './observer.ts';
 import type { Admission } from './order/start-order.ts';
 import type { OperationSlot } from './pending-operation.ts';
-import { isLive, type Step } from './plan.ts';
+import { isLive, type Observed, type Step } from './plan.ts';
 import { Planner, type PlannerOptions } from './planner.ts';
 import { AutoRestart } from './restart/auto-restart.ts';
 import type { RestartBackoff } from './restart/restart-backoff.ts';
@@ -22,6 +22,7 @@ import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart/
 import { RestartTracker } from './restart/restart-tracker.ts';
 import type { StatusTracker } from './status.ts';
 import { CleanUp } from './update/clean-up.ts';
+import { type Former, FormerInstances, otherLive } from './update/former.ts';
 import { StartLimit } from './update/start-limit.ts';
 import { Trial, type TrialLimits, trialLimits, type Verdict } from './update/trial.ts';
 import { isOpen, RolledBack } from './update/update.ts';
@@ -68,6 +69,7 @@ export class Reconciler {
   readonly #startLimit: StartLimit;
   readonly #planner: Planner;
   readonly #cleanUp: CleanUp;
+  readonly #former: FormerInstances;
   /** Whether the status has a note about a clean-up that failed. */
   #isLeft = false;
   /** Of `erased`: whether its identity has been deleted. */
@@ -81,6 +83,7 @@ export class Reconciler {
     this.#restarts = new RestartTracker({ ...options, backoff, status });
     const cleanUp = new CleanUp(options.now);
     this.#cleanUp = cleanUp;
+    this.#former = new FormerInstances(options, state.desired);
     this.#planner = new Planner(options, { ...state, restarts: this.#restarts, cleanUp });
     const limits = { ...trialLimits, ...options.trial };
     this.#trial = new Trial(limits);
@@ -97,6 +100,7 @@ export class Reconciler {
   /** Retries at once: the cause of a failure may have changed. */
   retry(): void {
     this.#cleanUp.reset();
+    this.#former.reset();
   }
 
   /**
@@ -115,6 +119,7 @@ export class Reconciler {
     const { instance } = observed;
     const isGone = before !== undefined && instance === undefined;
     if (isGone && !isOpen(desired.update)) this.#restarts.vanished();
+    if (await this.#stopOther(observed, signal)) return 'again';
     const autoRestarts = await this.#autoRestart.disable(instance, signal);
     const verdict = this.#judge(instance);
     if (verdict?.kind === 'bad') throw new RolledBack(verdict.reason);
@@ -153,9 +158,26 @@ export class Reconciler {
       return 'again';
     }
     if (verdict !== undefined && isToRun(goal)) return newId === judgedId ? undefined : 'again';
-    const { retryAt: cleanUpAt } = desired.update === undefined ? {} : this.#cleanUp;
-    const next = (await this.#settled(goal, signal)) ?? cleanUpAt ?? instance?.drift?.repairAt;
-    return next ?? (autoRestarts ? backoff.unobserved() : undefined);
+    const next = await this.#settled(goal, observed.former, signal);
+    if (next !== undefined) return next;
+    return earliest([
+      desired.update && this.#cleanUp.retryAt,
+      desired.former.length > 0 ? this.#former.retryAt : undefined,
+      instance?.drift?.repairAt ?? (autoRestarts ? backoff.unobserved() : undefined),
+    ]);
+  }
+
+  /** Stops an instance that runs beside that of the module: another client of the engine has started it. */
+  async #stopOther(
+    observed: Pick<Observed, 'parked' | 'bad'> & { readonly former: Former },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const other = otherLive(observed);
+    if (other === undefined) return false;
+    const { log, name, type } = this.#options;
+    await type.stop(other.id, undefined, signal);
+    log.warn('parked container stopped', { module: name });
+    return true;
   }
 
   /** The verdict on the new instance of an update, undefined when none is tried. */
@@ -275,8 +297,7 @@ export class Reconciler {
       this.#restarts.failed(step, error);
       throw error;
     }
-    if (step.kind === 'end' && this.#isLeft) status.note({ note: '' });
-    if (step.kind === 'end') this.#isLeft = false;
+    if (step.kind === 'end') this.#removed();
     log.info('module step done', { module: name, step: step.kind });
     if (step.kind === 'pull' && current !== undefined) current.hasPulled = true;
     this.#planner.applied(step);
@@ -297,27 +318,56 @@ export class Reconciler {
 
   /** Leaves the clean-up of an update that failed for later: the module does not depend on it. */
   #leave(error: unknown): void {
-    const { log, name } = this.#options;
-    const { operation, status } = this.#state;
-    log.warn('update not cleaned up', { module: name, error: describeError(error) });
-    const cause = isServiceError(error) ? error.message : 'internal error';
-    status.end();
-    status.note({ note: `what is left of an update cannot be removed: ${cause}` });
-    this.#isLeft = true;
+    const { operation } = this.#state;
+    this.#noteLeft(error);
     this.#cleanUp.failed();
     const { until } = { ...operation.current?.options };
     if (until === 'started' || until === 'proven') operation.reach();
   }
 
-  async #settled(goal: Goal, signal: AbortSignal): Promise<'again' | 'absent' | undefined> {
+  #noteLeft(error: unknown): void {
+    const { log, name } = this.#options;
+    const { status } = this.#state;
+    log.warn('update not cleaned up', { module: name, error: describeError(error) });
+    const cause = isServiceError(error) ? error.message : 'internal error';
+    status.end();
+    status.note({ note: `what is left of an update cannot be removed: ${cause}` });
+    this.#isLeft = true;
+  }
+
+  /** Takes back the note about what could not be removed, when nothing is left. */
+  #removed(): void {
+    const { desired, status } = this.#state;
+    if (!this.#isLeft || desired.update !== undefined || desired.former.length > 0) return;
+    this.#isLeft = false;
+    status.note({ note: '' });
+  }
+
+  async #settled(
+    goal: Goal,
+    former: Former,
+    signal: AbortSignal,
+  ): Promise<'again' | 'absent' | undefined> {
     const { desired, operation, status } = this.#state;
     this.#restarts.reset();
     await this.#startLimit.reset();
-    if (isAbsence(goal)) return this.#vanish(goal, signal);
+    if (isAbsence(goal)) {
+      const isLeft = await this.#former.removeNext(former, signal);
+      return isLeft ? 'again' : this.#vanish(goal, signal);
+    }
     if (goal !== 'failed' && !status.current.failed) status.note({ error: '' });
     if (goal === 'start') await desired.advance('start', 'started');
     operation.reach();
-    return undefined;
+    if (this.#former.retryAt !== undefined) return undefined;
+    try {
+      if (!(await this.#former.removeNext(former, signal))) return undefined;
+      this.#removed();
+      return 'again';
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#noteLeft(error);
+      return undefined;
+    }
   }
 
   /** Ends the module, unless an operation has just changed the desired state. */
@@ -330,4 +380,8 @@ export class Reconciler {
     operation.reach();
     return 'absent';
   }
+}
+
+function earliest(times: readonly (Date | undefined)[]): Date | undefined {
+  return times.reduce((first, time) => (first && time && time > first ? first : (time ?? first)));
 }

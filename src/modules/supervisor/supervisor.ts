@@ -57,7 +57,8 @@ export class Supervisor {
     const operation = new OperationSlot(status);
     const goal = () => desired.goal;
     const update = () => desired.update;
-    const observer = new Observer({ ...options, status, backoff, goal, update });
+    const formerIds = () => desired.former;
+    const observer = new Observer({ ...options, status, backoff, goal, update, formerIds });
     const state = { desired, status, backoff, operation, observer };
     this.#reconciler = new Reconciler(options, state);
     this.desired = desired;

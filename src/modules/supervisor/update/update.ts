@@ -9,6 +9,8 @@
  *   rollback   previous   the new one is removed, the old one is back         abandon
  *   abandon    previous   nothing was changed, or all is as before            no update
  *
+ * An update may begin in `done` and `abandon`: what is left to be removed then is persisted apart, as `former`.
+ *
  * A new instance that is not to run stays unproven until it is started. Another update then replaces it: it is fetched
  * while the unproven one is in force, and the parked one, the last that was proven, stays the one to return to.
  */
@@ -45,16 +47,27 @@ export function refuseRejected(rejection: Rejection | undefined, digest: string,
   throw new RolledBack(`it was rolled back and may be tried again in ${leftS} s: ${reason}`);
 }
 
-/** The state of a module whose update is accepted; Unavailable while the previous one is cleaned up. */
+/** The most instances of earlier updates that may be left to be removed: each is looked at in each round. */
+const mostFormer = 8;
+
+/**
+ * The state of a module whose update is accepted; Unavailable while the previous one is undone. What that one has left is
+ * removed beside the update.
+ */
 export function accepted(
   { source, state }: Configured,
   next: Pick<SavedUpdate, 'other' | 'digest' | 'start'>,
 ): Configured {
   const { goal, rejected, resumes, update } = state;
-  if (update !== undefined && update.phase !== 'trial') {
+  if (update?.phase === 'fetch' || update?.phase === 'rollback') {
     throw new ServiceError('Unavailable', 'the previous update has not ended yet');
   }
-  const unproven = update && {
+  const former = formerOf(state);
+  if (former.length > mostFormer) {
+    const text = `the containers of ${former.length} earlier updates cannot be removed`;
+    throw new ServiceError('Unavailable', text);
+  }
+  const unproven = update?.phase === 'trial' && {
     proven: update.other,
     triedDigest: update.digest,
     oldId: update.oldId,
@@ -63,7 +76,25 @@ export function accepted(
   const fetching = { ...next, ...unproven, phase: 'fetch', previous } as const;
   const operation = { verb: 'UpdateModule', previous: goal } as const;
   const kept = rejected?.digest === next.digest ? rejected : undefined;
-  return { source, state: { goal, operation, rejected: kept, update: fetching, resumes } };
+  const left = former.length > 0 && { former };
+  const accepting = { goal, operation, ...left, rejected: kept, update: fetching, resumes };
+  return { source, state: accepting };
+}
+
+/** The instances that are left to be removed when another update begins. */
+function formerOf({ former = [], update }: SavedState): readonly string[] {
+  const { badId, oldId, phase } = { ...update };
+  const ids = phase === 'trial' ? [] : [phase === 'done' ? oldId : undefined, badId];
+  return [...former, ...ids.flatMap((id) => id ?? [])];
+}
+
+/** The state after instances of earlier updates were removed, or became those of the module again. */
+export function withoutFormer(
+  { source, state: { former: before = [], ...state } }: Configured,
+  ids: readonly (string | undefined)[],
+): Configured {
+  const former = before.filter((id) => !ids.includes(id));
+  return { source, state: former.length === 0 ? state : { ...state, former } };
 }
 
 /** The state of a module that was stopped for an update which is refused. */
@@ -73,7 +104,8 @@ export function resumed({ source, state }: Configured): Configured {
 }
 
 /** The state after what the next instance needs was pulled; `oldId` is parked next. */
-export function tried({ source, state }: Configured, oldId: string | undefined): Configured {
+export function tried(before: Configured, oldId: string | undefined): Configured {
+  const { source, state } = withoutFormer(before, [oldId]);
   const { update } = state;
   if (update?.phase !== 'fetch') return { source, state };
   const runs = update.start ?? isToRun(state.goal);
@@ -81,8 +113,8 @@ export function tried({ source, state }: Configured, oldId: string | undefined):
   // from now on the update has the desired state to return to
   const { resumes: _resumes, ...kept } = state;
   const { proven, triedDigest: _triedDigest, ...rest } = update;
-  const before = proven === undefined ? { other: source, oldId } : { other: proven };
-  const trial = { ...rest, ...before, phase: 'trial' } as const;
+  const last = proven === undefined ? { other: source, oldId } : { other: proven };
+  const trial = { ...rest, ...last, phase: 'trial' } as const;
   return { source: update.other, state: { ...kept, goal, update: trial } };
 }
 

@@ -104,7 +104,7 @@ test('are read as they were written, and not found once deleted', async ({
     waits: 1,
   } as const;
   const rejected = { digest: 'd', count: 2, at: 7, reason: 'it ended' };
-  const updated = { ...record, state: { ...record.state, update, rejected } };
+  const updated = { ...record, state: { ...record.state, update, former: ['c1', 'c2'], rejected } };
   await records.write(updated);
   assert.equal((await reopened(directory)).modules.get(name), updated);
   await records.delete(name);

@@ -142,4 +142,11 @@ test('does not return to running for an update before the one that fails', async
   assert.is(desired.goal, 'stopped');
 });
 
+test('does not remove the container that an update parks, although an earlier one has left it', () => {
+  const saved: SavedState = { goal: 'started', former: ['c1', 'c2'] };
+  const next = { other: moduleSource('sensor', 'a:2'), digest: 'd' };
+  const { state } = tried(accepted({ source: moduleSource('sensor'), state: saved }, next), 'c1');
+  assert.equal([state.former, state.update?.oldId], [['c2'], 'c1']);
+});
+
 test.run();

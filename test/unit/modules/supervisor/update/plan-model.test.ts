@@ -31,6 +31,7 @@ import {
   desiredWith,
   mayCleanUp,
 } from '../../../../../src/modules/supervisor/update/desired.ts';
+import { otherLive } from '../../../../../src/modules/supervisor/update/former.ts';
 import { rejected } from '../../../../../src/modules/supervisor/update/roll-back.ts';
 import {
   abandoned,
@@ -40,10 +41,13 @@ import {
   kept,
   tried,
   undone,
+  withoutFormer,
 } from '../../../../../src/modules/supervisor/update/update.ts';
 import { moduleSource } from '../../../../support/engine/module-source.ts';
 
 const test = suite('steps of a module in every state');
+/** With it, what earlier updates have left is in every state, too, and every update may follow. */
+const isSoak = (process.env['IOTEDGE_TEST_SOAK'] ?? '') !== '';
 const at = new Date(0);
 const end = { exitCode: 1, startedAt: at, finishedAt: at };
 const states = {
@@ -90,12 +94,22 @@ const instanceOf = ({ id, digest, kind }: Container): Instance => ({
   unhealthy: false,
 });
 
+/** The observed containers, with those that earlier updates have left. */
+interface Seen extends Observed {
+  readonly former: { readonly found: readonly Instance[] };
+}
+
 /** The world after the observation, which gives a renamed container its name back, and what it finds. */
-function observe(world: World): { readonly world: World; readonly observed: Observed } {
-  const { oldId, badId } = { ...world.state.update };
+function observe(world: World): { readonly world: World; readonly observed: Seen } {
+  const { former = [], update } = world.state;
+  const { oldId, badId } = { ...update };
   const isParked = ({ id, name }: Container) => (id === oldId || id === badId) && name !== 'm';
+  const isFormer = (one: Container) =>
+    former.includes(one.id) && one.name !== 'm' && !isParked(one);
   const named = world.containers.some(({ name }) => name === 'm');
-  const renamed = world.containers.filter((one) => one.name !== 'm' && !isParked(one));
+  const renamed = world.containers.filter(
+    (one) => one.name !== 'm' && !isParked(one) && !isFormer(one),
+  );
   const back = !named && renamed.length === 1 ? renamed[0]?.id : undefined;
   const containers = world.containers.map((one) => (one.id === back ? { ...one, name: 'm' } : one));
   const instance = containers.find(({ name }) => name === 'm');
@@ -107,6 +121,7 @@ function observe(world: World): { readonly world: World; readonly observed: Obse
       instance: instance && instanceOf(instance),
       parked: parked && instanceOf(parked),
       bad: bad && instanceOf(bad),
+      former: { found: containers.filter(isFormer).map(instanceOf) },
     },
   };
 }
@@ -229,9 +244,23 @@ function checkRestored(world: World): void {
   assert.ok(own !== undefined && own.kind !== 'dead', 'the old instance is back');
 }
 
+/** The removal of what earlier updates have left, undefined when nothing is. */
+function cleared(world: World, { former }: Seen): World | undefined {
+  const { former: ids = [], update } = world.state;
+  const [first] = former.found;
+  const gone = ids.filter((id) => former.found.every((one) => one.id !== id));
+  if (gone.length > 0) return { ...world, ...withoutFormer(world, gone) };
+  if (first === undefined) return undefined;
+  assert.not(first.id === update?.oldId && !isAbsence(world.state.goal), 'not a parked one');
+  assert.is.not(first.id, named(world)?.id, 'not that of the module');
+  return without({ ...world, ...withoutFormer(world, [first.id]) }, first.id);
+}
+
 /** What the process does next: one step, or a verdict. */
 function next(before: World, verdict: 'good' | 'bad' | 'pending'): World | undefined {
   const { world, observed } = observe(before);
+  const other = otherLive(observed);
+  if (other !== undefined) return changed(world, other.id, { kind: 'exited' });
   const trying = tryingOf(world, observed);
   if (trying?.state.kind === 'running') {
     if (verdict === 'bad') return { ...world, ...undone(world, undefined) };
@@ -249,30 +278,49 @@ function next(before: World, verdict: 'good' | 'bad' | 'pending'): World | undef
   const step = stepOf(world, observed, isGood);
   if (step !== undefined) return applied(world, step);
   if (world.isDelayed) return { ...world, isDelayed: false };
+  const clear = cleared(world, observed);
+  if (clear !== undefined) return clear;
   if (state.goal === 'start') return { ...world, state: { ...state, goal: 'started' } };
   // the operation ends
   return state.operation && { ...world, state: { ...state, operation: undefined } };
 }
 
+/** What other clients may do to a container. */
+function* foreign(world: World, one: Container): Generator<World> {
+  const { containers, state } = world;
+  const { id, kind, name } = one;
+  const isFormer = state.former?.includes(id) === true;
+  if (state.former !== undefined && !isFormer && !isSoak) return;
+  yield without(world, id);
+  if (kind === 'created' || kind === 'exited') yield changed(world, id, { kind: 'running' });
+  if (state.former !== undefined) {
+    // of its own states, it is enough that it runs: each of the others is removed
+    const isFree = containers.every((other) => other.name !== 'm' && other.name !== 'x');
+    if (isFormer) {
+      if (isFree && isSoak) yield changed(world, id, { name: 'm' });
+      return;
+    }
+  }
+  if (kind === 'running') yield changed(world, id, { kind: 'exited' });
+  if (state.former !== undefined) return;
+  yield changed(world, id, { kind: 'dead' });
+  if (name === 'm' && containers.length < 3) yield changed(world, id, { name: 'x' });
+  if (id === state.update?.badId && containers.length === 1)
+    yield changed(world, id, { name: 'm' });
+}
+
 /** Everything that may happen instead of the next step. */
 function* events(world: World): Generator<World> {
   const { containers, state } = world;
+  // that it is stopped first is all that matters
+  if (observe(world).observed.former.found.some(isLive)) return;
   yield { ...world, isKept: false, isPulled: false, isDelayed: false };
   const kind = 'exited';
   yield {
     ...world,
     containers: containers.map((one) => (one.kind === 'running' ? { ...one, kind } : one)),
   };
-  for (const one of containers) {
-    yield without(world, one.id);
-    yield changed(world, one.id, { kind: 'dead' });
-    if (one.kind === 'running') yield changed(world, one.id, { kind });
-    if (one.kind === 'created' || one.kind === 'exited')
-      yield changed(world, one.id, { kind: 'running' });
-    if (one.name === 'm' && containers.length < 3) yield changed(world, one.id, { name: 'x' });
-    if (one.id === state.update?.badId && containers.length === 1)
-      yield changed(world, one.id, { name: 'm' });
-  }
+  for (const one of containers) yield* foreign(world, one);
   const found = observe(world);
   const atOnce = desiredAtOnce(state, false);
   const [known] = atOnce === undefined ? [] : plan(found.observed, atOnce);
@@ -294,21 +342,39 @@ function* events(world: World): Generator<World> {
   for (const goal of ['start', 'stopped', 'restart', 'absent'] as const) {
     const previous = isAbsence(goal) ? state.update?.previous : goal;
     const update = state.update && { ...state.update, previous: previous ?? goal };
-    yield { ...world, state: { goal, update } };
+    const { former } = state;
+    yield { ...world, state: { goal, update, ...(former && { former }) } };
   }
   for (const other of sources) {
-    if (state.update !== undefined && state.update.phase !== 'trial') continue;
+    const { phase } = { ...state.update };
+    if (phase === 'fetch' || phase === 'rollback') continue;
+    // it depends on nothing else whether the clean-up has failed, and more than one former are no other states
+    if (phase !== undefined && phase !== 'trial' && !world.isDelayed) continue;
+    if (state.former !== undefined && (phase === 'done' || !isSoak)) continue;
     const digest = other.settings.image;
     yield { ...world, ...accepted(world, { other, digest }), isKept: false, isPulled: false };
   }
 }
 
+/** Containers of which those that were left differ only by what matters. */
+function plainOf(
+  containers: readonly Container[],
+  former: readonly string[],
+): readonly Container[] {
+  return containers.map((one) => {
+    const isPlain = former.includes(one.id) && one.kind !== 'running' && !isSoak;
+    return isPlain ? { ...one, digest: 'a:1', kind: 'exited' } : one;
+  });
+}
+
 /** A text that is equal for worlds that have the same canonical one. */
 function keyOf({ source, state, containers, isKept, isPulled, isDelayed }: World): string {
-  const { goal, operation, update } = state;
+  const { former = [], goal, operation, update } = state;
   const { other, proven, phase, previous, oldId, badId } = { ...update };
-  const list = containers
-    .map(({ id, name, digest, kind }) => [name, digest, kind, id === oldId, id === badId].join())
+  const list = plainOf(containers, former)
+    .map(({ id, name, digest, kind }) =>
+      [name, digest, kind, id === oldId, id === badId, former.includes(id)].join(),
+    )
     .toSorted();
   const images = [source, other, proven].map((one) => one?.settings.image);
   const isOldKnown = oldId !== undefined;
@@ -320,18 +386,23 @@ function keyOf({ source, state, containers, isKept, isPulled, isDelayed }: World
 
 /** The same world with ids that depend only on itself. */
 function canonical(world: World): World {
-  const { oldId, badId } = { ...world.state.update };
-  const order = (one: Container) =>
-    [one.id !== oldId, one.id !== badId, one.name, one.digest, one.kind].join();
-  const sorted = world.containers.toSorted((a, b) => (order(a) < order(b) ? -1 : 1));
+  const { former = [], update } = world.state;
+  const { oldId, badId } = { ...update };
+  const order = ({ id, name, digest, kind }: Container) =>
+    [id !== oldId, id !== badId, former.includes(id), name, digest, kind].join();
+  const sorted = plainOf(world.containers, former).toSorted((a, b) =>
+    order(a) < order(b) ? -1 : 1,
+  );
   const ids = new Map(sorted.map(({ id }, index) => [id, `c${index}`]));
-  const { update } = world.state;
   const old = oldId === undefined ? undefined : (ids.get(oldId) ?? 'lost');
+  const left = former.flatMap((id) => ids.get(id) ?? []);
   return {
     ...world,
     ...(update?.phase !== 'fetch' && { isKept: false, isPulled: false }),
     state: {
       ...world.state,
+      // one that is gone is only dropped from the record
+      former: left.length === 0 ? undefined : left,
       update: update && {
         ...update,
         oldId: old,
@@ -360,6 +431,7 @@ function checkEnd(world: World, from: string): void {
   if (!needsInstance(goal)) return assert.equal(containers, [], from);
   const isUnproven = update?.phase === 'trial' && !isToRun(goal);
   assert.ok(update === undefined || isUnproven, `an update that has not ended, from ${from}`);
+  assert.is(state.former, undefined, from);
   const others = containers.filter((one) => one !== own && one.id !== update?.oldId);
   assert.equal(
     others.filter(({ name }) => name !== 'x'),
