@@ -24,7 +24,10 @@ import { failureOf } from '../failure.ts';
 import { silentLog } from '../log.ts';
 import { moduleSource } from './module-source.ts';
 
-const longMs = 20_000;
+const longMs = 10_000;
+/** After a wait that was in vain: the next ones fail for the same reason, most often. */
+const shortMs = 500;
+let waitMs = longMs;
 const name = 'm';
 const reachedAt = new Date(0);
 /** How long a new container is observed. */
@@ -158,12 +161,18 @@ export class UpdatedModule implements AsyncDisposable {
   async until(what: string, holds: () => boolean): Promise<void> {
     const shown = () =>
       `${what}: ${this.listed.join()}, ${JSON.stringify(this.#saved.update?.phase)} after ${this.trace.join(', ')}`;
-    await until(longMs, shown, async () => {
+    const isReached = async () => {
       const idle = this.supervisor.idle();
       this.supervisor.wake();
       await idle;
       return holds();
-    });
+    };
+    try {
+      await until(waitMs, shown, isReached);
+    } catch (error) {
+      waitMs = shortMs;
+      throw error;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
