@@ -339,8 +339,8 @@ export default [
   },
   {
     breaks: 'what an update has left gets the name of the module',
-    text: '...former.presentIds];',
-    becomes: '];',
+    text: 'parkedIds.push(...former.presentIds);',
+    becomes: '',
     suite: cleanUp,
   },
   {

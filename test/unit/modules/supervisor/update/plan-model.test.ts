@@ -339,6 +339,7 @@ function* events(world: World): Generator<World> {
       yield { ...world, state: { ...state, operation: undefined } };
     return;
   }
+  if (state.former !== undefined && !isSoak) return;
   for (const goal of ['start', 'stopped', 'restart', 'absent'] as const) {
     const previous = isAbsence(goal) ? state.update?.previous : goal;
     const update = state.update && { ...state.update, previous: previous ?? goal };
