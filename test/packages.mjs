@@ -1,4 +1,7 @@
-/** Debian packages that only tests need: another bus, another TLS client, a PKCS#11 spy, D-Bus libraries, a registry, checks of packages. */
+/**
+ * Debian packages that only tests need: another bus, another TLS client, TLS servers, a PKCS#11 spy, D-Bus libraries, a
+ * registry, checks of packages.
+ */
 const packages = [
   'dbus-broker',
   'curl',
@@ -21,6 +24,8 @@ const packages = [
   'lintian',
   'shellcheck',
   'strace',
+  'nginx',
+  'mosquitto',
 ];
 
 /** Packages that tests use where they are available: Debian 12 lacks them. */

@@ -154,4 +154,10 @@ export default [
     becomes: "if (present?.startsWith(watchHeader) === false && present !== '') {",
     suite: watch,
   },
+  {
+    breaks: 'the key of a published certificate is that of another one',
+    text: "['key.pem', keyPem(keyId, leaf.spki)],",
+    becomes: "['key.pem', keyPem(`${keyId}@0`, leaf.spki)],",
+    suite: 'integration/certificates/servers',
+  },
 ];
