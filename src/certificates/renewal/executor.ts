@@ -36,7 +36,7 @@ export interface FailedAttempt {
 
 /** The parts of an executor. */
 export interface ExecutorOptions {
-  readonly records: Records;
+  readonly records: Pick<Records, 'get' | 'ids' | 'replace'>;
   readonly keys: OrderKeys;
   readonly issuing: () => Issuing;
   readonly onFailure: (failure: FailedAttempt) => void;
@@ -58,7 +58,7 @@ const notIssued = { isIssued: false, renewal: { afterShare: 1 }, settings: '' };
 /** Carries out one step at a time; a record that changes meanwhile is read again. */
 export class Executor {
   readonly #options: ExecutorOptions;
-  readonly #records: Records;
+  readonly #records: ExecutorOptions['records'];
   readonly #lostKeys = new LostKeys();
   /** The failures that ended the last attempts: callers get their codes. */
   readonly #failures = new Map<CertificateId, ServiceError>();

@@ -148,6 +148,7 @@ function orderStepOf(
     // settings that did not change cannot make it succeed
     if (order.settings !== rule.settings) return { kind: 'order' };
     if (order.isStuck) return { kind: 'wait', until: undefined };
+    if (isSuperfluous(order, record, rule, circumstances)) return { kind: 'abandon' };
     if (now < earliest) return { kind: 'wait', until: earliest, reason: unsetClock(now) };
     const due = dueOf(order, now);
     if (now < due) return { kind: 'wait', until: due };
@@ -157,6 +158,19 @@ function orderStepOf(
   }
   if (!rule.isIssued || enrolment?.method === 'none') return undefined;
   return renewalStepOf(record, rule, circumstances);
+}
+
+/** Whether a renewal was begun by a clock that was ahead, or by a rule that has changed, and is not due any more. */
+function isSuperfluous(
+  { isRequested }: PendingOrder,
+  { chain: [current], keyId, enrolment }: EnrolmentRecord,
+  { renewal }: RenewalRule,
+  { now, earliest, lostKeys }: Circumstances,
+): boolean {
+  if (current === undefined || isRequested) return false;
+  if (now < earliest || lostKeys.has(keyId) || now < current.notBefore.getTime()) return false;
+  const due = renewalDue(current, renewal, { since: enrolment?.since ?? 0, now });
+  return now < due - skewMs;
 }
 
 /** A clock that was set back by more than small corrections does not prolong a delay. */
