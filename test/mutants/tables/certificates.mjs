@@ -362,8 +362,8 @@ export default [
   },
   {
     breaks: 'a key that is lost with the process ends an order',
-    text: "await this.#fail(entry, lost, { kind: 'unreachable' }, next);",
-    becomes: "await this.#fail(entry, lost, { kind: 'unreachable' });",
+    text: "await this.#attempts.fail(entry, lost, { kind: 'unreachable' }, next);",
+    becomes: "await this.#attempts.fail(entry, lost, { kind: 'unreachable' });",
     suite: 'component/certificates/renewal/executor',
   },
   {

@@ -1,0 +1,192 @@
+/** Attempts to get a certificate for an order: what the issuer returns, and what a failure leaves in the record. */
+import type { Via } from '../../dbus/client/via.ts';
+import { describeError, isServiceError, ServiceError } from '../../errors.ts';
+import type { CertificateId } from '../../ids.ts';
+import type { Log } from '../../service/log/log.ts';
+import { encodeName } from '../../x509/name.ts';
+import type { CertificateEntry } from '../certificate-entry.ts';
+import type { Answer, Issuer } from '../issuers/issuer.ts';
+import type { OrderKeys } from '../keys/keys-client.ts';
+import type { PendingOrder } from './enrolment.ts';
+import { problemOf } from './issued-problem.ts';
+import type { OrderRule } from './order-rule.ts';
+import { retryDelay, type Setback } from './pacing.ts';
+import type { Records } from './records.ts';
+import * as transitions from './transitions.ts';
+
+/** The configuration in force. */
+export interface Issuing {
+  /** The rule of a record; undefined when its certificate is not issued here any more. */
+  ruleOf(entry: CertificateEntry): OrderRule | undefined;
+  issuerOf(rule: OrderRule): Issuer;
+}
+
+/** An attempt that did not succeed. */
+export interface FailedAttempt {
+  readonly id: CertificateId;
+  readonly reason: string;
+  /** Milliseconds since the epoch, 0 when there will be none. */
+  readonly nextAttempt: number;
+}
+
+/** The parts of attempts. */
+export interface AttemptsOptions {
+  readonly records: Pick<Records, 'get' | 'ids' | 'replace'>;
+  readonly keys: OrderKeys;
+  readonly issuing: () => Issuing;
+  readonly onFailure: (failure: FailedAttempt) => void;
+  readonly log: Log;
+  readonly now: () => Date;
+  readonly random: () => number;
+}
+
+/** An order with a CSR. */
+export interface Submission {
+  readonly entry: CertificateEntry;
+  readonly order: PendingOrder;
+  readonly csr: Buffer;
+  readonly spki: Buffer;
+}
+
+/** Identifies records about a renewal that is stuck, whatever their text. */
+export const stuckMessageId = '6d1f0c6e7b0f4c7f9a5d0a9f3f4b8e21';
+
+/** Submits orders, and records how that ended. */
+export class Attempts {
+  readonly #options: AttemptsOptions;
+  readonly #records: AttemptsOptions['records'];
+  /** The failures that ended the last attempts: callers get their codes. */
+  readonly #failures = new Map<CertificateId, ServiceError>();
+
+  constructor(options: AttemptsOptions) {
+    this.#options = options;
+    this.#records = options.records;
+  }
+
+  /** Why the last attempt for a certificate failed. */
+  failureOf(id: CertificateId): ServiceError | undefined {
+    return this.#failures.get(id);
+  }
+
+  /** Submits an order and changes its record by what the issuer returns. Rejects only when it is aborted. */
+  async submit(submission: Submission, via: Via): Promise<void> {
+    let answer: Answer;
+    try {
+      answer = await this.#answerTo(submission, via);
+    } catch (error) {
+      if (via.signal.aborted) throw error;
+      await this.fail(submission.entry, error, { kind: 'unreachable' });
+      return;
+    }
+    await this.#take(submission, answer);
+  }
+
+  #answerTo({ entry, order, csr, spki }: Submission, via: Via): Promise<Answer> {
+    const { keys, issuing, now } = this.#options;
+    const rule = issuing().ruleOf(entry);
+    if (rule === undefined) throw new ServiceError('NotSupported', 'its rule has changed');
+    const { id, chain, keyId } = entry;
+    return issuing()
+      .issuerOf(rule)
+      .submit(
+        {
+          id,
+          profile: order.profile,
+          lifetimeS: rule.lifetimeS,
+          subjectDer: encodeName(rule.subject),
+          names: rule.names,
+          key: { keyId: order.keyId, spki, signer: keys.signer(order.keyId, spki, via) },
+          csr,
+          cookie: order.cookie,
+          renewed: chain.length === 0 ? undefined : { chain, keyId },
+          now: now(),
+        },
+        via,
+      );
+  }
+
+  async #take({ entry, order, spki }: Submission, answer: Answer): Promise<void> {
+    const { log, now, random } = this.#options;
+    const { id } = entry;
+    switch (answer.kind) {
+      case 'issued': {
+        const problem = problemOf(answer.chain[0], { entry, order, spki, now: now() });
+        if (problem === undefined) {
+          this.#failures.delete(id);
+          log.info('certificate issued', {
+            certificateId: id,
+            keyId: order.keyId,
+            issuer: order.issuer,
+          });
+          await this.#records.replace(entry, transitions.issued(entry, answer.chain));
+          return;
+        }
+        await this.fail(entry, problem, { kind: 'refused', retryAfterS: undefined });
+        return;
+      }
+      case 'pending': {
+        const { cookie, retryAfterS } = answer;
+        const setback = { kind: 'pending', retryAfterS } as const;
+        const at = now().getTime();
+        const delayMs = retryDelay(setback, circumstancesOf(entry, order, at, random()));
+        const reason = 'the issuer has not decided yet';
+        await this.#records.replace(
+          entry,
+          transitions.pending(entry, cookie, { now: at, delayMs, reason }),
+        );
+        return;
+      }
+      case 'rejected': {
+        const { reason, isFinal, retryAfterS } = answer;
+        const text = `the issuer refuses the certificate "${id}": ${reason}`;
+        const failure = new ServiceError(isFinal ? 'NotSupported' : 'Unavailable', text);
+        await this.fail(entry, failure, { kind: 'refused', retryAfterS });
+      }
+    }
+  }
+
+  /** Records a failed attempt and when the next one is. */
+  async fail(
+    entry: CertificateEntry,
+    error: unknown,
+    setback: Setback,
+    retried = entry,
+  ): Promise<void> {
+    const { log, now, onFailure, random } = this.#options;
+    const { id, enrolment } = entry;
+    const order = enrolment?.order;
+    if (order === undefined) return;
+    const at = now().getTime();
+    const isFinal = isServiceError(error, 'InvalidArgs') || isServiceError(error, 'NotSupported');
+    const delayMs = retryDelay(setback, circumstancesOf(entry, order, at, random()));
+    const reason = describeError(error);
+    const failure = isServiceError(error)
+      ? error
+      : new ServiceError('Failed', 'internal error', { cause: error });
+    this.#failures.set(id, failure);
+    const next = transitions.failed(retried, { now: at, delayMs, reason, isFinal });
+    if (!(await this.#records.replace(entry, next))) return;
+    const nextAttempt = isFinal ? 0 : at + delayMs;
+    const fields = { certificateId: id, issuer: order.issuer, reason };
+    if (isFinal)
+      log.error('certificate not renewed, renewal is stuck', {
+        ...fields,
+        messageId: stuckMessageId,
+      });
+    else
+      log.warn('certificate not renewed, will retry', {
+        ...fields,
+        nextAttempt: new Date(nextAttempt).toISOString(),
+      });
+    onFailure({ id, reason, nextAttempt });
+  }
+}
+
+function circumstancesOf(
+  { chain: [current] }: CertificateEntry,
+  { attempts }: PendingOrder,
+  now: number,
+  random: number,
+) {
+  return { attempts, current, now, random };
+}
