@@ -154,6 +154,28 @@ const certificates: Readonly<
     async ({ rig, server, csr }) => server.certificates(await rig.ca.issue(csr, { days: -1 })),
     /^rejected: .*has expired/,
   ],
+  'with a name that was not ordered': [
+    async ({ rig, server, csr }) => {
+      const text = 'subjectAltName=DNS:edge.example,DNS:other.example\n';
+      return server.certificates(await rig.ca.issue(csr, { extensions: text }));
+    },
+    /^rejected: .*the name "dns:other.example", which was not ordered/,
+  ],
+  'with a critical extension that is unknown': [
+    async ({ rig, server, csr }) => {
+      const text = 'subjectAltName=DNS:edge.example\n1.2.3.4=critical,ASN1:UTF8String:x\n';
+      return server.certificates(await rig.ca.issue(csr, { extensions: text }));
+    },
+    /^rejected: .*critical extension/,
+  ],
+  'whose chain leads to another root': [
+    async ({ rig, server, csr }) => {
+      await rig.ca.makeRoot('stray', '/CN=stray root');
+      const pem = await rig.ca.issue(csr, { by: 'stray' });
+      return server.certificates(pem, await rig.ca.certificate('stray'));
+    },
+    /^rejected: .*no trust anchor/,
+  ],
   'bare, not in PKCS#7': [
     async ({ rig, csr }) => ({
       body: (await rig.ca.issue(csr)).replace(/-----.*-----/g, '').trim(),

@@ -22,6 +22,8 @@ export interface IssueOptions {
   readonly subject?: string;
   /** The issuing CA, by the name of its files. */
   readonly by?: string;
+  /** Lines of an extension file, in place of the extensions of the request. */
+  readonly extensions?: string;
 }
 
 /** What a certificate for an existing key is issued with. */
@@ -124,20 +126,25 @@ export class EstCa implements AsyncDisposable {
   /** Issues for a request in DER, whose signature is verified; PEM of the certificate. */
   async issue(csr: Buffer, options: IssueOptions = {}): Promise<string> {
     const { days = 30, digest = 'sha256', publicKey, subject, by = 'issuing' } = options;
+    const own = options.extensions;
     const file = `issued-${randomBytes(6).toString('hex')}`;
     await writeFile(this.#path(`${file}.der`), csr);
     await this.#openssl(`req -verify -noout -inform DER -in ${file}.der`.split(' '));
     const forced = publicKey === undefined ? [] : ['-force_pubkey', `${file}.pub`];
     if (publicKey !== undefined) await writeFile(this.#path(`${file}.pub`), publicKey);
+    const extensionFile = own === undefined ? 'leaf.ext' : `${file}.ext`;
+    if (own !== undefined) {
+      await writeFile(this.#path(extensionFile), `${extensions['leaf'] ?? ''}${own}`);
+    }
     await this.#openssl([
       ...`x509 -req -inform DER -in ${file}.der -CA ${by}.cer -CAkey ${by}.key`.split(' '),
       '-days',
       String(days),
       `-${digest}`,
       '-copy_extensions',
-      'copyall',
+      own === undefined ? 'copyall' : 'none',
       '-extfile',
-      'leaf.ext',
+      extensionFile,
       '-out',
       `${file}.cer`,
       ...forced,
