@@ -97,11 +97,12 @@ export class HttpsClient implements AsyncDisposable {
       return;
     }
     if (message.kind === 'response') {
-      const { status, headers, body } = message;
+      const { status, headers, body, isCertificateWanted } = message;
       exchange.resolve({
         status,
         headers,
         body: Buffer.from(body.buffer, body.byteOffset, body.length),
+        isCertificateWanted,
       });
       return;
     }

@@ -42,4 +42,6 @@ export interface HttpsResponse {
   /** Names in lower case; `date` is the server's clock. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
+  /** Whether the server asked for a client certificate in the handshake, and so got the one of the request. */
+  readonly isCertificateWanted?: boolean;
 }

@@ -100,8 +100,9 @@ function attempt(
     let hasResponse = false;
     outgoing.once('response', (incoming) => {
       hasResponse = true;
+      const isCertificateWanted = asksForCertificate(incoming.socket as TLSSocket); // of an https request
       readBody(incoming, request.maxBodyBytes ?? defaultMaxBodyBytes).then(
-        (bytes) => resolve(toResponse(incoming, bytes)),
+        (bytes) => resolve({ ...toResponse(incoming, bytes), isCertificateWanted }),
         (error: unknown) => reject(incomplete(error)),
       );
     });
@@ -139,6 +140,11 @@ function tlsUniqueOf(socket: TLSSocket): Buffer {
   return finished;
 }
 
+/** A client learns the algorithms that both sides have from the CertificateRequest alone (RFC 8446 4.3.2). */
+function asksForCertificate(socket: TLSSocket): boolean {
+  return socket.getSharedSigalgs().length > 0;
+}
+
 function explain(outgoing: ClientRequest, error: NodeJS.ErrnoException): Error {
   const { reusedSocket, socket } = outgoing;
   if (reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE')) {
@@ -168,7 +174,10 @@ async function readBody(incoming: IncomingMessage, maxBytes: number): Promise<Bu
   return Buffer.concat(chunks);
 }
 
-function toResponse({ statusCode, headers }: IncomingMessage, body: Buffer): ReceivedResponse {
+function toResponse(
+  { statusCode, headers }: IncomingMessage,
+  body: Buffer,
+): Omit<ReceivedResponse, 'isCertificateWanted'> {
   const entries = Object.entries(headers).flatMap(([name, value]): [string, string][] =>
     value === undefined ? [] : [[name, typeof value === 'string' ? value : value.join(', ')]],
   );

@@ -29,5 +29,6 @@ export type FromWorker =
       readonly status: number;
       readonly headers: Readonly<Record<string, string>>;
       readonly body: Uint8Array;
+      readonly isCertificateWanted: boolean;
     }
   | ({ readonly kind: 'failure'; readonly id: number } & FailureMessage);

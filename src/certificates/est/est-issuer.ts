@@ -15,7 +15,7 @@ import {
   unmetBy,
   wantsChallengePassword,
 } from './csr-attributes.ts';
-import { type EstRequest, EstSession, explainUnknownRoot } from './est-session.ts';
+import { type EstRequest, EstSession, explainUnknownRoot, type Presented } from './est-session.ts';
 import { type Operation, urlOf } from './est-urls.ts';
 import { explainVersion, isBadAnswer, rejectionFor } from './failures.ts';
 import { followDemands } from './followed-request.ts';
@@ -114,7 +114,7 @@ export class EstIssuer implements Issuer {
       if (id === undefined) return undefined;
       const certificate = await this.#options.identity(id, via);
       if (certificate !== undefined) return { name: `"${id}"`, certificate };
-      missing.push(`"${id}" (which does not exist)`);
+      missing.push(`"${id}" (which does not exist, or has no key)`);
       return undefined;
     };
     const renewed =
@@ -154,7 +154,7 @@ export class EstIssuer implements Issuer {
     const { anchors, name, settings, log } = this.#options;
     try {
       const { response } = await session.send(() => ({ url: urlOf(settings, 'cacerts') }), via);
-      if (response.status !== 200) throw rejectionFor(response, 'cacerts');
+      if (response.status !== 200) throw rejectionFor(response, 'cacerts', order.now);
       const others = certificatesIn(response, 'the answer of cacerts');
       const trusted = await this.#roots.trusted();
       const vouchers = { trusted, now: order.now };
@@ -174,14 +174,11 @@ export class EstIssuer implements Issuer {
   }
 
   /** The request with the attributes that the server wants and the rule allows, and the names of the others. */
-  async #askAttributes({
-    session,
-    order,
-    via,
-  }: Attempt): Promise<Pick<Attempt, 'csr' | 'unmet' | 'isBound'>> {
+  async #askAttributes(attempt: Attempt): Promise<Pick<Attempt, 'csr' | 'unmet' | 'isBound'>> {
+    const { order } = attempt;
     const { settings, name, log } = this.#options;
     if (settings.csrattrs === 'ignore') return { csr: order.csr, unmet: [], isBound: false };
-    const demands = await this.#demands(session, via);
+    const demands = await this.#demands(attempt);
     const isBound = wantsChallengePassword(demands);
     if (isBound && order.key.signer === undefined) {
       const why = 'wants the tls-unique in a request that only its key can sign: enroll instead';
@@ -198,13 +195,13 @@ export class EstIssuer implements Issuer {
   }
 
   /** None where the answer is unreadable: an order may succeed all the same. */
-  async #demands(session: EstSession, via: Via): Promise<readonly Demand[]> {
+  async #demands({ session, order, via }: Attempt): Promise<readonly Demand[]> {
     const { settings, name, log } = this.#options;
     const what = 'the answer of csrattrs';
     try {
       const { response } = await session.send(() => ({ url: urlOf(settings, 'csrattrs') }), via);
       if (response.status === 204 || response.status === 404) return [];
-      if (response.status !== 200) throw rejectionFor(response, 'csrattrs');
+      if (response.status !== 200) throw rejectionFor(response, 'csrattrs', order.now);
       refuseEncoding(response, what);
       return parseCsrAttributes(decodeBase64(response.body, what));
     } catch (error) {
@@ -221,8 +218,8 @@ export class EstIssuer implements Issuer {
       isBound && signer !== undefined
         ? (tlsUnique: Buffer) => bindRequest(csr, tlsUnique, signer)
         : undefined;
-    const requestFor = (identity: Identity): EstRequest => ({
-      url: pendingUrl ?? urlOf(this.#options.settings, operationFor(order, csr, identity)),
+    const requestFor = (presented: Presented): EstRequest => ({
+      url: pendingUrl ?? urlOf(this.#options.settings, operationFor(order, csr, presented)),
       csr,
       boundCsr,
     });
@@ -234,7 +231,7 @@ export class EstIssuer implements Issuer {
       const retryAfterS = retryAfterOf(headers['retry-after'], order.now, headers['date']);
       return { kind: 'pending', cookie: formatCookie(url, attempt), retryAfterS };
     }
-    if (status !== 200) throw rejectionFor(response, 'the order');
+    if (status !== 200) throw rejectionFor(response, 'the order', order.now);
     return this.#judge(certificatesIn(response, 'the answer of the server'), attempt);
   }
 
@@ -285,9 +282,9 @@ export class EstIssuer implements Issuer {
 }
 
 /** A renewal with the same names is one only for a server that was shown the certificate which is renewed. */
-function operationFor({ renewed }: Order, csr: Buffer, { certificate }: Identity): Operation {
+function operationFor({ renewed }: Order, csr: Buffer, presented: Presented): Operation {
   const [before] = renewed?.chain ?? [];
   const isPresented =
-    before !== undefined && certificate?.chain[0]?.fingerprint === before.fingerprint;
+    before !== undefined && presented?.chain[0]?.fingerprint === before.fingerprint;
   return isPresented && isSameRequest(csr, before) ? 'simplereenroll' : 'simpleenroll';
 }

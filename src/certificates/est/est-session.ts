@@ -6,10 +6,16 @@ import type { HttpsRequest, HttpsResponse } from '../../https/https-request.ts';
 import type { Certificate } from '../../x509/certificate.ts';
 import { maxBodyBytes } from './answer-body.ts';
 import { redirectOf } from './est-urls.ts';
-import { type Identity, judgeFailure, toClientCertificate } from './identities.ts';
+import {
+  anonymous,
+  type Identity,
+  type IdentityCertificate,
+  judgeFailure,
+  toClientCertificate,
+} from './identities.ts';
 import { Rejection } from './rejection.ts';
 
-/** One request, which may depend on the identity that it is sent with. */
+/** One request, which may depend on the certificate that is presented with it. */
 export interface EstRequest {
   readonly url: string;
   /** PKCS#10 in DER; a GET without it. */
@@ -34,10 +40,12 @@ export interface EstSessionOptions {
   readonly timeoutMs: number;
 }
 
-/** A response, the identity that received it, and the request it is for. */
+/** The client certificate that the server gets, as far as earlier responses show that it wants one. */
+export type Presented = IdentityCertificate | undefined;
+
+/** A response, and where the request was sent. */
 export interface EstReply {
   readonly response: HttpsResponse;
-  readonly identity: Identity;
   readonly url: string;
 }
 
@@ -54,6 +62,10 @@ export class EstSession {
   readonly #refused: string[] = [];
   /** Whether a server has refused in so many words, rather than closed connections. */
   #isRefusal = false;
+  /** Whether the server wants a client certificate: it gets that of the identity. */
+  #isCertificateWanted = false;
+  /** The identities that could not be offered. */
+  readonly #lost: string[] = [];
   #at = 0;
 
   constructor(options: EstSessionOptions) {
@@ -64,19 +76,22 @@ export class EstSession {
    * Sends a request with the current identity, then with the next ones. Rejects with a `Rejection` when the server
    * refuses all of them, or its own credentials; with Unavailable when it cannot be reached.
    */
-  async send(requestFor: (identity: Identity) => EstRequest, via: Via): Promise<EstReply> {
+  async send(requestFor: (presented: Presented) => EstRequest, via: Via): Promise<EstReply> {
     for (;;) {
-      const identity = this.#options.identities[this.#at];
+      const identity = this.#identity();
       if (identity === undefined) throw this.#wantsAnother();
-      const request = requestFor(identity);
+      const presented = this.#isCertificateWanted ? identity.certificate : undefined;
+      const request = requestFor(presented);
       const response = await this.#offer(identity, request, via);
-      if (response !== undefined) return { response, identity, url: request.url };
-      this.#refused.push(identity.name);
+      if (response !== undefined) {
+        this.#isCertificateWanted = response.isCertificateWanted === true;
+        return { response, url: request.url };
+      }
       this.#at++;
     }
   }
 
-  /** The response, undefined when the server refuses the identity. */
+  /** The response, undefined when the server refuses the identity, or its key is lost. */
   async #offer(
     identity: Identity,
     request: EstRequest,
@@ -89,6 +104,7 @@ export class EstSession {
         if (response.headers['www-authenticate'] !== undefined)
           throw this.#badCredentials(response);
         this.#isRefusal = true;
+        this.#refused.push(identity.name);
         return undefined;
       } catch (error) {
         const verdict = judgeFailure(error);
@@ -97,8 +113,11 @@ export class EstSession {
           throw new Rejection(reason, { isFinal: true, cause: error });
         }
         if (verdict === 'other') throw error;
+        if (verdict === 'closed' && ++closes < 2) continue;
         if (verdict === 'refused') this.#isRefusal = true;
-        if (verdict === 'refused' || ++closes === 2) return undefined;
+        if (verdict === 'lost') this.#lost.push(`${identity.name} (whose key is lost)`);
+        else this.#refused.push(identity.name);
+        return undefined;
       }
     }
   }
@@ -162,8 +181,15 @@ export class EstSession {
     return new Rejection(reason, options);
   }
 
+  /** The current identity; when the keys of all are lost, none, as for a device that has no certificate yet. */
+  #identity(): Identity | undefined {
+    const { identities } = this.#options;
+    const isAlone = this.#at === identities.length && this.#lost.length === this.#at;
+    return identities[this.#at] ?? (isAlone ? anonymous : undefined);
+  }
+
   #wantsAnother(): Error {
-    const offered = [...this.#refused, ...this.#options.missing].join(', ');
+    const offered = [...this.#refused, ...this.#lost, ...this.#options.missing].join(', ');
     const reason = `the server wants another client certificate: offered ${offered}`;
     // a server that only closes connections may just be out of order
     if (!this.#isRefusal) return new ServiceError('Unavailable', reason);

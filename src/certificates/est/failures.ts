@@ -3,6 +3,7 @@ import { HttpsFailure } from '../../https/https-failure.ts';
 import type { HttpsResponse } from '../../https/https-request.ts';
 import { errorTextOf } from './answer-body.ts';
 import { Rejection } from './rejection.ts';
+import { retryAfterOf } from './retry-after.ts';
 
 /** An hour, after which a server that forbids an order may allow it. */
 const hourS = 3600;
@@ -15,12 +16,17 @@ export function isBadAnswer(error: unknown): boolean {
   return !(error.cause instanceof HttpsFailure) || error.cause.kind === 'response';
 }
 
-/** Unavailable for what passes by itself, else a rejection that names the status and the server's text. */
-export function rejectionFor(response: HttpsResponse, what: string): Error {
-  const { status } = response;
+/**
+ * Unavailable for what passes by itself, else a rejection that names the status and the server's text. One of a busy
+ * server has its Retry-After, which many servers omit.
+ */
+export function rejectionFor(response: HttpsResponse, what: string, now: Date): Error {
+  const { status, headers } = response;
   const text = errorTextOf(response);
   const reason = `${what}: status ${status}${text === '' ? '' : `: ${text}`}`;
   if (status === 429 || status === 503) {
+    const retryAfterS = retryAfterOf(headers['retry-after'], now, headers['date']);
+    if (retryAfterS !== undefined) return new Rejection(reason, { retryAfterS });
     // busy: it must not be asked for anything else now
     const cause = new HttpsFailure('connection', `HTTP_${status}`, reason);
     return new ServiceError('Unavailable', reason, { cause });

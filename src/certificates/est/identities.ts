@@ -24,6 +24,9 @@ export interface Identity {
   readonly certificate: IdentityCertificate | undefined;
 }
 
+/** What a device without certificates offers. */
+export const anonymous: Identity = { name: 'no certificate', certificate: undefined };
+
 /** The identities that may be offered. */
 export interface IdentityCandidates {
   /** The issuer's `identity`, else the certificate that is renewed. */
@@ -52,7 +55,7 @@ export function identitiesOf(
     ...(hasPassword ? [alone] : []),
     ...different.filter(isExpired).map((one) => ({ ...one, name: `${one.name} (expired)` })),
   ];
-  return all.length === 0 ? [{ name: 'no certificate', certificate: undefined }] : all;
+  return all.length === 0 ? [anonymous] : all;
 }
 
 /** The certificate for the handshake, with its issuing CAs: a server may know the root only. */
@@ -76,14 +79,18 @@ export function toClientCertificate(
 /** Alerts with which servers refuse a client certificate, or the lack of one (RFC 8446 6.2). */
 const refusals: ReadonlySet<number> = new Set([40, 42, 43, 45, 46, 48, 49, 116]);
 const revoked = 44;
+/** From the Keys service, for a key that is missing or was replaced. */
+const keyNotFound = 'org.iotedge.Error.NotFound';
 
-/** What a failed exchange means for the identity that was offered. */
-export type FailedOffer = 'refused' | 'revoked' | 'closed' | 'other';
+/** What a failed exchange means for the identity that was offered; `lost` when its key does not exist any more. */
+export type FailedOffer = 'refused' | 'revoked' | 'closed' | 'lost' | 'other';
 
 /** Judges the failure of an exchange: `closed` is a refusal only when it happens twice running. */
 export function judgeFailure(error: unknown): FailedOffer {
   const failure = error instanceof ServiceError ? error.cause : undefined;
-  if (!(failure instanceof HttpsFailure) || failure.kind !== 'connection') return 'other';
+  if (!(failure instanceof HttpsFailure)) return 'other';
+  if (failure.kind === 'client-certificate' && failure.code === keyNotFound) return 'lost';
+  if (failure.kind !== 'connection') return 'other';
   const { alert } = failure.facts;
   if (alert === revoked) return 'revoked';
   if (alert !== undefined) return refusals.has(alert) ? 'refused' : 'other';

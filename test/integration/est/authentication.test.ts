@@ -80,7 +80,7 @@ test('takes 401 without a challenge as the wish for another client certificate',
   const answer = await rig.submit(issuer, await makeOrder());
   const reason = reasonOf(answer);
   assert.match(reason, 'the server wants another client certificate');
-  assert.match(reason, 'the password alone, "factory" (which does not exist)');
+  assert.match(reason, 'the password alone, "factory" (which does not exist, or has no key)');
   assert.is(answer.kind === 'rejected' && answer.retryAfterS, 3600);
   assert.equal(server.operations, ['cacerts']);
 });

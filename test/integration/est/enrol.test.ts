@@ -206,6 +206,33 @@ for (const status of [429, 500, 502, 503, 504]) {
   });
 }
 
+for (const [operation, status] of [
+  ['cacerts', 429],
+  ['csrattrs', 503],
+  ['simpleenroll', 429],
+  ['simpleenroll', 503],
+] as const) {
+  test(`asks again when ${operation} says, on status ${status}`, async (context) => {
+    const rig = rigOf(context);
+    const server = await rig.serve();
+    const headers = { 'retry-after': '900' };
+    server.answers.set(operation, () => ({ status, headers, body: 'busy' }));
+    const answer = await rig.submit(rig.issuer(server), await makeOrder());
+    assert.match(reasonOf(answer), `status ${status}: busy`);
+    const { isFinal, retryAfterS } = answer as Extract<typeof answer, { kind: 'rejected' }>;
+    assert.equal([isFinal, retryAfterS], [false, 900]);
+    assert.is(server.operations.at(-1), operation);
+  });
+}
+
+test('has no time to ask again from a Retry-After that is none', async (context) => {
+  const rig = rigOf(context);
+  const server = await rig.serve();
+  server.answers.set('cacerts', () => ({ status: 503, headers: { 'retry-after': 'soon' } }));
+  assert.ok(isServiceError(await failureOf(rig, server), 'Unavailable'));
+  assert.equal(server.operations, ['cacerts']);
+});
+
 test('asks a busy server nothing more', async (context) => {
   const rig = rigOf(context);
   const server = await rig.serve();

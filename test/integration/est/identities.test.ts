@@ -148,7 +148,59 @@ test('offers the next identity after two closes, and names all that were refused
     ({ kind }) => kind,
     (one: unknown) => String(one),
   );
-  assert.match(error, 'offered "factory", "gone" (which does not exist)');
+  assert.match(error, 'offered "factory", "gone" (which does not exist, or has no key)');
+});
+
+/** The order of a renewal whose old key does not exist any more. */
+async function orderWithoutKey(parts: Parts) {
+  const order = await renewalOf(parts);
+  const { chain = [] } = order.renewed ?? {};
+  return { ...order, renewed: { chain, keyId: 'lost' } };
+}
+
+test('offers the bootstrap certificate when the key of the first one is lost', async (context) => {
+  const parts = partsOf(context);
+  const { rig } = parts;
+  const server = await strict(rig);
+  const own = await certified(parts, 'factory');
+  rig.identities.set('factory', { ...own, chain: [...own.chain, ...(await issuingOf(rig))] });
+  const issuer = rig.issuer({ url: server.url, bootstrap: 'factory' });
+  const answer = await rig.submit(issuer, await orderWithoutKey(parts));
+  assert.is(answer.kind, 'issued');
+  assert.equal(clientsOf(server), ['factory', 'factory', 'factory']);
+  assert.is(server.operations.at(-1), 'simpleenroll');
+});
+
+test('offers the password alone when the key of the certificate is lost', async (context) => {
+  const parts = partsOf(context);
+  const { rig } = parts;
+  const clientRoots = await rig.ca.certificate('root');
+  const server = await rig.serve({ clientRoots, basic: 'edge:secret' });
+  const basic = { username: 'edge', passwordFile: '/password' };
+  const issuer = rig.issuer({ url: server.url, ...basic });
+  assert.is((await rig.submit(issuer, await orderWithoutKey(parts))).kind, 'issued');
+  assert.equal(clientsOf(server), [undefined, undefined, undefined]);
+});
+
+test('offers nothing when all keys are lost, and names them when that is refused', async (context) => {
+  const parts = partsOf(context);
+  const { rig } = parts;
+  const order = await orderWithoutKey(parts);
+  const open = await rig.serve();
+  assert.is((await rig.submit(rig.issuer(open), order)).kind, 'issued');
+  const server = await strict(rig);
+  const reason = reasonOf(await rig.submit(rig.issuer(server), order));
+  assert.match(reason, 'offered no certificate, "edge" (whose key is lost)');
+  assert.equal(server.requests, []);
+});
+
+test('enrols anew where the certificate that is renewed was not asked for', async (context) => {
+  const parts = partsOf(context);
+  const server = await parts.rig.serve({ basic: 'edge:secret' });
+  const basic = { username: 'edge', passwordFile: '/password' };
+  const issuer = parts.rig.issuer({ url: server.url, ...basic });
+  assert.is((await parts.rig.submit(issuer, await renewalOf(parts))).kind, 'issued');
+  assert.is(server.operations.at(-1), 'simpleenroll');
 });
 
 test('offers a certificate that has expired last', async (context) => {

@@ -89,6 +89,8 @@ const others: readonly (readonly [ServiceError, string])[] = [
   [failure('response', 'ECONNRESET'), 'other'],
   [failure('server-certificate', 'CERT_HAS_EXPIRED'), 'other'],
   [failure('client-certificate', 'EPROTO'), 'other'],
+  [failure('client-certificate', 'org.iotedge.Error.Unavailable'), 'other'],
+  [failure('client-certificate', 'org.iotedge.Error.NotFound'), 'lost'],
   [new ServiceError('Unavailable', 'no cause'), 'other'],
 ];
 

@@ -207,8 +207,8 @@ export default [
   },
   {
     breaks: 'one close is a refusal',
-    text: '++closes === 2',
-    becomes: '++closes === 1',
+    text: '++closes < 2',
+    becomes: '++closes < 1',
     suite: 'integration/est/authentication',
   },
   {
@@ -231,7 +231,7 @@ export default [
   },
   {
     breaks: 'a renewal is ordered by simplereenroll with another certificate',
-    text: 'before !== undefined && certificate?.chain[0]?.fingerprint === before.fingerprint',
+    text: 'before !== undefined && presented?.chain[0]?.fingerprint === before.fingerprint',
     becomes: 'before !== undefined',
     suite: 'integration/est/identities',
   },
