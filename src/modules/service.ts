@@ -61,6 +61,8 @@ export interface ModuleRuntimeOptions {
   readonly foresee: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
   /** Pulls what an instance needs, whether its module exists or not. */
   readonly fetch: (source: ModuleSource, via: Via) => Promise<void>;
+  /** The engine is reached, at first or again; not before the runtime has its name. */
+  readonly onEngine: () => void;
   /** How long the new instance of an update is observed. */
   readonly trial?: Partial<TrialLimits> | undefined;
   readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
@@ -211,7 +213,7 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#watch();
     this.#started = true;
     this.#order.begin();
-    if (this.#monitor.status.reachable) this.#disarmOrphans();
+    if (this.#monitor.status.reachable) this.#engineReached();
     for (const module of this.#modules.all()) {
       this.#track(module.run());
       resumeOperation(this.operations, this.kinds, module);
@@ -224,8 +226,10 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#track(this.#monitor.run(this.#stop.signal));
   }
 
-  #disarmOrphans(): void {
+  #engineReached(): void {
+    const { onEngine } = this.#options;
     const isKnown = (name: string): boolean => this.#modules.find(name) !== undefined;
+    onEngine();
     this.#track(disarmOrphans({ ...this.#options, isKnown }, this.#stop.signal));
   }
 
@@ -316,7 +320,7 @@ export class ModuleRuntime implements AsyncDisposable {
   /** Modules are retried when the engine is reachable again, but not when it keeps failing. */
   #notifyModules({ reachable, steady }: EngineStatus): void {
     this.#publish();
-    if (reachable && this.#started) this.#disarmOrphans();
+    if (reachable && this.#started) this.#engineReached();
     for (const { supervisor } of this.#modules.all()) {
       if (reachable && steady) supervisor.retry();
       else supervisor.wake();

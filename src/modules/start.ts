@@ -133,7 +133,6 @@ export async function startModules(context: Context): Promise<Started> {
     onNameAcquired: () => {
       runtime.start();
       images.start();
-      workloadCa.start();
     },
     reload: (changed) => reload(changed, { current, engine, runtime }),
   };
@@ -186,6 +185,8 @@ function runtimeOptions(
     },
     eraseIdentity: (name, via) => identities.erase(moduleIdOf(name), via),
     reclaimIdentity: (name) => identities.reclaim(moduleIdOf(name)),
+    // a device without an engine has no use for it
+    onEngine: () => workloadCa.start(),
     backend: (modules) =>
       workloadBackend({
         get config() {

@@ -37,7 +37,7 @@ export default [
   },
   {
     breaks: 'the workload CA is not enrolled after the start',
-    text: '      workloadCa.start();\n',
+    text: '    onEngine: () => workloadCa.start(),\n',
     becomes: '',
     suite: 'integration/modules/api/renewed-ca',
   },
