@@ -243,7 +243,7 @@ export default [
   },
   {
     breaks: 'containers without a module are not searched when the engine is back',
-    text: 'if (reachable && this.#started) this.#disarmOrphans();',
+    text: 'if (reachable && this.#started) this.#engineReached();',
     becomes: '',
     suite: 'integration/modules/confinement',
   },
