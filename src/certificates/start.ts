@@ -11,6 +11,7 @@ import { StateDisk } from '../service/state/state-disk.ts';
 import type { CertificatesConfig } from './config/config.ts';
 import { EstIssuers } from './est/est-issuers.ts';
 import { certificatesHandlers, certificatesResolvers } from './handlers.ts';
+import { judgedIssuer } from './judgement/judged-issuer.ts';
 import { KeyWatch } from './keys/key-watch.ts';
 import { BusKeys } from './keys/keys-client.ts';
 import { Publishing } from './publishing/publishing.ts';
@@ -45,7 +46,10 @@ export async function startCertificates(
   const executor = new Executor({
     records,
     keys,
-    issuing: () => service,
+    issuing: () => ({
+      ruleOf: (entry) => service.ruleOf(entry),
+      issuerOf: (rule) => judgedIssuer(service.issuerOf(rule), rule),
+    }),
     onFailure: ({ id, reason, nextAttempt }) =>
       objects.emit('RenewalFailed', {
         certificate_id: id,
