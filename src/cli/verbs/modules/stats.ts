@@ -3,9 +3,9 @@ import { modulesService } from '../../../interfaces/modules.ts';
 import { type Command, exitCodes } from '../../command.ts';
 import { describeService } from '../../description.ts';
 import { Interrupt } from '../../interrupt.ts';
+import { engineProblem } from '../../modules/engine-problem.ts';
 import { type ModuleUse, moduleUse, useTable } from '../../modules/resources.ts';
 import { moduleNames, Runtime } from '../../modules/runtime.ts';
-import { isRecord } from '../../modules/spec/json.ts';
 import { formatJson } from '../../output.ts';
 import { pause } from '../../pause.ts';
 
@@ -53,10 +53,8 @@ async function usesOf(runtime: Runtime, names: readonly string[]): Promise<reado
 
 /** Unavailable while the container engine is: no module is reported then. */
 async function requireEngine({ bus }: Runtime): Promise<void> {
-  const { properties, lastError } = await describeService(bus, modulesService);
-  const engine = properties['Engine'];
-  const isReachable = isRecord(engine) && engine['reachable'] === true;
-  if (!isReachable) throw new ServiceError('Unavailable', lastError || 'no container engine');
+  const problem = engineProblem(await describeService(bus, modulesService));
+  if (problem !== undefined) throw new ServiceError('Unavailable', problem);
 }
 
 /** Shows the table in the same place until it is interrupted. */

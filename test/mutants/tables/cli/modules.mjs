@@ -131,4 +131,11 @@ export default [
     becomes: 'text,',
     suite: 'unit/cli/modules/progress',
   },
+  {
+    breaks:
+      'modules stats prints an empty table while the runtime has not noticed that the engine is away',
+    text: 'if (isReachable && !isMissing) return undefined;',
+    becomes: 'if (isReachable) return undefined;',
+    suite: 'unit/cli/modules/engine-problem',
+  },
 ];
