@@ -7,7 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { connectAs } from '../../../support/clients/connect-as.ts';
 import { until } from '../../../support/deadline.ts';
-import { CountingProxy } from '../../../support/engine/counting-proxy.ts';
+import { CountingProxy } from '../../../support/engine/proxy/counting-proxy.ts';
 import { ModulesRig } from '../../../support/engine/modules-rig.ts';
 import { rigUsers } from '../../../support/rig/rig-users.ts';
 

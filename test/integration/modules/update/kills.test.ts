@@ -9,7 +9,7 @@ import * as assert from 'uvu/assert';
 import { Variant } from '../../../../src/dbus/wire/variant.ts';
 import { until } from '../../../support/deadline.ts';
 import { ModulesRig, type RawCall } from '../../../support/engine/modules-rig.ts';
-import { KillingProxy } from '../../../support/modules/killing-proxy.ts';
+import { KillingProxy } from '../../../support/engine/proxy/killing-proxy.ts';
 
 const test = suite<{ device: ModulesRig; proxy: KillingProxy }>('operations of a killed service');
 const { image } = ModulesRig;

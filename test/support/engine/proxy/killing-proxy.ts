@@ -1,9 +1,8 @@
-import { once } from 'node:events';
 import { chmod, chown } from 'node:fs/promises';
-import { createServer, request } from 'node:http';
-import { until } from '../deadline.ts';
-import { engineGroup } from '../rig/rig-users.ts';
-import { isRunning } from '../system/running.ts';
+import { until } from '../../deadline.ts';
+import { engineGroup } from '../../rig/rig-users.ts';
+import { isRunning } from '../../system/running.ts';
+import { EngineProxy, type EngineRequest, type Passage } from './engine-proxy.ts';
 
 /** Requests that change nothing, whatever their method. */
 const readOnly = /^\/(auth|_ping|events)/;
@@ -12,49 +11,21 @@ const longMs = 20_000;
 
 /** A proxy in front of an engine that ends its client right before or after the n-th request that changes something. */
 export class KillingProxy implements AsyncDisposable {
-  readonly #server;
+  #proxy: EngineProxy | undefined;
   #pid = 0;
   #left = Number.POSITIVE_INFINITY;
   #when: 'before' | 'after' = 'before';
   #killed = '';
   #isKilling = false;
 
-  private constructor(engineSocket: string) {
-    this.#server = createServer((incoming, response) => {
-      const { method, url, headers } = incoming;
-      const path = String(url).replace(/^\/v[0-9.]+|\?.*$/g, '');
-      const changes = method !== 'GET' && method !== 'HEAD' && !readOnly.test(path);
-      const isLast = changes && --this.#left <= 0;
-      if (isLast && (this.#when === 'before' || this.#isKilling)) {
-        // this one, and what follows before the client has ended, never reaches the engine
-        if (!this.#isKilling) void this.#end(`${method} ${path}`);
-        return;
-      }
-      const passed = request({ socketPath: engineSocket, method, path: url, headers }, (reply) => {
-        if (isLast) {
-          // the engine has done it, and the client never learns that
-          if (!this.#isKilling) void this.#end(`${method} ${path}`);
-          reply.resume();
-          return;
-        }
-        response.writeHead(reply.statusCode ?? 500, reply.headers);
-        response.flushHeaders();
-        reply.pipe(response);
-      });
-      passed.on('error', () => response.destroy());
-      response.on('close', () => passed.destroy());
-      incoming.pipe(passed);
-    });
-  }
-
   /** Listens on one socket, for members of `engineGroup`, and forwards to the engine's. */
   static async start(socketPath: string, engineSocket: string): Promise<KillingProxy> {
-    const proxy = new KillingProxy(engineSocket);
-    proxy.#server.listen(socketPath);
-    await once(proxy.#server, 'listening');
+    const killing = new KillingProxy();
+    const admit = (request: EngineRequest) => killing.#admit(request);
+    killing.#proxy = await EngineProxy.start(socketPath, engineSocket, admit);
     await chown(socketPath, 0, engineGroup);
     await chmod(socketPath, 0o660);
-    return proxy;
+    return killing;
   }
 
   /** Ends the client, a process, at the n-th request from now on. */
@@ -80,6 +51,20 @@ export class KillingProxy implements AsyncDisposable {
     return this.#killed;
   }
 
+  #admit({ method, path }: EngineRequest): Passage {
+    const changes = method !== 'GET' && method !== 'HEAD' && !readOnly.test(path);
+    const isLast = changes && --this.#left <= 0;
+    if (!isLast) return { isSent: true };
+    const kill = (): boolean => {
+      if (!this.#isKilling) void this.#end(`${method} ${path}`);
+      return false;
+    };
+    // this one, and what follows before the client has ended, never reaches the engine
+    if (this.#when === 'before' || this.#isKilling) return { isSent: kill() };
+    // the engine has done it, and the client never learns that
+    return { isSent: true, isReturned: kill };
+  }
+
   async #end(at: string): Promise<void> {
     this.#isKilling = true;
     // this process is another user at times, who may not do that
@@ -91,10 +76,7 @@ export class KillingProxy implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const closed = once(this.#server, 'close');
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await closed;
+    await this.#proxy?.[Symbol.asyncDispose]();
   }
 }
 
