@@ -7,8 +7,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { connectAs } from '../../../support/clients/connect-as.ts';
 import { until } from '../../../support/deadline.ts';
-import { CountingProxy } from '../../../support/engine/proxy/counting-proxy.ts';
 import { ModulesRig } from '../../../support/engine/modules-rig.ts';
+import { CountingProxy } from '../../../support/engine/proxy/counting-proxy.ts';
 import { rigUsers } from '../../../support/rig/rig-users.ts';
 
 interface Context {

@@ -8,7 +8,7 @@ export default [
     breaks: 'a parked instance that another client started runs beside the new one',
     text: 'if (other !== undefined && isLive(other)) return discard(other).slice(0, 1);',
     becomes: '',
-    suite: model,
+    suite: 'unit/modules/supervisor/plan',
   },
   {
     breaks: 'the old instance is removed and not parked',

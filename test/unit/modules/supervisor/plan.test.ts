@@ -175,4 +175,18 @@ function settle(from: Instance | undefined, desired: Desired): string {
   return steps(found, desired);
 }
 
+test('stops a parked or a bad instance that runs, before anything else', () => {
+  const other = instance('running', { id: 'other' });
+  const found = instance('running', { digest: 'old' });
+  for (const desired of [absent, stopped, running, ended]) {
+    for (const beside of [
+      { parked: other, bad: undefined },
+      { parked: undefined, bad: other },
+    ]) {
+      const all = planned({ instance: found, ...beside }, desired);
+      assert.equal(all, [{ kind: 'stop', id: 'other' }]);
+    }
+  }
+});
+
 test.run();

@@ -10,8 +10,8 @@ import { DockerModules } from '../../../../../src/modules/docker/docker-modules.
 import { DockerEngine } from '../../../../../src/modules/docker/engine/docker-engine.ts';
 import { EngineMonitor } from '../../../../../src/modules/supervisor/engine-monitor.ts';
 import { soon, until } from '../../../../support/deadline.ts';
-import { CountingProxy } from '../../../../support/engine/proxy/counting-proxy.ts';
 import { PrivateEngine } from '../../../../support/engine/private-engine.ts';
+import { CountingProxy } from '../../../../support/engine/proxy/counting-proxy.ts';
 import { silentLog } from '../../../../support/log.ts';
 
 const test = suite<{ directory: string }>('version of the API in requests');
