@@ -10,6 +10,7 @@ import { type CertificateEntry, isSameList } from './certificate-entry.ts';
 import type { CertificatesConfig } from './config/config.ts';
 import { keyIdOf } from './config/issuer-settings.ts';
 import type { EstIssuers } from './est/est-issuers.ts';
+import type { CommandIssuers } from './issuers/command/command-issuers.ts';
 import { ruleFor } from './issuers/policy.ts';
 import { KeyFinder } from './keys/key-finder.ts';
 import type { SigningKeys } from './keys/keys-client.ts';
@@ -30,6 +31,7 @@ export interface CertificateServiceOptions {
   readonly storage: Storage;
   readonly keys: SigningKeys;
   readonly est: EstIssuers;
+  readonly commands: CommandIssuers;
   readonly objects: ObjectManager<typeof certificatesService>;
   readonly disk: Pick<StateDisk, 'problem'>;
   readonly now: () => Date;

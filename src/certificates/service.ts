@@ -1,7 +1,6 @@
 import type { Via } from '../dbus/client/via.ts';
 import { microseconds } from '../dbus/time.ts';
 import { oneOf, ServiceError } from '../errors.ts';
-import { unrotated } from '../glob.ts';
 import { type CertificateId, parseCertificateId } from '../ids.ts';
 import { KeyedMutex } from '../service/mutex.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
@@ -12,7 +11,7 @@ import type { CertificatesConfig } from './config/config.ts';
 import type { IdentityCertificate } from './est/identities.ts';
 import { readFormat, writeFormat } from './formats.ts';
 import type { Answer, Issuer } from './issuers/issuer.ts';
-import { type LocalCa, LocalCaIssuer } from './issuers/local-ca.ts';
+import { type LocalCa, LocalCaIssuer, mayIssueWith } from './issuers/local-ca.ts';
 import { grant, policyFor, resolveIssuer, resolveProfile, ruleFor } from './issuers/policy.ts';
 import { SelfSignedIssuer } from './issuers/self-signed.ts';
 import { renewalOfEntry, validityOf } from './properties.ts';
@@ -228,7 +227,8 @@ export class CertificateService implements Issuing {
     ...rule
   }: Pick<OrderRule, 'method' | 'issuer' | 'label' | 'bootstrap'>): Issuer {
     if (method === 'self_signed') return new SelfSignedIssuer();
-    return method === 'est' ? this.#est(issuer, rule) : this.#localCa(parseCertificateId(issuer));
+    if (method === 'est') return this.#est(issuer, rule);
+    return method === 'command' ? this.#command(issuer) : this.#localCa(parseCertificateId(issuer));
   }
 
   /** Publishes a changed certificate; undefined when there is none any more. */
@@ -316,6 +316,13 @@ export class CertificateService implements Issuing {
     return est.issuer(name, merged, (id, via) => this.#identity(parseCertificateId(id), via));
   }
 
+  #command(name: string): Issuer {
+    const { config, commands } = this.#options;
+    const settings = new Map(Object.entries(config.issuers)).get(name);
+    if (settings?.method === 'command') return commands.issuer(name, settings);
+    throw new ServiceError('NotSupported', `the issuer "${name}" is no command`);
+  }
+
   /** A certificate with its key, to authenticate with. */
   async #identity(id: CertificateId, via: Via): Promise<IdentityCertificate | undefined> {
     const entry = await this.#catalog.read(id);
@@ -372,7 +379,7 @@ export class CertificateService implements Issuing {
 /** The failure of a call of Issue, which stores nothing and so cannot wait for an issuer. */
 function refusalOf(id: CertificateId, answer: Exclude<Answer, { kind: 'issued' }>): ServiceError {
   const name = `the certificate "${id}"`;
-  if (answer.kind === 'rejected') {
+  if (answer.kind !== 'pending') {
     return new ServiceError('Unavailable', `the issuer refuses ${name}: ${answer.reason}`);
   }
   const after = answer.retryAfterS === undefined ? '' : ` in ${answer.retryAfterS} s`;
@@ -380,14 +387,4 @@ function refusalOf(id: CertificateId, answer: Exclude<Answer, { kind: 'issued' }
     'Unavailable',
     `the issuer has not decided on ${name}: ask again${after}`,
   );
-}
-
-/**
- * Whether a CA may issue with the key that matches it. A user that may import a certificate for a public key of the
- * services must not issue with their key that way: rules guard the id of the issuer, not that of its key.
- */
-function mayIssueWith(issuerId: string, keyId: string): boolean {
-  const reserved = 'iotedge/';
-  if (!keyId.startsWith(reserved) || issuerId.startsWith(reserved)) return true;
-  return unrotated(keyId) === `${reserved}certificate/${issuerId}`;
 }

@@ -11,6 +11,7 @@ import { StateDisk } from '../service/state/state-disk.ts';
 import type { CertificatesConfig } from './config/config.ts';
 import { EstIssuers } from './est/est-issuers.ts';
 import { certificatesHandlers, certificatesResolvers } from './handlers.ts';
+import { CommandIssuers } from './issuers/command/command-issuers.ts';
 import { judgedIssuer } from './judgement/judged-issuer.ts';
 import { KeyWatch } from './keys/key-watch.ts';
 import { BusKeys } from './keys/keys-client.ts';
@@ -34,6 +35,7 @@ export async function startCertificates(
   const disk = cleanup.use(await StateDisk.open(stateDir));
   const keys = new BusKeys(bus);
   const est = cleanup.use(new EstIssuers({ stateDir, log }));
+  const commands = new CommandIssuers({ log });
   const changes = new KeyedMutex<CertificateId>();
   const records = new Records({
     storage,
@@ -73,7 +75,19 @@ export async function startCertificates(
   );
   const operation = (id: CertificateId): string => enrolments.operations.verb(id);
   const onChange = (id: CertificateId): void => publishing.request(id);
-  const parts = { config, storage, keys, est, objects, disk, now, changes, operation, onChange };
+  const parts = {
+    config,
+    storage,
+    keys,
+    est,
+    commands,
+    objects,
+    disk,
+    now,
+    changes,
+    operation,
+    onChange,
+  };
   let publishDir = config.publish_dir;
   const publishing = cleanup.use(
     new Publishing({

@@ -11,7 +11,7 @@ import {
 } from '../../x509/subject-alternative-name.ts';
 
 /** How certificates of an id are issued; `external`: by another service, which imports them. */
-export type Method = 'none' | 'self_signed' | 'local_ca' | 'est' | 'external';
+export type Method = 'none' | 'self_signed' | 'local_ca' | 'est' | 'command' | 'external';
 
 /** Whether a renewal is for a new key. */
 export type KeyPolicy = 'rotate' | 'reuse';
@@ -76,7 +76,7 @@ export const ruleSchema = {
       description:
         'How certificates of these ids are issued; none: not at all, external: by another service.',
       type: 'string',
-      enum: ['none', 'self_signed', 'local_ca', 'est', 'external'],
+      enum: ['none', 'self_signed', 'local_ca', 'est', 'command', 'external'],
       default: 'local_ca',
     },
     issuer: {

@@ -39,7 +39,7 @@ export type PreloadedSource =
   | { readonly kind: 'certificate'; readonly id: CertificateId };
 
 /** The methods that have an issuer. */
-const issuedMethods: readonly string[] = ['local_ca', 'est'];
+const issuedMethods: readonly string[] = ['local_ca', 'est', 'command'];
 const prefix = 'preloaded_cert:';
 const preloaded = {
   description: 'A certificate from a file, or a list of files and certificate ids.',
@@ -125,8 +125,10 @@ function checkRule(
   } else if (issuer !== undefined && issuedMethods.includes(method) && named !== method) {
     report([...place, 'issuer'], `${quoted(issuer)} has the method ${named}, not ${method}`);
   }
-  if (method === 'est' && issuer === undefined) {
-    report([...place, 'method'], 'est needs issuer: the name of an EST server in issuers');
+  const what = { est: 'an EST server', command: 'a command' };
+  if ((method === 'est' || method === 'command') && issuer === undefined) {
+    const text = `${method} needs issuer: the name of ${what[method]} in issuers`;
+    report([...place, 'method'], text);
   }
   for (const [name, value] of Object.entries({ label, bootstrap })) {
     if (value !== undefined && method !== 'est') {
@@ -134,7 +136,7 @@ function checkRule(
     }
   }
   if (
-    ['self_signed', 'est'].includes(method) &&
+    ['self_signed', 'est', 'command'].includes(method) &&
     !glob.startsWith('iotedge/module/') &&
     !isEnrollable(glob)
   ) {

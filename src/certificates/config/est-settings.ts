@@ -79,12 +79,6 @@ export const estProperties = {
     enum: ['follow', 'ignore'],
   },
   proxy: { description: 'est: http:// URL of a proxy.', type: 'string', pattern: '^https?://' },
-  timeout_s: {
-    description: 'est: for one request, by default 60.',
-    type: 'number',
-    minimum: 1,
-    maximum: 600,
-  },
 } as const;
 
 /** Parses the settings of an EST server; reports those that no server can be reached with. */

@@ -48,6 +48,11 @@ export type Answer =
       /** Whether repeating the order is useless until its settings change. */
       readonly isFinal: boolean;
       readonly retryAfterS: number | undefined;
+    }
+  | {
+      /** The issuer wants an order with another key. */
+      readonly kind: 'rekey';
+      readonly reason: string;
     };
 
 /** A source of certificates. */

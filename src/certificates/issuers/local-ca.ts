@@ -1,5 +1,6 @@
 import type { Via } from '../../dbus/client/via.ts';
 import { isServiceError, ServiceError } from '../../errors.ts';
+import { unrotated } from '../../glob.ts';
 import { keyAlgorithmOf, publicKeyOf, type Signer } from '../../x509/algorithm.ts';
 import {
   type Certificate,
@@ -81,4 +82,14 @@ async function issueWithLocalCa(
     throw new ServiceError('Failed', `the signature by the key of ${id} does not verify`);
   }
   return [certificate, ...path.filter((one, at) => at === 0 || !isSelfSigned(one))];
+}
+
+/**
+ * Whether a CA may issue with the key that matches it. A user that may import a certificate for a public key of the
+ * services must not issue with their key that way: rules guard the id of the issuer, not that of its key.
+ */
+export function mayIssueWith(issuerId: string, keyId: string): boolean {
+  const reserved = 'iotedge/';
+  if (!keyId.startsWith(reserved) || issuerId.startsWith(reserved)) return true;
+  return unrotated(keyId) === `${reserved}certificate/${issuerId}`;
 }

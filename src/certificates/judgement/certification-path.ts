@@ -45,6 +45,11 @@ export function findPath(
   return new Search(options).from(certificate);
 }
 
+/** Whether verifiers accept the hash of the signature; who made it is not looked at. */
+export function hasAcceptedSignature({ signatureAlgorithm }: Certificate): boolean {
+  return acceptedSignatures.has(signatureAlgorithm);
+}
+
 /** When all certificates of a path are valid. */
 export function validFrom(path: CertificationPath): Date {
   return new Date(Math.max(...path.map(({ notBefore }) => notBefore.getTime())));
@@ -128,11 +133,12 @@ function problemOf(path: CertificationPath, { purposes, now }: PathOptions): str
 
 /** An anchor is trusted for its key: its signature is of no importance, its own limits are respected (RFC 5937). */
 function ownProblem(
-  { extensions, notAfter, signatureAlgorithm }: Certificate,
+  certificate: Certificate,
   { isAnchor, now }: { readonly isAnchor: boolean; readonly now: Date },
 ): string | undefined {
+  const { extensions, notAfter, signatureAlgorithm } = certificate;
   if (now > notAfter) return `has expired at ${notAfter.toISOString()}`;
-  if (!isAnchor && !acceptedSignatures.has(signatureAlgorithm)) {
+  if (!isAnchor && !hasAcceptedSignature(certificate)) {
     return `is signed with ${signatureAlgorithm}, which is not accepted`;
   }
   const unknown = extensions.find(({ oid, critical }) => critical && !processedExtensions.has(oid));

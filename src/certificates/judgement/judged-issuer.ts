@@ -23,7 +23,7 @@ class JudgedIssuer implements Issuer {
   }
 }
 
-/** An issuer for orders: EST servers are judged by what they have taught, by their own client. */
+/** An issuer for orders: EST servers are judged by what they have taught and helpers by their output, in their clients. */
 export function judgedIssuer(issuer: Issuer, { method }: { readonly method: Method }): Issuer {
   return method === 'self_signed' || method === 'local_ca' ? new JudgedIssuer(issuer) : issuer;
 }

@@ -68,17 +68,22 @@ export class Attempts {
     return this.#failures.get(id);
   }
 
-  /** Submits an order and changes its record by what the issuer returns. Rejects only when it is aborted. */
-  async submit(submission: Submission, via: Via): Promise<void> {
+  /**
+   * Submits an order and changes its record by what the issuer returns. Resolves with its reason when it wants another
+   * key, which changes nothing. Rejects only when it is aborted.
+   */
+  async submit(submission: Submission, via: Via): Promise<string | undefined> {
     let answer: Answer;
     try {
       answer = await this.#answerTo(submission, via);
     } catch (error) {
       if (via.signal.aborted) throw error;
       await this.fail(submission.entry, error, { kind: 'unreachable' });
-      return;
+      return undefined;
     }
+    if (answer.kind === 'rekey') return answer.reason;
     await this.#take(submission, answer);
+    return undefined;
   }
 
   #answerTo({ entry, order, csr, spki }: Submission, via: Via): Promise<Answer> {
@@ -105,7 +110,10 @@ export class Attempts {
       );
   }
 
-  async #take({ entry, order, spki }: Submission, answer: Answer): Promise<void> {
+  async #take(
+    { entry, order, spki }: Submission,
+    answer: Exclude<Answer, { kind: 'rekey' }>,
+  ): Promise<void> {
     const { log, now, random } = this.#options;
     const { id } = entry;
     switch (answer.kind) {

@@ -10,7 +10,7 @@ import type { Enrolment, Former, Issuance, PendingOrder, Successor } from './enr
 
 type Fields = ReadonlyMap<string, unknown>;
 
-const methods = ['none', 'self_signed', 'local_ca', 'est', 'external'] as const;
+const methods = ['none', 'self_signed', 'local_ca', 'est', 'command', 'external'] as const;
 
 /** The fields of an enrolment in a file of state. */
 export function formatEnrolment(enrolment: Enrolment): object {
@@ -83,6 +83,7 @@ function formatOrder(order: PendingOrder): object {
     reason,
     stuck: order.isStuck,
     requested: order.isRequested,
+    rekeyed: order.isRekeyed,
     settings: order.settings,
   };
 }
@@ -131,6 +132,7 @@ function parseOrder(fields: Fields): PendingOrder {
     reason: textIn(fields, 'reason'),
     isStuck: fields.get('stuck') === true,
     isRequested: fields.get('requested') === true,
+    isRekeyed: fields.get('rekeyed') === true,
     settings: textIn(fields, 'settings'),
   };
 }

@@ -5,7 +5,8 @@
  *   order ─► make key ─► submit ─► successor ─► commit ─► the former one is in `previous` for a grace period
  *     ▲          ▲          │
  *     │          │          ├─ pending, unreachable, refused ─► submitted again at `nextAttempt`
- *     │          └─ key lost┤
+ *     │          ├─ key lost┤
+ *     │          └─ rekeyed ┤ (once, when the issuer wants another key)
  *     └── other settings ───┴─ refused for good ─► stuck
  *
  * Keys that were made for it are in `ownKeys` from before they exist until they are deleted: one that nothing refers to
@@ -62,6 +63,8 @@ export interface PendingOrder extends Issuance {
   readonly isStuck: boolean;
   /** Whether a caller asked for it: then it need not live longer than the certificate that it replaces. */
   readonly isRequested: boolean;
+  /** Whether its key was made because the issuer wanted another one than the order had. */
+  readonly isRekeyed: boolean;
   /** Of the settings that it was made for. */
   readonly settings: string;
 }

@@ -158,7 +158,7 @@ export class Executor {
   /** The record with a new order. */
   #ordered(
     entry: CertificateEntry,
-    asked: Pick<NewOrder, 'rule' | 'isNewKey' | 'isRequested'>,
+    asked: Pick<NewOrder, 'rule' | 'isNewKey' | 'isRequested' | 'isRekeyed'>,
     via: Via,
   ): Promise<CertificateEntry> {
     const { keys, now } = this.#options;
@@ -197,7 +197,32 @@ export class Executor {
       await this.#attempts.fail(entry, error, { kind: 'unreachable' });
       return;
     }
-    await this.#attempts.submit({ entry, order, csr, spki }, via);
+    const reason = await this.#attempts.submit({ entry, order, csr, spki }, via);
+    if (reason !== undefined) await this.#rekey(entry, { order, reason }, via);
+  }
+
+  /** Orders with another key because the issuer wants one: once, or keys would be made without an end. */
+  async #rekey(
+    entry: CertificateEntry,
+    { order, reason }: { readonly order: PendingOrder; readonly reason: string },
+    via: Via,
+  ): Promise<void> {
+    const rule = this.#options.issuing().ruleOf(entry);
+    if (rule === undefined) return;
+    if (order.isRekeyed) {
+      const text = `the issuer wants yet another key for the certificate "${entry.id}": ${reason}`;
+      const failure = new ServiceError('NotSupported', text);
+      await this.#attempts.fail(entry, failure, { kind: 'unreachable' });
+      return;
+    }
+    this.#options.log.info('another key wanted', { certificateId: entry.id, reason });
+    const asked = { rule, isNewKey: true, isRequested: order.isRequested, isRekeyed: true };
+    try {
+      await this.#records.replace(entry, await this.#ordered(entry, asked, via));
+    } catch (error) {
+      if (via.signal.aborted) throw error;
+      await this.#attempts.fail(entry, error, { kind: 'unreachable' });
+    }
   }
 
   /** Orders with another key in place of one that was lost, though not at once: it may be lost again. */

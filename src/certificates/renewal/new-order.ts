@@ -13,6 +13,8 @@ export interface NewOrder {
   readonly isNewKey: boolean | undefined;
   /** Whether a caller asked for it. */
   readonly isRequested: boolean;
+  /** Whether the issuer wants another key than the order had. */
+  readonly isRekeyed?: boolean;
   readonly lostKeys: ReadonlySet<string>;
   readonly now: Date;
 }
@@ -20,13 +22,14 @@ export interface NewOrder {
 /** The record with a new order, whose key is chosen. */
 export async function withNewOrder(
   entry: CertificateEntry,
-  { rule, isNewKey, isRequested, lostKeys, now: date }: NewOrder,
+  { rule, isNewKey, isRequested, isRekeyed = false, lostKeys, now: date }: NewOrder,
   { keys, via }: { readonly keys: Pick<OrderKeys, 'publicKey'>; readonly via: Via },
 ): Promise<CertificateEntry> {
   const { method, issuer, profile, settings } = rule;
   const now = date.getTime();
   const isMade = isNewKey ?? needsNewKey(entry, rule, lostKeys);
-  const { attempts = 0, reason = '' } = entry.enrolment?.order ?? {};
+  const before = entry.enrolment?.order;
+  const { attempts = 0, reason = '' } = before ?? {};
   const order: PendingOrder = {
     method,
     issuer,
@@ -43,6 +46,7 @@ export async function withNewOrder(
     reason,
     isStuck: false,
     isRequested,
+    isRekeyed: isRekeyed || (before?.isRekeyed === true && before.settings === settings),
     settings,
   };
   return ordered(entry, order, { isNewKey: isMade });

@@ -37,7 +37,7 @@ export interface OrderRule extends RenewalRule {
   readonly isKeyConfigured: boolean;
 }
 
-const issuedMethods: ReadonlySet<Method> = new Set(['self_signed', 'local_ca', 'est']);
+const issuedMethods: ReadonlySet<Method> = new Set(['self_signed', 'local_ca', 'est', 'command']);
 
 /**
  * The rule for ordering a certificate. InvalidArgs for an id, issuer or profile that the configuration does not allow,

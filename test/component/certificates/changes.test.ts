@@ -122,9 +122,10 @@ test('of many certificates at once are all in the trust bundle in the end', asyn
 
 test('are in the trust bundle whichever read of it ends last', async () => {
   await using rig = await Rig.start();
-  const { published: objects, keys, est, disk } = rig;
+  const { published: objects, keys, est, commands, disk } = rig;
   const storage = await Storage.open(`${rig.directory}/others`);
-  const parts = { config: configOf(), storage, keys, est, objects, disk, now: () => rig.now };
+  const services = { keys, est, commands, objects, disk, now: () => rig.now };
+  const parts = { config: configOf(), storage, ...services };
   const { open, passed } = gate();
   const slow = new SlowCatalog(parts, passed);
   const bundle = new TrustBundle({ trust_bundle: ['x'] }, slow, objects);

@@ -7,6 +7,7 @@ import {
   parseCertificatesConfig,
 } from '../../../src/certificates/config/config.ts';
 import { EstIssuers } from '../../../src/certificates/est/est-issuers.ts';
+import { CommandIssuers } from '../../../src/certificates/issuers/command/command-issuers.ts';
 import type {
   KeyLookup,
   KeyState,
@@ -136,6 +137,7 @@ export class Rig implements AsyncDisposable {
   readonly disk = { problem: '' };
   readonly service: CalledService;
   readonly est: EstIssuers;
+  readonly commands = new CommandIssuers({ log: silentLog });
   now = new Date();
 
   private constructor(directory: string, storage: Storage, config: CertificatesConfig) {
@@ -151,6 +153,7 @@ export class Rig implements AsyncDisposable {
       disk,
       now,
       est: this.est,
+      commands: this.commands,
     });
   }
 

@@ -163,6 +163,7 @@ const order: PendingOrder = {
   reason: 'why',
   isStuck: false,
   isRequested: true,
+  isRekeyed: true,
   settings: 'digest',
 };
 

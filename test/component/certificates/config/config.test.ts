@@ -243,7 +243,7 @@ test('names each problem, including unknown methods', async ({ dir }) => {
 'preloaded_cert:device-id': 'not/../a path'
 'preloaded_cer:x': '/x'
 certificates:
-  a: { method: command }
+  a: { method: acme }
   b: { profile: server }
   c: { lifetime: 30 days, renew_at: '100%' }
 `;

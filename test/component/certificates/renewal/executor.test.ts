@@ -228,6 +228,46 @@ test('keeps the order, its CSR and its cookie while the issuer has not decided',
   });
 });
 
+test('orders with one new key when the issuer wants another, wherever it is interrupted', async () => {
+  for (let at = 0, isDone = false; !isDone; at++) {
+    await onDevice(async (device) => {
+      await device.work();
+      const before = await device.current();
+      const seen = new Set<string>();
+      const issuer = new SelfSignedIssuer();
+      device.issuer = {
+        submit: (order) => {
+          seen.add(order.key.keyId);
+          return seen.size === 1
+            ? Promise.resolve({ kind: 'rekey', reason: 'used up' })
+            : issuer.submit(order);
+        },
+      };
+      device.now = new Date(device.now.getTime() + 26 * day);
+      isDone = !(await interrupted(device, at));
+      assert.ok((await device.current()).certificate.notAfter > before.certificate.notAfter);
+      assert.is(seen.size, 2, `at ${at}`);
+      assert.is(device.keys.ids.size, 2, 'the former key, and that of the certificate');
+    });
+  }
+  await onDevice(async (device) => {
+    const seen: string[] = [];
+    device.issuer = {
+      submit: ({ key }) => {
+        seen.push(key.keyId);
+        return Promise.resolve({ kind: 'rekey', reason: 'used up' });
+      },
+    };
+    await device.work();
+    await device.work();
+    assert.equal(seen, ['iotedge/certificate/x', 'iotedge/certificate/x@2']);
+    assert.equal([...device.keys.ids.keys()], ['iotedge/certificate/x@2']);
+    assert.match(device.failures.map(({ reason }) => reason).join(), 'yet another key');
+    const { storage } = await device.start();
+    assert.is(storage.get(id)?.enrolment?.order?.isStuck, true);
+  });
+});
+
 test('is stuck with a certificate that lives no longer than the present one', async () => {
   await onDevice(async (device) => {
     await device.work();

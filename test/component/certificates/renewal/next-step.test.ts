@@ -80,6 +80,7 @@ function orderOf(state: State, attempts = 0): PendingOrder {
     reason: '',
     isStuck: false,
     isRequested: false,
+    isRekeyed: false,
     settings: state.settings,
   };
 }

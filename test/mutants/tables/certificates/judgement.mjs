@@ -8,7 +8,7 @@ export default [
   },
   {
     breaks: 'SHA-1 is accepted',
-    text: 'if (!isAnchor && !acceptedSignatures.has(signatureAlgorithm)) {',
+    text: 'if (!isAnchor && !hasAcceptedSignature(certificate)) {',
     becomes: 'if (false) {',
     suite: 'component/certificates/judgement',
   },
