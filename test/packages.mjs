@@ -1,5 +1,5 @@
 /**
- * Debian packages that only tests need: another bus, another TLS client, TLS servers, a PKCS#11 spy, D-Bus libraries, a
+ * Debian packages that only tests need: another bus, another TLS client, TLS servers, verifiers of certificates, a PKCS#11 spy, D-Bus libraries, a
  * registry, checks of packages.
  */
 const packages = [
@@ -26,10 +26,12 @@ const packages = [
   'strace',
   'nginx',
   'mosquitto',
+  'gnutls-bin',
+  'libnss3-tools',
 ];
 
-/** Packages that tests use where they are available: Debian 12 lacks them. */
-const optionalPackages = ['python3-sdbus', 'python3-jinja2'];
+/** Packages that tests use where they are available: Debian 12 lacks them, or has them too old. */
+const optionalPackages = ['python3-sdbus', 'python3-jinja2', 'python3-cryptography'];
 
 /** The packages that set-up installs before tests run. */
 export const testPackages = { packages, optionalPackages };

@@ -2,6 +2,7 @@
  * The list of requirements that some machines do not meet. A test with such a requirement is defined by the result of
  * `runnable`; where it cannot run, it is printed as not runnable here. Any other test that does not run fails.
  */
+import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +13,8 @@ interface Need {
   readonly reason: string;
   readonly isMet: () => boolean;
 }
+
+const clientVerifier = 'from cryptography.x509.verification import ClientVerifier';
 
 /** The requirements of tests beyond root and the packages that set-up installs. */
 const needs = {
@@ -45,6 +48,10 @@ const needs = {
   'python-sdbus': {
     reason: 'this distribution has no python3-sdbus',
     isMet: () => isReadable('/usr/lib/python3/dist-packages/sdbus/__init__.py'),
+  },
+  'python-x509-verification': {
+    reason: 'python3-cryptography is older than 43',
+    isMet: () => spawnSync('python3', ['-c', clientVerifier]).status === 0,
   },
   'official-sdk': {
     reason: "npm cannot install Azure's provisioning client",
