@@ -61,8 +61,8 @@ export function chainIn(fields: Fields, { mayBeEmpty = false } = {}): readonly C
   return mayBeEmpty && pem === '' ? [] : parseCertificatesPem(Buffer.from(pem), 'its chain');
 }
 
-function issuanceFields({ method, profile, issuer }: Issuance): object {
-  return { method, profile: profile ?? '', issuer };
+function issuanceFields({ method, profile, issuer, names }: Issuance): object {
+  return { method, profile: profile ?? '', issuer, names };
 }
 
 function chainFields({ chain, keyId, ...issuance }: Successor | Former): object {
@@ -90,10 +90,12 @@ function formatOrder(order: PendingOrder): object {
 
 function parseIssuance(fields: Fields): Issuance {
   const profile = textIn(fields, 'profile');
+  const names = fields.get('names');
   return {
     method: oneOf(textIn(fields, 'method'), 'a method', methods),
     profile: profile === '' ? undefined : parseProfile(profile),
     issuer: textIn(fields, 'issuer'),
+    ...(typeof names === 'string' && { names }),
   };
 }
 
@@ -116,11 +118,10 @@ function parseKeyedChain(fields: Fields) {
 }
 
 function parseOrder(fields: Fields): PendingOrder {
-  const { method, issuer } = parseIssuance(fields);
+  const issuance = parseIssuance(fields);
   const cookie = fields.get('cookie');
   return {
-    method,
-    issuer,
+    ...issuance,
     profile: parseProfile(textIn(fields, 'profile')),
     keyId: textIn(fields, 'key_id'),
     csr: bytesIn(fields, 'csr'),

@@ -30,6 +30,8 @@ export interface Issuance {
   readonly profile: Profile | undefined;
   /** The id of the CA certificate, or the name of the issuer; `` without one. */
   readonly issuer: string;
+  /** A digest of the names in its rule when it was ordered: a CA may have issued others. */
+  readonly names?: string | undefined;
 }
 
 /** An issued certificate that becomes current when it becomes valid. */

@@ -174,7 +174,7 @@ export class Executor {
     const { keyId } = order;
     try {
       const isMade = ownKeys.includes(keyId) && keyId !== entry.keyId;
-      const made = await makeCsr(rule, { keyId, isMade, renewed: entry.chain[0] }, { keys, via });
+      const made = await makeCsr(rule, { keyId, isMade, renewed: entry }, { keys, via });
       this.#lostKeys.note(keyId, 'matches');
       await this.#records.replace(entry, transitions.keyMade(entry, made));
     } catch (error) {

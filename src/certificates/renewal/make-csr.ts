@@ -1,23 +1,26 @@
+import { createHash } from 'node:crypto';
 import type { Via } from '../../dbus/client/via.ts';
 import { ServiceError } from '../../errors.ts';
 import { keyAlgorithmOf, publicKeyOf } from '../../x509/algorithm.ts';
 import type { Certificate } from '../../x509/certificate.ts';
 import { buildCsr } from '../../x509/csr.ts';
 import { type Extension, extensionOids, subjectAlternativeName } from '../../x509/extensions.ts';
-import { encodeName, isSameName, type Name } from '../../x509/name.ts';
-import {
-  formatAlternativeName,
-  type SubjectAlternativeName,
-} from '../../x509/subject-alternative-name.ts';
+import { encodeName, isSameName } from '../../x509/name.ts';
+import { formatAlternativeName } from '../../x509/subject-alternative-name.ts';
+import type { CertificateEntry } from '../certificate-entry.ts';
 import type { OrderKeys } from '../keys/keys-client.ts';
 import type { OrderRule } from './order-rule.ts';
+
+/** The certificate that is renewed, if there is one, and the names that it was ordered with. */
+type Renewed = Pick<CertificateEntry, 'chain' | 'enrolment'>;
+type Names = Pick<OrderRule, 'issuer' | 'subject' | 'names'>;
 
 /**
  * The CSR of an order and the public half of its key, which is created unless it exists. NotFound when a key that is not
  * made here is missing, InvalidArgs when the rule does not allow one of its kind.
  */
 export async function makeCsr(
-  { keyAlgorithms, names, subject }: OrderRule,
+  rule: OrderRule,
   {
     keyId,
     isMade,
@@ -25,10 +28,11 @@ export async function makeCsr(
   }: {
     readonly keyId: string;
     readonly isMade: boolean;
-    readonly renewed?: Certificate | undefined;
+    readonly renewed?: Renewed | undefined;
   },
   { keys, via }: { readonly keys: OrderKeys; readonly via: Via },
 ): Promise<{ readonly csr: Buffer; readonly spki: Buffer }> {
+  const { keyAlgorithms, subject } = rule;
   if (isMade) await keys.createPair(keyId, keyAlgorithms, via);
   const spki = await keys.publicKey(keyId, via);
   if (spki === undefined) throw new ServiceError('NotFound', `no key "${keyId}"`);
@@ -37,25 +41,47 @@ export async function makeCsr(
     const text = `the key "${keyId}" is ${algorithm}, which key_algorithms does not list`;
     throw new ServiceError('InvalidArgs', text);
   }
-  const content = contentOf({ subject, names }, renewed);
+  const content = contentOf(rule, renewed);
   const signer = keys.signer(keyId, spki, via);
   return { spki, csr: await buildCsr({ subject, ...content, spki, signer }) };
 }
 
-/** The octets of the certificate that is renewed where it has the names of the rule: EST servers compare them. */
+/** A digest that changes with the names of a rule, and with the issuer, which makes other names of them. */
+export function digestOfNames({ issuer, subject, names }: Names): string {
+  const parts = [issuer, encodeName(subject).toString('hex')];
+  const text = JSON.stringify([...parts, textOf(names.map(formatAlternativeName))]);
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/**
+ * The octets of the certificate that is renewed unless the names of its rule have changed since it was ordered: EST
+ * servers compare them, and CAs re-order, re-encode, add and drop names.
+ */
 function contentOf(
-  { subject, names }: { readonly subject: Name; readonly names: readonly SubjectAlternativeName[] },
-  renewed: Certificate | undefined,
+  rule: Names,
+  renewed: Renewed | undefined,
 ): { readonly subjectDer: Buffer; readonly extensions: readonly Extension[] } {
+  const { subject, names } = rule;
+  const [before] = renewed?.chain ?? [];
+  if (before !== undefined && isUnchanged(rule, before, renewed?.enrolment?.names)) {
+    const kept = before.extensions.filter(
+      ({ oid }) => oid === extensionOids.subjectAlternativeName,
+    );
+    return { subjectDer: before.subjectDer, extensions: kept };
+  }
   const own = names.length === 0 ? [] : [subjectAlternativeName(names)];
-  if (renewed === undefined || !isSameName(renewed.subject, subject)) {
-    return { subjectDer: encodeName(subject), extensions: own };
-  }
-  const kept = renewed.extensions.filter(({ oid }) => oid === extensionOids.subjectAlternativeName);
-  if (textOf(renewed.alternativeNames) !== textOf(names.map(formatAlternativeName))) {
-    return { subjectDer: encodeName(subject), extensions: own };
-  }
-  return { subjectDer: renewed.subjectDer, extensions: kept };
+  return { subjectDer: encodeName(subject), extensions: own };
+}
+
+/** Without the names of the order, as of a certificate that was imported, those of the certificate count. */
+function isUnchanged(
+  rule: Names,
+  { subject, alternativeNames }: Certificate,
+  ordered: string | undefined,
+): boolean {
+  if (ordered !== undefined) return ordered === digestOfNames(rule);
+  const isSame = textOf(alternativeNames) === textOf(rule.names.map(formatAlternativeName));
+  return isSame && isSameName(subject, rule.subject);
 }
 
 function textOf(names: readonly string[]): string {

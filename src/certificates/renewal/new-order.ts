@@ -3,6 +3,7 @@ import { unrotated } from '../../glob.ts';
 import type { CertificateEntry } from '../certificate-entry.ts';
 import type { OrderKeys } from '../keys/keys-client.ts';
 import type { PendingOrder } from './enrolment.ts';
+import { digestOfNames } from './make-csr.ts';
 import type { OrderRule } from './order-rule.ts';
 import { ordered } from './transitions.ts';
 
@@ -34,6 +35,7 @@ export async function withNewOrder(
     method,
     issuer,
     profile,
+    names: digestOfNames(rule),
     keyId: isMade
       ? await freeKeyId(entry, rule, (id) => keys.publicKey(id, via))
       : entry.keyId || rule.keyId,

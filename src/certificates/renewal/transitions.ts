@@ -173,8 +173,8 @@ function changed<R extends EnrolmentRecord>(record: R, change: Partial<Enrolment
   return enrolment === undefined ? record : { ...record, enrolment: { ...enrolment, ...change } };
 }
 
-function issuanceOf({ method, profile, issuer }: Issuance): Issuance {
-  return { method, profile, issuer };
+function issuanceOf({ method, profile, issuer, names }: Issuance): Issuance {
+  return { method, profile, issuer, names };
 }
 
 /** The state with which an order begins; until a first certificate is current it is issued as the order is. */

@@ -150,7 +150,7 @@ test('that were replaced or deleted are not read again', async ({ directory }) =
   assert.equal(storage.ids(), ['x']);
 });
 
-const issuance = { method: 'local_ca', profile: 'server', issuer: 'ca' } as const;
+const issuance = { method: 'local_ca', profile: 'server', issuer: 'ca', names: 'abc' } as const;
 const order: PendingOrder = {
   ...issuance,
   keyId: 'k@3',
@@ -188,6 +188,10 @@ test('of a certificate that is issued here keep its whole state', async ({ direc
   assert.is(read?.since, 3);
   assert.equal(read?.ownKeys, enrolment.ownKeys);
   assert.equal([read?.method, read?.profile, read?.issuer], ['local_ca', 'server', 'ca']);
+  assert.equal(
+    [read?.names, read?.successor?.names, read?.previous[0]?.names],
+    Array(3).fill('abc'),
+  );
   assert.equal(fingerprints(read?.successor?.chain), [two.fingerprint]);
   assert.equal([read?.successor?.keyId, read?.successor?.wasCurrent], ['k@2', true]);
   assert.equal(fingerprints(read?.previous[0]?.chain), [one.fingerprint, two.fingerprint]);

@@ -17,7 +17,7 @@ import { type Certificate, parseCertificatesPem } from '../../../src/x509/certif
 import { buildCsr } from '../../../src/x509/csr.ts';
 import { parseName } from '../../../src/x509/name.ts';
 import { newKey } from '../../support/est/ca.ts';
-import { EstCa } from '../../support/est/est-ca.ts';
+import { EstCa, type IssueOptions } from '../../support/est/est-ca.ts';
 import { EstServer, type SeenRequest } from '../../support/est/est-server.ts';
 import { Rig } from '../../support/rig/rig.ts';
 import { rigUsers } from '../../support/rig/rig-users.ts';
@@ -41,22 +41,24 @@ async function configured(rig: Rig, ca: EstCa): Promise<EstServer> {
   await writeFile(root, await ca.certificate('root'));
   await writeFile(secret, `${password}\n`, { mode: 0o640 });
   await chown(secret, 0, rigUsers['iotedge-certificates']);
-  await rig.configure('certificates', {
+  await rig.configure('certificates', settingsOf(rig, server, ['edge.site', 'alt.site']));
+  return server;
+}
+
+function settingsOf({ directory }: Rig, { url }: EstServer, dns: readonly string[]): object {
+  return {
     issuers: {
       hq: {
         method: 'est',
-        url: server.url,
+        url,
         label: 'other',
-        trusted_ca: root,
+        trusted_ca: join(directory, 'est/root.pem'),
         username: 'edge',
-        password_file: secret,
+        password_file: join(directory, 'est/password'),
       },
     },
-    certificates: {
-      'site/*': { method: 'est', issuer: 'hq', label: 'devices', dns: ['edge.site'] },
-    },
-  });
-  return server;
+    certificates: { 'site/*': { method: 'est', issuer: 'hq', label: 'devices', dns } },
+  };
 }
 
 function certificatesOn(bus: Bus) {
@@ -88,21 +90,28 @@ test('enrolls with a password, renews with the certificate, and waits for a pend
   const certificates = certificatesOn(bus);
 
   const issued =
-    (days: number) =>
+    (days: number, names: IssueOptions = {}) =>
     async ({ csr = Buffer.alloc(0) }: SeenRequest) =>
-      server.certificates(await ca.issue(csr, { days }));
+      server.certificates(await ca.issue(csr, { days, ...names }));
+  // a CA with its own ideas of names
+  const rewritten = {
+    subject: '/OU=plant/CN=site\\/one',
+    extensions: 'subjectAltName=DNS:alt.site,DNS:edge.site\n',
+  };
   // a certificate that lives no longer than the one it replaces is refused
-  server.answers.set('simpleenroll', issued(10));
+  server.answers.set('simpleenroll', issued(10, rewritten));
   await certificates.Enroll({ certificate_id: id });
   const first = await current(bus);
   assert.equal(server.operations, ['cacerts', 'csrattrs', 'simpleenroll']);
   assert.is(server.requests.at(-1)?.client, undefined);
-  assert.equal([first.leaf.subjectText, first.leaf.issuerText], [`CN=${id}`, 'CN=EST issuing']);
+  const subject = `CN=${id},OU=plant`;
+  assert.equal([first.leaf.subjectText, first.leaf.issuerText], [subject, 'CN=EST issuing']);
 
   await certificates.Renew({ certificate_id: id });
   const second = await current(bus);
   assert.is(server.operations.at(-1), 'simplereenroll');
-  assert.is(server.requests.at(-1)?.client, id);
+  assert.match(server.requests.at(-1)?.client ?? '', id);
+  assert.equal(second.leaf.alternativeNames, ['dns:alt.site', 'dns:edge.site']);
   assert.is.not(second.leaf.fingerprint, first.leaf.fingerprint);
   assert.is.not(second.keyId, first.keyId);
 
@@ -122,6 +131,15 @@ test('enrolls with a password, renews with the certificate, and waits for a pend
   await certificates.Renew({ certificate_id: id });
   assert.equal(server.requests.at(-1)?.csr, asked, 'a pending order repeats its request');
   assert.is.not((await current(bus)).leaf.fingerprint, second.leaf.fingerprint);
+
+  // the names of the rule change
+  await rig.stop('certificates');
+  await rig.configure('certificates', settingsOf(rig, server, ['edge.site']));
+  server.answers.set('simpleenroll', issued(90));
+  await certificates.Renew({ certificate_id: id });
+  assert.is(server.operations.at(-1), 'simpleenroll');
+  const { leaf: renamed } = await current(bus);
+  assert.equal([renamed.subjectText, renamed.alternativeNames], [`CN=${id}`, ['dns:edge.site']]);
 
   assert.equal(server.problems, []);
   const shown = await rig.busctl([
