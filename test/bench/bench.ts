@@ -5,11 +5,13 @@
 //        bench [--rounds N] ping   a caller of Keys while its PKCS#11 library sleeps
 //        bench [--rounds N] system  activation by a booted systemd, its boot to a running module, iotedgectl status
 //        bench [--rounds N] modules [start] [death] [foreign] [sign] [scale]  containers, requests of modules, a hundred modules
+//        bench [--rounds N] certificates [issue] [many]  Issue from a local CA, a thousand certificates
 //        bench flood [KIND]        a caller beside a flood of hostile messages
 //        bench stall               a caller beside one that sends calls and never reads
 //        bench [--rounds N] --against DIRECTORY  rates and start against the finished build of another checkout
 import { parseArgs } from 'node:util';
 import { against } from './against.ts';
+import { certificates } from './certificates/certificates.ts';
 import { floods } from './hostile/flood.ts';
 import { stalls } from './hostile/stall.ts';
 import { modules } from './modules/modules.ts';
@@ -32,6 +34,7 @@ const suites: Readonly<Record<string, Suite>> = {
   ping: pings,
   system: systems,
   modules,
+  certificates,
   flood: (_, only) => floods(only),
   stall: stalls,
 };
