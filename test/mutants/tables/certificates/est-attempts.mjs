@@ -47,4 +47,29 @@ export default [
     becomes: '',
     suite: 'component/certificates/storage',
   },
+  {
+    breaks: 'a password of the credentials of the unit is not found',
+    text: 'if (credentials !== undefined) return join(credentials, name);',
+    becomes: "if (credentials !== undefined) return join('/run', name);",
+    suite: 'integration/certificates/est-bootstrap',
+  },
+  {
+    breaks: 'the bootstrap certificate of a rule is not used',
+    text: 'bootstrap: bootstrap ?? settings.bootstrap,',
+    becomes: 'bootstrap: settings.bootstrap,',
+    suite: 'integration/certificates/est-bootstrap',
+  },
+  {
+    breaks: 'the service has no client certificate but the one that is renewed',
+    text: "return keyId === '' ? undefined : { chain: entry.chain, keyId };",
+    becomes:
+      "return keyId === '' || via.requestId !== '' ? undefined : { chain: entry.chain, keyId };",
+    suite: 'integration/certificates/est-bootstrap',
+  },
+  {
+    breaks: 'an order that is bound to its connection repeats its request without a tls-unique',
+    text: 'isBound: mark === boundMark,',
+    becomes: 'isBound: mark === undefined && boundMark === undefined,',
+    suite: 'integration/certificates/est-bootstrap',
+  },
 ];
