@@ -2,13 +2,6 @@ const suite = 'component/certificates/issuers/rules';
 
 export default [
   {
-    breaks: 'the signature algorithm outside of a certificate is another than inside',
-    text: 'return encode(sequence(unsigned, encodeAlgorithm(signer.algorithm), bitString(signature)));\n}\n\n/**\n * The validity',
-    becomes:
-      "return encode(sequence(unsigned, encodeAlgorithm('ed25519'), bitString(signature)));\n}\n\n/**\n * The validity",
-    suite,
-  },
-  {
     breaks: 'basic constraints are not critical',
     text: 'return { oid: extensionOids.basicConstraints, critical: true, value: encode(value) };',
     becomes:
