@@ -184,4 +184,22 @@ export default [
     becomes: 'const streamNumbers = { stdout: 2, stderr: 1 } as const;',
     suite: http,
   },
+  {
+    breaks: 'a followed log does not end at its time while no line comes',
+    text: 'if (leftMs <= 0) end.abort();',
+    becomes: 'if (leftMs <= 0) return;',
+    suite: 'unit/modules/docker/engine/logs/timed-log',
+  },
+  {
+    breaks: 'a failure of a followed log with a time looks like its end',
+    text: 'if (!isOver) throw error;',
+    becomes: '',
+    suite: 'unit/modules/docker/engine/logs/timed-log',
+  },
+  {
+    breaks: 'a followed log with a time far away ends at once',
+    text: 'else timer = setTimeout(wait, Math.min(leftMs, longestMs));',
+    becomes: 'else timer = setTimeout(() => end.abort(), leftMs);',
+    suite: 'unit/modules/docker/engine/logs/timed-log',
+  },
 ];

@@ -23,6 +23,8 @@ export interface Endpoint {
   readonly body?: object | string;
   /** The content type, `application/json` unless stated; none when it is empty. */
   readonly type?: string;
+  /** The content type of a body that is not JSON. */
+  readonly answerType?: RegExp;
   /** Whether the target is sent as it is, without a version. */
   readonly asItIs?: true;
 }
@@ -71,6 +73,8 @@ export function difference(row: Endpoint, response: PrintedResponse): string | u
   if (headers['date'] === undefined) return 'no date';
   if (status === 204) return text === '' ? undefined : 'a body';
   if (row.answer instanceof RegExp && status < 400) {
+    const type = headers['content-type'] ?? '';
+    if (row.answerType?.test(type) === false) return `a body of type "${type}"`;
     return row.answer.test(text) ? undefined : `another body: ${shown}`;
   }
   if (!/^application\/json\b/.test(headers['content-type'] ?? '')) return 'no JSON';

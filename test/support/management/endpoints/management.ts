@@ -4,6 +4,7 @@
  */
 
 import type { Endpoint, Shape } from './endpoint.ts';
+import { logEndpoints, terminalLogEndpoints } from './logs.ts';
 import { commonEndpoints, versions } from './refusals.ts';
 
 const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
@@ -11,7 +12,7 @@ const none: Shape = /^no module "/;
 const noName: Shape = /is not a module id/;
 const otherName: Shape = /^the name in the body is another/;
 
-function module(status: RegExp, times: { readonly [member: string]: Shape }): Shape {
+export function module(status: RegExp, times: { readonly [member: string]: Shape }): Shape {
   return {
     id: /^id$/,
     name: 'string',
@@ -29,8 +30,8 @@ function module(status: RegExp, times: { readonly [member: string]: Shape }): Sh
 }
 
 const exit: Shape = { exitTime: time, statusCode: /^\d+$/ };
-const anyTimes = { 'startTime?': time, 'exitStatus?': exit };
-const identity: Shape = {
+export const anyTimes = { 'startTime?': time, 'exitStatus?': exit };
+export const identity: Shape = {
   moduleId: 'string',
   managedBy: /^(iotedge|IotEdge|)$/,
   generationId: /./,
@@ -55,7 +56,7 @@ export interface ManagementFacts extends Probe {
   readonly generationId: string;
 }
 
-function specs({ image, createOptions }: Probe) {
+export function specs({ image, createOptions }: Probe) {
   return ({ settings, env, ...rest }: SpecChanges = {}) => ({
     name: 'probe',
     type: 'docker',
@@ -71,7 +72,7 @@ function specs({ image, createOptions }: Probe) {
 const refusedImage = '127.0.0.1:9/none:1';
 
 /** Specifications that are refused, alike in POST, PUT and prepareupdate. */
-function badSpecs(probe: Probe): readonly (readonly [number, object | string])[] {
+export function badSpecs(probe: Probe): readonly (readonly [number, object | string])[] {
   const spec = specs(probe);
   const options = (createOptions: unknown) => spec({ settings: { createOptions } });
   return [
@@ -244,6 +245,14 @@ function moduleEndpoints(probe: Probe): readonly Endpoint[] {
     { request: 'DELETE /modules/probe', status: 204 },
     { request: 'DELETE /modules/probe', status: 404, answer: none },
     { request: 'GET /modules/probe', status: 404, answer: none },
+    {
+      request: 'POST /modules',
+      status: 201,
+      body: spec({ settings: { createOptions: { ...probe.createOptions, Tty: true } } }),
+    },
+    { request: 'POST /modules/probe/start', status: 204 },
+    ...terminalLogEndpoints,
+    { request: 'DELETE /modules/probe', status: 204 },
     // its log is kept nowhere, and its command does not exist
     {
       request: 'POST /modules',
@@ -259,62 +268,6 @@ function moduleEndpoints(probe: Probe): readonly Endpoint[] {
     { request: 'DELETE /modules/probe', status: 204 },
   ];
 }
-
-const printed = /printed/;
-
-const logEndpoints: readonly Endpoint[] = [
-  { request: 'GET /modules/probe/logs', status: 200, answer: printed },
-  ...['tail=all', 'tail=1', 'tail=99999999999999', 'follow=false', 'timestamps=false'].map(
-    (query) => ({
-      request: `GET /modules/probe/logs?${query}`,
-      status: 200,
-      answer: printed,
-    }),
-  ),
-  { request: 'GET /modules/probe/logs?tail=0', status: 200, answer: /^$/ },
-  {
-    request: 'GET /modules/probe/logs?timestamps=true',
-    status: 200,
-    answer: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z printed/,
-  },
-  ...[
-    '0',
-    '1700000000',
-    '2s',
-    '90m',
-    '1d',
-    '1%20day',
-    '1%20day%202%20hours',
-    '2026-01-02T03:04:05Z',
-    '2026-01-02T03:04:05.123456789Z',
-    '2026-01-02T03:04:05%2B01:00',
-    '2026-01-02t03:04:05.5z',
-  ].map((since) => ({
-    request: `GET /modules/probe/logs?since=${since}`,
-    status: 200,
-    answer: /^/,
-  })),
-  { request: 'GET /modules/probe/logs?since=1h', status: 200, answer: printed },
-  { request: 'GET /modules/probe/logs?until=1h', status: 200, answer: /^$/ },
-  ...[
-    'tail=-1',
-    'tail=',
-    'tail=1.5',
-    'tail=some',
-    'follow=',
-    'follow=1',
-    'follow=True',
-    'timestamps=1',
-    'since=',
-    'since=2026-01-02',
-    'since=2026-01-02T03:04:05',
-    'since=-1',
-    'since=yesterday',
-    'since=2026-02-30T00:00:00Z',
-    'until=x',
-    'until=1.5',
-  ].map((query) => ({ request: `GET /modules/probe/logs?${query}`, status: 400 })),
-];
 
 function identityEndpoints(generationId: string): readonly Endpoint[] {
   const all = { identities: [identity] } as const;

@@ -8,6 +8,7 @@ import { followedLog } from './followed-log.ts';
 import { framedEntries, terminalEntries } from './log-entries.ts';
 import { logStream } from './log-request.ts';
 import type { Batches, ReadLog } from './positions.ts';
+import { endingAt } from './timed-log.ts';
 import { wholeLog } from './whole-log.ts';
 
 /** A container, as far as its log depends on it. */
@@ -18,11 +19,31 @@ export interface LoggedContainer {
   readonly driver: string;
 }
 
-/** The log of a container. Requests are made, and fail, before it is iterated. */
+/**
+ * The log of a container; a followed one ends at the time that is asked for. Requests are made, and fail, before it is
+ * iterated.
+ */
 export async function containerLog(
   container: LoggedContainer,
   options: LogOptions,
 ): Promise<ModuleLog> {
+  const { follow, until, ...rest } = options.request;
+  if (follow !== true || until === undefined) return logOf(container, options);
+  if (Number(until / 1_000_000n) <= Date.now()) {
+    return logOf(container, { ...options, request: { ...rest, until } });
+  }
+  const end = new AbortController();
+  const joined = new JoinedSignal([options.signal, end.signal]);
+  try {
+    const log = await logOf(container, { ...options, signal: joined.signal });
+    return { ...log, entries: disposing(endingAt(log.entries, until, end), joined) };
+  } catch (error) {
+    joined[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function logOf(container: LoggedContainer, options: LogOptions): Promise<ModuleLog> {
   const { driver, isTerminal } = container;
   const { request } = options;
   const read = readerOf(container, options);
@@ -82,9 +103,18 @@ async function* failing(
   signal: JoinedSignal,
 ): AsyncGenerator<readonly LogEntry[]> {
   try {
-    yield* batches;
+    yield* disposing(batches, signal);
   } catch (error) {
     throw failure(error);
+  }
+}
+
+async function* disposing(
+  batches: Batches,
+  signal: JoinedSignal,
+): AsyncGenerator<readonly LogEntry[]> {
+  try {
+    yield* batches;
   } finally {
     signal[Symbol.dispose]();
   }
