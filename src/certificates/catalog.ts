@@ -39,8 +39,10 @@ export interface CertificateServiceOptions {
   readonly changes?: KeyedMutex<CertificateId>;
   /** The operation in progress for a certificate, `` when there is none. */
   readonly operation?: (id: CertificateId) => string;
+  /** Why nothing is renewed although it may be due, `` when there is no reason. */
+  readonly waitReason?: (entry: CertificateEntry, at: Date) => string;
   /** Called when a certificate, its key or its state may have changed, or it was removed. */
-  readonly onChange?: (id: CertificateId) => void;
+  readonly onChange?: (id: CertificateId, chain: readonly Certificate[]) => void;
 }
 
 /** All certificates by id, preloaded and stored, each with its key; publishes them on the bus. */
@@ -49,6 +51,8 @@ export class CertificateCatalog {
   readonly #preloaded: Preloaded;
   readonly #finder: KeyFinder;
   readonly #damaged = new Map<CertificateId, string>();
+  /** Certificates that are not renewed, with the reason. */
+  readonly #waiting = new Map<CertificateId, string>();
   /** By what they are about. */
   readonly #problems = new Map<string, readonly string[]>();
   /** The last published state of each preloaded certificate, and when it was published. */
@@ -105,9 +109,11 @@ export class CertificateCatalog {
   async publishAll(): Promise<void> {
     await this.#options.storage.retry();
     this.publishHealth();
+    // one time for all, which reasons contain: Health shows each reason once
+    const at = this.#options.now();
     for (const id of this.ids()) {
       const entry = await this.read(id);
-      if (entry?.preloaded === false) this.publish(entry);
+      if (entry?.preloaded === false) this.publish(entry, at);
     }
   }
 
@@ -166,22 +172,25 @@ export class CertificateCatalog {
   }
 
   /** Publishes a certificate, and Health. */
-  publish(entry: CertificateEntry): void {
-    const { config, now, objects, operation } = this.#options;
+  publish(entry: CertificateEntry, at = this.#options.now()): void {
+    const { config, objects, operation } = this.#options;
     const { id } = entry;
-    const at = now();
+    const waitReason = this.#options.waitReason?.(entry, at) ?? '';
     const view = {
       now: at,
       keyId: this.#knownKeyId(entry),
       renewAt: renewalOfEntry(config, entry, at),
       operation: operation?.(id) ?? '',
+      waitReason,
     };
     objects.put(id, certificateProperties(entry, view));
     const problem = entry.damage ?? stuckReasonOf(entry);
     if (problem === undefined) this.#damaged.delete(id);
     else this.#damaged.set(id, problem);
+    if (waitReason === '') this.#waiting.delete(id);
+    else this.#waiting.set(id, waitReason);
     this.publishHealth();
-    this.#options.onChange?.(id);
+    this.#options.onChange?.(id, entry.chain);
   }
 
   /** Replaces the problems of one kind that Health shows besides damaged certificates. */
@@ -196,16 +205,21 @@ export class CertificateCatalog {
     const { disk, objects, storage } = this.#options;
     const damaged = [...this.#damaged].map(([id, damage]) => `"${id}": ${damage}`);
     const others = [...this.#problems.values()].flat();
-    const problems = [disk.problem, storage.failure ?? '', ...damaged, ...others];
+    const waiting = [...new Set(this.#waiting.values())].map((reason) => {
+      const ids = [...this.#waiting.keys()].filter((id) => this.#waiting.get(id) === reason);
+      return `${namesOf(ids)}: ${reason}`;
+    });
+    const problems = [disk.problem, storage.failure ?? '', ...damaged, ...waiting, ...others];
     objects.setProperties(managerProperties(problems));
   }
 
   /** Removes the object of a certificate. */
   remove(id: CertificateId): void {
     this.#damaged.delete(id);
+    this.#waiting.delete(id);
     this.#options.objects.remove(id);
     this.publishHealth();
-    this.#options.onChange?.(id);
+    this.#options.onChange?.(id, []);
   }
 
   /** Publishes a preloaded certificate when it changed, or after a second, because its state changes with time. */
@@ -250,6 +264,11 @@ export class CertificateCatalog {
 
 function isSame(before: CertificateEntry, now: CertificateEntry): boolean {
   return before === now || (now.damage !== undefined && now.damage === before.damage);
+}
+
+/** The first of some ids, and how many more there are. */
+function namesOf([first = '', ...others]: readonly string[]): string {
+  return others.length === 0 ? `"${first}"` : `"${first}" and ${others.length} more`;
 }
 
 /** NotFound for a certificate id. */

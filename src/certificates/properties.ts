@@ -28,6 +28,8 @@ export interface CertificateView {
   readonly renewAt: Date | undefined;
   /** The operation in progress, `` when there is none. */
   readonly operation: string;
+  /** Why nothing is renewed although it may be due, `` when there is no reason. */
+  readonly waitReason: string;
 }
 
 /** When a certificate is renewed here; undefined when it is not. */
@@ -51,7 +53,7 @@ export function stuckReasonOf({ enrolment }: CertificateEntry): string | undefin
 /** The values of org.iotedge.Certificates1.Certificate. */
 export function certificateProperties(
   entry: CertificateEntry,
-  { now, keyId, renewAt, operation }: CertificateView,
+  { now, keyId, renewAt, operation, waitReason }: CertificateView,
 ): Properties<typeof certificateInterface> {
   const [certificate] = entry.chain;
   const { notBefore, notAfter } = validityOf(certificate);
@@ -71,7 +73,7 @@ export function certificateProperties(
     RenewAt: microseconds(renewAt),
     LastAttempt: microseconds(lastAttemptOf(entry)),
     NextAttempt: microseconds(nextAttemptOf(entry)),
-    LastError: entry.damage ?? entry.enrolment?.order?.reason ?? '',
+    LastError: entry.damage ?? (waitReason || (entry.enrolment?.order?.reason ?? '')),
     Operation: operation,
     Preloaded: entry.preloaded,
   };

@@ -8,10 +8,13 @@ import { KeyedMutex } from '../service/mutex.ts';
 import { Cancellations } from '../service/operations/cancellations.ts';
 import type { StartContext, StartedService } from '../service/service-program.ts';
 import { StateDisk } from '../service/state/state-disk.ts';
+import type { Certificate } from '../x509/certificate.ts';
+import type { CertificateEntry } from './certificate-entry.ts';
 import type { CertificatesConfig } from './config/config.ts';
 import { EstIssuers } from './est/est-issuers.ts';
 import { certificatesHandlers, certificatesResolvers } from './handlers.ts';
 import { CommandIssuers } from './issuers/command/command-issuers.ts';
+import { IssuerChains } from './issuers/issuer-chains.ts';
 import { judgedIssuer } from './judgement/judged-issuer.ts';
 import { KeyWatch } from './keys/key-watch.ts';
 import { BusKeys } from './keys/keys-client.ts';
@@ -36,6 +39,7 @@ export async function startCertificates(
   const keys = new BusKeys(bus);
   const est = cleanup.use(new EstIssuers({ stateDir, log }));
   const commands = new CommandIssuers({ log });
+  const issuerChains = new IssuerChains();
   const changes = new KeyedMutex<CertificateId>();
   const records = new Records({
     storage,
@@ -51,6 +55,7 @@ export async function startCertificates(
     issuing: () => ({
       ruleOf: (entry) => service.ruleOf(entry),
       issuerOf: (rule) => judgedIssuer(service.issuerOf(rule), rule),
+      issuerChainOf: (rule) => issuerChains.digestOf(rule),
     }),
     onFailure: ({ id, reason, nextAttempt }) =>
       objects.emit('RenewalFailed', {
@@ -74,20 +79,13 @@ export async function startCertificates(
     }),
   );
   const operation = (id: CertificateId): string => enrolments.operations.verb(id);
-  const onChange = (id: CertificateId): void => publishing.request(id);
-  const parts = {
-    config,
-    storage,
-    keys,
-    est,
-    commands,
-    objects,
-    disk,
-    now,
-    changes,
-    operation,
-    onChange,
+  const onChange = (id: CertificateId, chain: readonly Certificate[]): void => {
+    publishing.request(id);
+    if (issuerChains.note(id, chain)) enrolments.request();
   };
+  const waitReason = (entry: CertificateEntry, at: Date): string => executor.waitReason(entry, at);
+  const sources = { config, storage, keys, est, commands, objects, disk, now, changes };
+  const parts = { ...sources, operation, waitReason, onChange };
   let publishDir = config.publish_dir;
   const publishing = cleanup.use(
     new Publishing({

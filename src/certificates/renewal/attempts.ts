@@ -19,6 +19,8 @@ export interface Issuing {
   /** The rule of a record; undefined when its certificate is not issued here any more. */
   ruleOf(entry: CertificateEntry): OrderRule | undefined;
   issuerOf(rule: OrderRule): Issuer;
+  /** A digest of the chain of a CA of this device; `` for another issuer. */
+  issuerChainOf?(rule: OrderRule): string;
 }
 
 /** An attempt that did not succeed. */
@@ -73,17 +75,26 @@ export class Attempts {
    * key, which changes nothing. Rejects only when it is aborted.
    */
   async submit(submission: Submission, via: Via): Promise<string | undefined> {
+    // as it may be replaced meanwhile
+    const issuerChain = this.issuerChainOf(submission.entry);
     let answer: Answer;
     try {
       answer = await this.#answerTo(submission, via);
     } catch (error) {
       if (via.signal.aborted) throw error;
-      await this.fail(submission.entry, error, { kind: 'unreachable' });
+      await this.fail(submission.entry, error, { kind: 'unreachable' }, { issuerChain });
       return undefined;
     }
     if (answer.kind === 'rekey') return answer.reason;
-    await this.#take(submission, answer);
+    await this.#take(submission, answer, issuerChain);
     return undefined;
+  }
+
+  /** A digest of the chain of the issuer by the rule of a record; `` when it is no CA of this device. */
+  issuerChainOf(entry: CertificateEntry): string {
+    const issuing = this.#options.issuing();
+    const rule = issuing.ruleOf(entry);
+    return (rule && issuing.issuerChainOf?.(rule)) ?? '';
   }
 
   #answerTo({ entry, order, csr, spki }: Submission, via: Via): Promise<Answer> {
@@ -113,12 +124,14 @@ export class Attempts {
   async #take(
     { entry, order, spki }: Submission,
     answer: Exclude<Answer, { kind: 'rekey' }>,
+    issuerChain: string,
   ): Promise<void> {
     const { log, now, random } = this.#options;
     const { id } = entry;
     switch (answer.kind) {
       case 'issued': {
         const problem = problemOf(answer.chain[0], { entry, order, spki, now: now() });
+        const setback = { kind: 'refused', retryAfterS: undefined } as const;
         if (problem === undefined) {
           this.#failures.delete(id);
           log.info('certificate issued', {
@@ -129,7 +142,7 @@ export class Attempts {
           await this.#records.replace(entry, transitions.issued(entry, answer.chain));
           return;
         }
-        await this.fail(entry, problem, { kind: 'refused', retryAfterS: undefined });
+        await this.fail(entry, problem, setback, { issuerChain });
         return;
       }
       case 'pending': {
@@ -148,7 +161,7 @@ export class Attempts {
         const { reason, isFinal, retryAfterS } = answer;
         const text = `the issuer refuses the certificate "${id}": ${reason}`;
         const failure = new ServiceError(isFinal ? 'NotSupported' : 'Unavailable', text);
-        await this.fail(entry, failure, { kind: 'refused', retryAfterS });
+        await this.fail(entry, failure, { kind: 'refused', retryAfterS }, { issuerChain });
       }
     }
   }
@@ -158,7 +171,10 @@ export class Attempts {
     entry: CertificateEntry,
     error: unknown,
     setback: Setback,
-    retried = entry,
+    {
+      retried = entry,
+      issuerChain = this.issuerChainOf(entry),
+    }: { readonly retried?: CertificateEntry; readonly issuerChain?: string } = {},
   ): Promise<void> {
     const { log, now, onFailure, random } = this.#options;
     const { id, enrolment } = entry;
@@ -172,7 +188,7 @@ export class Attempts {
       ? error
       : new ServiceError('Failed', 'internal error', { cause: error });
     this.#failures.set(id, failure);
-    const next = transitions.failed(retried, { now: at, delayMs, reason, isFinal });
+    const next = transitions.failed(retried, { now: at, delayMs, reason, isFinal, issuerChain });
     if (!(await this.#records.replace(entry, next))) return;
     const nextAttempt = isFinal ? 0 : at + delayMs;
     const fields = { certificateId: id, issuer: order.issuer, reason };

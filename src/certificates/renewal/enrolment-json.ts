@@ -84,6 +84,7 @@ function formatOrder(order: PendingOrder): object {
     stuck: order.isStuck,
     requested: order.isRequested,
     rekeyed: order.isRekeyed,
+    issuer_chain: order.issuerChain,
     settings: order.settings,
   };
 }
@@ -120,6 +121,7 @@ function parseKeyedChain(fields: Fields) {
 function parseOrder(fields: Fields): PendingOrder {
   const issuance = parseIssuance(fields);
   const cookie = fields.get('cookie');
+  const issuerChain = fields.get('issuer_chain');
   return {
     ...issuance,
     profile: parseProfile(textIn(fields, 'profile')),
@@ -134,6 +136,7 @@ function parseOrder(fields: Fields): PendingOrder {
     isStuck: fields.get('stuck') === true,
     isRequested: fields.get('requested') === true,
     isRekeyed: fields.get('rekeyed') === true,
+    issuerChain: typeof issuerChain === 'string' ? issuerChain : undefined,
     settings: textIn(fields, 'settings'),
   };
 }

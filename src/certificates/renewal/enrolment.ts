@@ -67,6 +67,8 @@ export interface PendingOrder extends Issuance {
   readonly isRequested: boolean;
   /** Whether its key was made because the issuer wanted another one than the order had. */
   readonly isRekeyed: boolean;
+  /** A digest of the chain of its issuer at the last attempt; undefined or `` when the issuer is no CA of this device. */
+  readonly issuerChain?: string | undefined;
   /** Of the settings that it was made for. */
   readonly settings: string;
 }

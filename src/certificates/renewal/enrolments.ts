@@ -88,13 +88,15 @@ export class Enrolments implements AsyncDisposable {
     const { executor, records } = this.#options;
     for (const id of records.ids()) {
       const entry = records.get(id);
-      const order = entry?.enrolment?.order;
-      const isWaiting =
-        order?.isStuck === true || ((order?.attempts ?? 0) > 0 && order?.cookie === undefined);
-      if (entry === undefined || !isWaiting || !isMeant(entry)) continue;
+      if (entry === undefined || !isRetried(entry) || !isMeant(entry)) continue;
       await executor.hasten(entry);
     }
     if (this.#isStarted) this.#check();
+  }
+
+  /** Looks again what is due, as a CA may have been replaced. */
+  request(): void {
+    if (this.#isStarted) this.#schedule(minDelayMs);
   }
 
   /** Ends the operation of a certificate that was replaced or deleted, and deletes keys that are left over. */
@@ -161,6 +163,9 @@ export class Enrolments implements AsyncDisposable {
   #check(): void {
     const { executor, records, now } = this.#options;
     let next = checkMs;
+    this.#hastenForIssuers().catch((error: unknown) => {
+      this.#options.log.warn('orders not hastened', { error: describeError(error) });
+    });
     for (const id of records.ids()) {
       const entry = records.get(id);
       if (entry?.enrolment === undefined || this.operations.isPending(id)) continue;
@@ -171,6 +176,16 @@ export class Enrolments implements AsyncDisposable {
       else if (!this.#isPausing(id, entry)) this.#begin(id, entry);
     }
     this.#schedule(Math.max(next, minDelayMs));
+  }
+
+  /** Submits orders at once that wait although their CA was replaced, also one that was before this process began. */
+  async #hastenForIssuers(): Promise<void> {
+    const { executor, records } = this.#options;
+    for (const id of records.ids()) {
+      const entry = records.get(id);
+      if (entry === undefined || !isRetried(entry) || this.operations.isPending(id)) continue;
+      if (await executor.hastenForIssuer(entry)) this.request();
+    }
   }
 
   get #own(): Via {
@@ -211,6 +226,12 @@ export class Enrolments implements AsyncDisposable {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#check(), inMs).unref();
   }
+}
+
+/** Whether an order waits because its last attempt has failed. */
+function isRetried({ enrolment }: CertificateEntry): boolean {
+  const { order } = enrolment ?? {};
+  return order?.isStuck === true || ((order?.attempts ?? 0) > 0 && order?.cookie === undefined);
 }
 
 function stillPending(id: CertificateId, nextAttempt: number): ServiceError {

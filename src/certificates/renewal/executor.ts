@@ -9,7 +9,7 @@ import type { PendingOrder } from './enrolment.ts';
 import { LostKeys } from './lost-keys.ts';
 import { makeCsr } from './make-csr.ts';
 import { type NewOrder, withNewOrder } from './new-order.ts';
-import { type Circumstances, nextStep, type Step } from './next-step.ts';
+import { nextStep, type Step } from './next-step.ts';
 import type { OrderRule } from './order-rule.ts';
 import * as transitions from './transitions.ts';
 
@@ -29,9 +29,18 @@ export class Executor {
   }
 
   /** The next step of a record. */
-  stepOf(entry: CertificateEntry): Step {
+  stepOf(entry: CertificateEntry, at = this.#options.now()): Step {
     const { issuing } = this.#options;
-    return nextStep(entry, issuing().ruleOf(entry) ?? notIssued, this.#circumstances());
+    const lostKeys = this.#lostKeys.ids;
+    const circumstances = { now: at.getTime(), earliest: earliestClock.getTime(), lostKeys };
+    return nextStep(entry, issuing().ruleOf(entry) ?? notIssued, circumstances);
+  }
+
+  /** Why nothing is renewed although it may be due, as with a clock that was never set; `` when there is no reason. */
+  waitReason(entry: CertificateEntry, at: Date): string {
+    if (entry.enrolment === undefined) return '';
+    const step = this.stepOf(entry, at);
+    return step.kind === 'wait' ? (step.reason ?? '') : '';
   }
 
   /** Why the last attempt for a certificate failed. */
@@ -84,6 +93,14 @@ export class Executor {
     await this.#records.replace(entry, transitions.hastened(entry, this.#options.now().getTime()));
   }
 
+  /** Makes an order due whose last attempt was with another certificate of its CA; returns whether it was. */
+  async hastenForIssuer(entry: CertificateEntry): Promise<boolean> {
+    const issuerChain = this.#attempts.issuerChainOf(entry);
+    if (issuerChain === '' || issuerChain === entry.enrolment?.order?.issuerChain) return false;
+    const now = this.#options.now().getTime();
+    return this.#records.replace(entry, transitions.hastened(entry, now, issuerChain));
+  }
+
   /** Drops the order of a certificate; without a certificate nothing is left but keys to be deleted. */
   async drop(id: CertificateId): Promise<void> {
     const entry = this.#records.get(id);
@@ -134,11 +151,6 @@ export class Executor {
       case 'wait':
         return;
     }
-  }
-
-  #circumstances(): Circumstances {
-    const now = this.#options.now().getTime();
-    return { now, earliest: earliestClock.getTime(), lostKeys: this.#lostKeys.ids };
   }
 
   async #reorder(entry: CertificateEntry, via: Via): Promise<void> {
@@ -232,7 +244,7 @@ export class Executor {
     const { isRequested, keyId } = order;
     const next = await this.#ordered(entry, { rule, isNewKey: undefined, isRequested }, via);
     const lost = new ServiceError('Unavailable', `the key "${keyId}" was lost`);
-    await this.#attempts.fail(entry, lost, { kind: 'unreachable' }, next);
+    await this.#attempts.fail(entry, lost, { kind: 'unreachable' }, { retried: next });
   }
 
   async #commit(entry: CertificateEntry, via: Via): Promise<void> {

@@ -48,19 +48,25 @@ export function pending<R extends EnrolmentRecord>(record: R, cookie: string, re
 /** An attempt did not succeed. */
 export function failed<R extends EnrolmentRecord>(
   record: R,
-  retry: Retry & { readonly isFinal: boolean },
+  retry: Retry & { readonly isFinal: boolean; readonly issuerChain?: string },
 ): R {
   return withOrder(record, (order) => ({
     ...retried(order, retry),
     ...(retry.isFinal && { nextAttempt: 0 }),
+    issuerChain: retry.issuerChain,
     isStuck: retry.isFinal,
   }));
 }
 
 /** The order is submitted at once, although its last attempt was a failure. */
-export function hastened<R extends EnrolmentRecord>(record: R, now: number): R {
+export function hastened<R extends EnrolmentRecord>(
+  record: R,
+  now: number,
+  issuerChain?: string,
+): R {
   return withOrder(record, (order) => ({
     ...order,
+    issuerChain: issuerChain ?? order.issuerChain,
     isStuck: false,
     since: now,
     nextAttempt: now,

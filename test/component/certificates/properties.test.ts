@@ -13,7 +13,7 @@ import { before1970, otherName, universalString } from '../../support/x509/found
 import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 
 const test = suite('properties of a certificate');
-const unissued = { renewAt: undefined, operation: '' };
+const unissued = { renewAt: undefined, operation: '', waitReason: '' };
 
 /** Encodes all properties as GetManagedObjects and Describe do. */
 function show(der: Buffer): void {

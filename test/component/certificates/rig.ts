@@ -138,6 +138,8 @@ export class Rig implements AsyncDisposable {
   readonly service: CalledService;
   readonly est: EstIssuers;
   readonly commands = new CommandIssuers({ log: silentLog });
+  /** Why a certificate is not renewed. */
+  waitReason: (id: string, at: Date) => string = () => '';
   now = new Date();
 
   private constructor(directory: string, storage: Storage, config: CertificatesConfig) {
@@ -154,6 +156,7 @@ export class Rig implements AsyncDisposable {
       now,
       est: this.est,
       commands: this.commands,
+      waitReason: ({ id }, at) => this.waitReason(id, at),
     });
   }
 

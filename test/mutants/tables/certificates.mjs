@@ -362,7 +362,7 @@ export default [
   },
   {
     breaks: 'a key that is lost with the process ends an order',
-    text: "await this.#attempts.fail(entry, lost, { kind: 'unreachable' }, next);",
+    text: "await this.#attempts.fail(entry, lost, { kind: 'unreachable' }, { retried: next });",
     becomes: "await this.#attempts.fail(entry, lost, { kind: 'unreachable' });",
     suite: 'component/certificates/renewal/executor',
   },

@@ -335,6 +335,14 @@ test('renews nothing while the clock was never set', async () => {
     await device.work();
     assert.is((await device.current()).certificate.fingerprint, certificate.fingerprint);
     assert.is(device.keys.ids.size, 1);
+    const { executor, records } = await device.start();
+    const entry = records.get(id);
+    assert.ok(entry);
+    assert.match(
+      executor.waitReason(entry, device.now),
+      'the clock is at 1970-01-01T00:00:00.000Z',
+    );
+    assert.is(executor.waitReason(entry, new Date('2026-06-02T00:00:00Z')), '');
   });
 });
 

@@ -18,4 +18,52 @@ export default [
     becomes: "method === 'self_signed' ?",
     suite: 'component/certificates/judged-issuer',
   },
+  {
+    breaks: 'the reason why nothing is renewed is not shown',
+    text: "LastError: entry.damage ?? (waitReason || (entry.enrolment?.order?.reason ?? '')),",
+    becomes: "LastError: entry.damage ?? entry.enrolment?.order?.reason ?? '',",
+    suite: 'component/certificates/wait-reason',
+  },
+  {
+    breaks: 'Health shows a clock once for each certificate',
+    text: 'if (entry?.preloaded === false) this.publish(entry, at);',
+    becomes: 'if (entry?.preloaded === false) this.publish(entry);',
+    suite: 'component/certificates/wait-reason',
+  },
+  {
+    breaks: 'a deleted certificate stays in Health',
+    text: '    this.#waiting.delete(id);\n    this.#options.objects.remove(id);',
+    becomes: '    this.#options.objects.remove(id);',
+    suite: 'component/certificates/wait-reason',
+  },
+  {
+    breaks: 'the clock is never a reason',
+    text: "return step.kind === 'wait' ? (step.reason ?? '') : '';",
+    becomes: "return '';",
+    suite: 'component/certificates/renewal/executor',
+  },
+  {
+    breaks: 'the chain of the issuer is forgotten with the process',
+    text: '    issuer_chain: order.issuerChain,\n',
+    becomes: '',
+    suite: 'component/certificates/renewal/issuer-chain',
+  },
+  {
+    breaks: 'only the CA itself counts, not those above it',
+    text: "chain.map(({ fingerprint }) => fingerprint).join('\\n')",
+    becomes: "chain[0]?.fingerprint ?? ''",
+    suite: 'component/certificates/renewal/issuer-chain',
+  },
+  {
+    breaks: 'a stuck order stays stuck when its CA is replaced',
+    text: 'if (await executor.hastenForIssuer(entry)) this.request();',
+    becomes: '',
+    suite: 'integration/certificates/renewal/faults',
+  },
+  {
+    breaks: 'a reload does not look at what is due',
+    text: '    if (this.#isStarted) this.#check();\n  }\n\n  /** Looks again',
+    becomes: '  }\n\n  /** Looks again',
+    suite: 'integration/certificates/renewal/faults',
+  },
 ];
