@@ -41,15 +41,30 @@ test('is persisted with an order, and may be missing, as in records of earlier v
   try {
     const issuance = { method: 'local_ca', issuer: 'ca', profile: 'server' } as const;
     const order = {
-      ...{ ...issuance, keyId: 'k', csr: undefined, spki: undefined, cookie: undefined },
-      ...{ attempts: 1, since: 0, nextAttempt: 0, reason: 'no', settings: 's' },
-      ...{ isStuck: true, isRequested: false },
+      ...issuance,
+      keyId: 'k',
+      csr: undefined,
+      spki: undefined,
+      cookie: undefined,
+      attempts: 1,
+      since: 0,
+      nextAttempt: 0,
+      reason: 'no',
+      settings: 's',
+      isStuck: true,
+      isRequested: false,
+      isRekeyed: false,
     };
     const id = parseCertificateId('x');
     const storedWith = async (issuerChain: string | undefined) => {
       const enrolment: Enrolment = {
-        ...{ ...issuance, since: 0, order: { ...order, issuerChain }, successor: undefined },
-        ...{ previous: [], ownKeys: [], isDeleted: false },
+        ...issuance,
+        since: 0,
+        order: { ...order, issuerChain },
+        successor: undefined,
+        previous: [],
+        ownKeys: [],
+        isDeleted: false,
       };
       const entry: CertificateEntry = { id, chain: [], keyId: '', preloaded: false, enrolment };
       await (await Storage.open(directory)).put(entry, { replaces: false });
