@@ -91,4 +91,29 @@ test('leaves no shared memory of its user behind, as RemoveIPC= says', async () 
   assert.is(await left(4713), true);
 });
 
+test('bears the helpers of the Certificates service, to which root is root', async () => {
+  await using system = await BootedSystem.boot();
+  const helper = '/usr/local/libexec/submit';
+  const script = `#!/bin/sh
+set -e
+key=$(mktemp)
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$key"
+openssl req -x509 -new -key "$key" -subj /CN=x -days 1 | openssl x509 -noout -subject
+rm "$key"
+getent hosts localhost
+exit "$(stat -c %u ${helper})"
+`;
+  await system.output(`mkdir -p /usr/local/libexec; cat >${helper} <<'END_OF_FILE'
+${script}END_OF_FILE
+chmod 755 ${helper}`);
+  const run = (dropIn: readonly string[]): Probe => ({
+    unit: 'iotedge-certificates.service',
+    dropIn,
+    perl: `do { my $code = system('${helper}'); $! = $code >> 8; $code == 0 }`,
+  });
+  const [inSandbox, without] = await resultsOf(system, [run([]), run(['NoExecPaths=/usr/bin'])]);
+  assert.match(inSandbox ?? '', /done$/);
+  assert.not.match(without ?? '', /done$/);
+});
+
 suiteOfSandbox.run();

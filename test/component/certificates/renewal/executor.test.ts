@@ -231,6 +231,7 @@ test('keeps the order, its CSR and its cookie while the issuer has not decided',
 test('orders with one new key when the issuer wants another, wherever it is interrupted', async () => {
   for (let at = 0, isDone = false; !isDone; at++) {
     await onDevice(async (device) => {
+      device.rule = () => ({ ...orderRuleFor(config, id), keyPolicy: 'reuse' });
       await device.work();
       const before = await device.current();
       const seen = new Set<string>();
@@ -255,6 +256,7 @@ test('orders with one new key when the issuer wants another, wherever it is inte
     device.issuer = {
       submit: ({ key }) => {
         seen.push(key.keyId);
+        if (seen.length > 3) throw new ServiceError('NotSupported', 'too many keys');
         return Promise.resolve({ kind: 'rekey', reason: 'used up' });
       },
     };

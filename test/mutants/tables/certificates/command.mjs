@@ -157,6 +157,12 @@ export default [
     suite: settings,
   },
   {
+    breaks: 'the cookie of a helper is lost with the process',
+    text: "cookie: typeof cookie === 'string' ? cookie : undefined,",
+    becomes: 'cookie: undefined,',
+    suite: service,
+  },
+  {
     breaks: 'an issuer that always wants another key gets one each time',
     text: 'if (order.isRekeyed) {',
     becomes: 'if (reason === undefined) {',
@@ -167,6 +173,6 @@ export default [
     text: 'const asked = { rule, isNewKey: true, isRequested: order.isRequested, isRekeyed: true };',
     becomes:
       'const asked = { rule, isNewKey: undefined, isRequested: order.isRequested, isRekeyed: true };',
-    suite: service,
+    suite: executor,
   },
 ];

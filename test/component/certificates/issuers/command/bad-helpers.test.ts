@@ -1,11 +1,11 @@
 /** Helpers that do not end, write too much, or cannot be trusted. */
 import { chmod, link, mkdir, symlink, writeFile } from 'node:fs/promises';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { requireTrustedProgram } from '../../../../../src/certificates/issuers/command/trusted-program.ts';
-import { until } from '../../../../support/deadline.ts';
+import { deadline, until } from '../../../../support/deadline.ts';
 import { failureOf, messageOf } from '../../../../support/failure.ts';
 import { isRunning } from '../../../../support/system/running.ts';
+import { suite } from '../../../../support/timed-suite.ts';
 import { Helpers } from './helper-directory.ts';
 
 const test = suite('a bad helper');
@@ -16,7 +16,7 @@ async function ends(pid: number): Promise<void> {
 
 test('that hangs is ended with its children', async () => {
   await using helpers = await Helpers.create();
-  const script = `sleep 60 & echo $! > ${helpers.path('child')}; wait`;
+  const script = `sleep 30 & echo $! > ${helpers.path('child')}; wait`;
   const text = await messageOf(helpers.run(script, { timeoutMs: 300 }));
   assert.match(text, /^Unavailable: .*helper did not end within 0\.3 s$/);
   await ends(Number(await helpers.text('child')));
@@ -24,7 +24,7 @@ test('that hangs is ended with its children', async () => {
 
 test('may end by itself at SIGTERM, and is killed when it ignores it', async () => {
   await using helpers = await Helpers.create();
-  const trapping = `trap 'echo got > ${helpers.path('term')}; exit 0' TERM; sleep 60 & wait`;
+  const trapping = `trap 'echo got > ${helpers.path('term')}; exit 0' TERM; sleep 30 & wait`;
   assert.is(await failureOf(helpers.run(trapping, { timeoutMs: 300 })), 'Unavailable');
   assert.is(await helpers.text('term'), 'got\n');
   const ignoring = `trap '' TERM; echo $$ > ${helpers.path('pid')}; while :; do sleep 1; done`;
@@ -36,10 +36,13 @@ test('is ended when its order is cancelled', async () => {
   await using helpers = await Helpers.create();
   const cancel = new AbortController();
   const via = { requestId: 'test', signal: cancel.signal };
-  const run = helpers.run(`echo $$ > ${helpers.path('pid')}; sleep 60`, { via });
+  const run = helpers.run(`echo $$ > ${helpers.path('pid')}; sleep 30`, {
+    via,
+    timeoutMs: 60_000,
+  });
   const pid = Number(await helpers.text('pid'));
   cancel.abort(new Error('cancelled'));
-  assert.match(await messageOf(run), 'cancelled');
+  assert.match(await deadline(5000, messageOf(run), 'the order to end'), 'cancelled');
   await ends(pid);
 });
 
@@ -58,14 +61,15 @@ test('that writes a gigabyte is ended, on either stream', async () => {
 
 test('that leaves a process behind, which keeps its output, has answered all the same', async () => {
   await using helpers = await Helpers.create();
-  const script = `sleep 60 & echo $! > ${helpers.path('child')}; echo no; exit 4`;
+  const script = `sleep 30 & echo $! > ${helpers.path('child')}; echo no; exit 4`;
   const answer = await helpers.run(script);
   assert.is(answer.kind === 'rejected' && answer.reason, 'no');
   await ends(Number(await helpers.text('child')));
   // one that has left the group is not waited for either, nor lost is what was written before
-  const gone = `setsid sh -c 'echo $$ > ${helpers.path('gone')}; exec sleep 20' &
+  const gone = `setsid sh -c 'echo $$ > ${helpers.path('gone')}; exec sleep 30' &
+while [ ! -s ${helpers.path('gone')} ]; do sleep 0.01; done
 head -c 60000 /dev/zero | tr '\\0' x; exit 1`;
-  const pending = await helpers.run(gone);
+  const pending = await deadline(5000, helpers.run(gone), 'the answer');
   assert.is(pending.kind === 'pending' && pending.cookie.length, 60_000);
   process.kill(Number(await helpers.text('gone')));
 });
