@@ -54,16 +54,4 @@ export default [
     becomes: "chain[0]?.fingerprint ?? ''",
     suite: 'component/certificates/renewal/issuer-chain',
   },
-  {
-    breaks: 'a stuck order stays stuck when its CA is replaced',
-    text: 'if (await executor.hastenForIssuer(entry)) this.request();',
-    becomes: '',
-    suite: 'integration/certificates/renewal/faults',
-  },
-  {
-    breaks: 'a reload does not look at what is due',
-    text: '    if (this.#isStarted) this.#check();\n  }\n\n  /** Looks again',
-    becomes: '  }\n\n  /** Looks again',
-    suite: 'integration/certificates/renewal/faults',
-  },
 ];
