@@ -23,6 +23,7 @@ export const pemLabels = {
   certificate: ['CERTIFICATE', 'X509 CERTIFICATE', trustedCertificateLabel],
   certificateRequest: ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'],
   pkcs7: ['PKCS7', 'CMS', 'PKCS #7 SIGNED DATA', 'CERTIFICATE CHAIN'],
+  pkcs12: ['PKCS12'],
 } as const;
 
 const begin = '-----BEGIN ';

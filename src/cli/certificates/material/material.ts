@@ -3,3 +3,4 @@
 export { certificateRequest, type RequestContent } from './certificate-request.ts';
 export { type CertificateText, certificateTexts } from './certificate-text.ts';
 export { importFormat } from './import-format.ts';
+export { type KeyWithChain, keyWithChainIn, pkcs12Of } from './key-with-chain.ts';

@@ -1,0 +1,48 @@
+import { type Client, type ClientCallOptions, client } from '../../../dbus/client/client.ts';
+import { isServiceError } from '../../../errors.ts';
+import { keysService } from '../../../interfaces/keys.ts';
+import type { CommandContext } from '../../command.ts';
+import { explainedFailure } from '../../description.ts';
+import { mayAsk } from '../../terminal-agent.ts';
+
+/** A token may take its time, and the user may have to type a password first. */
+const callMs = 300_000;
+
+type Methods = Client<typeof keysService.manager>;
+
+/** The Keys service, called for the user of the command. */
+export class Keys {
+  readonly #methods: Methods;
+  readonly #options: ClientCallOptions;
+
+  private constructor(methods: Methods, options: ClientCallOptions) {
+    this.#methods = methods;
+    this.#options = options;
+  }
+
+  static async connect(context: Pick<CommandContext, 'bus' | 'options'>): Promise<Keys> {
+    const { busName, path, manager } = keysService;
+    const methods = client(await context.bus(), { busName, path }, manager);
+    return new Keys(methods, { interactive: mayAsk(context), timeoutMs: callMs });
+  }
+
+  /** Calls a method; a failure says when there is no such service. */
+  async call<T>(call: (methods: Methods, options: ClientCallOptions) => Promise<T>): Promise<T> {
+    try {
+      return await call(this.#methods, this.#options);
+    } catch (error) {
+      throw explainedFailure(keysService, error);
+    }
+  }
+
+  /** Whether there is a key pair of that id. */
+  async has(key_id: string): Promise<boolean> {
+    try {
+      await this.call((methods, options) => methods.GetPublicKey({ key_id, options: {} }, options));
+      return true;
+    } catch (error) {
+      if (isServiceError(error, 'NotFound')) return false;
+      throw error;
+    }
+  }
+}
