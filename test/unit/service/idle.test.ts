@@ -30,12 +30,12 @@ class Rig {
 }
 
 test('notifies once, after the idle time without activity', async () => {
-  const rig = new Rig(40);
-  await pause(20);
+  const rig = new Rig(200);
+  await pause(100);
   rig.lastActivityAt = performance.now();
-  await pause(30);
+  await pause(150);
   assert.is(rig.idle, 0);
-  await pause(80);
+  await pause(400);
   assert.is(rig.idle, 1);
 });
 
