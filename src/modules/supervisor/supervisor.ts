@@ -39,6 +39,7 @@ export class Supervisor {
   readonly #idle = new IdleWaiters();
   #round = new AbortController();
   /** Whether it waits for an event. */
+  #retries = 0;
   #isIdle = false;
 
   constructor(options: SupervisorOptions) {
@@ -105,6 +106,7 @@ export class Supervisor {
 
   /** Retries at once: the cause of the failure may have changed. */
   retry(): void {
+    this.#retries++;
     this.#backoff.reset();
     this.#reconciler.retry();
     this.wake();
@@ -173,8 +175,11 @@ export class Supervisor {
     while (!signal.aborted && next !== 'absent') {
       this.#events.clear();
       this.#round = new AbortController();
+      const retries = this.#retries;
       using round = new JoinedSignal([signal, this.#round.signal]);
       next = await this.#once(round.signal);
+      // a failure that is being handled counts for nothing when its cause may have changed meanwhile
+      if (this.#retries !== retries) this.#backoff.reset();
       if (next === 'again' || next === 'absent' || round.signal.aborted) continue;
       this.#becomeIdle();
       const delayMs = next && next.getTime() - this.#options.now().getTime();
