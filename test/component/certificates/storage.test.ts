@@ -164,6 +164,7 @@ const order: PendingOrder = {
   isStuck: false,
   isRequested: true,
   isRekeyed: true,
+  issuerChain: 'a digest',
   settings: 'digest',
 };
 

@@ -228,9 +228,13 @@ test('refuses a certificate request without an issuer', async () => {
   await using setting = await Setting.start();
   const device = await setting.client('device-1');
   const path = `/${scopeId}/registrations/device-1`;
-  const body = { registrationId: 'device-1', csr: 'AAAA' };
-  const accepted = await setting.send(device, `${path}/register?${dps}`, { method: 'PUT', body });
-  const operation = `${path}/operations/${String(accepted.body['operationId'])}?${dps}`;
+  // the begin of a SEQUENCE: nothing reads it
+  const body = { registrationId: 'device-1', csr: 'MAAA' };
+  const put = { method: 'PUT', body };
+  assert.is((await setting.send(device, `${path}/register?${dps}`, put)).status, 400);
+  const issuing = 'api-version=2025-07-01-preview';
+  const accepted = await setting.send(device, `${path}/register?${issuing}`, put);
+  const operation = `${path}/operations/${String(accepted.body['operationId'])}?${issuing}`;
   await setting.send(device, operation);
   const outcome = await setting.send(device, operation);
   assert.is(outcome.body['status'], 'failed');

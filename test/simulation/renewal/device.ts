@@ -9,6 +9,7 @@ import { ServiceError } from '../../../src/errors.ts';
 import { type CertificateId, parseCertificateId } from '../../../src/ids.ts';
 import { spkiOf } from '../../../src/x509/algorithm.ts';
 import type { Certificate } from '../../../src/x509/certificate.ts';
+import { encodeName } from '../../../src/x509/name.ts';
 import { silentLog } from '../../support/log.ts';
 import { via } from '../../support/via.ts';
 import {
@@ -110,6 +111,8 @@ export class Device implements Issuer {
     const certificate = {
       spki,
       subject: [],
+      subjectDer: encodeName([]),
+      extensions: [],
       notBefore: new Date(notBefore),
       notAfter: new Date(this.#now + rule.lifetimeS * 1000),
       fingerprint: createHash('sha256').update(text).digest('hex'),
