@@ -6,6 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Variant } from '../../../src/dbus/wire/variant.ts';
 import { digestLabel } from '../../../src/modules/docker/labels.ts';
+import { parseCertificatesPem } from '../../../src/x509/certificate.ts';
 import { until, untilFound } from '../../support/deadline.ts';
 import { importNode, workloadClient } from '../../support/engine/images.ts';
 import { ModulesRig, type RawCall } from '../../support/engine/modules-rig.ts';
@@ -103,10 +104,15 @@ test('serves the agent a signature, the trust bundle and a server certificate', 
   assert.is(found['otherStatus'], 403);
   assert.is(found['keyMatches'], true);
   assert.is(found['opened'], true);
-  const leaf = new X509Certificate(String(found['chain']));
-  const issuer = await readFile(join(device.rig.directory, 'secrets/device-ca.cer'));
-  assert.ok(leaf.verify(new X509Certificate(issuer).publicKey));
-  assert.is(leaf.subject, 'CN=edgeAgent');
+  // issued by the workload CA, or by the device CA before that is enrolled
+  const chain = parseCertificatesPem(Buffer.from(String(found['chain'])), 'the chain');
+  const certificates = chain.map(({ der }) => new X509Certificate(der));
+  const deviceCa = await readFile(join(device.rig.directory, 'secrets/device-ca.cer'));
+  const end = certificates.findIndex(({ raw }) => raw.equals(new X509Certificate(deviceCa).raw));
+  assert.ok(end > 0, 'the device CA is not in the chain');
+  for (const [index, issuer] of certificates.slice(1, end + 1).entries())
+    assert.ok(certificates[index]?.verify(issuer.publicKey), `not signed by ${issuer.subject}`);
+  assert.is(certificates[0]?.subject, 'CN=edgeAgent');
   assert.equal(found['env'], {
     EdgeDeviceHostName: `${deviceName}.local`,
     IOTEDGE_APIVERSION: '2022-08-03',

@@ -61,7 +61,8 @@ async function upgrades(chroot: Chroot, node: string): Promise<void> {
   await isInstalled(chroot);
   assert.is(await linkOf(chroot), node);
   // what tells one device from another is made when a service starts
-  assert.is(await chroot.output('find /var/lib/iotedge /etc/iotedge -mindepth 1'), '');
+  const found = await chroot.output('find /var/lib/iotedge /etc/iotedge -mindepth 1');
+  assert.is(found, '/var/lib/iotedge/published');
   await chroot.output('mkdir /var/lib/iotedge/keys && echo k >/var/lib/iotedge/keys/k');
   await chroot.output('echo "log_level: debug" >/etc/iotedge/keys.yaml');
   await install(chroot, versions().current);
