@@ -5,7 +5,7 @@ import { runShown } from '../test/shown-command.mjs';
 const parts = [
   ['npm', 'test', '--silent'],
   ['node', 'test/distributions/run.mjs', '--suites', 'debian-13'],
-  ['node', 'test/mutants/run.mjs', '--built', '--sample', '12'],
+  ['node', 'test/mutants/run.mjs', '--built', '--sample', '10'],
 ];
 const results = [];
 const failures = [];

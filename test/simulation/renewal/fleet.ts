@@ -18,7 +18,7 @@ export interface Plan {
   readonly outages: readonly { readonly day: number; readonly days: number }[];
   /** Times in which the issuer does not decide. */
   readonly undecided: readonly { readonly day: number; readonly days: number }[];
-  /** How often the clock of each device is set wrong by ten years, for up to a month. */
+  /** How often the clock of each device is set wrong by ten years, for up to ten days. */
   readonly clockSteps: number;
   /** The days over which the devices are put into operation. */
   readonly spreadDays: number;
@@ -94,7 +94,7 @@ function conditionsOf(plan: Plan, random: () => number): Conditions {
   for (let index = 0; index < plan.clockSteps; index++) {
     const begin = from + (index + random() * 0.8) * span;
     const byMs = (random() < 0.5 ? -10 : 10) * year;
-    clock.push({ from: begin, to: begin + random() * Math.min(30 * day, span * 0.2), byMs });
+    clock.push({ from: begin, to: begin + random() * Math.min(10 * day, span * 0.2), byMs });
   }
   return { outages: periodsOf(plan.outages), undecided: periodsOf(plan.undecided), clock };
 }
