@@ -175,11 +175,8 @@ export class Supervisor {
     while (!signal.aborted && next !== 'absent') {
       this.#events.clear();
       this.#round = new AbortController();
-      const retries = this.#retries;
       using round = new JoinedSignal([signal, this.#round.signal]);
       next = await this.#once(round.signal);
-      // a failure that is being handled counts for nothing when its cause may have changed meanwhile
-      if (this.#retries !== retries) this.#backoff.reset();
       if (next === 'again' || next === 'absent' || round.signal.aborted) continue;
       this.#becomeIdle();
       const delayMs = next && next.getTime() - this.#options.now().getTime();
@@ -207,7 +204,12 @@ export class Supervisor {
     } catch (error) {
       this.#status.end();
       // an operation took over, or the service stops
-      return signal.aborted ? 'again' : this.#failed(error, signal);
+      if (signal.aborted) return 'again';
+      const retries = this.#retries;
+      const next = await this.#failed(error, signal);
+      // its cause may have changed while it was handled
+      if (this.#retries !== retries) this.#backoff.reset();
+      return next;
     }
   }
 

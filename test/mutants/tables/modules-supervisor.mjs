@@ -313,4 +313,10 @@ export default [
     becomes: 'if (systemCode(error) !== undefined) throw error;',
     suite: 'component/modules/docker/file-watch',
   },
+  {
+    breaks: 'a retry while a failure is handled is lost',
+    text: 'if (this.#retries !== retries) this.#backoff.reset();',
+    becomes: '',
+    suite: 'unit/modules/supervisor/supervisor-goals',
+  },
 ];
