@@ -196,7 +196,7 @@ function renewalStepOf(
   }
   if (now < earliest) return { kind: 'wait', until: earliest, reason: unsetClock(now) };
   if (now < starts) {
-    const reason = `the clock is at ${new Date(now).toISOString()}, before the certificate becomes valid`;
+    const reason = `the clock is at ${dayOf(now)}, before the certificate becomes valid`;
     return { kind: 'wait', until: starts, reason };
   }
   const due = lostKeys.has(keyId) ? now : renewalDue(current, renewal, { since, now });
@@ -204,7 +204,12 @@ function renewalStepOf(
 }
 
 function unsetClock(now: number): string {
-  return `the clock is at ${new Date(now).toISOString()} and was never set: nothing is renewed`;
+  return `the clock is at ${dayOf(now)} and was never set: nothing is renewed`;
+}
+
+/** Without the time of day: a reason that changed with every reading would be a signal each time. */
+function dayOf(time: number): string {
+  return new Date(time).toISOString().slice(0, 10);
 }
 
 /** A key that was made for the certificate and that nothing refers to any more. */
