@@ -1,4 +1,4 @@
-/** The clock is looked at again this often, because it can be set. */
+/** The clock is read again this often, because it can be set. */
 const checkMs = 60_000;
 
 /** Begins something when it is due, and again as long as it stays due. */

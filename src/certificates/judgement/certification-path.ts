@@ -45,7 +45,7 @@ export function findPath(
   return new Search(options).from(certificate);
 }
 
-/** Whether verifiers accept the hash of the signature; who made it is not looked at. */
+/** Whether verifiers accept the hash of the signature, whatever key it was made with. */
 export function hasAcceptedSignature({ signatureAlgorithm }: Certificate): boolean {
   return acceptedSignatures.has(signatureAlgorithm);
 }

@@ -36,7 +36,7 @@ export interface PublishingOptions {
 /** For so long a caller waits for the files of its certificate. */
 const settleMs = 1000;
 
-/** What is to be looked at: some certificates, or all and what is left of others. */
+/** What a pass compares with the records: some certificates, or all and what is left of others. */
 type Request = ReadonlySet<CertificateId> | 'all';
 
 /** One pass at a time. What fails is reported, fails nothing else, and is retried with the next request for all. */
@@ -187,7 +187,7 @@ async function contentOf(
   source: PublishedSource,
 ): Promise<ReadonlyMap<string, string> | undefined> {
   const certificate = await source.get(id).catch((error: unknown) => {
-    // damaged, which is reported already, not yet issued, or deleted meanwhile, after which it is looked at again
+    // damaged, which is reported already, not yet issued, or deleted meanwhile, which is a request of its own
     if (isServiceError(error)) return undefined;
     throw error;
   });

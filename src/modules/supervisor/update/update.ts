@@ -47,7 +47,7 @@ export function refuseRejected(rejection: Rejection | undefined, digest: string,
   throw new RolledBack(`it was rolled back and may be tried again in ${leftS} s: ${reason}`);
 }
 
-/** The most instances of earlier updates that may be left to be removed: each is looked at in each round. */
+/** The most instances of earlier updates that may be left to be removed: each round inspects all of them. */
 const mostFormer = 8;
 
 /**

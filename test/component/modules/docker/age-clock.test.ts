@@ -89,7 +89,7 @@ test('stands still while the device is off when its clock is implausible after t
   );
 });
 
-test('trusts no time since the boot where boots are not told apart', async (context) => {
+test('trusts no time since the boot where the boot has no id', async (context) => {
   await open(context, '');
   context.elapsedMs += 5 * dayMs;
   assert.equal((await open(context, '')).now(), first);
