@@ -8,6 +8,7 @@ import { type Certificate, parseCertificate } from '../../../src/x509/certificat
 import { buildCertificate } from '../../../src/x509/certificate-builder.ts';
 import {
   basicConstraints,
+  type Extension,
   extendedKeyUsage,
   keyIdentifier,
   keyUsage,
@@ -73,6 +74,7 @@ export async function makeCa({
   by,
   pathLength,
   purposes,
+  extensions = [],
   now = new Date(),
 }: {
   readonly name: string;
@@ -80,6 +82,8 @@ export async function makeCa({
   readonly by?: { readonly certificate: Certificate; readonly key: KeyObject };
   readonly pathLength?: number;
   readonly purposes?: readonly string[];
+  /** Further ones. */
+  readonly extensions?: readonly Extension[];
   readonly now?: Date;
 }): Promise<Certificate> {
   const spki = spkiOf(key);
@@ -94,6 +98,7 @@ export async function makeCa({
         basicConstraints({ ca: true, pathLength }),
         keyUsage(['keyCertSign', 'cRLSign']),
         ...(purposes === undefined ? [] : [extendedKeyUsage(purposes)]),
+        ...extensions,
       ],
     },
     by?.certificate ?? { subjectDer, keyIdentifier: keyIdentifier(spki) },

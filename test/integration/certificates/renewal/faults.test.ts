@@ -41,6 +41,7 @@ const settings = {
     root: { ...own, profiles: ['device-ca'], renew_at: '1h' },
     leaf: { method: 'local_ca', issuer: 'root', lifetime: '30d' },
     'site-leaf': { method: 'local_ca', issuer: 'site', lifetime: '30d' },
+    foreign: { method: 'local_ca', issuer: 'narrow', profiles: ['server'], dns: ['b.example'] },
   },
 };
 
@@ -171,6 +172,40 @@ for (const at of isSoak ? [2, 4] : [4]) {
     assert.is((await keysOf(device, certificate_id)).length, 1);
   });
 }
+
+test('what a CA may not issue does not become current', async ({ device }) => {
+  const { certificates, keys } = device;
+  const key = makeKey('ec-p256');
+  // permits dNSName a.example alone (RFC 5280, 4.2.1.10)
+  const value = Buffer.from(`300fa00d300b8209${Buffer.from('a.example').toString('hex')}`, 'hex');
+  const extensions = [{ oid: '2.5.29.30', critical: true, value }];
+  const narrow = await makeCa({ name: 'CN=narrow', key, extensions });
+  const material = key.export({ format: 'der', type: 'pkcs8' });
+  const form = { format: 'pkcs8', material, algorithm: '', usages: [] };
+  await keys.ImportKey({
+    ...form,
+    key_id: 'iotedge/certificate/narrow',
+    options: { store: 'file' },
+  });
+  const data = Buffer.from(encodeCertificatesPem([narrow]));
+  const pem = {
+    certificate_id: 'narrow',
+    data,
+    format: 'pem',
+    options: { key_id: 'iotedge/certificate/narrow' },
+  };
+  await certificates.ImportCertificate(pem);
+  const enrolled = certificates.Enroll({ certificate_id: 'foreign' });
+  const message = await enrolled.then(
+    () => 'issued',
+    (error: Error) => error.message,
+  );
+  assert.match(message, /refuses the certificate "foreign": .*b\.example/);
+  assert.is(
+    await failureOf(certificates.GetCertificate({ certificate_id: 'foreign' })),
+    'NotFound',
+  );
+});
 
 test('a full disk refuses Enroll and Renew, and everything is as before', async ({ device }) => {
   const { certificates, rig } = device;
