@@ -2,7 +2,7 @@
 // usage: node test/mutants/run.mjs [--check] [--built] [--sample N] [SUBSTRING...]
 //   --check    only checks whether every mutant can be applied
 //   --built    neither set-up nor build
-//   --sample N only N of them, others when a source changes
+//   --sample N only N of them, others when a source changes; none of the suites below system, which take minutes
 //   SUBSTRING  only those whose table, suite or description has one of the substrings
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -16,7 +16,8 @@ import { locate, readMutants } from './table.mjs';
 const atOnce = 2;
 
 /** Some of the mutants, selected by the content of the sources, so that a run can be repeated. */
-function sampleOf(mutants, size) {
+function sampleOf(all, size) {
+  const mutants = all.filter(({ suite }) => !suite.startsWith('system/'));
   const hash = createHash('sha256');
   for (const file of new Set(mutants.map((mutant) => mutant.file))) {
     hash.update(readFileSync(join(root, file)));
