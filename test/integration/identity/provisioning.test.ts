@@ -10,6 +10,7 @@ import { identityInterface, identityService } from '../../../src/interfaces/iden
 import { CachingClient } from '../../support/clients/caching-client.ts';
 import type { Cloud, CloudOptions } from '../../support/cloud/cloud.ts';
 import type { CloudResponse } from '../../support/cloud/exchange.ts';
+import { until, untilFound } from '../../support/deadline.ts';
 import { failureOf, untilWorks } from '../../support/failure.ts';
 import { identityStatus, untilIdentity } from '../../support/identity/identity-status.ts';
 import { ThrowAwayAuthority } from '../../support/polkit/throw-away-authority.ts';
@@ -257,10 +258,13 @@ fresh('provisions automatically, joins callers to one attempt, and saves the res
   const [first, ...others] = await Promise.all(calls);
   for (const other of others) assert.equal(other, first);
   assert.is(setting.registrations(), 1);
-  const [, requestId] =
-    /device provisioned .*(requestId=[0-9a-f-]{36})/.exec(await rig.log('identity')) ?? [];
-  assert.ok(requestId);
-  assert.match(await rig.log('keys'), requestId);
+  const provisioned = /device provisioned .*(requestId=[0-9a-f-]{36})/;
+  const requestId = await untilFound(10_000, 'the request in the log', async () => {
+    return provisioned.exec(await rig.log('identity'))?.[1];
+  });
+  await until(10_000, 'the same request in the log of Keys', async () =>
+    (await rig.log('keys')).includes(requestId),
+  );
   await rig.stop('identity');
   assert.equal(await identity.Provision({}), first);
   assert.is(setting.registrations(), 1);
