@@ -8,8 +8,9 @@ import type { OperationSlot } from './pending-operation.ts';
 import { isLive, isUpToDate, type Observed, plan, type Step } from './plan.ts';
 import type { RestartBackoff } from './restart/restart-backoff.ts';
 import type { RestartTracker } from './restart/restart-tracker.ts';
-import { type CleanUp, isCleanUp } from './update/clean-up.ts';
+import { isCleanUp } from './update/clean-up.ts';
 import { desiredAtOnce, desiredWith, mayCleanUp } from './update/desired.ts';
+import type { Leftovers } from './update/leftovers.ts';
 import { preparationFailure } from './update/transient.ts';
 import { isNew } from './update/update.ts';
 
@@ -25,7 +26,7 @@ export interface PlannerState {
   readonly backoff: RestartBackoff;
   readonly operation: OperationSlot;
   readonly restarts: RestartTracker;
-  readonly cleanUp: Pick<CleanUp, 'retryAt'>;
+  readonly leftovers: Pick<Leftovers, 'isDelayed'>;
 }
 
 const nothingFetched = { isKept: false, isPulled: false };
@@ -85,12 +86,12 @@ export class Planner {
     { goal, isGood }: { readonly goal: Goal; readonly isGood: boolean },
     signal: AbortSignal,
   ): Promise<Step | undefined> {
-    const { cleanUp, desired } = this.#state;
+    const { desired, leftovers } = this.#state;
     const { update } = desired;
     const atOnce = desiredAtOnce({ goal, update }, isGood);
     const step = atOnce && plan(observed, atOnce)[0];
     this.#cleanUpStep = isCleanUp(step, { goal, update }) ? step : undefined;
-    const isDelayed = this.#cleanUpStep !== undefined && cleanUp.retryAt !== undefined;
+    const isDelayed = this.#cleanUpStep !== undefined && leftovers.isDelayed;
     const isLast = isDelayed || !mayCleanUp(observed, { goal, update });
     if (atOnce !== undefined && (this.#cleanUpStep === undefined || !isLast)) return step;
     if (update?.phase === 'fetch') return this.#fetchStep(observed, update.other, signal);

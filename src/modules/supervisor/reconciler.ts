@@ -1,5 +1,4 @@
 import type { Via } from '../../dbus/client/via.ts';
-import { describeError, isServiceError } from '../../errors.ts';
 import { quoted } from '../../quoted.ts';
 import type { Log } from '../../service/log/log.ts';
 import { apply } from './apply.ts';
@@ -21,8 +20,8 @@ import type { RestartBackoff } from './restart/restart-backoff.ts';
 import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart/restart-policy.ts';
 import { RestartTracker } from './restart/restart-tracker.ts';
 import type { StatusTracker } from './status.ts';
-import { CleanUp } from './update/clean-up.ts';
-import { type Former, FormerInstances, otherLive } from './update/former.ts';
+import { type Former, otherLive } from './update/former.ts';
+import { Leftovers } from './update/leftovers.ts';
 import { StartLimit } from './update/start-limit.ts';
 import { Trial, type TrialLimits, trialLimits, type Verdict } from './update/trial.ts';
 import { isOpen, RolledBack } from './update/update.ts';
@@ -68,10 +67,7 @@ export class Reconciler {
   readonly #trial: Trial;
   readonly #startLimit: StartLimit;
   readonly #planner: Planner;
-  readonly #cleanUp: CleanUp;
-  readonly #former: FormerInstances;
-  /** Whether the status has a note about a clean-up that failed. */
-  #isLeft = false;
+  readonly #leftovers: Leftovers;
   /** Of `erased`: whether its identity has been deleted. */
   #isErased = false;
 
@@ -81,10 +77,9 @@ export class Reconciler {
     this.#autoRestart = new AutoRestart(options);
     const { backoff, status } = state;
     this.#restarts = new RestartTracker({ ...options, backoff, status });
-    const cleanUp = new CleanUp(options.now);
-    this.#cleanUp = cleanUp;
-    this.#former = new FormerInstances(options, state.desired);
-    this.#planner = new Planner(options, { ...state, restarts: this.#restarts, cleanUp });
+    const leftovers = new Leftovers(options, state);
+    this.#leftovers = leftovers;
+    this.#planner = new Planner(options, { ...state, restarts: this.#restarts, leftovers });
     const limits = { ...trialLimits, ...options.trial };
     this.#trial = new Trial(limits);
     this.#startLimit = new StartLimit(limits.startMs, state.desired);
@@ -99,8 +94,7 @@ export class Reconciler {
 
   /** Retries at once: the cause of a failure may have changed. */
   retry(): void {
-    this.#cleanUp.reset();
-    this.#former.reset();
+    this.#leftovers.reset();
   }
 
   /**
@@ -161,8 +155,7 @@ export class Reconciler {
     const next = await this.#settled(goal, observed.former, signal);
     if (next !== undefined) return next;
     return earliest([
-      desired.update && this.#cleanUp.retryAt,
-      desired.former.length > 0 ? this.#former.retryAt : undefined,
+      ...this.#leftovers.retryTimes,
       instance?.drift?.repairAt ?? (autoRestarts ? backoff.unobserved() : undefined),
     ]);
   }
@@ -293,11 +286,11 @@ export class Reconciler {
       await apply(step, context, signal);
     } catch (error) {
       if (signal.aborted) throw error;
-      if (this.#planner.isCleanUp(step)) return this.#leave(error);
+      if (this.#planner.isCleanUp(step)) return this.#leftovers.leave(error);
       this.#restarts.failed(step, error);
       throw error;
     }
-    if (step.kind === 'end') this.#removed();
+    if (step.kind === 'end') this.#leftovers.removed();
     log.info('module step done', { module: name, step: step.kind });
     if (step.kind === 'pull' && current !== undefined) current.hasPulled = true;
     this.#planner.applied(step);
@@ -316,33 +309,6 @@ export class Reconciler {
     if (current !== undefined && !isOpen(desired.update)) current.hasStarted = true;
   }
 
-  /** Leaves the clean-up of an update that failed for later: the module does not depend on it. */
-  #leave(error: unknown): void {
-    const { operation } = this.#state;
-    this.#noteLeft(error);
-    this.#cleanUp.failed();
-    const { until } = { ...operation.current?.options };
-    if (until === 'started' || until === 'proven') operation.reach();
-  }
-
-  #noteLeft(error: unknown): void {
-    const { log, name } = this.#options;
-    const { status } = this.#state;
-    log.warn('update not cleaned up', { module: name, error: describeError(error) });
-    const cause = isServiceError(error) ? error.message : 'internal error';
-    status.end();
-    status.note({ note: `what is left of an update cannot be removed: ${cause}` });
-    this.#isLeft = true;
-  }
-
-  /** Takes back the note about what could not be removed, when nothing is left. */
-  #removed(): void {
-    const { desired, status } = this.#state;
-    if (!this.#isLeft || desired.update !== undefined || desired.former.length > 0) return;
-    this.#isLeft = false;
-    status.note({ note: '' });
-  }
-
   async #settled(
     goal: Goal,
     former: Former,
@@ -352,22 +318,13 @@ export class Reconciler {
     this.#restarts.reset();
     await this.#startLimit.reset();
     if (isAbsence(goal)) {
-      const isLeft = await this.#former.removeNext(former, signal);
+      const isLeft = await this.#leftovers.removeNext(former, signal);
       return isLeft ? 'again' : this.#vanish(goal, signal);
     }
     if (goal !== 'failed' && !status.current.failed) status.note({ error: '' });
     if (goal === 'start') await desired.advance('start', 'started');
     operation.reach();
-    if (this.#former.retryAt !== undefined) return undefined;
-    try {
-      if (!(await this.#former.removeNext(former, signal))) return undefined;
-      this.#removed();
-      return 'again';
-    } catch (error) {
-      signal.throwIfAborted();
-      this.#noteLeft(error);
-      return undefined;
-    }
+    return (await this.#leftovers.clear(former, signal)) ? 'again' : undefined;
   }
 
   /** Ends the module, unless an operation has just changed the desired state. */

@@ -149,9 +149,9 @@ export default [
   {
     breaks:
       'a removal that an engine does not finish in time stops the supervision of an updated module',
-    text: 'if (this.#planner.isCleanUp(step)) return this.#leave(error);',
+    text: 'if (this.#planner.isCleanUp(step)) return this.#leftovers.leave(error);',
     becomes:
-      "if (this.#planner.isCleanUp(step) && (error as Error).constructor.name !== 'EngineUnreachable') return this.#leave(error);",
+      "if (this.#planner.isCleanUp(step) && (error as Error).constructor.name !== 'EngineUnreachable') return this.#leftovers.leave(error);",
     suite: 'unit/modules/supervisor/update/clean-up',
   },
   {

@@ -260,7 +260,7 @@ export default [
   },
   {
     breaks: 'a module is not supervised while the clean-up of its update fails',
-    text: 'const isDelayed = this.#cleanUpStep !== undefined && cleanUp.retryAt !== undefined;',
+    text: 'const isDelayed = this.#cleanUpStep !== undefined && leftovers.isDelayed;',
     becomes: 'const isDelayed = false;',
     suite: cleanUp,
   },
@@ -278,7 +278,7 @@ export default [
   },
   {
     breaks: 'the note about a clean-up stays when it has ended',
-    text: "if (step.kind === 'end') this.#removed();",
+    text: "if (step.kind === 'end') this.#leftovers.removed();",
     becomes: '',
     suite: cleanUp,
   },
