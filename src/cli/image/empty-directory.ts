@@ -13,7 +13,8 @@ export function countFiles(path: string, uid: number | undefined): number {
   return top === undefined ? 0 : count(top);
 }
 
-function count(directory: HeldFile): number {
+/** The number of files and directories below a directory. */
+export function count(directory: HeldFile): number {
   let found = 0;
   for (const child of directory.children())
     found += child.stats.isDirectory() ? 1 + count(child) : 1;
@@ -34,11 +35,14 @@ export function emptyDirectory(path: string, uid: number | undefined): void {
 }
 
 function empty(directory: HeldFile): void {
-  for (const child of directory.children()) {
-    if (child.stats.isDirectory()) empty(child);
-    if (child.stats.isFile() && child.stats.nlink === 1) overwrite(child);
-    directory.remove(child);
-  }
+  for (const child of directory.children()) removeWhole(directory, child);
+}
+
+/** Removes a file of a directory, or a directory with all that is in it, as `emptyDirectory`. */
+export function removeWhole(directory: HeldFile, child: HeldFile): void {
+  if (child.stats.isDirectory()) empty(child);
+  if (child.stats.isFile() && child.stats.nlink === 1) overwrite(child);
+  directory.remove(child);
 }
 
 /** Overwrites a file with zeros. Its holes are left: filling them could take more than the disk has. */

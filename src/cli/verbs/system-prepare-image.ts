@@ -16,6 +16,7 @@ import {
 } from '../image/engine.ts';
 import { adviceOn, inJson, type Left } from '../image/left.ts';
 import { refusalOf, unitsToStop } from '../image/plan.ts';
+import { countPublished, removePublished } from '../image/published.ts';
 import { deleteKey, tokenKeys } from '../image/token-keys.ts';
 import { formatJson, printable } from '../output.ts';
 import { Systemd } from '../systemd/manager.ts';
@@ -29,6 +30,7 @@ export const systemPrepareImage: Command = {
 This command removes, for good:
 
   - the state of all four services: keys in files, certificates, the identity, the modules that were created;
+  - the certificates that are published for other programs (publish_dir);
   - the containers of modules, with what they stored in themselves (images and volumes with names stay);
   - keys in tokens, but only those that --token-keys names: a copy of the disk does not have the token;
   - with --credentials, the files of the credentials that the units load: PINs of tokens.
@@ -62,6 +64,7 @@ begins anew.`,
     const credentials = await credentialsOf(systemd, places); // a masked unit shows none
     const volumes = await moduleVolumes(places.engineSocket);
     for (const { path, uid } of places.states) countFiles(path, uid); // it fails for what is no state
+    countPublished(places.published.path, places.published.uid); // likewise
     const steps = new Steps(context);
     if (!steps.isDryRun) await confirm(context, question);
     const containers = await kept('nothing is removed', async () => {
@@ -95,6 +98,8 @@ const callers = units.filter((unit) => unit !== keysUnit);
 
 interface Places {
   readonly states: readonly State[];
+  /** The directory of published certificates. */
+  readonly published: State;
   readonly engineSocket: string;
 }
 
@@ -109,8 +114,8 @@ interface State {
 async function placesOf(): Promise<Places> {
   const check = await import('../configuration/check.ts');
   const found = await check.checkConfigurations(configDirectory({ options: {} }));
-  const { modules } = found.placed;
-  if (check.exitCodeOf(found) !== exitCodes.ok || modules === undefined) {
+  const { certificates, modules } = found.placed;
+  if (check.exitCodeOf(found) !== exitCodes.ok || !certificates || !modules) {
     const problem =
       "the configuration says where the state lies, and is wrong: 'iotedgectl config check'";
     throw new ServiceError('Failed', problem);
@@ -119,7 +124,10 @@ async function placesOf(): Promise<Places> {
   const states = [...statesOf(found.placed)].map(([service, path]) => {
     return { service, path, uid: owners.get(service)?.uid };
   });
-  return { states, engineSocket: modules.config.engineSocket };
+  const service = 'certificates';
+  const path = certificates.config.publish_dir;
+  const published = { service, path, uid: owners.get(service)?.uid };
+  return { states, published, engineSocket: modules.config.engineSocket };
 }
 
 /** The files of credentials outside of the states. */
@@ -160,9 +168,15 @@ interface Removed {
   readonly credentials: readonly string[];
 }
 
-/** Removes containers, states and credentials, each whatever becomes of the others; returns what failed. */
+/** How the files of a service are removed. */
+interface Removal {
+  readonly count: typeof countFiles;
+  readonly remove: typeof emptyDirectory;
+}
+
+/** Removes containers, states, published certificates and credentials, each whatever becomes of the others; returns what failed. */
 async function remove(
-  { states, engineSocket }: Places,
+  { states, published, engineSocket }: Places,
   { containers, credentials, steps }: Removed & { readonly steps: Steps },
 ): Promise<readonly string[]> {
   const problems: string[] = [];
@@ -173,14 +187,15 @@ async function remove(
     const text = `module "${container.module}": container removed`;
     await attempt(() => steps.take(text, () => removeContainer(engineSocket, container)));
   }
-  for (const { service, path, uid } of states) {
-    await attempt(async () => {
-      const files = countFiles(path, uid);
-      if (files === 0) return;
-      const text = `${service}: ${files} files removed from ${path}`;
-      await steps.take(text, () => emptyDirectory(path, uid));
+  const clear = async ({ service, path, uid }: State, files: Removal): Promise<void> =>
+    attempt(async () => {
+      const found = files.count(path, uid);
+      if (found === 0) return;
+      const text = `${service}: ${found} files removed from ${path}`;
+      await steps.take(text, () => files.remove(path, uid));
     });
-  }
+  for (const state of states) await clear(state, { count: countFiles, remove: emptyDirectory });
+  await clear(published, { count: countPublished, remove: removePublished });
   for (const path of credentials) {
     await attempt(() => steps.take(`credential ${path} removed`, () => removeCredential(path)));
   }

@@ -281,8 +281,12 @@ test('system prepare-image removes what tells the device from another, and nothi
   const credential = `[Service]\nLoadCredential=other:/root/other.pin\nLoadCredential=inside:${inState}\n`;
   await system.write('/etc/systemd/system/iotedge-keys.service.d/pin.conf', credential);
   await system.output('systemctl daemon-reload');
+  const published = '/var/lib/iotedge/published/web';
+  const publish = `mkdir ${published} && touch ${published}/fullchain.pem`;
+  await system.output(publish, { user: 'iotedge-certificates' });
   const planned = await succeed(system, 'system prepare-image --dry-run');
   assert.match(planned, /would be done: keys: \d+ files removed/);
+  assert.match(planned, /would be done: certificates: 2 files removed from \S+published$/m);
   assert.not.match(planned, /credential \S+ removed/);
   assert.match(planned, /left: credentials .*--credentials removes them: \S+\.pin, \S+\.pin$/m);
   assert.is(await system.output('ls /var/lib/iotedge/keys/keys | wc -l'), '1');

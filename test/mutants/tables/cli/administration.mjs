@@ -206,8 +206,8 @@ export default [
   },
   {
     breaks: 'prepare-image empties what a wrong configuration names',
-    text: 'if (check.exitCodeOf(found) !== exitCodes.ok || modules === undefined) {',
-    becomes: 'if (modules === undefined) {',
+    text: 'if (check.exitCodeOf(found) !== exitCodes.ok || !certificates || !modules) {',
+    becomes: 'if (!certificates || !modules) {',
     suite: 'system/booted/administration',
   },
   {
@@ -269,5 +269,29 @@ export default [
     text: 'return entries.filter((entry) => entry.isFile())',
     becomes: 'return entries.filter(() => false)',
     suite: 'component/cli/image/credentials',
+  },
+  {
+    breaks: 'prepare-image leaves published certificates',
+    text: 'await clear(published, { count: countPublished, remove: removePublished });',
+    becomes: '',
+    suite: 'system/booted/administration',
+  },
+  {
+    breaks: 'prepare-image removes what other users have beside published certificates',
+    text: 'if (child.stats.uid === uid && top.stats.uid === uid) act(child, top);',
+    becomes: 'if (top.stats.uid === uid) act(child, top);',
+    suite: 'component/cli/image/published',
+  },
+  {
+    breaks: 'prepare-image passes over certificates that belong to another user',
+    text: 'else if (isPublished(child)) {',
+    becomes: 'else if (uid === -1) {',
+    suite: 'component/cli/image/published',
+  },
+  {
+    breaks: 'prepare-image has removed some published certificates when it refuses',
+    text: 'countPublished(path, uid);\n  withOwn(',
+    becomes: 'withOwn(',
+    suite: 'component/cli/image/published',
   },
 ];
