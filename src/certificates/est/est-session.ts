@@ -4,7 +4,7 @@ import type { HttpsClient } from '../../https/https-client.ts';
 import { HttpsFailure } from '../../https/https-failure.ts';
 import type { HttpsRequest, HttpsResponse } from '../../https/https-request.ts';
 import type { Certificate } from '../../x509/certificate.ts';
-import { maxBodyBytes } from './answer-body.ts';
+import { errorTextOf, maxBodyBytes } from './answer-body.ts';
 import { redirectOf } from './est-urls.ts';
 import {
   anonymous,
@@ -62,6 +62,10 @@ export class EstSession {
   readonly #refused: string[] = [];
   /** Whether a server has refused in so many words, rather than closed connections. */
   #isRefusal = false;
+  /** The texts of those refusals that have one, which need not be about the identity. */
+  readonly #texts = new Set<string>();
+  /** Whether a request was refused that carried the tls-unique of its connection. */
+  #isBoundRefused = false;
   /** Whether the server wants a client certificate: it gets that of the identity. */
   #isCertificateWanted = false;
   /** The identities that could not be offered. */
@@ -103,7 +107,7 @@ export class EstSession {
         if (response.status !== 401) return response;
         if (response.headers['www-authenticate'] !== undefined)
           throw this.#badCredentials(response);
-        this.#isRefusal = true;
+        this.#noteRefusal(response, request);
         this.#refused.push(identity.name);
         return undefined;
       } catch (error) {
@@ -166,6 +170,14 @@ export class EstSession {
     return https.request(request, via.signal, bodyFor);
   }
 
+  /** 401 without a challenge: most servers want another identity, libest also another tls-unique. */
+  #noteRefusal(response: HttpsResponse, { boundCsr }: EstRequest): void {
+    this.#isRefusal = true;
+    if (boundCsr !== undefined) this.#isBoundRefused = true;
+    const text = errorTextOf(response);
+    if (text !== '') this.#texts.add(JSON.stringify(text));
+  }
+
   #badCredentials({ headers }: HttpsResponse): Rejection {
     const challenge = headers['www-authenticate'] ?? '';
     const options = { retryAfterS: refusedAgainS };
@@ -188,9 +200,18 @@ export class EstSession {
     return identities[this.#at] ?? (isAlone ? anonymous : undefined);
   }
 
+  /** The server's own words come first: the certificate may be none of its business. */
+  #complaint(): string {
+    if (this.#texts.size === 0 && !this.#isBoundRefused) return 'the server wants';
+    const status = ['status 401', ...this.#texts].join(' ');
+    if (!this.#isBoundRefused) return `the server refuses the request: ${status}; it may want`;
+    const proxy = 'a proxy that ends TLS in between has another one';
+    return `the server refuses the request with the tls-unique of its connection: ${status}; ${proxy}; it may also want`;
+  }
+
   #wantsAnother(): Error {
     const offered = [...this.#refused, ...this.#lost, ...this.#options.missing].join(', ');
-    const reason = `the server wants another client certificate: offered ${offered}`;
+    const reason = `${this.#complaint()} another client certificate: offered ${offered}`;
     // a server that only closes connections may just be out of order
     if (!this.#isRefusal) return new ServiceError('Unavailable', reason);
     return new Rejection(reason, { retryAfterS: refusedAgainS });

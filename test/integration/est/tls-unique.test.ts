@@ -2,6 +2,7 @@
 import * as assert from 'uvu/assert';
 import { isServiceError, ServiceError } from '../../../src/errors.ts';
 import type { HttpsRequest } from '../../../src/https/https-request.ts';
+import { parseCertificatesPem } from '../../../src/x509/certificate.ts';
 import { soon } from '../../support/deadline.ts';
 import { challengePasswordIn } from '../../support/est/challenge-password.ts';
 import { type EstRig, makeOrder, reasonOf } from '../../support/est/est-rig.ts';
@@ -61,6 +62,39 @@ test('is that of each connection on which a pending order is asked for', async (
   );
   assert.is(passwords.length, 2);
   assert.is.not(passwords[0], passwords[1]);
+});
+
+test('is named with the words of a server that has another one, after each identity', async (context) => {
+  const { rig, server } = await serve(context, { wantsTlsUnique: false });
+  const issuer = rig.issuer({ url: server.url, bootstrap: 'factory' });
+  const { key } = await makeOrder();
+  const pem = await rig.ca.certify(key.spki, { subject: '/CN=factory' });
+  const chain = parseCertificatesPem(Buffer.from(pem), 'factory');
+  rig.identities.set('factory', { chain, keyId: 'factory' });
+  const basic = { username: 'edge', passwordFile: '/password' };
+  const both = rig.issuer({ url: server.url, bootstrap: 'factory', ...basic });
+  for (const [one, offered] of [
+    [issuer, '"factory"'],
+    [both, '"factory", the password alone'],
+  ] as const) {
+    server.requests.length = 0;
+    const answer = await rig.submit(one, await makeOrder());
+    const reason = reasonOf(answer);
+    assert.match(reason, 'the tls-unique of its connection: status 401 "Proof of Possession Mism');
+    assert.match(reason, `it may also want another client certificate: offered ${offered}`);
+    assert.is(answer.kind === 'rejected' && answer.retryAfterS, 3600);
+    const orders = server.operations.filter((operation) => operation === 'simpleenroll');
+    assert.is(orders.length, offered.split(',').length);
+  }
+});
+
+test('is missed in the words of the server by an order that ignores attributes', async (context) => {
+  const { rig, server } = await serve(context);
+  const issuer = rig.issuer({ url: server.url, csrattrs: 'ignore' });
+  const reason = reasonOf(await rig.submit(issuer, await makeOrder()));
+  const refusal = 'the server refuses the request: status 401 "Proof of Possession Mismatch."';
+  const more = '; it may want another client certificate: offered no certificate';
+  assert.is(reason, `${refusal}${more}`);
 });
 
 test('cannot be given to a server without TLS 1.2', async (context) => {

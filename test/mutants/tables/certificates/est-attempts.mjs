@@ -72,4 +72,24 @@ export default [
     becomes: 'isBound: mark === undefined && boundMark === undefined,',
     suite: 'integration/certificates/est-bootstrap',
   },
+  {
+    breaks: 'the words of an EST server that answers 401 without a challenge are lost',
+    text: "if (text !== '') this.#texts.add(JSON.stringify(text));",
+    becomes: '',
+    suite: 'integration/est/tls-unique',
+  },
+  {
+    breaks:
+      'a refusal of a request with a tls-unique is taken for the wish for a certificate alone',
+    text: 'if (boundCsr !== undefined) this.#isBoundRefused = true;',
+    becomes: '',
+    suite: 'integration/est/tls-unique',
+  },
+  {
+    breaks: 'no other identity is offered after the refusal of a tls-unique',
+    text: '        this.#noteRefusal(response, request);\n        this.#refused.push(identity.name);\n        return undefined;',
+    becomes:
+      '        this.#noteRefusal(response, request);\n        this.#refused.push(identity.name);\n        throw this.#wantsAnother();',
+    suite: 'integration/est/tls-unique',
+  },
 ];
