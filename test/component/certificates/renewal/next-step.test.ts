@@ -1,6 +1,7 @@
 /**
  * Explores every state that a certificate can get into: any step may be interrupted before and after its effect, refused,
- * pending or late; between any two steps the clock may be set, a key lost, the settings changed. Time is counted in units.
+ * pending, late or followed by the wish for another key; between any two steps the clock may be set, a key lost, the
+ * settings changed. Time is counted in units.
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -85,6 +86,12 @@ function orderOf(state: State, attempts = 0): PendingOrder {
   };
 }
 
+/** The record with an order for another key, because the issuer wants one. */
+function rekeyed(state: State): EnrolmentRecord {
+  const order = { ...orderOf(state), isRekeyed: true };
+  return transitions.ordered(state.record, order, { isNewKey: true });
+}
+
 /** The states after a step; the first is that of a step which succeeds at once. */
 function outcomesOf(state: State, step: Step): readonly State[] {
   const { record, keys } = state;
@@ -97,8 +104,11 @@ function outcomesOf(state: State, step: Step): readonly State[] {
   const retry = { now, delayMs: unit, reason: 'why' };
   const { order } = record.enrolment ?? {};
   switch (step.kind) {
-    case 'order':
-      return [to(transitions.ordered(record, orderOf(state, order?.attempts), { isNewKey: true }))];
+    case 'order': {
+      const isRekeyed = order?.isRekeyed === true && order.settings === state.settings;
+      const next = { ...orderOf(state, order?.attempts), isRekeyed };
+      return [to(transitions.ordered(record, next, { isNewKey: true }))];
+    }
     case 'make key': {
       const made = [...new Set([...keys, order?.keyId ?? ''])].toSorted();
       const key = { csr: Buffer.from('csr'), spki: Buffer.from('spki') };
@@ -114,6 +124,8 @@ function outcomesOf(state: State, step: Step): readonly State[] {
         to(transitions.pending(record, 'cookie', retry)),
         to(transitions.failed(record, { ...retry, isFinal: false })),
         to(transitions.failed(record, { ...retry, isFinal: true })),
+        // a second wish for another key is a final refusal
+        ...(order?.isRekeyed === true ? [] : [to(rekeyed(state))]),
         state,
       ];
     }
@@ -197,10 +209,12 @@ function nameOf({ now, isUnset, settings, record, keys }: State): string {
     order === undefined
       ? ''
       : [
-          key(order.keyId),
+          // until there is a request its key is made in any case
+          order.csr === undefined ? '' : key(order.keyId),
           order.csr !== undefined,
           order.cookie !== undefined,
           order.isStuck,
+          order.isRekeyed,
           order.settings === settings ? '' : order.settings === 'a' || order.settings === 'b',
           // whether the clock was set back, or how long it has to wait
           order.isStuck ? '' : order.since > now * unit ? 'back' : Math.max(0, wait),
@@ -209,7 +223,11 @@ function nameOf({ now, isUnset, settings, record, keys }: State): string {
     previous
       .map((one) => `${held(one)}~${Math.max(0, Math.min(2, one.until / unit - now))}`)
       .join(),
-    ownKeys.map(key).toSorted().join(),
+    // the others are retired whether they exist or not
+    ownKeys
+      .map((id) => (names.has(id) ? key(id) : 'unused'))
+      .toSorted()
+      .join(),
   ].join('|');
 }
 
@@ -219,6 +237,8 @@ function check(before: State, step: Step, after: State): void {
     const text = `${step.kind} replaces a usable certificate: ${nameOf(before)}`;
     assert.ok(isUsable(after.record, circumstancesOf(after)), text);
   }
+  const forgotten = after.keys.find((key) => !isNamed(after.record, key));
+  assert.is(forgotten, undefined, `${step.kind} forgets a key: ${nameOf(before)}`);
   if (step.kind !== 'retire key') return;
   const { keyId, enrolment } = after.record;
   const { order, successor, previous = [] } = enrolment ?? {};

@@ -66,4 +66,10 @@ export default [
     becomes: 'issuerOf: (rule) => service.issuerOf(rule),',
     suite: 'integration/certificates/renewal/faults',
   },
+  {
+    breaks: 'an order for another key forgets the one that it had, which is never deleted',
+    text: 'const all = isNewKey && !ownKeys.includes(order.keyId) ? [...ownKeys, order.keyId] : ownKeys;',
+    becomes: 'const all = isNewKey ? [order.keyId] : ownKeys;',
+    suite: 'component/certificates/renewal/next-step',
+  },
 ];
