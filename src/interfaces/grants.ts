@@ -114,3 +114,9 @@ export const grants: readonly Grant[] = [
     match: { module_id: '*', adopt: '*' },
   },
 ];
+
+/** What an administrator does so that a service may do something with a key. */
+export function grantAdvice(user: string, actions: readonly string[], keyId: string): string {
+  const list = actions.map((action) => `'${action}'`).join(', ');
+  return `add to grants of keys.yaml the line - {user: '${user}', actions: [${list}], match: {key_id: '${keyId}'}}`;
+}

@@ -108,7 +108,7 @@ export class EstIssuer implements Issuer {
   }
 
   async #open(order: Order, via: Via): Promise<EstSession> {
-    const { settings, https } = this.#options;
+    const { settings, https, name, log } = this.#options;
     const missing: string[] = [];
     const find = async (id: string | undefined): Promise<Identity | undefined> => {
       if (id === undefined) return undefined;
@@ -129,6 +129,7 @@ export class EstIssuer implements Issuer {
       https,
       identities: identitiesOf(candidates, order.now),
       missing,
+      onUnusable: (identity) => log.warn('client certificate not used', { issuer: name, identity }),
       cas: this.#taught()?.intermediates ?? [],
       roots: () => this.#roots.read(order.now),
       authorization,

@@ -1,8 +1,11 @@
 import type { Via } from '../../dbus/client/via.ts';
 import { ServiceError } from '../../errors.ts';
+import { unrotated } from '../../glob.ts';
 import type { HttpsClient } from '../../https/https-client.ts';
 import { HttpsFailure } from '../../https/https-failure.ts';
 import type { HttpsRequest, HttpsResponse } from '../../https/https-request.ts';
+import { certificatesService } from '../../interfaces/certificates.ts';
+import { grantAdvice } from '../../interfaces/grants.ts';
 import type { Certificate } from '../../x509/certificate.ts';
 import { errorTextOf, maxBodyBytes } from './answer-body.ts';
 import { redirectOf } from './est-urls.ts';
@@ -30,6 +33,8 @@ export interface EstSessionOptions {
   readonly identities: readonly Identity[];
   /** Why certificates that are configured are not among the identities. */
   readonly missing: readonly string[];
+  /** Called with each identity that cannot be offered, and the reason. */
+  readonly onUnusable: (identity: string) => void;
   /** CA certificates that complete the chains of identities. */
   readonly cas: readonly Certificate[];
   /** The roots of TLS, PEM, as they are now. */
@@ -68,8 +73,11 @@ export class EstSession {
   #isBoundRefused = false;
   /** Whether the server wants a client certificate: it gets that of the identity. */
   #isCertificateWanted = false;
-  /** The identities that could not be offered. */
+  /** The identities that could not be offered because their keys are lost, and those whose keys may not be used. */
   readonly #lost: string[] = [];
+  readonly #denied: string[] = [];
+  /** Why an identity was not accepted. */
+  #failure: unknown;
   #at = 0;
 
   constructor(options: EstSessionOptions) {
@@ -95,7 +103,7 @@ export class EstSession {
     }
   }
 
-  /** The response, undefined when the server refuses the identity, or its key is lost. */
+  /** The response, undefined when the server refuses the identity, or its key is lost or may not be used. */
   async #offer(
     identity: Identity,
     request: EstRequest,
@@ -119,11 +127,20 @@ export class EstSession {
         if (verdict === 'other') throw error;
         if (verdict === 'closed' && ++closes < 2) continue;
         if (verdict === 'refused') this.#isRefusal = true;
-        if (verdict === 'lost') this.#lost.push(`${identity.name} (whose key is lost)`);
+        this.#failure = error instanceof ServiceError ? error.cause : undefined;
+        if (verdict === 'lost' || verdict === 'denied') this.#passOver(identity, verdict);
         else this.#refused.push(identity.name);
         return undefined;
       }
     }
+  }
+
+  #passOver({ name, certificate }: Identity, why: 'lost' | 'denied'): void {
+    const isLost = why === 'lost';
+    const reason = isLost ? 'whose key is lost' : deniedReason(certificate?.keyId ?? '');
+    const unusable = `${name} (${reason})`;
+    (isLost ? this.#lost : this.#denied).push(unusable);
+    this.#options.onUnusable(unusable);
   }
 
   async #follow(identity: Identity, request: EstRequest, via: Via): Promise<HttpsResponse> {
@@ -210,12 +227,22 @@ export class EstSession {
   }
 
   #wantsAnother(): Error {
-    const offered = [...this.#refused, ...this.#lost, ...this.#options.missing].join(', ');
-    const reason = `${this.#complaint()} another client certificate: offered ${offered}`;
+    const unusable = [...this.#denied, ...this.#lost, ...this.#options.missing];
+    const offered = [...this.#refused, ...unusable].join(', ');
+    const reason =
+      this.#refused.length === 0
+        ? `no client certificate can be used: ${offered}`
+        : `${this.#complaint()} another client certificate: offered ${offered}`;
     // a server that only closes connections may just be out of order
-    if (!this.#isRefusal) return new ServiceError('Unavailable', reason);
+    if (!this.#isRefusal) return new ServiceError('Unavailable', reason, { cause: this.#failure });
     return new Rejection(reason, { retryAfterS: refusedAgainS });
   }
+}
+
+function deniedReason(keyId: string): string {
+  const user = certificatesService.user;
+  const advice = grantAdvice(user, ['org.iotedge.keys1.sign'], unrotated(keyId));
+  return `${user} may not sign with its key: ${advice}`;
 }
 
 /** Servers refuse one long line, PEM armour, and a body that does not end in a line break. */

@@ -81,18 +81,31 @@ const refusals: ReadonlySet<number> = new Set([40, 42, 43, 45, 46, 48, 49, 116])
 const revoked = 44;
 /** From the Keys service, for a key that is missing or was replaced. */
 const keyNotFound = 'org.iotedge.Error.NotFound';
+/** From the Keys service, for a key without a grant. */
+const keyDenied: ReadonlySet<string> = new Set([
+  'org.freedesktop.DBus.Error.AccessDenied',
+  'org.freedesktop.DBus.Error.InteractiveAuthorizationRequired',
+]);
 
-/** What a failed exchange means for the identity that was offered; `lost` when its key does not exist any more. */
-export type FailedOffer = 'refused' | 'revoked' | 'closed' | 'lost' | 'other';
+/**
+ * What a failed exchange means for the identity that was offered; `lost` when its key does not exist any more, `denied`
+ * when it may not be used.
+ */
+export type FailedOffer = 'refused' | 'revoked' | 'closed' | 'lost' | 'denied' | 'other';
 
 /** Judges the failure of an exchange: `closed` is a refusal only when it happens twice running. */
 export function judgeFailure(error: unknown): FailedOffer {
   const failure = error instanceof ServiceError ? error.cause : undefined;
   if (!(failure instanceof HttpsFailure)) return 'other';
-  if (failure.kind === 'client-certificate' && failure.code === keyNotFound) return 'lost';
+  if (failure.kind === 'client-certificate') return unusableBy(failure);
   if (failure.kind !== 'connection') return 'other';
   const { alert } = failure.facts;
   if (alert === revoked) return 'revoked';
   if (alert !== undefined) return refusals.has(alert) ? 'refused' : 'other';
   return failure.code === 'ECONNRESET' || failure.code === 'EPIPE' ? 'closed' : 'other';
+}
+
+function unusableBy({ code }: HttpsFailure): FailedOffer {
+  if (code === keyNotFound) return 'lost';
+  return keyDenied.has(code) ? 'denied' : 'other';
 }

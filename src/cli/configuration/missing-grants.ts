@@ -1,7 +1,7 @@
 /** The rights on keys that services need, and the lines of keys.yaml that are missing for them. */
 
 import { pairAlgorithms, signMechanisms } from '../../interfaces/enumerations.ts';
-import { grants } from '../../interfaces/grants.ts';
+import { grantAdvice, grants } from '../../interfaces/grants.ts';
 import type { KeysConfig } from '../../keys/config/config.ts';
 import { ruleAllows } from '../../service/authorization/rules.ts';
 import type { PlacedConfig } from '../../service/config/config.ts';
@@ -42,7 +42,7 @@ export function missingGrant(
     questions.some((question) => mayDo(question, account, keys.config));
   if (right === 'sign') {
     if (isAllowed(signQuestions(id))) return [];
-    const line = lineFor(user, [sign], id);
+    const line = grantAdvice(user, [sign], id);
     return [place(`${user} may not sign with the key "${id}": ${line}`)];
   }
   const missing = [
@@ -51,13 +51,8 @@ export function missingGrant(
   ];
   if (missing.length === 0) return [];
   const verbs = missing.map((action) => action.split('.').at(-1)).join(' and ');
-  const line = lineFor(user, missing, `${id}@*`);
+  const line = grantAdvice(user, missing, `${id}@*`);
   return [place(`${user} may not ${verbs} the keys that follow "${id}" by key_policy: ${line}`)];
-}
-
-function lineFor(user: string, actions: readonly string[], id: string): string {
-  const list = actions.map((action) => `'${action}'`).join(', ');
-  return `add to grants of keys.yaml the line - {user: '${user}', actions: [${list}], match: {key_id: '${id}'}}`;
 }
 
 /** No file states the type of the key, which decides the mechanisms: one permitted mechanism is enough. */

@@ -7,7 +7,7 @@ export default [
   },
   {
     breaks: 'a certificate whose key is lost ends the attempt',
-    text: "if (failure.kind === 'client-certificate' && failure.code === keyNotFound) return 'lost';",
+    text: "if (code === keyNotFound) return 'lost';",
     becomes: '',
     suite: 'integration/est/identities',
   },

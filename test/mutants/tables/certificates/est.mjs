@@ -213,7 +213,7 @@ export default [
   },
   {
     breaks: 'a server that only closes connections rejects the order',
-    text: "if (!this.#isRefusal) return new ServiceError('Unavailable', reason);",
+    text: "if (!this.#isRefusal) return new ServiceError('Unavailable', reason, { cause: this.#failure });",
     becomes: '',
     suite: 'integration/est/authentication',
   },
