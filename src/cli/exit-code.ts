@@ -1,10 +1,12 @@
 import { BusError } from '../dbus/bus.ts';
 import { isServiceError } from '../errors.ts';
 import { exitCodes, UsageError } from './command.ts';
+import { InterruptedError } from './interrupt.ts';
 
 /** The exit code of a command that failed. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return exitCodes.usage;
+  if (error instanceof InterruptedError) return exitCodes.interrupted;
   if (isServiceError(error, 'AccessDenied')) return exitCodes.notAuthorized;
   if (isServiceError(error, 'InteractiveAuthorizationRequired')) return exitCodes.notAuthorized;
   if (!isServiceError(error, 'Unavailable')) return exitCodes.failed;

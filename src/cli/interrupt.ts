@@ -1,10 +1,22 @@
-/** Ctrl-C, while it is held, aborts a signal in place of ending the process. */
+/** A command that the user has ended. */
+export class InterruptedError extends Error {
+  constructor(message = 'interrupted') {
+    super(message);
+  }
+}
+
+/** Ctrl-C, or one of the signals, aborts in place of ending the process; a second one ends it. */
 export class Interrupt implements Disposable {
   readonly #controller = new AbortController();
-  readonly #listener = (): void => this.#controller.abort();
+  readonly #signals: readonly NodeJS.Signals[];
+  readonly #listener = (): void => {
+    this[Symbol.dispose]();
+    this.#controller.abort(new InterruptedError());
+  };
 
-  constructor() {
-    process.once('SIGINT', this.#listener);
+  constructor(signals: readonly NodeJS.Signals[] = ['SIGINT']) {
+    this.#signals = signals;
+    for (const signal of signals) process.on(signal, this.#listener);
   }
 
   get signal(): AbortSignal {
@@ -12,6 +24,6 @@ export class Interrupt implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    process.removeListener('SIGINT', this.#listener);
+    for (const signal of this.#signals) process.removeListener(signal, this.#listener);
   }
 }

@@ -2,11 +2,13 @@ import { describeError, isServiceError, ServiceError } from '../../../errors.ts'
 import { isId } from '../../../ids.ts';
 import { quoted } from '../../../quoted.ts';
 import { type CommandContext, type CommandOption, textOption, UsageError } from '../../command.ts';
+import { Interrupt } from '../../interrupt.ts';
 import { passwordFileOption, readPassword } from '../../password/password.ts';
 import { withTerminalAgent } from '../../terminal-agent.ts';
 import { Certificates } from '../certificates.ts';
 import type { KeyWithChain } from '../material/material.ts';
 import { Keys } from './keys.ts';
+import { replyTo } from './reply.ts';
 
 /** The options that are about the key in a file. */
 export const keyImportOptions: Readonly<Record<string, CommandOption>> = {
@@ -33,7 +35,8 @@ export function keyIdFor(id: string): string {
 
 /**
  * Imports the key of a file into the Keys service, then its certificates into the Certificates service, for the user.
- * When the second fails the key is deleted again, unless it has replaced another one. The data is wiped.
+ * When the second fails, or a signal comes before it, the key is deleted again, unless it has replaced another one. The
+ * data is wiped.
  */
 export async function importPkcs12(context: CommandContext, file: Pkcs12Import): Promise<void> {
   const { id, keyId, data, what } = file;
@@ -46,9 +49,21 @@ export async function importPkcs12(context: CommandContext, file: Pkcs12Import):
   const keys = await Keys.connect(context);
   await withTerminalAgent(context, async () => {
     const isReplaced = context.options['replace-key'] === true && (await keys.has(keyId));
-    await importKey(keys, context, { keyId, key: content.key, isReplaced });
+    using interrupt = new Interrupt(['SIGHUP', 'SIGINT', 'SIGTERM']);
+    const waiting = { signal: interrupt.signal, note: context.note };
+    // only its reply says whether there is a key to delete, and that the key is not another one of that id
+    await replyTo(
+      importKey(keys, context, { keyId, key: content.key, isReplaced }),
+      `whether there is a key ${keyId} now`,
+      waiting,
+    );
     try {
-      await importChain(certificates, context, { id, keyId, chainPem: content.chainPem });
+      interrupt.signal.throwIfAborted();
+      await replyTo(
+        importChain(certificates, context, { id, keyId, chainPem: content.chainPem }),
+        `whether there is a certificate ${id} now`,
+        waiting,
+      );
     } catch (error) {
       if (await isStored(certificates, { id, keyId, content })) return;
       await undo(keys, context, { keyId, isReplaced });

@@ -29,4 +29,28 @@ export default [
     becomes: 'await writeOutput(context, pkcs12Of({ key, chainPem, name }, password.octets));',
     suite: 'integration/cli/certificates-pkcs12',
   },
+  {
+    breaks: 'the key of a PKCS#12 file stays when Ctrl-C comes before its certificate',
+    text: 'interrupt.signal.throwIfAborted();',
+    becomes: '',
+    suite: 'integration/cli/certificates-interrupted',
+  },
+  {
+    breaks: 'the key of a PKCS#12 file stays when SIGTERM ends the import',
+    text: "new Interrupt(['SIGHUP', 'SIGINT', 'SIGTERM'])",
+    becomes: "new Interrupt(['SIGHUP', 'SIGINT'])",
+    suite: 'integration/cli/certificates-interrupted',
+  },
+  {
+    breaks: 'a command that waits after a signal cannot be ended by another one',
+    text: 'this[Symbol.dispose]();\n    this.#controller.abort(',
+    becomes: 'this.#controller.abort(',
+    suite: 'integration/cli/certificates-interrupted',
+  },
+  {
+    breaks: 'an interrupted import waits for ever for a service that hangs',
+    text: 'throw new InterruptedError(`interrupted; there was no reply',
+    becomes: 'await reply;\n    throw new InterruptedError(`interrupted; there was no reply',
+    suite: 'integration/cli/certificates-interrupted',
+  },
 ];
