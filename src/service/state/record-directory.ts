@@ -2,6 +2,7 @@
  * A directory of state with one file for each id. All files are read when it is opened, and cached. A damaged file is
  * reported and left in place until its record is replaced or deleted.
  */
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describeError } from '../../errors.ts';
 import { fileNameOf, idOfFileName } from './file-name.ts';
@@ -187,24 +188,39 @@ export class RecordDirectory<Id extends string, T> implements Disposable {
     const { names, failure } = await openStateDirectory(this.#path);
     for (const name of names) {
       const id = this.#idOf(name);
-      if (id !== undefined) await this.#read(id);
+      if (id !== undefined && !this.#readNow(id)) await this.#read(id);
     }
     // last: until all files are read, a missing id may still exist
     this.#failure = failure;
   }
 
+  /** As `#read`, in a fraction of its time, which counts for thousands; returns false for a file that cannot be read. */
+  #readNow(id: Id): boolean {
+    const content = contentOf(this.#fileOf(id));
+    if (content !== undefined) this.#note(id, content);
+    return content !== undefined;
+  }
+
   async #read(id: Id): Promise<void> {
-    const path = this.#fileOf(id);
-    let content: Buffer | undefined;
     try {
-      content = await readStateFile(path);
+      const content = await readStateFile(this.#fileOf(id));
       if (content === undefined) this.#entries.delete(id);
-      else this.#entries.set(id, { value: this.#form.parse(content, { path, id }) });
+      else this.#note(id, content);
+    } catch (error) {
+      if (!(error instanceof DamagedFile)) throw error;
+      this.#entries.set(id, { damage: error });
+    }
+  }
+
+  /** Parses the content of a file, and wipes it. */
+  #note(id: Id, content: Buffer): void {
+    try {
+      this.#entries.set(id, { value: this.#form.parse(content, { path: this.#fileOf(id), id }) });
     } catch (error) {
       if (!(error instanceof DamagedFile)) throw error;
       this.#entries.set(id, { damage: error });
     } finally {
-      content?.fill(0);
+      content.fill(0);
     }
   }
 
@@ -219,5 +235,19 @@ export class RecordDirectory<Id extends string, T> implements Disposable {
 
   #fileOf(id: Id): string {
     return join(this.#path, fileNameOf(id, this.#form.extension));
+  }
+}
+
+/** The content of a file, read synchronously; undefined when it cannot be read for any reason. */
+function contentOf(path: string): Buffer | undefined {
+  let file: number | undefined;
+  try {
+    // O_NONBLOCK: opening a FIFO would block the process
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+    return readFileSync(file);
+  } catch {
+    return undefined;
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }

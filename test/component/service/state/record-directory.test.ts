@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   chown,
   mkdtemp,
@@ -239,6 +240,12 @@ test('are not read through links', async ({ dir }) => {
   await symlink(join(dir, 'target'), join(dir, 'a.json'));
   const records = await RecordDirectory.open(dir, counters);
   assert.match(records.damage('a')?.message ?? '', 'ELOOP');
+});
+
+test('that are FIFOs are damaged, and nothing waits for their writers', async ({ dir }) => {
+  execFileSync('mkfifo', [join(dir, 'a.json')]);
+  const records = await RecordDirectory.open(dir, counters);
+  assert.match(records.damage('a')?.message ?? '', 'it is empty');
 });
 
 if (process.geteuid?.() === 0) {
