@@ -75,6 +75,9 @@ export interface InstanceDrift {
 /** The failure of a start of an instance that can only be removed and created again, such as after a power cut. */
 export class DamagedInstance extends ServiceError {}
 
+/** The failure of a request, other than a pull, for which the engine's disk has too little space. */
+export class DiskFull extends ServiceError {}
+
 /** The failure of a request that the engine did not answer: whether it was carried out is unknown. */
 export class EngineUnreachable extends ServiceError {}
 

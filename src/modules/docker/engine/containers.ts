@@ -3,6 +3,7 @@ import { ServiceError } from '../../../errors.ts';
 import { instanceCgroups } from '../../callers/process-cgroup.ts';
 import {
   DamagedInstance,
+  DiskFull,
   type Instance,
   type InstanceQuery,
   type LogRequest,
@@ -12,10 +13,11 @@ import {
 import { memberObject } from '../create-options/create-options.ts';
 import type { CreatedContainer, CreatedContainers } from '../drift/created-containers.ts';
 import { traitsOf } from '../drift/traits.ts';
+import { type MakeRoom, withRoom } from '../images/full-disk.ts';
 import { moduleLabel, owner, ownerLabel } from '../labels.ts';
 import { type EngineConnection, responseMs } from './connection/engine-connection.ts';
 import { ignoring, unlessMissing } from './connection/statuses.ts';
-import { messageOf, statusOf } from './connection/translate.ts';
+import { meansDiskFull, messageOf, statusOf } from './connection/translate.ts';
 import type { JsonObject, Renamed } from './container-engine.ts';
 import { isDamage, isRemovalInProgress } from './damage.ts';
 import type { ContainerSummary } from './events/event.ts';
@@ -32,6 +34,7 @@ export interface CreationOptions {
   readonly created?: CreatedContainers | undefined;
   /** The limits of their logs, in the engine's words. */
   readonly logOptions: () => Readonly<Record<string, string>>;
+  readonly makeRoom?: MakeRoom | undefined;
 }
 
 /** The containers of an engine. */
@@ -39,15 +42,17 @@ export class EngineContainers {
   readonly #connection: EngineConnection;
   readonly #created: CreatedContainers | undefined;
   readonly #logOptions: CreationOptions['logOptions'];
+  readonly #makeRoom: MakeRoom | undefined;
   /** Noted by the events of this engine. */
   readonly kills = new KillRequests();
   /** The engine's own log driver, `` until it is read: the engine takes long to describe the machine. */
   #logDriver = '';
 
-  constructor(connection: EngineConnection, { created, logOptions }: CreationOptions) {
+  constructor(connection: EngineConnection, { created, logOptions, makeRoom }: CreationOptions) {
     this.#connection = connection;
     this.#created = created;
     this.#logOptions = logOptions;
+    this.#makeRoom = makeRoom;
   }
 
   list(signal: AbortSignal): Promise<readonly string[]> {
@@ -133,9 +138,10 @@ export class EngineContainers {
     });
   }
 
+  /** A creation that meets a full disk is tried again, once, when images could be removed for it. */
   async create(name: string, body: JsonObject, signal: AbortSignal): Promise<void> {
     const module = memberObject(body, 'Labels')[moduleLabel];
-    const create = () => this.#create(name, body, signal);
+    const create = () => withRoom(() => this.#create(name, body, signal), this.#makeRoom, signal);
     if (this.#created === undefined || typeof module !== 'string') await create();
     else await this.#created.create(module, create);
   }
@@ -150,7 +156,9 @@ export class EngineContainers {
         const { id } = await docker.createContainer(options);
         return { id, traits: traitsOf(await docker.getContainer(id).inspect()) };
       } catch (error) {
-        throw taken(error, action);
+        const message = messageOf(error);
+        if (statusOf(error) === undefined || !meansDiskFull(message)) throw taken(error, action);
+        throw new DiskFull('Unavailable', `${action}: ${message}`, { cause: error });
       }
     });
   }

@@ -59,6 +59,7 @@ export class DockerEngine implements ContainerEngine {
     this.#containers = new EngineContainers(connection, {
       created,
       logOptions: logOptions ?? (() => ({})),
+      makeRoom: ofImages.makeRoom,
     });
     this.images = new EngineImages(connection, ofImages);
     this.#networks = new EngineNetworks(connection, onNetwork);

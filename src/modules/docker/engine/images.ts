@@ -1,11 +1,19 @@
 import { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { ServiceError } from '../../../errors.ts';
+import { DiskFull } from '../../supervisor/module-type.ts';
+import { type MakeRoom, withRoom } from '../images/full-disk.ts';
 import type { PulledImages } from '../images/pulled-images.ts';
 import type { EngineConnection } from './connection/engine-connection.ts';
 import { unlessMissing } from './connection/statuses.ts';
 import { iterable } from './connection/streams.ts';
-import { DiskFull, messageOf, statusOf, translate, translatePull } from './connection/translate.ts';
+import {
+  meansDiskFull,
+  messageOf,
+  statusOf,
+  translate,
+  translatePull,
+} from './connection/translate.ts';
 import type { Image, ImageTag, PullOptions } from './container-engine.ts';
 import { imageOf } from './inspect.ts';
 import { followPull, withTag } from './pull.ts';
@@ -22,17 +30,11 @@ export interface ListedImage {
   readonly digests: readonly string[];
 }
 
-/** The outcome of a clean-up for a pull that met a full disk. */
-export type MadeRoom =
-  | { readonly kind: 'removed' }
-  | { readonly kind: 'none'; readonly reason: string };
-
 /** What happens beside the requests to the engine. */
 export interface EngineImagesOptions {
   /** The record of what is pulled; without it, none of that is ever removed. */
   readonly pulled?: PulledImages | undefined;
-  /** Removes images for a pull that began at this time of `performance.now` and met a full disk. */
-  readonly makeRoom?: ((sinceMs: number, signal: AbortSignal) => Promise<MadeRoom>) | undefined;
+  readonly makeRoom?: MakeRoom | undefined;
 }
 
 /** The images of an engine. */
@@ -60,7 +62,7 @@ export class EngineImages {
     });
   }
 
-  /** Removes a reference, or an image by its id; false when something uses it. A missing one is removed. */
+  /** Removes a reference, or an image by its id; false when something uses it, DiskFull when that cannot be saved. A missing one is removed. */
   remove(referenceOrId: string, signal: AbortSignal): Promise<boolean> {
     const action = `removing image ${JSON.stringify(referenceOrId)}`;
     return this.#connection.request({ action }, signal, async (docker) => {
@@ -69,7 +71,9 @@ export class EngineImages {
         return true;
       } catch (error) {
         if (statusOf(error) === 409) return false;
-        throw error;
+        const message = messageOf(error);
+        if (statusOf(error) === undefined || !meansDiskFull(message)) throw error;
+        throw new DiskFull('Unavailable', `${action}: ${message}`, { cause: error });
       }
     });
   }
@@ -83,26 +87,9 @@ export class EngineImages {
   }
 
   /** A pull that meets a full disk is tried again, once, when images could be removed for it. */
-  async pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<void> {
-    const sinceMs = performance.now();
-    const { makeRoom } = this.#options;
-    try {
-      await this.#pullRecorded(reference, options, signal);
-    } catch (error) {
-      if (!(error instanceof DiskFull) || makeRoom === undefined) throw error;
-      const room = await makeRoom(sinceMs, signal);
-      if (room.kind === 'none') throw withNote(error, room.reason);
-      await this.#pullAgain(reference, options, signal);
-    }
-  }
-
-  async #pullAgain(reference: string, options: PullOptions, signal: AbortSignal): Promise<void> {
-    try {
-      await this.#pullRecorded(reference, options, signal);
-    } catch (error) {
-      if (!(error instanceof DiskFull)) throw error;
-      throw withNote(error, 'the removal of images that nothing needed was not enough');
-    }
+  pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<void> {
+    const pull = () => this.#pullRecorded(reference, options, signal);
+    return withRoom(pull, this.#options.makeRoom, signal);
   }
 
   async #pullRecorded(reference: string, options: PullOptions, signal: AbortSignal): Promise<void> {
@@ -160,11 +147,6 @@ export class EngineImages {
       }
     });
   }
-}
-
-/** The failure, with what was tried. */
-function withNote(error: DiskFull, note: string): DiskFull {
-  return new DiskFull(error.code, `${error.message}; ${note}`, { cause: error });
 }
 
 function listedOf({ Id, RepoTags, RepoDigests }: Docker.ImageInfo): ListedImage {

@@ -5,14 +5,15 @@ import type { Log } from '../../../service/log/log.ts';
 import { Mutex } from '../../../service/mutex.ts';
 import { SharedReads } from '../../../service/shared-reads.ts';
 import type { ImageCleanupConfig } from '../../config/housekeeping-config.ts';
-import { EngineUnreachable } from '../../supervisor/module-type.ts';
 import type { WantedImage } from '../create-options/image-policy.ts';
-import type { EngineImages, MadeRoom } from '../engine/images.ts';
+import type { EngineImages } from '../engine/images.ts';
 import { isAtUpstream } from '../upstream-image.ts';
 import { nextCleanup } from './cleanup-schedule.ts';
+import type { MadeRoom } from './full-disk.ts';
 import type { LastCleanup } from './last-cleanup.ts';
 import type { PulledImages } from './pulled-images.ts';
 import { judgeImages, type Verdict } from './removable.ts';
+import { removeImage } from './remove-image.ts';
 
 /** Dependencies of the clean-up of images. */
 export interface ImageCleanupOptions {
@@ -37,7 +38,7 @@ const tickMs = 300_000;
 const graceMs = 3_600_000;
 /** At most this much time is missing in the ages of images after a power cut, if the device's clock is wrong then. */
 const clockIntervalMs = 3_600_000;
-/** The shortest time between clean-ups for pulls that met a full disk. */
+/** The shortest time between clean-ups for pulls and creations that met a full disk. */
 const pauseMs = 60_000;
 
 /**
@@ -49,14 +50,14 @@ export class ImageCleanup implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #mutex = new Mutex();
   readonly #monotonicMs: () => number;
-  /** Pulls that meet a full disk within a minute share a clean-up. */
-  readonly #forPulls: SharedReads<{ readonly removed: number; readonly endedMs: number }>;
+  /** Pulls and creations that meet a full disk within a minute share a clean-up. */
+  readonly #forRoom: SharedReads<{ readonly removed: number; readonly endedMs: number }>;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: ImageCleanupOptions) {
     this.#options = options;
     this.#monotonicMs = options.monotonicMs ?? (() => performance.now());
-    this.#forPulls = new SharedReads({ elapsedMs: this.#monotonicMs, sharedMs: pauseMs });
+    this.#forRoom = new SharedReads({ elapsedMs: this.#monotonicMs, sharedMs: pauseMs });
   }
 
   /** Cleans up from now on. */
@@ -71,16 +72,16 @@ export class ImageCleanup implements AsyncDisposable {
   }
 
   /**
-   * Removes what was not needed for an hour, whatever the free space: a pull that began at this time of the monotonic
-   * clock met a full disk, and the engine has freed since what it had stored of that.
+   * Removes what was not needed for an hour, whatever the free space: a pull or a creation that began at this time of the
+   * monotonic clock met a full disk, and the engine has freed since what it had stored of that.
    */
   async makeRoom(sinceMs: number, signal: AbortSignal): Promise<MadeRoom> {
     const { enabled, freePercent } = this.#options.config();
     if (!enabled || freePercent === 0) {
       return { kind: 'none', reason: 'images are not removed for it, as configured' };
     }
-    const clean = (shared: AbortSignal) => this.#cleanForPulls(shared);
-    const { endedMs, removed } = await this.#forPulls.get('', clean, signal);
+    const clean = (shared: AbortSignal) => this.#cleanForRoom(shared);
+    const { endedMs, removed } = await this.#forRoom.get('', clean, signal);
     if (endedMs < sinceMs) {
       return { kind: 'none', reason: 'images were removed for it less than a minute ago' };
     }
@@ -119,7 +120,7 @@ export class ImageCleanup implements AsyncDisposable {
   }
 
   /** How many images were removed, and when that ended; never rejects. */
-  async #cleanForPulls(signal: AbortSignal) {
+  async #cleanForRoom(signal: AbortSignal) {
     using joined = new JoinedSignal([signal, this.#stop.signal]);
     let removed = 0;
     try {
@@ -198,14 +199,13 @@ export class ImageCleanup implements AsyncDisposable {
   }
 
   /** Whether the image was removed; one that the engine fails to remove does not keep the others. */
-  async #remove({ record, references }: Verdict, signal: AbortSignal): Promise<boolean> {
+  async #remove(verdict: Verdict, signal: AbortSignal): Promise<boolean> {
     const { images, log, pulled } = this.#options;
-    const { id } = record;
-    const names = references.length > 0 ? references : [id];
-    for (const name of names) {
-      const reason = await reasonToKeep(() => images.remove(name, signal), signal);
-      if (reason === '') continue;
-      log.info('image kept', { image: id, reference: name, reason });
+    const { references } = verdict;
+    const { id } = verdict.record;
+    const kept = await removeImage(images, verdict, signal);
+    if (kept !== undefined) {
+      log.info('image kept', { image: id, ...kept });
       return false;
     }
     log.info('image removed', { image: id, references });
@@ -215,13 +215,3 @@ export class ImageCleanup implements AsyncDisposable {
 }
 
 const always = (): Promise<boolean> => Promise.resolve(true);
-
-/** Why an image was not removed, `` when it was. Throws when the engine is unreachable. */
-async function reasonToKeep(remove: () => Promise<boolean>, signal: AbortSignal): Promise<string> {
-  try {
-    return (await remove()) ? '' : 'it is in use';
-  } catch (error) {
-    if (signal.aborted || error instanceof EngineUnreachable) throw error;
-    return describeError(error);
-  }
-}

@@ -1,6 +1,6 @@
 /** Failures that are no verdict on the instance of an update: they pass by themselves. */
 import { type ErrorCode, isServiceError, ServiceError } from '../../../errors.ts';
-import { DamagedInstance, EngineUnreachable, PullFailure } from '../module-type.ts';
+import { DamagedInstance, DiskFull, EngineUnreachable, PullFailure } from '../module-type.ts';
 
 /** An instance cannot be prepared for now, such as while its identity is unavailable. */
 export class NotPrepared extends ServiceError {}
@@ -21,6 +21,7 @@ export function isTransient(error: unknown): boolean {
 
 /** Whether a failure is none of the configuration, which may be tried again at once: the cause is elsewhere. */
 export function isExcused(error: unknown): boolean {
-  const isElsewhere = error instanceof PullFailure || error instanceof DamagedInstance;
+  const isElsewhere =
+    error instanceof PullFailure || error instanceof DamagedInstance || error instanceof DiskFull;
   return isTransient(error) || (isElsewhere && error.code === 'Unavailable');
 }

@@ -265,8 +265,18 @@ test('whose image does not fit on the disk are created where unneeded images can
     );
     assert.is.not(code, 0);
     assert.match(stderr, /no space left on device; images were removed for it less than a minute/);
-    const listed = await machine.docker('images', '--format', '{{.Repository}}', '127.0.0.1:*/*');
-    assert.equal(listed.split('\n').toSorted(), ['127.0.0.1:5001/fits', '127.0.0.1:5001/used']);
+    const tagged = () => machine.docker('images', '--format', '{{.Repository}}', '127.0.0.1:*/*');
+    assert.equal((await tagged()).split('\n').toSorted(), [
+      '127.0.0.1:5001/fits',
+      '127.0.0.1:5001/used',
+    ]);
+    await device.succeed('DeleteModule', byName('fits'));
+    await rig.stop('modules');
+    await letAge(device);
+    await run('dd', ['if=/dev/zero', `of=${join(data, 'fill')}`, 'bs=4k']).catch(() => undefined);
+    const stored = { image, imagePullPolicy: 'never', createOptions: sleeping };
+    await create(device, 'held', JSON.stringify(stored));
+    assert.is(await tagged(), '127.0.0.1:5001/used');
   } finally {
     await machine.stopDaemon();
     await run('umount', ['--recursive', '--lazy', data]);

@@ -97,6 +97,37 @@ export default [
     suite: 'integration/modules/engine/faults',
   },
   {
+    breaks: 'a creation that meets a full disk fails although images could be removed for it',
+    text: 'withRoom(() => this.#create(name, body, signal), this.#makeRoom, signal)',
+    becomes: 'this.#create(name, body, signal)',
+    suite: 'integration/modules/engine/faults',
+  },
+  {
+    breaks:
+      'a disk that is full to the last byte stays full: the engine cannot save that a reference is gone',
+    text: 'if (!names.includes(id)) names.push(id);',
+    becomes: '',
+    suite: 'integration/modules/engine/faults',
+  },
+  {
+    breaks: 'the removal of an image is requested for as long as the disk is full',
+    text: 'const isLast = names.length === 0 && attempts-- === 0;',
+    becomes: 'const isLast = names.length === 0 && attempts-- === -100;',
+    suite: 'unit/modules/docker/images/remove-image',
+  },
+  {
+    breaks: 'a request that met a full disk and meets it again does not say what to do',
+    text: 'free some space on the disk of the engine',
+    becomes: 'it is full',
+    suite: 'unit/modules/docker/images/full-disk',
+  },
+  {
+    breaks: 'an update that a full disk has ended is refused for some time',
+    text: ' || error instanceof DiskFull;',
+    becomes: ';',
+    suite: 'unit/modules/supervisor/update/unavailable',
+  },
+  {
     breaks: 'images are removed for every pull that meets a full disk',
     text: 'sharedMs: pauseMs',
     becomes: 'sharedMs: 0',

@@ -95,7 +95,12 @@ function aborted(signal: AbortSignal, { action, socketPath }: RequestContext): S
 }
 
 /** The failure of a pull for which the engine's disk has too little space. */
-export class DiskFull extends PullFailure {}
+export class PullDiskFull extends PullFailure {}
+
+/** Whether the engine's message about a failure means that its disk is full. */
+export function meansDiskFull(message: string): boolean {
+  return /no space left on device|disk quota exceeded/i.test(message);
+}
 
 /**
  * The error of a failed pull. The engine reports most responses of a registry with status 500, or as an `error` within a
@@ -104,9 +109,7 @@ export class DiskFull extends PullFailure {}
 export function translatePull(message: string, image: string, cause?: unknown): ServiceError {
   const text = `pulling ${JSON.stringify(image)}: ${message.slice(0, longestMessage)}`;
   if (/invalid reference/i.test(message)) return new ServiceError('InvalidArgs', text, { cause });
-  const Failure = /no space left on device|disk quota exceeded/i.test(message)
-    ? DiskFull
-    : PullFailure;
+  const Failure = meansDiskFull(message) ? PullDiskFull : PullFailure;
   return new Failure(pullCode(message), text, { cause });
 }
 

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
-  DiskFull,
+  PullDiskFull,
   translatePull,
 } from '../../../../../src/modules/docker/engine/connection/translate.ts';
 import { followPull, withTag } from '../../../../../src/modules/docker/engine/pull.ts';
@@ -69,10 +69,10 @@ test('distinguish a full disk from other failures', () => {
   const full = 'write /var/lib/docker/tmp/GetImageBlob1: no space left on device';
   for (const message of [full, 'mkdir /x: disk quota exceeded']) {
     const error = translatePull(message, 'a:1');
-    assert.ok(error instanceof DiskFull, message);
+    assert.ok(error instanceof PullDiskFull, message);
     assert.is(error.code, 'Unavailable');
   }
-  assert.not.ok(translatePull('no such device', 'a:1') instanceof DiskFull);
+  assert.not.ok(translatePull('no such device', 'a:1') instanceof PullDiskFull);
 });
 
 test('quote at most 1024 characters of a message of the registry', () => {

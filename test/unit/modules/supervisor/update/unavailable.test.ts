@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../../src/errors.ts';
 import {
   DamagedInstance,
+  DiskFull,
   EngineUnreachable,
   PullFailure,
 } from '../../../../../src/modules/supervisor/module-type.ts';
@@ -241,6 +242,7 @@ for (const [what, failure, reason] of [
   ['gone and its registry is away', new PullFailure('Unavailable', 'no registry'), undefined],
   ['gone at its registry, too', new PullFailure('NotFound', 'no such image'), 'no such image'],
   ['damaged', new DamagedInstance('Unavailable', 'no layer'), undefined],
+  ['too large for the disk', new DiskFull('Unavailable', 'no space'), undefined],
 ] as const) {
   const outcome = reason === undefined ? 'accepted' : 'refused';
   test(`are ${outcome} again after the new container or its image was ${what}`, async () => {
