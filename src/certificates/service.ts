@@ -291,7 +291,7 @@ export class CertificateService implements Issuing {
         profile,
         ...granted,
         key: { keyId: '', spki: request.spki, signer: undefined },
-        csr: request.der,
+        request: request.der,
         cookie: undefined,
         renewed: undefined,
         now: this.#options.now(),

@@ -21,8 +21,9 @@ import {
   raw,
   sequence,
   set,
+  universal,
 } from './der/asn1.ts';
-import { childrenOf, isContext, membersOf, oidOf, wholeBytesOf } from './der/read.ts';
+import { childrenOf, isContext, isUniversal, membersOf, oidOf, wholeBytesOf } from './der/read.ts';
 import {
   type BasicConstraints,
   decodeExtensions,
@@ -64,28 +65,53 @@ const extensionRequest = '1.2.840.113549.1.9.14';
 /** Tools on Windows use another OID. */
 const extensionRequests = [extensionRequest, '1.3.6.1.4.1.311.2.1.14'];
 
-/** Builds and signs a request (RFC 2986), in DER. */
-export async function buildCsr({
-  subject,
-  subjectDer = encodeName(subject),
-  spki,
-  extensions = [],
-  signer,
-}: {
+/** The content of a request. */
+export interface RequestContent {
   readonly subject: Name;
   /** The octets of the subject, where they are not free. */
   readonly subjectDer?: Buffer;
   readonly spki: Uint8Array;
   readonly extensions?: readonly Extension[];
-  readonly signer: Signer;
-}): Promise<Buffer> {
+}
+
+/** Builds and signs a request (RFC 2986), in DER. */
+export function buildCsr({
+  signer,
+  ...content
+}: RequestContent & { readonly signer: Signer }): Promise<Buffer> {
+  return signRequestInfo(encodeRequestInfo(content), signer);
+}
+
+/** The part of a request that is signed, the CertificationRequestInfo, in DER. */
+export function encodeRequestInfo({
+  subject,
+  subjectDer = encodeName(subject),
+  spki,
+  extensions = [],
+}: RequestContent): Buffer {
   const attributes =
     extensions.length === 0
       ? []
       : [sequence(oid(extensionRequest), set(encodeExtensions(extensions)))];
-  const unsigned = sequence(integer(0), raw(subjectDer), raw(spki), context(0, attributes));
-  const signature = await signer.sign(encode(unsigned));
-  return encode(sequence(unsigned, encodeAlgorithm(signer.algorithm), bitString(signature)));
+  return encode(sequence(integer(0), raw(subjectDer), raw(spki), context(0, attributes)));
+}
+
+/** Signs a CertificationRequestInfo; the request in DER. */
+export async function signRequestInfo(info: Buffer, signer: Signer): Promise<Buffer> {
+  const signature = await signer.sign(info);
+  return encode(sequence(raw(info), encodeAlgorithm(signer.algorithm), bitString(signature)));
+}
+
+/** The members of a CertificationRequestInfo, which may be that of a whole request. */
+export function requestInfoParts(request: Buffer): readonly Element[] {
+  const parts = membersOf(decode(request, 'the CSR'), 'sequence', 'the CSR');
+  const isWhole = !isUniversal(parts[0], universal.integer);
+  return isWhole ? membersOf(parts[0], 'sequence', 'the CSR') : parts;
+}
+
+/** The CertificationRequestInfo of a request in DER. */
+export function requestInfoOf(request: Buffer): Buffer {
+  return encode(sequence(...requestInfoParts(request)));
 }
 
 /** Parses a request in DER or PEM and verifies its signature; InvalidArgs when it is malformed or forged. */

@@ -1,5 +1,5 @@
 import type { Via } from '../../dbus/client/via.ts';
-import { describeError, ServiceError } from '../../errors.ts';
+import { describeError } from '../../errors.ts';
 import type { HttpsClient } from '../../https/https-client.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { Certificate } from '../../x509/certificate.ts';
@@ -9,21 +9,20 @@ import type { EstSettings } from '../config/est-settings.ts';
 import type { Answer, Issuer, Order } from '../issuers/issuer.ts';
 import { type Judgement, judgeIssued } from '../judgement/judgement.ts';
 import { certificatesIn, decodeBase64, refuseEncoding } from './answer-body.ts';
+import { type EstRequest, EstSession, explainUnknownRoot, type Presented } from './est-session.ts';
+import { type Operation, urlOf } from './est-urls.ts';
+import { explainVersion, isBadAnswer, rejectionFor } from './failures.ts';
+import { type Identity, type IdentityCertificate, identitiesOf } from './identities.ts';
+import { Rejection } from './rejection.ts';
 import {
   type Demand,
   parseCsrAttributes,
   unmetBy,
   wantsChallengePassword,
-} from './csr-attributes.ts';
-import { type EstRequest, EstSession, explainUnknownRoot, type Presented } from './est-session.ts';
-import { type Operation, urlOf } from './est-urls.ts';
-import { explainVersion, isBadAnswer, rejectionFor } from './failures.ts';
-import { followDemands } from './followed-request.ts';
-import { type Identity, type IdentityCertificate, identitiesOf } from './identities.ts';
-import { formatCookie, pendingRequestOf } from './pending-request.ts';
-import { Rejection } from './rejection.ts';
-import { isSameRequest } from './renewed-names.ts';
-import { bindRequest } from './request-extensions.ts';
+} from './request/csr-attributes.ts';
+import { bind, contentOf, followDemands } from './request/followed-request.ts';
+import { type EnrolRequest, formatCookie, pendingRequestOf } from './request/pending-request.ts';
+import { isSameRequest } from './request/renewed-names.ts';
 import { retryAfterOf } from './retry-after.ts';
 import type { AnchorStore } from './trust/anchor-store.ts';
 import { anchorsFor, type TaughtAnchors } from './trust/anchors.ts';
@@ -54,18 +53,16 @@ interface Attempt {
   /** The roots that the server offers and that nothing vouches for. */
   readonly refused: readonly Certificate[];
   readonly others: readonly Certificate[];
-  /** The request, with what the server wants. */
-  readonly csr: Buffer;
-  /** Whether the request carries the tls-unique of its connection. */
-  readonly isBound: boolean;
+}
+
+/** An attempt with its request. */
+interface Submission extends Attempt {
+  readonly request: EnrolRequest;
   /** Where the order is pending. */
-  readonly pendingUrl: string | undefined;
+  readonly pendingUrl?: string;
   /** What the server wants and the request lacks. */
   readonly unmet: readonly string[];
 }
-
-/** What is known before a server was asked. */
-const nothing = { refused: [], others: [], unmet: [], pendingUrl: undefined, isBound: false };
 
 /** Orders certificates from an EST server (RFC 7030). */
 export class EstIssuer implements Issuer {
@@ -89,22 +86,19 @@ export class EstIssuer implements Issuer {
 
   async #attempt(order: Order, via: Via): Promise<Answer> {
     const session = await this.#open(order, via);
+    const started = { session, order, via, refused: [], others: [] };
     const pending = pendingRequestOf(order, this.#options.settings);
-    const attempt = pending
-      ? { ...nothing, ...pending, session, order, via }
-      : await this.#prepare({ ...nothing, csr: order.csr, session, order, via });
-    try {
-      return await this.#enroll(attempt);
-    } catch (error) {
-      if (!(error instanceof Rejection) || attempt.unmet.length === 0) throw error;
-      throw error.with(`; the server also wants ${attempt.unmet.join(', ')}, which was left out`);
-    }
-  }
-
-  /** Learns what the server teaches and wants. A pending order is not prepared again: its request does not change. */
-  async #prepare(started: Attempt): Promise<Attempt> {
+    // the request of a pending order does not change
+    if (pending !== undefined) return this.#enroll({ ...started, ...pending, unmet: [] });
     const learned = { ...started, ...(await this.#askCas(started)) };
-    return { ...learned, ...(await this.#askAttributes(learned)) };
+    const submission = { ...learned, ...(await this.#prepare(learned)) };
+    try {
+      return await this.#enroll(submission);
+    } catch (error) {
+      const { unmet } = submission;
+      if (!(error instanceof Rejection) || unmet.length === 0) throw error;
+      throw error.with(`; the server also wants ${unmet.join(', ')}, which was left out`);
+    }
   }
 
   async #open(order: Order, via: Via): Promise<EstSession> {
@@ -175,30 +169,25 @@ export class EstIssuer implements Issuer {
   }
 
   /** The request with the attributes that the server wants and the rule allows, and the names of the others. */
-  async #askAttributes(attempt: Attempt): Promise<Pick<Attempt, 'csr' | 'unmet' | 'isBound'>> {
+  async #prepare(attempt: Attempt): Promise<Pick<Submission, 'request' | 'unmet'>> {
     const { order } = attempt;
-    const { settings, name, log } = this.#options;
-    if (settings.csrattrs === 'ignore') return { csr: order.csr, unmet: [], isBound: false };
+    const { name, log } = this.#options;
     const demands = await this.#demands(attempt);
-    const isBound = wantsChallengePassword(demands);
-    if (isBound && order.key.signer === undefined) {
-      const why = 'wants the tls-unique in a request that only its key can sign: enroll instead';
-      throw new ServiceError('NotSupported', `the server ${why}`);
-    }
-    const csr = await followDemands(order, demands);
+    const request = await followDemands(order, demands);
     const left = demands.filter((demand) => !wantsChallengePassword([demand]));
-    const unmet = unmetBy(csr, order.key.spki, left);
+    const unmet = unmetBy(contentOf(request), order.key.spki, left);
     if (unmet.length > 0) {
       const attributes = unmet.join(', ');
       log.info('attributes left out', { issuer: name, certificateId: order.id, attributes });
     }
-    return { csr, unmet, isBound };
+    return { request, unmet };
   }
 
   /** None where the answer is unreadable: an order may succeed all the same. */
   async #demands({ session, order, via }: Attempt): Promise<readonly Demand[]> {
     const { settings, name, log } = this.#options;
     const what = 'the answer of csrattrs';
+    if (settings.csrattrs === 'ignore') return [];
     try {
       const { response } = await session.send(() => ({ url: urlOf(settings, 'csrattrs') }), via);
       if (response.status === 204 || response.status === 404) return [];
@@ -212,31 +201,25 @@ export class EstIssuer implements Issuer {
     }
   }
 
-  async #enroll(attempt: Attempt): Promise<Answer> {
-    const { session, order, via, csr, pendingUrl, isBound } = attempt;
-    const { signer } = order.key;
-    const boundCsr =
-      isBound && signer !== undefined
-        ? (tlsUnique: Buffer) => bindRequest(csr, tlsUnique, signer)
-        : undefined;
+  async #enroll(attempt: Submission): Promise<Answer> {
+    const { session, order, via, request, pendingUrl } = attempt;
     const requestFor = (presented: Presented): EstRequest => ({
-      url: pendingUrl ?? urlOf(this.#options.settings, operationFor(order, csr, presented)),
-      csr,
-      boundCsr,
+      url: pendingUrl ?? urlOf(this.#options.settings, operationFor(order, request, presented)),
+      csr: request.kind === 'signed' ? request.csr : (tlsUnique) => bind(request, tlsUnique),
     });
     const { response, url } = await session.send(requestFor, via).catch((error: unknown) => {
-      throw isBound ? explainVersion(error) : error;
+      throw request.kind === 'bound' ? explainVersion(error) : error;
     });
     const { status, headers } = response;
     if (status === 202) {
       const retryAfterS = retryAfterOf(headers['retry-after'], order.now, headers['date']);
-      return { kind: 'pending', cookie: formatCookie(url, attempt), retryAfterS };
+      return { kind: 'pending', cookie: formatCookie(url, request), retryAfterS };
     }
     if (status !== 200) throw rejectionFor(response, 'the order', order.now);
     return this.#judge(certificatesIn(response, 'the answer of the server'), attempt);
   }
 
-  async #judge(certificates: readonly Certificate[], attempt: Attempt): Promise<Answer> {
+  async #judge(certificates: readonly Certificate[], attempt: Submission): Promise<Answer> {
     const { order, pendingUrl, others } = attempt;
     const verdict = this.#verdict(certificates, attempt);
     if (verdict.kind === 'refused') {
@@ -283,9 +266,11 @@ export class EstIssuer implements Issuer {
 }
 
 /** A renewal with the same names is one only for a server that was shown the certificate which is renewed. */
-function operationFor({ renewed }: Order, csr: Buffer, presented: Presented): Operation {
+function operationFor({ renewed }: Order, request: EnrolRequest, presented: Presented): Operation {
   const [before] = renewed?.chain ?? [];
   const isPresented =
     before !== undefined && presented?.chain[0]?.fingerprint === before.fingerprint;
-  return isPresented && isSameRequest(csr, before) ? 'simplereenroll' : 'simpleenroll';
+  return isPresented && isSameRequest(contentOf(request), before)
+    ? 'simplereenroll'
+    : 'simpleenroll';
 }

@@ -21,10 +21,8 @@ import { Rejection } from './rejection.ts';
 /** One request, which may depend on the certificate that is presented with it. */
 export interface EstRequest {
   readonly url: string;
-  /** PKCS#10 in DER; a GET without it. */
-  readonly csr?: Buffer;
-  /** Builds the request on its connection, in place of `csr`. */
-  readonly boundCsr?: ((tlsUnique: Buffer) => Promise<Buffer>) | undefined;
+  /** PKCS#10 in DER, or what makes it on its connection; a GET without it. */
+  readonly csr?: Buffer | ((tlsUnique: Buffer) => Promise<Buffer>);
 }
 
 /** Options of a session. */
@@ -155,7 +153,7 @@ export class EstSession {
 
   async #exchange(
     { certificate }: Identity,
-    { url, csr, boundCsr }: EstRequest,
+    { url, csr }: EstRequest,
     deadline: number,
     via: Via,
   ): Promise<HttpsResponse> {
@@ -170,7 +168,7 @@ export class EstSession {
         }),
         ...(authorization !== undefined && { authorization }),
       },
-      ...(csr !== undefined && boundCsr === undefined && { body: base64Lines(csr) }),
+      ...(Buffer.isBuffer(csr) && { body: base64Lines(csr) }),
       ...(certificate !== undefined && {
         clientCertificate: toClientCertificate(certificate, cas),
       }),
@@ -181,16 +179,15 @@ export class EstSession {
       timeoutMs: Math.max(1, deadline - Date.now()),
       maxBodyBytes,
     };
-    if (boundCsr === undefined) return https.request(request, via.signal);
-    const bodyFor = async (tlsUnique: Buffer) =>
-      Buffer.from(base64Lines(await boundCsr(tlsUnique)));
+    if (typeof csr !== 'function') return https.request(request, via.signal);
+    const bodyFor = async (tlsUnique: Buffer) => Buffer.from(base64Lines(await csr(tlsUnique)));
     return https.request(request, via.signal, bodyFor);
   }
 
   /** 401 without a challenge: most servers want another identity, libest also another tls-unique. */
-  #noteRefusal(response: HttpsResponse, { boundCsr }: EstRequest): void {
+  #noteRefusal(response: HttpsResponse, { csr }: EstRequest): void {
     this.#isRefusal = true;
-    if (boundCsr !== undefined) this.#isBoundRefused = true;
+    if (typeof csr === 'function') this.#isBoundRefused = true;
     const text = errorTextOf(response);
     if (text !== '') this.#texts.add(JSON.stringify(text));
   }

@@ -24,8 +24,11 @@ export interface Order {
   readonly subjectDer: Buffer;
   readonly names: readonly SubjectAlternativeName[];
   readonly key: OrderKey;
-  /** PKCS#10 in DER, the same octets at each attempt. */
-  readonly csr: Buffer;
+  /**
+   * PKCS#10 in DER, the same octets at each attempt; for an issuer that signs it on a connection only what it signs, the
+   * CertificationRequestInfo.
+   */
+  readonly request: Buffer;
   /** Of the last `pending`. */
   readonly cookie: string | undefined;
   /** The current certificate, when this is a renewal. */

@@ -42,11 +42,11 @@ export interface AttemptsOptions {
   readonly random: () => number;
 }
 
-/** An order with a CSR. */
+/** An order with a CSR, or the template of one. */
 export interface Submission {
   readonly entry: CertificateEntry;
   readonly order: PendingOrder;
-  readonly csr: Buffer;
+  readonly request: Buffer;
   readonly spki: Buffer;
 }
 
@@ -97,7 +97,7 @@ export class Attempts {
     return (rule && issuing.issuerChainOf?.(rule)) ?? '';
   }
 
-  #answerTo({ entry, order, csr, spki }: Submission, via: Via): Promise<Answer> {
+  #answerTo({ entry, order, request, spki }: Submission, via: Via): Promise<Answer> {
     const { keys, issuing, now } = this.#options;
     const rule = issuing().ruleOf(entry);
     if (rule === undefined) throw new ServiceError('NotSupported', 'its rule has changed');
@@ -112,7 +112,7 @@ export class Attempts {
           subjectDer: encodeName(rule.subject),
           names: rule.names,
           key: { keyId: order.keyId, spki, signer: keys.signer(order.keyId, spki, via) },
-          csr,
+          request,
           cookie: order.cookie,
           renewed: chain.length === 0 ? undefined : { chain, keyId },
           now: now(),

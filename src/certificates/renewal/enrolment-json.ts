@@ -70,11 +70,12 @@ function chainFields({ chain, keyId, ...issuance }: Successor | Former): object 
 }
 
 function formatOrder(order: PendingOrder): object {
-  const { keyId, csr, spki, attempts, since, nextAttempt, reason, cookie } = order;
+  const { keyId, csr, template, spki, attempts, since, nextAttempt, reason, cookie } = order;
   return {
     ...issuanceFields(order),
     key_id: keyId,
     csr: csr?.toString('base64'),
+    template: template?.toString('base64'),
     spki: spki?.toString('base64'),
     cookie,
     attempts,
@@ -127,6 +128,7 @@ function parseOrder(fields: Fields): PendingOrder {
     profile: parseProfile(textIn(fields, 'profile')),
     keyId: textIn(fields, 'key_id'),
     csr: bytesIn(fields, 'csr'),
+    template: bytesIn(fields, 'template'),
     spki: bytesIn(fields, 'spki'),
     cookie: typeof cookie === 'string' ? cookie : undefined,
     attempts: numberIn(fields, 'attempts'),

@@ -49,9 +49,11 @@ export interface Former extends KeyedChain, Issuance {
 export interface PendingOrder extends Issuance {
   readonly profile: Profile;
   readonly keyId: string;
-  /** PKCS#10 in DER; undefined until its key exists. */
+  /** PKCS#10 in DER; undefined until its key exists, and where there is a template. */
   readonly csr: Buffer | undefined;
-  /** The key of the CSR, in DER. */
+  /** What the issuer signs when it sends it, as a CertificationRequestInfo in DER: names, key and extensions. */
+  readonly template: Buffer | undefined;
+  /** The key in DER; undefined until it exists. */
   readonly spki: Buffer | undefined;
   /** Of the last answer that it is pending. */
   readonly cookie: string | undefined;

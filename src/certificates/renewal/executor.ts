@@ -7,7 +7,7 @@ import type { CertificateEntry } from '../certificate-entry.ts';
 import { Attempts, type AttemptsOptions } from './attempts.ts';
 import type { PendingOrder } from './enrolment.ts';
 import { LostKeys } from './lost-keys.ts';
-import { makeCsr } from './make-csr.ts';
+import { makeRequest } from './make-request.ts';
 import { type NewOrder, withNewOrder } from './new-order.ts';
 import { nextStep, type Step } from './next-step.ts';
 import type { OrderRule } from './order-rule.ts';
@@ -186,7 +186,7 @@ export class Executor {
     const { keyId } = order;
     try {
       const isMade = ownKeys.includes(keyId) && keyId !== entry.keyId;
-      const made = await makeCsr(rule, { keyId, isMade, renewed: entry }, { keys, via });
+      const made = await makeRequest(rule, { keyId, isMade, renewed: entry }, { keys, via });
       this.#lostKeys.note(keyId, 'matches');
       await this.#records.replace(entry, transitions.keyMade(entry, made));
     } catch (error) {
@@ -197,8 +197,9 @@ export class Executor {
 
   async #submit(entry: CertificateEntry, via: Via): Promise<void> {
     const { order } = entry.enrolment ?? {};
-    const { csr, spki } = order ?? {};
-    if (order === undefined || csr === undefined || spki === undefined) return;
+    const { spki } = order ?? {};
+    const request = order?.template ?? order?.csr;
+    if (order === undefined || request === undefined || spki === undefined) return;
     try {
       if (await this.#lostKeys.check(order.keyId, spki, { keys: this.#options.keys, via })) {
         await this.#replaceKey(entry, order, via);
@@ -209,7 +210,7 @@ export class Executor {
       await this.#attempts.fail(entry, error, { kind: 'unreachable' });
       return;
     }
-    const reason = await this.#attempts.submit({ entry, order, csr, spki }, via);
+    const reason = await this.#attempts.submit({ entry, order, request, spki }, via);
     if (reason !== undefined) await this.#rekey(entry, { order, reason }, via);
   }
 

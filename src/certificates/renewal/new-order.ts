@@ -3,7 +3,7 @@ import { unrotated } from '../../glob.ts';
 import type { CertificateEntry } from '../certificate-entry.ts';
 import type { OrderKeys } from '../keys/keys-client.ts';
 import type { PendingOrder } from './enrolment.ts';
-import { digestOfNames } from './make-csr.ts';
+import { digestOfNames } from './make-request.ts';
 import type { OrderRule } from './order-rule.ts';
 import { ordered } from './transitions.ts';
 
@@ -40,6 +40,7 @@ export async function withNewOrder(
       ? await freeKeyId(entry, rule, (id) => keys.publicKey(id, via))
       : entry.keyId || rule.keyId,
     csr: undefined,
+    template: undefined,
     spki: undefined,
     cookie: undefined,
     attempts,

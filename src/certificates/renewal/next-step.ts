@@ -25,7 +25,7 @@ export interface Circumstances {
 export type Step =
   /** Persist an order, or replace one that cannot go on. */
   | { readonly kind: 'order' }
-  /** Make the key of the order, and the CSR. */
+  /** Make the key of the order, and the CSR or its template. */
   | { readonly kind: 'make key' }
   | { readonly kind: 'submit' }
   /** Submit again what is pending. */
@@ -152,8 +152,8 @@ function orderStepOf(
     if (now < earliest) return { kind: 'wait', until: earliest, reason: unsetClock(now) };
     const due = dueOf(order, now);
     if (now < due) return { kind: 'wait', until: due };
-    const isLost = order.csr !== undefined && lostKeys.has(order.keyId);
-    if (order.csr === undefined || isLost) return { kind: isLost ? 'order' : 'make key' };
+    const isLost = order.spki !== undefined && lostKeys.has(order.keyId);
+    if (order.spki === undefined || isLost) return { kind: isLost ? 'order' : 'make key' };
     return { kind: order.cookie === undefined ? 'submit' : 'poll' };
   }
   if (!rule.isIssued || enrolment?.method === 'none') return undefined;

@@ -20,6 +20,9 @@ export interface Retry {
   readonly reason: string;
 }
 
+/** The key of an order, and what is requested for it. */
+export type MadeRequest = Pick<PendingOrder, 'csr' | 'template'> & { readonly spki: Buffer };
+
 /** A record with an order; its key is noted before it exists. */
 export function ordered<R extends EnrolmentRecord>(
   record: R,
@@ -32,12 +35,12 @@ export function ordered<R extends EnrolmentRecord>(
   return { ...record, enrolment: { ...enrolment, order, ownKeys: all } };
 }
 
-/** The order has a key and a CSR. */
+/** The order has a key, and a CSR or the template of one. */
 export function keyMade<R extends EnrolmentRecord>(
   record: R,
-  { csr, spki }: { readonly csr: Buffer; readonly spki: Buffer },
+  { csr, template, spki }: MadeRequest,
 ): R {
-  return withOrder(record, (order) => ({ ...order, csr, spki }));
+  return withOrder(record, (order) => ({ ...order, csr, template, spki }));
 }
 
 /** The issuer has not decided: the same order is submitted with its cookie. */

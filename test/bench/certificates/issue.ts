@@ -49,7 +49,7 @@ class InProcess {
         id: parseCertificateId(certificate_id),
         profile,
         key: { keyId: '', spki: request.spki, signer: undefined },
-        csr: request.der,
+        request: request.der,
         cookie: undefined,
         renewed: undefined,
         now: new Date(),

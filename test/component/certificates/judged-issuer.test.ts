@@ -27,7 +27,7 @@ const order: Order = {
   subjectDer: encodeName(parseName('CN=x')),
   names: [parseAlternativeName('dns', 'edge.example')],
   key: { keyId: 'x', spki: spkiOf(key), signer: localSigner(key) },
-  csr: Buffer.alloc(0),
+  request: Buffer.alloc(0),
   cookie: undefined,
   renewed: undefined,
   now,

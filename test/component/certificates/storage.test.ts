@@ -155,6 +155,7 @@ const order: PendingOrder = {
   ...issuance,
   keyId: 'k@3',
   csr: Buffer.from('csr'),
+  template: Buffer.from('template'),
   spki: Buffer.from('spki'),
   cookie: 'cookie',
   attempts: 2,

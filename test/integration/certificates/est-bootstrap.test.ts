@@ -14,7 +14,8 @@ import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
 import { localSigner } from '../../../src/x509/algorithm.ts';
 import { parseCertificatesPem } from '../../../src/x509/certificate.ts';
 import { buildCertificate } from '../../../src/x509/certificate-builder.ts';
-import { parseCsr } from '../../../src/x509/csr.ts';
+import { parseCsr, requestInfoParts } from '../../../src/x509/csr.ts';
+import { encode } from '../../../src/x509/der/asn1.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
 import { until } from '../../support/deadline.ts';
 import { challengePasswordIn } from '../../support/est/challenge-password.ts';
@@ -129,6 +130,11 @@ test('enrolls by bootstrap, renews by the certificate, and by bootstrap once tha
   bound.answers.set('simpleenroll', () => ({ status: 202 }));
   assert.is(await failureOf(certificates.Enroll({ certificate_id: 'bound' })), 'Unavailable');
   await rig.stop('certificates');
+  const record = JSON.parse(
+    await readFile(join(rig.stateDirectory('certificates'), 'certificates', 'bound.json'), 'utf8'),
+  ) as { readonly order: Readonly<Record<string, string>> };
+  assert.is(record.order['csr'], undefined, 'no request is kept');
+  const template = Buffer.from(record.order['template'] ?? '', 'base64');
   bound.answers.delete('simpleenroll');
   await certificates.Enroll({ certificate_id: 'bound' });
   const sent = bound.requests.filter(({ csr }) => csr !== undefined);
@@ -141,6 +147,7 @@ test('enrolls by bootstrap, renews by the certificate, and by bootstrap once tha
   assert.is.not(challengePasswordIn(first), challengePasswordIn(second));
   const [one, two] = [parseCsr(first), parseCsr(second)];
   assert.ok(one.spki.equals(two.spki) && one.subjectDer.equals(two.subjectDer));
+  assert.equal(requestInfoParts(template).map(encode).slice(1, 3), [two.subjectDer, two.spki]);
   const { certificate } = await certificates.GetCertificate({ certificate_id: 'bound' });
   const { spki: certified } = await keys.GetPublicKey({ key_id: certificate.key_id });
   assert.ok(one.spki.equals(certified));

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { parseCsr } from '../../../src/x509/csr.ts';
 import { encode, octetString, oid, sequence, set } from '../../../src/x509/der/asn1.ts';
 import { keyUsage } from '../../../src/x509/extensions.ts';
-import { makeOrder, reasonOf } from '../../support/est/est-rig.ts';
+import { makeOrder, makeSigned, reasonOf } from '../../support/est/est-rig.ts';
 import type { EstAnswer } from '../../support/est/est-server.ts';
 import { estSuite, rigOf } from '../../support/est/est-suite.ts';
 
@@ -24,7 +24,7 @@ for (const [name, answer] of Object.entries(nothing)) {
     const rig = rigOf(context);
     const server = await rig.serve();
     server.answers.set('csrattrs', () => answer);
-    assert.is((await rig.submit(rig.issuer(server), await makeOrder())).kind, 'issued');
+    assert.is((await rig.submit(rig.issuer(server), makeOrder())).kind, 'issued');
     assert.equal(server.operations, ['cacerts', 'csrattrs', 'simpleenroll']);
     assert.equal(
       rig.logged.filter(({ message }) => message !== 'trust anchor learned'),
@@ -38,12 +38,12 @@ test('logs what the server wants and the order has not, and names it when the or
   const server = await rig.serve();
   server.answers.set('csrattrs', () => ({ body: libest }));
   const issuer = rig.issuer(server);
-  assert.is((await rig.submit(issuer, await makeOrder())).kind, 'issued');
+  assert.is((await rig.submit(issuer, makeOrder())).kind, 'issued');
   const record = rig.logged.find(({ message }) => message === 'attributes left out');
   const attributes = 'macAddress, emailAddress, secp384r1, SHA-384';
   assert.equal(record?.fields, { issuer: 'hq', certificateId: 'edge', attributes });
   server.answers.set('simpleenroll', () => ({ status: 400, body: 'CSR Attributes missing' }));
-  const reason = reasonOf(await rig.submit(issuer, await makeOrder()));
+  const reason = reasonOf(await rig.submit(issuer, makeOrder()));
   assert.match(reason, `CSR Attributes missing; the server also wants ${attributes}`);
 });
 
@@ -52,7 +52,7 @@ test('keeps when to come back of an order that fails so', async (context) => {
   const server = await rig.serve();
   server.answers.set('csrattrs', () => ({ body: libest }));
   server.answers.set('simpleenroll', () => ({ status: 403 }));
-  const answer = await rig.submit(rig.issuer(server), await makeOrder());
+  const answer = await rig.submit(rig.issuer(server), makeOrder());
   assert.is(answer.kind === 'rejected' && answer.retryAfterS, 3600);
 });
 
@@ -77,7 +77,7 @@ test('puts in what the profile allows, and keeps to it while the order is pendin
   const server = await rig.serve();
   server.answers.set('csrattrs', () => ({ body: extensions }));
   server.answers.set('simpleenroll', () => ({ status: 202 }));
-  const order = await makeOrder();
+  const order = makeOrder();
   const issuer = rig.issuer(server);
   const first = await rig.submit(issuer, order);
   if (first.kind !== 'pending') throw new Error(reasonOf(first));
@@ -100,17 +100,17 @@ test('leaves the request of a caller as it is', async (context) => {
   const rig = rigOf(context);
   const server = await rig.serve();
   server.answers.set('csrattrs', () => ({ body: extensions }));
-  const order = await makeOrder();
+  const order = await makeSigned();
   const key = { ...order.key, keyId: '', signer: undefined };
   assert.is((await rig.submit(rig.issuer(server), { ...order, key })).kind, 'issued');
-  assert.ok(server.requests.at(-1)?.csr?.equals(order.csr));
+  assert.ok(server.requests.at(-1)?.csr?.equals(order.request));
 });
 
 test('starts anew when the settings of a pending order lead elsewhere', async (context) => {
   const rig = rigOf(context);
   const server = await rig.serve();
   const cookie = 'https://elsewhere.example/.well-known/est/simpleenroll';
-  const answer = await rig.submit(rig.issuer(server), await makeOrder({ cookie }));
+  const answer = await rig.submit(rig.issuer(server), makeOrder({ cookie }));
   assert.is(answer.kind, 'issued');
   assert.equal(server.operations, ['cacerts', 'csrattrs', 'simpleenroll']);
 });
@@ -119,7 +119,7 @@ test('asks for no attributes when they are ignored', async (context) => {
   const rig = rigOf(context);
   const server = await rig.serve();
   const issuer = rig.issuer({ url: server.url, csrattrs: 'ignore' });
-  assert.is((await rig.submit(issuer, await makeOrder())).kind, 'issued');
+  assert.is((await rig.submit(issuer, makeOrder())).kind, 'issued');
   assert.equal(server.operations, ['cacerts', 'simpleenroll']);
 });
 
@@ -134,7 +134,7 @@ for (const [name, answer] of Object.entries({
     const rig = rigOf(context);
     const server = await rig.serve();
     server.answers.set('csrattrs', () => answer);
-    assert.is((await rig.submit(rig.issuer(server), await makeOrder())).kind, 'issued');
+    assert.is((await rig.submit(rig.issuer(server), makeOrder())).kind, 'issued');
     assert.ok(rig.logged.some(({ message }) => message === 'csrattrs failed'));
   });
 }
@@ -143,7 +143,7 @@ test('ends the attempt when attributes are forbidden', async (context) => {
   const rig = rigOf(context);
   const server = await rig.serve();
   server.answers.set('csrattrs', () => ({ status: 403 }));
-  const answer = await rig.submit(rig.issuer(server), await makeOrder());
+  const answer = await rig.submit(rig.issuer(server), makeOrder());
   assert.match(reasonOf(answer), 'csrattrs: status 403');
 });
 

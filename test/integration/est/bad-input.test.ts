@@ -26,7 +26,7 @@ async function outcomeOf(
   server.answers.set(operation, make);
   const issuer = rig.issuer({ url: server.url, timeoutMs });
   try {
-    const given = await rig.submit(issuer, await makeOrder());
+    const given = await rig.submit(issuer, makeOrder());
     return given.kind === 'rejected' ? `rejected: ${given.reason}` : given.kind;
   } catch (error) {
     if (!isServiceError(error)) throw error;

@@ -1,6 +1,7 @@
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
-import { type EstRig, makeOrder, reasonOf } from '../../support/est/est-rig.ts';
+import { requestInfoOf } from '../../../src/x509/csr.ts';
+import { type EstRig, makeOrder, makeSigned, reasonOf } from '../../support/est/est-rig.ts';
 import type { EstAnswer, EstServer, SeenRequest } from '../../support/est/est-server.ts';
 import { estSuite, rigOf } from '../../support/est/est-suite.ts';
 
@@ -9,7 +10,7 @@ const test = estSuite('EST enrolment');
 test('asks for CA certificates and attributes, then for a certificate with its chain', async (context) => {
   const rig = rigOf(context);
   const server = await rig.serve();
-  const order = await makeOrder();
+  const order = makeOrder();
   const answer = await rig.submit(rig.issuer(server), order);
   assert.equal(server.problems, []);
   assert.equal(server.operations, ['cacerts', 'csrattrs', 'simpleenroll']);
@@ -19,17 +20,15 @@ test('asks for CA certificates and attributes, then for a certificate with its c
     ['CN=edge,O=Contoso', 'CN=EST issuing'],
   );
   assert.ok(answer.chain[0]?.spki.equals(order.key.spki));
-  assert.ok(server.requests.at(-1)?.csr?.equals(order.csr));
+  const sent = server.requests.at(-1)?.csr ?? Buffer.alloc(0);
+  assert.ok(requestInfoOf(sent).equals(order.request));
 });
 
 test('speaks TLS 1.2 and 1.3, below a label', async (context) => {
   const rig = rigOf(context);
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     const server = await rig.serve({ version, label: 'iot' });
-    const answer = await rig.submit(
-      rig.issuer({ url: server.url, label: 'iot' }),
-      await makeOrder(),
-    );
+    const answer = await rig.submit(rig.issuer({ url: server.url, label: 'iot' }), makeOrder());
     assert.is(answer.kind, 'issued');
     assert.ok(server.requests.every(({ protocol }) => protocol === version));
     assert.is(server.requests[0]?.path, '/.well-known/est/iot/cacerts');
@@ -97,7 +96,7 @@ for (const [name, form] of Object.entries(forms)) {
         ),
       ),
     );
-    const answer = await rig.submit(rig.issuer(server), await makeOrder());
+    const answer = await rig.submit(rig.issuer(server), makeOrder());
     assert.is(answer.kind, 'issued');
   });
 }
@@ -110,7 +109,7 @@ test('finds its certificate among others in any order', async (context) => {
   server.answers.set('simpleenroll', async ({ csr = Buffer.alloc(0) }) =>
     server.certificates(root, issuing, await rig.ca.issue(csr)),
   );
-  const answer = await rig.submit(rig.issuer(server), await makeOrder());
+  const answer = await rig.submit(rig.issuer(server), makeOrder());
   assert.is(answer.kind === 'issued' && answer.chain.length, 2);
 });
 
@@ -120,7 +119,7 @@ test('takes a certificate from a server that sends its issuing CA only', async (
   server.answers.set('cacerts', async () =>
     server.certificates(await rig.ca.certificate('issuing')),
   );
-  const answer = await rig.submit(rig.issuer(server), await makeOrder());
+  const answer = await rig.submit(rig.issuer(server), makeOrder());
   assert.is(answer.kind, 'issued');
 });
 
@@ -130,16 +129,27 @@ test('asks again for a pending order with the same request at the same URL', asy
   const pending = { status: 202, headers: { 'retry-after': '600' } };
   server.answers.set('simpleenroll', () => pending);
   const issuer = rig.issuer(server);
-  const order = await makeOrder();
+  const order = makeOrder();
   const first = await rig.submit(issuer, order);
   assert.equal([first.kind, 'retryAfterS' in first && first.retryAfterS], ['pending', 600]);
   const cookie = first.kind === 'pending' ? first.cookie : '';
+  const csr = server.requests.at(-1)?.csr ?? Buffer.alloc(0);
   server.answers.clear();
   server.requests.length = 0;
   const second = await rig.submit(issuer, { ...order, cookie });
   assert.is(second.kind, 'issued');
   assert.equal(server.operations, ['simpleenroll']);
-  assert.ok(server.requests[0]?.csr?.equals(order.csr));
+  assert.ok(server.requests[0]?.csr?.equals(csr));
+});
+
+test('repeats the request of a pending order that a former version has sent', async (context) => {
+  const rig = rigOf(context);
+  const server = await rig.serve();
+  const order = await makeSigned();
+  const cookie = `${server.url}/.well-known/est/simpleenroll`;
+  assert.is((await rig.submit(rig.issuer(server), { ...order, cookie })).kind, 'issued');
+  assert.equal(server.operations, ['simpleenroll', 'cacerts']);
+  assert.ok(server.requests[0]?.csr?.equals(order.request));
 });
 
 test('takes 202 without a length, which ends by closing', async (context) => {
@@ -148,7 +158,7 @@ test('takes 202 without a length, which ends by closing', async (context) => {
   server.answers.set('simpleenroll', () => ({
     raw: (socket) => void socket.end('HTTP/1.1 202 Accepted\r\nRetry-After: 0\r\n\r\n'),
   }));
-  const answer = await rig.submit(rig.issuer(server), await makeOrder());
+  const answer = await rig.submit(rig.issuer(server), makeOrder());
   assert.equal(
     [answer.kind, 'retryAfterS' in answer && answer.retryAfterS],
     ['pending', undefined],
@@ -162,7 +172,7 @@ test('follows a redirect by 307 to the same origin, and no other', async (contex
   server.answers.set('/elsewhere', ({ csr }: SeenRequest) => server.issued(csr));
   const submit = async (answer: () => EstAnswer): Promise<string> => {
     server.answers.set('simpleenroll', answer);
-    const { kind, ...rest } = await rig.submit(rig.issuer(server), await makeOrder());
+    const { kind, ...rest } = await rig.submit(rig.issuer(server), makeOrder());
     return 'reason' in rest ? rest.reason : kind;
   };
   // what is not an operation is answered by the whole path
@@ -186,7 +196,7 @@ for (const [status, type, body, retryAfterS] of rejections) {
     const rig = rigOf(context);
     const server = await rig.serve();
     server.answers.set('simpleenroll', () => ({ status, headers: { 'content-type': type }, body }));
-    const answer = await rig.submit(rig.issuer(server), await makeOrder());
+    const answer = await rig.submit(rig.issuer(server), makeOrder());
     const { isFinal, ...rest } = answer as Extract<typeof answer, { kind: 'rejected' }>;
     assert.equal([answer.kind, isFinal, rest.retryAfterS], ['rejected', false, retryAfterS]);
     assert.match(rest.reason, `status ${status}`);
@@ -217,7 +227,7 @@ for (const [operation, status] of [
     const server = await rig.serve();
     const headers = { 'retry-after': '900' };
     server.answers.set(operation, () => ({ status, headers, body: 'busy' }));
-    const answer = await rig.submit(rig.issuer(server), await makeOrder());
+    const answer = await rig.submit(rig.issuer(server), makeOrder());
     assert.match(reasonOf(answer), `status ${status}: busy`);
     const { isFinal, retryAfterS } = answer as Extract<typeof answer, { kind: 'rejected' }>;
     assert.equal([isFinal, retryAfterS], [false, 900]);
@@ -237,7 +247,7 @@ test('asks a busy server nothing more', async (context) => {
   const rig = rigOf(context);
   const server = await rig.serve();
   const issuer = rig.issuer(server);
-  await rig.submit(issuer, await makeOrder());
+  await rig.submit(issuer, makeOrder());
   server.requests.length = 0;
   server.answers.set('cacerts', () => ({ status: 429 }));
   assert.ok(isServiceError(await failureOf(rig, server), 'Unavailable'));
@@ -248,17 +258,17 @@ test('goes on without an answer of cacerts when anchors were taught', async (con
   const rig = rigOf(context);
   const server = await rig.serve();
   server.answers.set('cacerts', () => ({ status: 404 }));
-  assert.match(reasonOf(await rig.submit(rig.issuer(server), await makeOrder())), 'cacerts');
+  assert.match(reasonOf(await rig.submit(rig.issuer(server), makeOrder())), 'cacerts');
   assert.equal(server.operations, ['cacerts']);
   server.answers.clear();
   const issuer = rig.issuer(server);
-  await rig.submit(issuer, await makeOrder());
+  await rig.submit(issuer, makeOrder());
   server.answers.set('cacerts', () => ({ body: '<html>' }));
-  assert.is((await rig.submit(issuer, await makeOrder())).kind, 'issued');
+  assert.is((await rig.submit(issuer, makeOrder())).kind, 'issued');
 });
 
 async function failureOf(rig: EstRig, server: EstServer): Promise<unknown> {
-  return rig.submit(rig.issuer(server), await makeOrder()).then(
+  return rig.submit(rig.issuer(server), makeOrder()).then(
     ({ kind }) => new Error(kind),
     (error: unknown) => error,
   );

@@ -68,12 +68,12 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     const issuing = await issuingOf(rig);
     rig.identities.set('factory', { ...own, chain: [...own.chain, ...issuing] });
     const issuer = rig.issuer({ url: server.url, bootstrap: 'factory' });
-    assert.is((await rig.submit(issuer, await makeOrder())).kind, 'issued');
+    assert.is((await rig.submit(issuer, makeOrder())).kind, 'issued');
     assert.equal(clientsOf(server), ['factory', 'factory', 'factory']);
     assert.equal(server.operations.at(-1), 'simpleenroll');
     // from now on the CAs are known
     rig.identities.set('factory', own);
-    assert.is((await rig.submit(issuer, await makeOrder())).kind, 'issued');
+    assert.is((await rig.submit(issuer, makeOrder())).kind, 'issued');
     assert.equal(server.problems, []);
   });
 }
@@ -144,7 +144,7 @@ test('offers the next identity after two closes, and names all that were refused
   const chain = parseCertificatesPem(Buffer.from(pem), 'stranger');
   rig.identities.set('factory', { chain, keyId: 'factory' });
   const issuer = rig.issuer({ url: server.url, identity: 'factory', bootstrap: 'gone' });
-  const error = await rig.submit(issuer, await makeOrder()).then(
+  const error = await rig.submit(issuer, makeOrder()).then(
     ({ kind }) => kind,
     (one: unknown) => String(one),
   );

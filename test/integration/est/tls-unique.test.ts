@@ -5,7 +5,7 @@ import type { HttpsRequest } from '../../../src/https/https-request.ts';
 import { parseCertificatesPem } from '../../../src/x509/certificate.ts';
 import { soon } from '../../support/deadline.ts';
 import { challengePasswordIn } from '../../support/est/challenge-password.ts';
-import { type EstRig, makeOrder, reasonOf } from '../../support/est/est-rig.ts';
+import { type EstRig, makeOrder, makeSigned, reasonOf } from '../../support/est/est-rig.ts';
 import type { EstServer, EstServerOptions } from '../../support/est/est-server.ts';
 import { estSuite } from '../../support/est/est-suite.ts';
 
@@ -25,7 +25,7 @@ async function serve(
 
 test('is in the request of an order whose server wants it, over TLS 1.2', async (context) => {
   const { rig, server } = await serve(context);
-  const order = await makeOrder();
+  const order = makeOrder();
   const answer = await rig.submit(rig.issuer(server), order);
   if (answer.kind !== 'issued') throw new Error(reasonOf(answer));
   assert.equal(server.problems, []);
@@ -43,7 +43,7 @@ test('is in the request of an order whose server wants it, over TLS 1.2', async 
 test('is not sent unasked', async (context) => {
   const { rig, server } = await serve(context, { wantsTlsUnique: false });
   server.answers.delete('csrattrs');
-  assert.is((await rig.submit(rig.issuer(server), await makeOrder())).kind, 'issued');
+  assert.is((await rig.submit(rig.issuer(server), makeOrder())).kind, 'issued');
   const [csr] = server.requests.flatMap((one) => one.csr ?? []);
   assert.is(challengePasswordIn(csr ?? Buffer.alloc(0)), undefined);
 });
@@ -51,12 +51,23 @@ test('is not sent unasked', async (context) => {
 test('is that of each connection on which a pending order is asked for', async (context) => {
   const { rig, server } = await serve(context);
   server.answers.set('simpleenroll', () => ({ status: 202 }));
-  const order = await makeOrder();
+  const { key, ...rest } = makeOrder();
+  const { signer } = key;
+  if (signer === undefined) throw new Error('an order has a signer');
+  const signed: Buffer[] = [];
+  const sign = (message: Buffer) => {
+    signed.push(message);
+    return signer.sign(message);
+  };
+  const order = { ...rest, key: { ...key, signer: { ...signer, sign } } };
   const issuer = rig.issuer(server);
   const first = await rig.submit(issuer, order);
   if (first.kind !== 'pending') throw new Error(reasonOf(first));
   server.answers.delete('simpleenroll');
+  const template = Buffer.from(first.cookie.split(' ')[1] ?? '', 'base64');
+  assert.ok(template.equals(order.request), 'what is kept is not signed');
   assert.is((await rig.submit(issuer, { ...order, cookie: first.cookie })).kind, 'issued');
+  assert.ok(signed.length === 2 && signed.every((one) => challengePasswordIn(one) !== undefined));
   const passwords = server.requests.flatMap(({ csr }) =>
     csr === undefined ? [] : challengePasswordIn(csr),
   );
@@ -64,10 +75,25 @@ test('is that of each connection on which a pending order is asked for', async (
   assert.is.not(passwords[0], passwords[1]);
 });
 
+test('is put into a request that a former version has kept', async (context) => {
+  const { rig, server } = await serve(context);
+  const issuer = rig.issuer(server);
+  assert.is((await rig.submit(issuer, makeOrder())).kind, 'issued');
+  const order = await makeSigned();
+  const url = `${server.url}/.well-known/est/simpleenroll`;
+  const cookie = `${url} ${order.request.toString('base64')} tls-unique`;
+  server.requests.length = 0;
+  assert.is((await rig.submit(issuer, { ...order, cookie })).kind, 'issued');
+  assert.equal(server.operations, ['simpleenroll']);
+  assert.is((await rig.submit(issuer, order)).kind, 'issued', 'one that was not sent');
+  const damaged = { ...order, cookie: `${url} AAAA tls-unique` };
+  assert.is((await rig.submit(issuer, damaged)).kind, 'issued', 'one that is ordered anew');
+});
+
 test('is named with the words of a server that has another one, after each identity', async (context) => {
   const { rig, server } = await serve(context, { wantsTlsUnique: false });
   const issuer = rig.issuer({ url: server.url, bootstrap: 'factory' });
-  const { key } = await makeOrder();
+  const { key } = makeOrder();
   const pem = await rig.ca.certify(key.spki, { subject: '/CN=factory' });
   const chain = parseCertificatesPem(Buffer.from(pem), 'factory');
   rig.identities.set('factory', { chain, keyId: 'factory' });
@@ -78,7 +104,7 @@ test('is named with the words of a server that has another one, after each ident
     [both, '"factory", the password alone'],
   ] as const) {
     server.requests.length = 0;
-    const answer = await rig.submit(one, await makeOrder());
+    const answer = await rig.submit(one, makeOrder());
     const reason = reasonOf(answer);
     assert.match(reason, 'the tls-unique of its connection: status 401 "Proof of Possession Mism');
     assert.match(reason, `it may also want another client certificate: offered ${offered}`);
@@ -91,7 +117,7 @@ test('is named with the words of a server that has another one, after each ident
 test('is missed in the words of the server by an order that ignores attributes', async (context) => {
   const { rig, server } = await serve(context);
   const issuer = rig.issuer({ url: server.url, csrattrs: 'ignore' });
-  const reason = reasonOf(await rig.submit(issuer, await makeOrder()));
+  const reason = reasonOf(await rig.submit(issuer, makeOrder()));
   const refusal = 'the server refuses the request: status 401 "Proof of Possession Mismatch."';
   const more = '; it may want another client certificate: offered no certificate';
   assert.is(reason, `${refusal}${more}`);
@@ -99,13 +125,13 @@ test('is missed in the words of the server by an order that ignores attributes',
 
 test('cannot be given to a server without TLS 1.2', async (context) => {
   const { rig, server } = await serve(context, { version: 'TLSv1.3' });
-  const answer = await rig.submit(rig.issuer(server), await makeOrder());
+  const answer = await rig.submit(rig.issuer(server), makeOrder());
   assert.match(reasonOf(answer), 'speaks no TLS 1.2');
 });
 
 test('cannot be put into a request that its caller has signed', async (context) => {
   const { rig, server } = await serve(context);
-  const order = await makeOrder();
+  const order = makeOrder();
   const pending = rig.submit(rig.issuer(server), {
     ...order,
     key: { ...order.key, keyId: '', signer: undefined },
@@ -117,7 +143,7 @@ test('cannot be put into a request that its caller has signed', async (context) 
 
 test('is lost with a key that cannot sign', async (context) => {
   const { rig, server } = await serve(context);
-  const order = await makeOrder();
+  const order = makeOrder();
   const sign = () => Promise.reject(new ServiceError('Unavailable', 'no Keys service'));
   const signer = { algorithm: 'ecdsa-sha256', sign } as const;
   const pending = rig.submit(rig.issuer(server), { ...order, key: { ...order.key, signer } });

@@ -53,7 +53,7 @@ test('speaks TLS under another root than that of the EST CA, also after cacerts'
   const server = await rig.serve({ credential: await other.makeLeaf('server') });
   const issuer = rig.issuer({ url: server.url, trustedCa: ['/tls'] });
   for (const _ of [1, 2]) {
-    assert.is((await rig.submit(issuer, await makeOrder())).kind, 'issued');
+    assert.is((await rig.submit(issuer, makeOrder())).kind, 'issued');
   }
 });
 
@@ -62,7 +62,7 @@ test('names the root of a server that is not trusted, and the setting', async (c
   const { key, certificate } = await other.makeLeaf('server');
   const root = await other.certificate('root');
   const server = await rig.serve({ credential: { key, certificate: certificate + root } });
-  const pending = rig.submit(rig.issuer(server), await makeOrder());
+  const pending = rig.submit(rig.issuer(server), makeOrder());
   const error: unknown = await pending.catch((one: unknown) => one);
   assert.ok(isServiceError(error, 'Unavailable'));
   assert.match(String(error), `SHA-256 ${fingerprintOf(root)}`);
@@ -73,7 +73,7 @@ test('refuses a server with another host name', async (context) => {
   const { rig } = partsOf(context);
   const credential = await rig.ca.makeLeaf('elsewhere', { hosts: ['elsewhere.example'] });
   const server = await rig.serve({ credential });
-  const pending = rig.submit(rig.issuer(server), await makeOrder());
+  const pending = rig.submit(rig.issuer(server), makeOrder());
   const error: unknown = await pending.catch((one: unknown) => one);
   assert.match(String(error), 'ERR_TLS_CERT_ALTNAME_INVALID');
   assert.equal(server.requests, []);
@@ -87,7 +87,7 @@ test('takes no certificate below the roots of TLS alone', async (context) => {
   );
   const answer = await rig.submit(
     rig.issuer({ url: server.url, trustedCa: ['/tls'] }),
-    await makeOrder(),
+    makeOrder(),
   );
   assert.match(reasonOf(answer), 'no trust anchor');
 });
@@ -96,9 +96,9 @@ test('follows a rollover with NewWithOld', async (context) => {
   const { rig } = partsOf(context);
   const server = await rig.serve();
   const issuer = rig.issuer(server);
-  assert.is((await rig.submit(issuer, await makeOrder())).kind, 'issued');
+  assert.is((await rig.submit(issuer, makeOrder())).kind, 'issued');
   rollOver(rig, server, 'issuing2', 'next', 'newWithOld', 'oldWithNew');
-  assert.is((await rig.submit(issuer, await makeOrder())).kind, 'issued');
+  assert.is((await rig.submit(issuer, makeOrder())).kind, 'issued');
   assert.ok(rig.logged.some(({ message }) => message === 'trust anchor learned'));
 });
 
@@ -116,10 +116,10 @@ test('reaches a server under a root that it has learned', async (context) => {
   const vouchers = { trusted: [], now: new Date() };
   await rig.store.learn('hq', source, await of('root'), vouchers);
   const issuer = rig.issuer(server);
-  const before = await rig.submit(issuer, await makeOrder()).then(({ kind }) => kind, String);
+  const before = await rig.submit(issuer, makeOrder()).then(({ kind }) => kind, String);
   assert.match(before, 'does not verify');
   await rig.store.learn('hq', source, await of('next', 'newWithOld'), vouchers);
-  assert.is((await rig.submit(issuer, await makeOrder())).kind, 'issued');
+  assert.is((await rig.submit(issuer, makeOrder())).kind, 'issued');
 });
 
 for (const files of [['next'], ['next', 'oldWithNew']]) {
@@ -127,9 +127,9 @@ for (const files of [['next'], ['next', 'oldWithNew']]) {
     const { rig } = partsOf(context);
     const server = await rig.serve();
     const issuer = rig.issuer(server);
-    await rig.submit(issuer, await makeOrder());
+    await rig.submit(issuer, makeOrder());
     rollOver(rig, server, 'issuing2', ...files);
-    const reason = reasonOf(await rig.submit(issuer, await makeOrder()));
+    const reason = reasonOf(await rig.submit(issuer, makeOrder()));
     assert.match(reason, `SHA-256 ${fingerprintOf(await rig.ca.certificate('next'))}`);
     assert.match(reason, 'issuers.hq.trusted_ca');
     assert.ok(rig.logged.some(({ message }) => message === 'trust anchor refused'));
@@ -139,22 +139,22 @@ for (const files of [['next'], ['next', 'oldWithNew']]) {
 test('takes a rollover that was missed as a whole once the new root is configured', async (context) => {
   const { rig } = partsOf(context);
   const server = await rig.serve();
-  await rig.submit(rig.issuer(server), await makeOrder());
+  await rig.submit(rig.issuer(server), makeOrder());
   rollOver(rig, server, 'issuing2', 'next');
   const trustedCa = ['/root', '/next'];
   const issuer = rig.issuer({ url: server.url, trustedCa });
-  assert.is((await rig.submit(issuer, await makeOrder())).kind, 'issued');
+  assert.is((await rig.submit(issuer, makeOrder())).kind, 'issued');
 });
 
 test('takes a new root that has been added to the file of trusted_ca', async (context) => {
   const { rig } = partsOf(context);
   const server = await rig.serve();
   const issuer = rig.issuer(server);
-  await rig.submit(issuer, await makeOrder());
+  await rig.submit(issuer, makeOrder());
   rollOver(rig, server, 'issuing2', 'next');
   const before = rig.files.get('/root') ?? '';
   rig.files.set('/root', before + (await rig.ca.certificate('next')));
-  assert.is((await rig.submit(issuer, await makeOrder())).kind, 'issued');
+  assert.is((await rig.submit(issuer, makeOrder())).kind, 'issued');
   rig.files.set('/root', before);
 });
 
@@ -163,7 +163,7 @@ test('learns a root that came while an order was pending', async (context) => {
   const server = await rig.serve();
   const issuer = rig.issuer(server);
   server.answers.set('simpleenroll', () => ({ status: 202 }));
-  const order = await makeOrder();
+  const order = makeOrder();
   const pending = await rig.submit(issuer, order);
   rollOver(rig, server, 'issuing2', 'next', 'newWithOld');
   const cookie = pending.kind === 'pending' ? pending.cookie : '';
@@ -175,7 +175,7 @@ test('says which file of trusted_ca is unreadable', async (context) => {
   const { rig } = partsOf(context);
   const server = await rig.serve();
   const issuer = rig.issuer({ url: server.url, trustedCa: ['/none'] });
-  const pending = rig.submit(issuer, await makeOrder());
+  const pending = rig.submit(issuer, makeOrder());
   const error: unknown = await pending.catch((one: unknown) => one);
   assert.ok(isServiceError(error, 'Unavailable'));
   assert.match(String(error), 'issuers.hq.trusted_ca: /none');

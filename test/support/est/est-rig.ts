@@ -11,7 +11,7 @@ import { HttpsClient } from '../../../src/https/https-client.ts';
 import { parseCertificateId } from '../../../src/ids.ts';
 import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
 import { parseCertificatesPem } from '../../../src/x509/certificate.ts';
-import { buildCsr } from '../../../src/x509/csr.ts';
+import { encodeRequestInfo, signRequestInfo } from '../../../src/x509/csr.ts';
 import { subjectAlternativeName } from '../../../src/x509/extensions.ts';
 import { encodeName, parseName } from '../../../src/x509/name.ts';
 import { parseAlternativeName } from '../../../src/x509/subject-alternative-name.ts';
@@ -123,7 +123,7 @@ export class EstRig implements AsyncDisposable {
 }
 
 /** An order for a new key. */
-export async function makeOrder({
+export function makeOrder({
   subject = 'CN=edge,O=Contoso',
   dns = ['edge.example'],
   key = newKey(),
@@ -132,7 +132,7 @@ export async function makeOrder({
   readonly subject?: string;
   readonly dns?: readonly string[];
   readonly key?: KeyObject;
-} & Partial<Omit<Order, 'key'>> = {}): Promise<Order> {
+} & Partial<Omit<Order, 'key'>> = {}): Order {
   const spki = spkiOf(createPublicKey(key));
   const name = parseName(subject);
   const names = dns.map((one) => parseAlternativeName('dns', one));
@@ -145,12 +145,20 @@ export async function makeOrder({
     subjectDer: encodeName(name),
     names,
     key: { keyId: 'k', spki, signer },
-    csr: await buildCsr({ subject: name, spki, extensions, signer }),
+    request: encodeRequestInfo({ subject: name, spki, extensions }),
     cookie: undefined,
     renewed: undefined,
     now: new Date(),
     ...more,
   };
+}
+
+/** An order whose request is signed, as those of former versions and of callers of Issue are. */
+export async function makeSigned(): Promise<Order> {
+  const order = makeOrder();
+  const { signer } = order.key;
+  if (signer === undefined) throw new Error('an order has a signer');
+  return { ...order, request: await signRequestInfo(order.request, signer) };
 }
 
 /** What a rejection says. */

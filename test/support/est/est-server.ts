@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { SecureVersion, TLSSocket } from 'node:tls';
-import { isSameRequest } from '../../../src/certificates/est/renewed-names.ts';
+import { isSameRequest } from '../../../src/certificates/est/request/renewed-names.ts';
 import { parseCertificate } from '../../../src/x509/certificate.ts';
 import { challengePasswordIn } from './challenge-password.ts';
 import type { EstCa } from './est-ca.ts';

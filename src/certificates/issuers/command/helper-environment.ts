@@ -16,14 +16,14 @@ const fixed = {
 
 /** The variables for an order; nothing of the service's own environment is among them. */
 export function environmentFor(order: Order, issuer: string): Readonly<Record<string, string>> {
-  const { cookie, csr, key, names, profile, renewed, subjectDer } = order;
+  const { cookie, key, names, profile, renewed, request, subjectDer } = order;
   const [before] = renewed?.chain ?? [];
   const present = (name: string, value: string | undefined) =>
     value === undefined || value === '' ? {} : { [name]: value };
   return {
     ...fixed,
     CERTMONGER_OPERATION: cookie === undefined ? 'SUBMIT' : 'POLL',
-    CERTMONGER_CSR: encodePem(csr, pemLabels.certificateRequest[0]),
+    CERTMONGER_CSR: encodePem(request, pemLabels.certificateRequest[0]),
     CERTMONGER_SPKI: key.spki.toString('base64'),
     CERTMONGER_CA_NICKNAME: issuer,
     CERTMONGER_CA_PROFILE: profile,

@@ -90,7 +90,7 @@ async function selfSigned(
     subjectDer: encodeName(parseName(subject)),
     names: host === undefined ? [] : [parseAlternativeName('dns', host)],
     key: { keyId: 'own', spki: spkiOf(key), signer: localSigner(key) },
-    csr: Buffer.alloc(0),
+    request: Buffer.alloc(0),
     cookie: undefined,
     renewed: undefined,
     now,

@@ -12,6 +12,7 @@ import type { FailedAttempt } from '../../../../src/certificates/renewal/attempt
 import { Executor } from '../../../../src/certificates/renewal/executor.ts';
 import { orderRuleFor } from '../../../../src/certificates/renewal/order-rule.ts';
 import { Records } from '../../../../src/certificates/renewal/records.ts';
+import { keyMade } from '../../../../src/certificates/renewal/transitions.ts';
 import { Storage } from '../../../../src/certificates/storage.ts';
 import { ServiceError } from '../../../../src/errors.ts';
 import { parseCertificateId } from '../../../../src/ids.ts';
@@ -209,7 +210,7 @@ test('keeps the order, its CSR and its cookie while the issuer has not decided',
   await onDevice(async (device) => {
     const orders: string[] = [];
     device.issuer = {
-      submit: ({ cookie, csr }) => {
+      submit: ({ cookie, request: csr }) => {
         orders.push(`${cookie} ${csr.toString('hex').length > 0} ${csr.toString('hex')}`);
         return Promise.resolve({ kind: 'pending', cookie: 'c1', retryAfterS: 3600 });
       },
@@ -225,6 +226,31 @@ test('keeps the order, its CSR and its cookie while the issuer has not decided',
     ];
     assert.equal([first, second], ['undefined', 'c1']);
     assert.is(csr, same);
+  });
+});
+
+test('keeps the template of an order with EST, and submits the CSR that a former version kept', async () => {
+  await onDevice(async (device) => {
+    const seen: Buffer[] = [];
+    device.rule = () => ({ ...orderRuleFor(config, id), method: 'est' });
+    device.issuer = {
+      submit: ({ request }) => {
+        seen.push(request);
+        return Promise.reject(new ServiceError('Unavailable', 'away'));
+      },
+    };
+    await device.work();
+    const { records } = await device.start();
+    const entry = records.get(id);
+    const { order } = entry?.enrolment ?? {};
+    if (entry === undefined || order?.spki === undefined) throw new Error('no order');
+    assert.equal([order.csr, order.template], [undefined, seen[0]]);
+    assert.ok(order.template?.includes(order.spki));
+    const former = { csr: Buffer.from('csr'), template: undefined, spki: order.spki };
+    await records.replace(entry, keyMade(entry, former));
+    device.now = new Date(device.now.getTime() + day);
+    await device.work();
+    assert.equal(seen[1], former.csr);
   });
 });
 

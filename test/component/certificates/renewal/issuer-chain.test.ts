@@ -44,6 +44,7 @@ test('is persisted with an order, and may be missing, as in records of earlier v
       ...issuance,
       keyId: 'k',
       csr: undefined,
+      template: undefined,
       spki: undefined,
       cookie: undefined,
       attempts: 1,

@@ -50,7 +50,7 @@ function ruleOf({ settings }: State): RenewalRule {
 
 function circumstancesOf({ now, isUnset, record, keys }: State) {
   const { order, successor, previous = [] } = record.enrolment ?? {};
-  const named = [record.keyId, order?.csr && order.keyId, successor?.keyId];
+  const named = [record.keyId, order?.spki && order.keyId, successor?.keyId];
   const all = [...named, ...previous.map(({ keyId }) => keyId)];
   const lost = all.filter((id) => id !== undefined && !keys.includes(id));
   return {
@@ -73,6 +73,7 @@ function orderOf(state: State, attempts = 0): PendingOrder {
     issuer: 'ca',
     keyId: newKeyId(state),
     csr: undefined,
+    template: undefined,
     spki: undefined,
     cookie: undefined,
     attempts,
@@ -111,7 +112,7 @@ function outcomesOf(state: State, step: Step): readonly State[] {
     }
     case 'make key': {
       const made = [...new Set([...keys, order?.keyId ?? ''])].toSorted();
-      const key = { csr: Buffer.from('csr'), spki: Buffer.from('spki') };
+      const key = { csr: Buffer.from('csr'), template: undefined, spki: Buffer.from('spki') };
       return [to(transitions.keyMade(record, key), made), to(record, made)];
     }
     case 'submit':
@@ -210,8 +211,8 @@ function nameOf({ now, isUnset, settings, record, keys }: State): string {
       ? ''
       : [
           // until there is a request its key is made in any case
-          order.csr === undefined ? '' : key(order.keyId),
-          order.csr !== undefined,
+          order.spki === undefined ? '' : key(order.keyId),
+          order.spki !== undefined,
           order.cookie !== undefined,
           order.isStuck,
           order.isRekeyed,

@@ -68,8 +68,8 @@ export default [
   },
   {
     breaks: 'an order that is bound to its connection repeats its request without a tls-unique',
-    text: 'isBound: mark === boundMark,',
-    becomes: 'isBound: mark === undefined && boundMark === undefined,',
+    text: 'if (mark !== boundMark) return { pendingUrl,',
+    becomes: 'if (mark !== urls[1]) return { pendingUrl,',
     suite: 'integration/certificates/est-bootstrap',
   },
   {
@@ -81,7 +81,7 @@ export default [
   {
     breaks:
       'a refusal of a request with a tls-unique is taken for the wish for a certificate alone',
-    text: 'if (boundCsr !== undefined) this.#isBoundRefused = true;',
+    text: "if (typeof csr === 'function') this.#isBoundRefused = true;",
     becomes: '',
     suite: 'integration/est/tls-unique',
   },
@@ -90,6 +90,30 @@ export default [
     text: '        this.#noteRefusal(response, request);\n        this.#refused.push(identity.name);\n        return undefined;',
     becomes:
       '        this.#noteRefusal(response, request);\n        this.#refused.push(identity.name);\n        throw this.#wantsAnother();',
+    suite: 'integration/est/tls-unique',
+  },
+  {
+    breaks: 'the record of an order with EST keeps a CSR',
+    text: "if (rule.method === 'est') return { spki, csr: undefined, template: info };",
+    becomes: '',
+    suite: 'integration/certificates/est-bootstrap',
+  },
+  {
+    breaks: 'the template of an order is lost by a restart',
+    text: "    template: bytesIn(fields, 'template'),",
+    becomes: '    template: undefined,',
+    suite: 'component/certificates/storage',
+  },
+  {
+    breaks: 'an order of a former version is not submitted any more',
+    text: 'const request = order?.template ?? order?.csr;',
+    becomes: 'const request = order?.template;',
+    suite: 'component/certificates/renewal/executor',
+  },
+  {
+    breaks: 'a pending order with a damaged template is never ordered anew',
+    text: 'try {\n    return requestInfoOf(request);\n  } catch (error) {',
+    becomes: 'try {\n    return requestInfoOf(request);\n  } catch (error) {\n    throw error;',
     suite: 'integration/est/tls-unique',
   },
 ];

@@ -72,7 +72,7 @@ export class Helpers implements AsyncDisposable {
       subjectDer: encodeName(parseName('CN=x')),
       names: [],
       key,
-      csr: this.#csr,
+      request: this.#csr,
       cookie: undefined,
       renewed: undefined,
       now: new Date(),

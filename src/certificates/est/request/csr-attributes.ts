@@ -1,7 +1,7 @@
 /** The attributes that an EST server wants in requests (RFC 7030 4.5.2, RFC 9908). */
-import { ServiceError } from '../../errors.ts';
-import { publicKeyOf, signatureAlgorithmFor } from '../../x509/algorithm.ts';
-import { decode, type Element, encode, oid, universal } from '../../x509/der/asn1.ts';
+import { ServiceError } from '../../../errors.ts';
+import { publicKeyOf, signatureAlgorithmFor } from '../../../x509/algorithm.ts';
+import { decode, type Element, encode, oid, universal } from '../../../x509/der/asn1.ts';
 import {
   bytesOf,
   childrenOf,
@@ -9,7 +9,7 @@ import {
   isUniversal,
   membersOf,
   oidOf,
-} from '../../x509/der/read.ts';
+} from '../../../x509/der/read.ts';
 
 /** Something that a request has to contain. */
 export interface Demand {

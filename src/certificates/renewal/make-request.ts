@@ -3,23 +3,25 @@ import type { Via } from '../../dbus/client/via.ts';
 import { ServiceError } from '../../errors.ts';
 import { keyAlgorithmOf, publicKeyOf } from '../../x509/algorithm.ts';
 import type { Certificate } from '../../x509/certificate.ts';
-import { buildCsr } from '../../x509/csr.ts';
+import { encodeRequestInfo, signRequestInfo } from '../../x509/csr.ts';
 import { type Extension, extensionOids, subjectAlternativeName } from '../../x509/extensions.ts';
 import { encodeName, isSameName } from '../../x509/name.ts';
 import { formatAlternativeName } from '../../x509/subject-alternative-name.ts';
 import type { CertificateEntry } from '../certificate-entry.ts';
 import type { OrderKeys } from '../keys/keys-client.ts';
 import type { OrderRule } from './order-rule.ts';
+import type { MadeRequest } from './transitions.ts';
 
 /** The certificate that is renewed, if there is one, and the names that it was ordered with. */
 type Renewed = Pick<CertificateEntry, 'chain' | 'enrolment'>;
 type Names = Pick<OrderRule, 'issuer' | 'subject' | 'names'>;
 
 /**
- * The CSR of an order and the public half of its key, which is created unless it exists. NotFound when a key that is not
+ * The request of an order and the public half of its key, which is created unless it exists. An EST server may want it
+ * signed on the connection that it is sent on, so there is only a template for one. NotFound when a key that is not
  * made here is missing, InvalidArgs when the rule does not allow one of its kind.
  */
-export async function makeCsr(
+export async function makeRequest(
   rule: OrderRule,
   {
     keyId,
@@ -31,7 +33,7 @@ export async function makeCsr(
     readonly renewed?: Renewed | undefined;
   },
   { keys, via }: { readonly keys: OrderKeys; readonly via: Via },
-): Promise<{ readonly csr: Buffer; readonly spki: Buffer }> {
+): Promise<MadeRequest> {
   const { keyAlgorithms, subject } = rule;
   if (isMade) await keys.createPair(keyId, keyAlgorithms, via);
   const spki = await keys.publicKey(keyId, via);
@@ -41,9 +43,10 @@ export async function makeCsr(
     const text = `the key "${keyId}" is ${algorithm}, which key_algorithms does not list`;
     throw new ServiceError('InvalidArgs', text);
   }
-  const content = contentOf(rule, renewed);
-  const signer = keys.signer(keyId, spki, via);
-  return { spki, csr: await buildCsr({ subject, ...content, spki, signer }) };
+  const info = encodeRequestInfo({ subject, ...contentOf(rule, renewed), spki });
+  if (rule.method === 'est') return { spki, csr: undefined, template: info };
+  const csr = await signRequestInfo(info, keys.signer(keyId, spki, via));
+  return { spki, csr, template: undefined };
 }
 
 /** A digest that changes with the names of a rule, and with the issuer, which makes other names of them. */

@@ -5,10 +5,10 @@ import {
   parseCsrAttributes,
   unmetBy,
   wantsChallengePassword,
-} from '../../../../src/certificates/est/csr-attributes.ts';
-import { isServiceError } from '../../../../src/errors.ts';
-import { localSigner, spkiOf } from '../../../../src/x509/algorithm.ts';
-import { buildCsr } from '../../../../src/x509/csr.ts';
+} from '../../../../../src/certificates/est/request/csr-attributes.ts';
+import { isServiceError } from '../../../../../src/errors.ts';
+import { localSigner, spkiOf } from '../../../../../src/x509/algorithm.ts';
+import { buildCsr } from '../../../../../src/x509/csr.ts';
 import {
   bitString,
   context,
@@ -21,9 +21,9 @@ import {
   set,
   text,
   universal,
-} from '../../../../src/x509/der/asn1.ts';
-import { extendedKeyUsage } from '../../../../src/x509/extensions.ts';
-import { parseName } from '../../../../src/x509/name.ts';
+} from '../../../../../src/x509/der/asn1.ts';
+import { extendedKeyUsage } from '../../../../../src/x509/extensions.ts';
+import { parseName } from '../../../../../src/x509/name.ts';
 
 const test = suite('EST csrattrs');
 const namesIn = (der: Buffer | string): readonly string[] =>

@@ -1,0 +1,52 @@
+import { isServiceError } from '../../../errors.ts';
+import type { Signer } from '../../../x509/algorithm.ts';
+import { requestInfoOf } from '../../../x509/csr.ts';
+import type { EstSettings } from '../../config/est-settings.ts';
+import type { Order } from '../../issuers/issuer.ts';
+import { type Operation, urlOf } from '../est-urls.ts';
+
+/** A request as it is sent. */
+export type EnrolRequest =
+  | { readonly kind: 'signed'; readonly csr: Buffer }
+  /** Signed on each connection, with its tls-unique. */
+  | { readonly kind: 'bound'; readonly template: Buffer; readonly signer: Signer };
+
+/** A pending order. */
+export interface PendingRequest {
+  readonly pendingUrl: string;
+  readonly request: EnrolRequest;
+}
+
+const boundMark = 'tls-unique';
+const operations: readonly Operation[] = ['simpleenroll', 'simplereenroll'];
+
+/** The cookie of an order: its URL, and the request, of which one that is bound is a template only. */
+export function formatCookie(url: string, request: EnrolRequest): string {
+  if (request.kind === 'signed') return `${url} ${request.csr.toString('base64')}`;
+  return `${url} ${request.template.toString('base64')} ${boundMark}`;
+}
+
+/** What a cookie says; undefined without one, and once the settings lead elsewhere. */
+export function pendingRequestOf(
+  { cookie, request: ordered, key: { signer } }: Order,
+  settings: EstSettings,
+): PendingRequest | undefined {
+  const [pendingUrl, content = '', mark] = cookie?.split(' ') ?? [];
+  const urls = operations.map((operation) => urlOf(settings, operation));
+  if (pendingUrl === undefined || !urls.includes(pendingUrl)) return undefined;
+  // former versions kept a CSR with the order, and in the cookie of one that is bound
+  const sent = content === '' ? ordered : Buffer.from(content, 'base64');
+  if (mark !== boundMark) return { pendingUrl, request: { kind: 'signed', csr: sent } };
+  const template = readTemplate(sent);
+  if (template === undefined || signer === undefined) return undefined;
+  return { pendingUrl, request: { kind: 'bound', template, signer } };
+}
+
+function readTemplate(request: Buffer): Buffer | undefined {
+  try {
+    return requestInfoOf(request);
+  } catch (error) {
+    if (isServiceError(error, 'InvalidArgs')) return undefined;
+    throw error;
+  }
+}
