@@ -80,6 +80,18 @@ export class UpdatedModule implements AsyncDisposable {
     this.#process = this.#begin();
   }
 
+  /** A module after a preparation; it ends when that fails. */
+  static async after(prepare: (module: UpdatedModule) => Promise<void>): Promise<UpdatedModule> {
+    const module = new UpdatedModule();
+    try {
+      await prepare(module);
+      return module;
+    } catch (error) {
+      await module[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
   get supervisor(): Supervisor {
     return this.#process.supervisor;
   }
@@ -160,7 +172,7 @@ export class UpdatedModule implements AsyncDisposable {
   /** Resolves when a condition holds, which is looked at when the supervisor has nothing to do. */
   async until(what: string, holds: () => boolean): Promise<void> {
     const shown = () =>
-      `${what}: ${this.listed.join()}, ${JSON.stringify(this.#saved.update?.phase)} after ${this.trace.join(', ')}`;
+      `${what}: ${this.listed.join()}, ${JSON.stringify(this.#saved.update?.phase)} after ${this.trace.slice(-30).join(', ')}`;
     const isReached = async () => {
       const idle = this.supervisor.idle();
       this.supervisor.wake();

@@ -9,14 +9,14 @@ const test = suite('modules whose updates cannot be cleaned up');
 const busy = new ServiceError('Unavailable', 'device or resource busy');
 
 /** A module whose parked container cannot be removed, and whose update is good. */
-async function updated(failure: ServiceError = busy): Promise<UpdatedModule> {
-  const module = new UpdatedModule();
-  module.failures.set('remove c1', failure);
-  await module.begin('update', 'a:2');
-  await module.until('the trial', () => module.status.progressText === 'trial');
-  module.advance(trialMs);
-  await module.until('the failure', () => module.status.note.includes(failure.message));
-  return module;
+function updated(failure: ServiceError = busy): Promise<UpdatedModule> {
+  return UpdatedModule.after(async (module) => {
+    module.failures.set('remove c1', failure);
+    await module.begin('update', 'a:2');
+    await module.until('the trial', () => module.status.progressText === 'trial');
+    module.advance(trialMs);
+    await module.until('the failure', () => module.status.note.includes(failure.message));
+  });
 }
 
 test('are updated for their callers, and report what is left', async () => {

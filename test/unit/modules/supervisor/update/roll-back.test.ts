@@ -10,12 +10,12 @@ const busy = new ServiceError('Unavailable', 'device or resource busy');
 const calls = ['stop c2', 'park c2', 'unpark c1', 'start', 'remove c2', 'release'];
 
 /** A module whose new container is observed, and runs. */
-async function tried(): Promise<UpdatedModule> {
-  const module = new UpdatedModule();
-  await module.begin('update', 'a:2');
-  await module.until('the trial', () => module.status.progressText === 'trial');
-  module.trace.length = 0;
-  return module;
+function tried(): Promise<UpdatedModule> {
+  return UpdatedModule.after(async (module) => {
+    await module.begin('update', 'a:2');
+    await module.until('the trial', () => module.status.progressText === 'trial');
+    module.trace.length = 0;
+  });
 }
 
 /** The health check of the new container fails. */

@@ -17,11 +17,11 @@ const overloaded = new EngineUnreachable('Unavailable', 'no response in 60 s');
 const delayMs = 300_000;
 
 /** A module whose new container is observed. */
-async function tried(): Promise<UpdatedModule> {
-  const module = new UpdatedModule();
-  await module.begin('update', 'a:2');
-  await module.until('the trial', () => module.status.progressText === 'trial');
-  return module;
+function tried(): Promise<UpdatedModule> {
+  return UpdatedModule.after(async (module) => {
+    await module.begin('update', 'a:2');
+    await module.until('the trial', () => module.status.progressText === 'trial');
+  });
 }
 
 const isEnded = (module: UpdatedModule) => () =>
@@ -165,13 +165,13 @@ test('that a start fails of are kept when the module cannot be prepared', async 
 });
 
 /** A module whose new container cannot be created, and no caller waits. */
-async function overdue(hasOperation = true): Promise<UpdatedModule> {
-  const module = new UpdatedModule();
-  module.failures.set('create', overloaded);
-  await module.begin('update', 'a:2');
-  await module.until('the failure', () => module.status.error === overloaded.message);
-  if (!hasOperation) await module.supervisor.desired.settle();
-  return module;
+function overdue(hasOperation = true): Promise<UpdatedModule> {
+  return UpdatedModule.after(async (module) => {
+    module.failures.set('create', overloaded);
+    await module.begin('update', 'a:2');
+    await module.until('the failure', () => module.status.error === overloaded.message);
+    if (!hasOperation) await module.supervisor.desired.settle();
+  });
 }
 
 const isRolledBack = (module: UpdatedModule) => () =>
