@@ -1,7 +1,7 @@
 /** Callers that wait until a supervisor has nothing more to do at present. */
 export class IdleWaiters {
   #waiting: (() => void)[] = [];
-  #isOutcome = false;
+  #awaitOutcome: (() => void)[] = [];
 
   /** Resolves when the supervisor is idle next. */
   wait(): Promise<void> {
@@ -10,19 +10,23 @@ export class IdleWaiters {
     });
   }
 
-  /** As `wait`, for an operation: the status at that time is its outcome. */
+  /** As `wait`, for an operation, and when nothing runs beside the supervisor: the status at that time is its outcome. */
   waitForOutcome(): Promise<void> {
-    this.#isOutcome = true;
-    return this.wait();
+    return new Promise((resolve) => {
+      this.#awaitOutcome.push(resolve);
+    });
   }
 
-  /** Resolves all waits; returns whether the status now is the outcome of an operation, which publishes it. */
-  notify(): boolean {
-    const isOutcome = this.#isOutcome;
-    this.#isOutcome = false;
-    const waiting = this.#waiting;
+  /**
+   * Resolves the waits, those for an outcome only with `isOutcome`; returns whether the status now is the outcome of an
+   * operation, which publishes it.
+   */
+  notify(isOutcome: boolean): boolean {
+    const outcomes = isOutcome ? this.#awaitOutcome : [];
+    const waiting = [...this.#waiting, ...outcomes];
     this.#waiting = [];
+    if (isOutcome) this.#awaitOutcome = [];
     for (const resolve of waiting) resolve();
-    return isOutcome;
+    return outcomes.length > 0;
   }
 }

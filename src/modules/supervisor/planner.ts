@@ -91,7 +91,7 @@ export class Planner {
     const atOnce = desiredAtOnce({ goal, update }, isGood);
     const step = atOnce && plan(observed, atOnce)[0];
     this.#cleanUpStep = isCleanUp(step, { goal, update }) ? step : undefined;
-    const isDelayed = this.#cleanUpStep !== undefined && leftovers.isDelayed;
+    const isDelayed = this.#cleanUpStep !== undefined && leftovers.isDelayed(this.#cleanUpStep);
     const isLast = isDelayed || !mayCleanUp(observed, { goal, update });
     if (atOnce !== undefined && (this.#cleanUpStep === undefined || !isLast)) return step;
     if (update?.phase === 'fetch') return this.#fetchStep(observed, update.other, signal);

@@ -22,6 +22,7 @@ import { RestartTracker } from './restart/restart-tracker.ts';
 import type { StatusTracker } from './status.ts';
 import { type Former, otherLive } from './update/former.ts';
 import { Leftovers } from './update/leftovers.ts';
+import type { Removals } from './update/removals.ts';
 import { StartLimit } from './update/start-limit.ts';
 import { Trial, type TrialLimits, trialLimits, type Verdict } from './update/trial.ts';
 import { isOpen, RolledBack } from './update/update.ts';
@@ -53,6 +54,7 @@ export interface ReconcilerState {
   readonly backoff: RestartBackoff;
   readonly operation: OperationSlot;
   readonly observer: Observer;
+  readonly removals: Removals;
 }
 
 /** The next thing after a round: another one, the end, or a wait for a time or, undefined, for an event. */
@@ -85,6 +87,11 @@ export class Reconciler {
     this.#startLimit = new StartLimit(limits.startMs, state.desired);
   }
 
+  /** Whether an operation waits for what is removed beside the module. */
+  get isCleaningUp(): boolean {
+    return this.#leftovers.isPending;
+  }
+
   /** Begins a new operation: a deleted identity may exist again. */
   beginOperation(): void {
     this.#isErased = false;
@@ -109,6 +116,7 @@ export class Reconciler {
   async reconcile(signal: AbortSignal): Promise<Next> {
     const { backoff, desired, observer, operation, status } = this.#state;
     const before = status.current.instance;
+    this.#leftovers.settle();
     const observed = await observer.observe(signal);
     const { instance } = observed;
     const isGone = before !== undefined && instance === undefined;
@@ -148,7 +156,9 @@ export class Reconciler {
     if (step !== undefined) {
       const waitUntil = step.kind === 'start' ? this.#waitForOthers() : undefined;
       if (waitUntil !== undefined) return waitUntil;
-      await this.#do(step, signal);
+      const isBeside = step.kind === 'remove' && this.#planner.isCleanUp(step);
+      if (isBeside) this.#leftovers.begin(step.id);
+      else await this.#do(step, signal);
       return 'again';
     }
     if (verdict !== undefined && isToRun(goal)) return newId === judgedId ? undefined : 'again';
@@ -213,9 +223,11 @@ export class Reconciler {
   }
 
   /** Applies the restart policy to an instance that has just ended, or whose health check fails. */
-  async #applyPolicy({ state, unhealthy }: Instance): Promise<void> {
+  async #applyPolicy(instance: Instance): Promise<void> {
     const { log, name, now, restartPolicy } = this.#options;
     const { backoff, desired, operation } = this.#state;
+    const { state, unhealthy } = instance;
+    if (this.#leftovers.isAwaited && (!isLive(instance) || unhealthy)) operation.reach();
     // a pending operation takes precedence over the policy
     if (operation.current !== undefined || desired.goal !== 'started') return;
     const hasEnded = backoff.endCause === 'exited' || this.#endedBefore(state);
@@ -323,7 +335,9 @@ export class Reconciler {
     }
     if (goal !== 'failed' && !status.current.failed) status.note({ error: '' });
     if (goal === 'start') await desired.advance('start', 'started');
-    operation.reach();
+    // another operation may have begun meanwhile
+    signal.throwIfAborted();
+    if (!this.#leftovers.isAwaited) operation.reach();
     return (await this.#leftovers.clear(former, signal)) ? 'again' : undefined;
   }
 

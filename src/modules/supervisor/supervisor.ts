@@ -14,6 +14,7 @@ import { type Next, Reconciler, type ReconcilerOptions } from './reconciler.ts';
 import { RestartBackoff } from './restart/restart-backoff.ts';
 import { restartsAfter } from './restart/restart-policy.ts';
 import { type ModuleStatus, StatusTracker } from './status.ts';
+import { Removals } from './update/removals.ts';
 import { isExcused, isTransient } from './update/transient.ts';
 import { undone } from './update/update.ts';
 import { WakeupEvent } from './wakeup-event.ts';
@@ -34,6 +35,7 @@ export class Supervisor {
   readonly #status: StatusTracker;
   readonly #operation: OperationSlot;
   readonly #observer: Observer;
+  readonly #removals: Removals;
   readonly #reconciler: Reconciler;
   readonly #events = new WakeupEvent();
   readonly #idle = new IdleWaiters();
@@ -60,13 +62,15 @@ export class Supervisor {
     const update = () => desired.update;
     const formerIds = () => desired.former;
     const observer = new Observer({ ...options, status, backoff, goal, update, formerIds });
-    const state = { desired, status, backoff, operation, observer };
+    const removals = new Removals({ ...options, onEnd: () => this.wake() });
+    const state = { desired, status, backoff, operation, observer, removals };
     this.#reconciler = new Reconciler(options, state);
     this.desired = desired;
     this.#status = status;
     this.#backoff = backoff;
     this.#operation = operation;
     this.#observer = observer;
+    this.#removals = removals;
   }
 
   get status(): ModuleStatus {
@@ -178,23 +182,24 @@ export class Supervisor {
       using round = new JoinedSignal([signal, this.#round.signal]);
       next = await this.#once(round.signal);
       if (next === 'again' || next === 'absent' || round.signal.aborted) continue;
-      this.#becomeIdle();
+      this.#becomeIdle(!this.#reconciler.isCleaningUp);
       const delayMs = next && next.getTime() - this.#options.now().getTime();
       this.#isIdle = true;
       await this.#events.wait(delayMs, signal);
       this.#isIdle = false;
     }
+    await this.#removals.stop();
     const operation = this.#operation.current;
     if (operation !== undefined) {
       const stopping = new ServiceError('Unavailable', 'the service is stopping');
       this.#operation.fail(operation, stopping);
     }
-    this.#becomeIdle();
+    this.#becomeIdle(true);
     return next === 'absent' ? next : 'stopped';
   }
 
-  #becomeIdle(): void {
-    if (this.#idle.notify()) this.#status.hold();
+  #becomeIdle(isOutcome: boolean): void {
+    if (this.#idle.notify(isOutcome)) this.#status.hold();
     else this.#status.publish();
   }
 

@@ -19,7 +19,7 @@ import { EngineUnreachable } from '../../../src/modules/supervisor/module-type.t
 import { Supervisor } from '../../../src/modules/supervisor/supervisor.ts';
 import type { Operation } from '../../../src/service/operations/operation.ts';
 import { Operations } from '../../../src/service/operations/operations.ts';
-import { until } from '../deadline.ts';
+import { deadline, until } from '../deadline.ts';
 import { failureOf } from '../failure.ts';
 import { silentLog } from '../log.ts';
 import { moduleSource } from './module-source.ts';
@@ -60,6 +60,8 @@ export class UpdatedModule implements AsyncDisposable {
   readonly failures = new Map<string, Error>();
   /** The failures of whole calls that are carried out all the same. */
   readonly failuresAfter = new Map<string, Error>();
+  /** Whole calls that the engine does not respond to before these resolve. */
+  readonly hanging = new Map<string, Promise<void>>();
   /** Why no instance can be prepared, undefined when one can. */
   unprepared: Error | undefined;
   /** Awaited before an instance is prepared. */
@@ -69,6 +71,8 @@ export class UpdatedModule implements AsyncDisposable {
   #saved: SavedState = { goal: 'started' };
   #source: ModuleSource = moduleSource(name, 'a:1');
   #engineError = '';
+  /** The calls that are about to fail. */
+  #failing = 0;
   #count = 1;
   #process: Process;
 
@@ -114,7 +118,7 @@ export class UpdatedModule implements AsyncDisposable {
   /** The code of the failure of an operation. */
   async operate(verb: Verb, to = ''): Promise<string> {
     const ended = async () => (await this.#begun(verb, to, {}, true)).outcome;
-    return failureOf(ended());
+    return failureOf(deadline(longMs, ended(), () => `the end of ${verb}: ${this.#shown}`));
   }
 
   /** Begins an operation that no caller waits for; resolves, when it is accepted, to how it ends. */
@@ -169,15 +173,15 @@ export class UpdatedModule implements AsyncDisposable {
     this.#process = this.#begin();
   }
 
-  /** Resolves when a condition holds, which is looked at when the supervisor has nothing to do. */
+  /** Resolves when a condition holds, which is looked at when the supervisor has nothing to do and has seen all failures. */
   async until(what: string, holds: () => boolean): Promise<void> {
-    const shown = () =>
-      `${what}: ${this.listed.join()}, ${JSON.stringify(this.#saved.update?.phase)} after ${this.trace.slice(-30).join(', ')}`;
+    const shown = () => `${what}: ${this.#shown}`;
     const isReached = async () => {
-      const idle = this.supervisor.idle();
-      this.supervisor.wake();
-      await idle;
-      return holds();
+      const isSeen = this.#failing === 0;
+      await this.#round();
+      // the first one may have begun before a failure
+      await this.#round();
+      return isSeen && this.#failing === 0 && holds();
     };
     try {
       await until(waitMs, shown, isReached);
@@ -189,6 +193,17 @@ export class UpdatedModule implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#process.end();
+  }
+
+  async #round(): Promise<void> {
+    const idle = this.supervisor.idle();
+    this.supervisor.wake();
+    await idle;
+  }
+
+  get #shown(): string {
+    const { phase } = { ...this.#saved.update };
+    return `${this.listed.join()}, ${JSON.stringify(phase)} after ${this.trace.slice(-30).join(', ')}`;
   }
 
   #begun(verb: Verb, to: string, change: Change, wait: boolean): Promise<Operation<unknown, void>> {
@@ -208,6 +223,22 @@ export class UpdatedModule implements AsyncDisposable {
     return { id, name, image, digest: image, ...flags, state: { kind: 'created' } };
   }
 
+  /** As `did`, when the engine responds. */
+  async #responded(call: string, effect: () => void, signal: AbortSignal): Promise<void> {
+    const response = this.hanging.get(call);
+    if (response === undefined) return this.#did(call, effect);
+    this.trace.push(call);
+    await new Promise<void>((resolve, reject) => {
+      const abort = (): void => {
+        this.trace.push(`${call} aborted`);
+        reject(new ServiceError('Cancelled', 'aborted'));
+      };
+      signal.addEventListener('abort', abort, { once: true });
+      void response.then(resolve);
+    });
+    return this.#did(call, effect);
+  }
+
   /** Does what a call does, unless it fails. */
   #did(call: string, effect: () => void): Promise<void> {
     if (this.#engineError !== '') {
@@ -215,11 +246,18 @@ export class UpdatedModule implements AsyncDisposable {
     }
     this.trace.push(call);
     const failure = this.failures.get(call) ?? this.failures.get(call.split(' ', 1)[0] ?? '');
-    // not at once: the time limits of a test that repeats it without end expire
-    if (failure !== undefined) return setImmediate().then(() => Promise.reject(failure));
+    if (failure !== undefined) return this.#fail(failure);
     effect();
     const late = this.failuresAfter.get(call);
-    return late === undefined ? Promise.resolve() : setImmediate().then(() => Promise.reject(late));
+    return late === undefined ? Promise.resolve() : this.#fail(late);
+  }
+
+  /** Not at once: the time limits of a test that repeats it without end expire. */
+  async #fail(failure: Error): Promise<void> {
+    this.#failing++;
+    await setImmediate();
+    this.#failing--;
+    throw failure;
   }
 
   #type(): ModuleType {
@@ -239,14 +277,16 @@ export class UpdatedModule implements AsyncDisposable {
       version: none,
       list: none,
       inspect: none,
-      find: ({ parkedIds = [] }) => {
+      find: async ({ parkedIds = [] }) => {
+        // the time limits of a test expire even if the rounds never end
+        await setImmediate();
         const others = this.containers.filter(({ id }) => !parkedIds.includes(id));
         const [renamed, ...more] = others;
         if (named() !== undefined || renamed === undefined || more.length > 0) {
-          return Promise.resolve(named());
+          return named();
         }
         this.change(renamed.id, { name });
-        return Promise.resolve(named());
+        return named();
       },
       findParked: ({ id }) => {
         const found = byId(id);
@@ -257,10 +297,12 @@ export class UpdatedModule implements AsyncDisposable {
       keep: ({ id }) => this.#did(`keep ${id}`, () => (this.kept = byId(id)?.image)),
       release: () => this.#did('release', () => (this.kept = undefined)),
       stop: (id) => this.#did(`stop ${id}`, () => this.change(id, { state: exited() })),
-      remove: (removed) =>
-        this.#did(`remove ${removed}`, () => {
+      remove: (removed, signal) => {
+        const remove = (): void => {
           this.containers = this.containers.filter(({ id }) => id !== removed);
-        }),
+        };
+        return this.#responded(`remove ${removed}`, remove, signal);
+      },
       unpause: none,
       disableAutoRestart: none,
       log: none,

@@ -1,5 +1,5 @@
 import { Backoff } from '../../../service/backoff.ts';
-import { needsInstance, type SavedState } from '../desired-state.ts';
+import { needsInstance, type SavedState, type SavedUpdate } from '../desired-state.ts';
 import type { Step } from '../plan.ts';
 
 /**
@@ -37,6 +37,10 @@ export function isCleanUp(
 ): boolean {
   // one that runs beside the module is stopped first in any case
   if (step === undefined || step.kind === 'stop' || !needsInstance(goal)) return false;
-  const { phase } = { ...update };
-  return phase === 'done' || phase === 'abandon';
+  return isCleanUpPhase(update);
+}
+
+/** Whether what is left of an update is removed in its phase. */
+export function isCleanUpPhase(update: Pick<SavedUpdate, 'phase'> | undefined): boolean {
+  return update?.phase === 'done' || update?.phase === 'abandon';
 }

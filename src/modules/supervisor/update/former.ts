@@ -85,23 +85,44 @@ export class FormerInstances {
     this.#backoff.reset();
   }
 
-  /** Removes one, and its id from the record; resolves to whether there was any. */
-  async removeNext({ presentIds, goneIds }: Former, signal: AbortSignal): Promise<boolean> {
+  /** The one whose removal is next, undefined when none is left. */
+  nextOf({ presentIds }: Pick<Former, 'presentIds'>): string | undefined {
     // one that cannot be removed does not keep the others
-    const id = presentIds[this.#attempts % presentIds.length];
-    if (id === undefined && goneIds.length === 0) return false;
+    return presentIds[this.#attempts % presentIds.length];
+  }
+
+  /** Records that a removal failed. */
+  failed(): void {
+    this.#attempts++;
+    this.#backoff.failed();
+  }
+
+  /** Removes those that are gone from the record; resolves to whether there were any. */
+  async forget(goneIds: readonly string[]): Promise<boolean> {
+    if (goneIds.length === 0) return false;
     try {
-      if (goneIds.length === 0 && id !== undefined) await this.#remove(id, signal);
-      const ids = goneIds.length > 0 ? goneIds : [id];
-      await this.#desired.change((now) => withoutFormer(now, ids));
+      await this.#desired.change((now) => withoutFormer(now, goneIds));
     } catch (error) {
-      signal.throwIfAborted();
-      this.#attempts++;
       this.#backoff.failed();
       throw error;
     }
     this.#backoff.reset();
     return true;
+  }
+
+  /** Removes one of a module that is deleted; resolves to whether there was any. */
+  async removeNext(former: Former, signal: AbortSignal): Promise<boolean> {
+    if (await this.forget(former.goneIds)) return true;
+    const id = this.nextOf(former);
+    if (id === undefined) return false;
+    try {
+      await this.#remove(id, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.failed();
+      throw error;
+    }
+    return this.forget([id]);
   }
 
   async #remove(id: string, signal: AbortSignal): Promise<void> {

@@ -1,10 +1,15 @@
 import { describeError, isServiceError } from '../../../errors.ts';
 import type { Log } from '../../../service/log/log.ts';
 import type { DesiredState } from '../desired-state.ts';
-import type { OperationSlot } from '../pending-operation.ts';
+import type { OperationSlot, PendingOperation } from '../pending-operation.ts';
+import type { Step } from '../plan.ts';
 import type { StatusTracker } from '../status.ts';
-import { CleanUp } from './clean-up.ts';
+import { CleanUp, isCleanUpPhase } from './clean-up.ts';
 import { type Former, FormerInstances, type FormerOptions } from './former.ts';
+import type { EndedRemoval, Removals } from './removals.ts';
+
+/** How long an operation waits for the clean-up of an update. */
+const awaitedMs = 10_000;
 
 /** Dependencies of the leftovers. */
 export interface LeftoversOptions extends FormerOptions {
@@ -17,9 +22,13 @@ export interface LeftoversState {
   readonly desired: DesiredState;
   readonly status: StatusTracker;
   readonly operation: OperationSlot;
+  readonly removals: Removals;
 }
 
-/** What the updates of a module have left to be removed, with a note in its status while that fails. */
+/**
+ * What the updates of a module have left to be removed, with a note in its status while that fails. It is removed beside
+ * the loop of a module that stays.
+ */
 export class Leftovers {
   readonly #options: LeftoversOptions;
   readonly #state: LeftoversState;
@@ -27,6 +36,8 @@ export class Leftovers {
   readonly #cleanUp: CleanUp;
   /** Of those before. */
   readonly #former: FormerInstances;
+  /** Until when an operation waits for the clean-up of the last update. */
+  #awaitedUntil: Date | undefined;
   /** Whether the status has a note about a removal that failed. */
   #isLeft = false;
 
@@ -40,12 +51,43 @@ export class Leftovers {
   /** When the next attempts are due, undefined for those that are due now. */
   get retryTimes(): readonly (Date | undefined)[] {
     const { former, update } = this.#state.desired;
-    return [update && this.#cleanUp.retryAt, former.length > 0 ? this.#former.retryAt : undefined];
+    return [
+      update && this.#cleanUp.retryAt,
+      this.isPending ? this.#awaitedUntil : undefined,
+      former.length > 0 ? this.#former.retryAt : undefined,
+    ];
   }
 
-  /** Whether the clean-up of the last update has failed and is not due yet. */
-  get isDelayed(): boolean {
-    return this.#cleanUp.retryAt !== undefined;
+  /** Whether a step of the clean-up of the last update is not due yet, or is taken already. */
+  isDelayed(step: Step): boolean {
+    if (this.#cleanUp.retryAt !== undefined) return true;
+    const { removals } = this.#state;
+    return step.kind === 'remove' && (removals.has(step.id) || removals.isFull);
+  }
+
+  /** Whether the clean-up of the last update is pending, and has been for a short time only. */
+  get isPending(): boolean {
+    const { desired, removals } = this.#state;
+    const { badId, oldId } = { ...desired.update };
+    const isRemoved = [oldId, badId].some((id) => id !== undefined && removals.has(id));
+    if (!isRemoved || !isCleanUpPhase(desired.update)) return false;
+    return this.#awaitedUntil !== undefined && this.#options.now() < this.#awaitedUntil;
+  }
+
+  /** Whether the operation is that of an update whose clean-up alone has not ended. */
+  get isAwaited(): boolean {
+    return this.isPending && isUpdate(this.#state.operation.current);
+  }
+
+  /** Begins to remove the instance of the last update that does not stay. */
+  begin(id: string): void {
+    this.#awaitedUntil = new Date(this.#options.now().getTime() + awaitedMs);
+    this.#state.removals.begin(id);
+  }
+
+  /** Notes the removals that have ended. */
+  settle(): void {
+    for (const ended of this.#state.removals.takeEnded()) this.#settled(ended);
   }
 
   /** Makes all attempts due now: the cause of a failure may have changed. */
@@ -59,8 +101,7 @@ export class Leftovers {
     const { operation } = this.#state;
     this.#noteLeft(error);
     this.#cleanUp.failed();
-    const { until } = { ...operation.current?.options };
-    if (until === 'started' || until === 'proven') operation.reach();
+    if (isUpdate(operation.current)) operation.reach();
   }
 
   /** Takes back the note about what could not be removed, when nothing is left. */
@@ -76,17 +117,33 @@ export class Leftovers {
     return this.#former.removeNext(former, signal);
   }
 
-  /** As `removeNext`, beside a module that stays: resolves to whether one was removed. */
+  /** As `removeNext`, beside a module that stays: resolves to whether one is gone. */
   async clear(former: Former, signal: AbortSignal): Promise<boolean> {
     if (this.#former.retryAt !== undefined) return false;
+    const { removals } = this.#state;
+    const id = this.#former.nextOf(former);
+    // one at a time: the other one may be that of the last update
+    if (id !== undefined && !former.presentIds.some((one) => removals.has(one))) removals.begin(id);
     try {
-      if (!(await this.#former.removeNext(former, signal))) return false;
+      if (!(await this.#former.forget(former.goneIds))) return false;
       this.removed();
       return true;
     } catch (error) {
       signal.throwIfAborted();
       this.#noteLeft(error);
       return false;
+    }
+  }
+
+  #settled({ id, error }: EndedRemoval): void {
+    const { log, name } = this.#options;
+    const { former, update } = this.#state.desired;
+    if (error === undefined) return log.info('module step done', { module: name, step: 'remove' });
+    if (former.includes(id)) {
+      this.#former.failed();
+      this.#noteLeft(error);
+    } else if (isCleanUpPhase(update) && (id === update?.oldId || id === update?.badId)) {
+      this.leave(error);
     }
   }
 
@@ -99,4 +156,9 @@ export class Leftovers {
     status.note({ note: `what is left of an update cannot be removed: ${cause}` });
     this.#isLeft = true;
   }
+}
+
+function isUpdate(operation: PendingOperation | undefined): boolean {
+  const until = operation?.options.until;
+  return until === 'started' || until === 'proven';
 }

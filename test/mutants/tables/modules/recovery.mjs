@@ -147,14 +147,6 @@ export default [
     suite: 'integration/modules/service-life',
   },
   {
-    breaks:
-      'a removal that an engine does not finish in time stops the supervision of an updated module',
-    text: 'if (this.#planner.isCleanUp(step)) return this.#leftovers.leave(error);',
-    becomes:
-      "if (this.#planner.isCleanUp(step) && (error as Error).constructor.name !== 'EngineUnreachable') return this.#leftovers.leave(error);",
-    suite: 'unit/modules/supervisor/update/clean-up',
-  },
-  {
     breaks: 'a management API whose socket could not be bound is never served',
     text: 'this.#isWithheld = true; // or the next attempt would count as one that succeeded',
     becomes: '',

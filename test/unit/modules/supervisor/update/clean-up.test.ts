@@ -200,11 +200,15 @@ test('are deleted with what is left when that can be removed', async () => {
 
 test('are deleted with what several updates have left', async () => {
   await using module = await updated();
-  await module.until('the end of the operation', () => !module.isBusy);
-  await module.begin('update', 'a:3');
-  await module.until('the trial', () => module.status.progressText === 'trial');
-  module.advance(trialMs);
+  module.failures.set('remove c2', busy);
+  for (const image of ['a:3', 'a:4']) {
+    await module.until('the end of the operation', () => !module.isBusy);
+    await module.begin('update', image);
+    await module.until('the trial', () => module.status.progressText === 'trial');
+    module.advance(trialMs);
+  }
   await module.until('the end', () => module.saved.update === undefined && !module.isBusy);
+  assert.equal(former(module), ['c1', 'c2']);
   assert.is(await module.operate('remove'), 'Unavailable');
   module.failures.clear();
   assert.is(await module.operate('remove'), 'no failure');

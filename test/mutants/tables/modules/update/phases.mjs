@@ -1,5 +1,4 @@
 const unavailable = 'unit/modules/supervisor/update/unavailable';
-const cleanUp = 'unit/modules/supervisor/update/clean-up';
 const rollBack = 'unit/modules/supervisor/update/roll-back';
 const model = 'unit/modules/supervisor/update/plan-model';
 
@@ -259,36 +258,6 @@ export default [
     suite: 'unit/modules/supervisor/update/trial',
   },
   {
-    breaks: 'a module is not supervised while the clean-up of its update fails',
-    text: 'const isDelayed = this.#cleanUpStep !== undefined && leftovers.isDelayed;',
-    becomes: 'const isDelayed = false;',
-    suite: cleanUp,
-  },
-  {
-    breaks: 'a clean-up that failed is tried at every event',
-    text: 'this.#cleanUp.failed();',
-    becomes: '',
-    suite: cleanUp,
-  },
-  {
-    breaks: 'a module whose parked container cannot be removed is deleted',
-    text: "if (step === undefined || step.kind === 'stop' || !needsInstance(goal)) return false;",
-    becomes: "if (step === undefined || step.kind === 'stop') return false;",
-    suite: cleanUp,
-  },
-  {
-    breaks: 'the note about a clean-up stays when it has ended',
-    text: "if (step.kind === 'end') this.#leftovers.removed();",
-    becomes: '',
-    suite: cleanUp,
-  },
-  {
-    breaks: 'an operation that began in a round is reached by it',
-    text: '    signal.throwIfAborted();\n    const { newId } = this.#planner;',
-    becomes: '    const { newId } = this.#planner;',
-    suite: cleanUp,
-  },
-  {
     breaks:
       'an update that fails after modules.yaml has changed returns to the configuration before',
     text: '...(update !== undefined && { update: endedUpdate(update) }),',
@@ -324,60 +293,6 @@ export default [
     text: 'signal === stopNumber ||',
     becomes: '',
     suite: 'unit/modules/docker/engine/events/kill-requests',
-  },
-  {
-    breaks: 'an update is refused while the one before cannot be cleaned up',
-    text: "if (update?.phase === 'fetch' || update?.phase === 'rollback') {",
-    becomes: "if (update !== undefined && update.phase !== 'trial') {",
-    suite: cleanUp,
-  },
-  {
-    breaks: 'what an update has left is forgotten by the next one',
-    text: 'return [...former, ...ids.flatMap((id) => id ?? [])];',
-    becomes: 'return former;',
-    suite: cleanUp,
-  },
-  {
-    breaks: 'what an update has left gets the name of the module',
-    text: 'parkedIds.push(...former.presentIds);',
-    becomes: '',
-    suite: cleanUp,
-  },
-  {
-    breaks: 'what an update has left runs beside the module',
-    text: 'return [parked, bad, ...former.found].find((one) => one !== undefined && isLive(one));',
-    becomes: 'return undefined;',
-    suite: cleanUp,
-  },
-  {
-    breaks: 'a container that cannot be removed keeps those that can',
-    text: 'const id = presentIds[this.#attempts % presentIds.length];',
-    becomes: 'const id = presentIds.at(-1);',
-    suite: cleanUp,
-  },
-  {
-    breaks: 'a container with the name of the module is removed as one that was left',
-    text: 'if (instance === undefined) goneIds.push(id);',
-    becomes: 'if (instance === undefined && false) goneIds.push(id);',
-    suite: cleanUp,
-  },
-  {
-    breaks: 'containers that cannot be removed become more and more',
-    text: 'if (former.length > mostFormer) {',
-    becomes: 'if (former.length < 0) {',
-    suite: cleanUp,
-  },
-  {
-    breaks: 'a module is deleted without what its updates have left',
-    text: "return isLeft ? 'again' : this.#vanish(goal, signal);",
-    becomes: 'return this.#vanish(goal, signal);',
-    suite: cleanUp,
-  },
-  {
-    breaks: 'an operation on a module forgets what its updates have left',
-    text: '...(former !== undefined && { former }),\n        rejected,',
-    becomes: 'rejected,',
-    suite: cleanUp,
   },
   {
     breaks: 'a parked container is removed as one that earlier updates have left',

@@ -1,0 +1,166 @@
+const cleanUp = 'unit/modules/supervisor/update/clean-up';
+const removals = 'unit/modules/supervisor/update/removals';
+
+export default [
+  {
+    breaks: 'a module is not supervised while the clean-up of its update fails',
+    text: 'const isDelayed = this.#cleanUpStep !== undefined && leftovers.isDelayed(this.#cleanUpStep);',
+    becomes: 'const isDelayed = false;',
+    suite: cleanUp,
+  },
+  {
+    breaks: 'a clean-up that failed is tried at every event',
+    text: 'this.#cleanUp.failed();',
+    becomes: '',
+    suite: cleanUp,
+  },
+  {
+    breaks: 'a module whose parked container cannot be removed is deleted',
+    text: "if (step === undefined || step.kind === 'stop' || !needsInstance(goal)) return false;",
+    becomes: "if (step === undefined || step.kind === 'stop') return false;",
+    suite: cleanUp,
+  },
+  {
+    breaks: 'the note about a clean-up stays when it has ended',
+    text: "if (step.kind === 'end') this.#leftovers.removed();",
+    becomes: '',
+    suite: cleanUp,
+  },
+  {
+    breaks: 'an operation that began in a round is reached by it',
+    text: '    signal.throwIfAborted();\n    if (!this.#leftovers.isAwaited) operation.reach();',
+    becomes: '    if (!this.#leftovers.isAwaited) operation.reach();',
+    suite: cleanUp,
+  },
+  {
+    breaks: 'an update is refused while the one before cannot be cleaned up',
+    text: "if (update?.phase === 'fetch' || update?.phase === 'rollback') {",
+    becomes: "if (update !== undefined && update.phase !== 'trial') {",
+    suite: cleanUp,
+  },
+  {
+    breaks: 'what an update has left is forgotten by the next one',
+    text: 'return [...former, ...ids.flatMap((id) => id ?? [])];',
+    becomes: 'return former;',
+    suite: cleanUp,
+  },
+  {
+    breaks: 'what an update has left gets the name of the module',
+    text: 'parkedIds.push(...former.presentIds);',
+    becomes: '',
+    suite: cleanUp,
+  },
+  {
+    breaks: 'what an update has left runs beside the module',
+    text: 'return [parked, bad, ...former.found].find((one) => one !== undefined && isLive(one));',
+    becomes: 'return undefined;',
+    suite: cleanUp,
+  },
+  {
+    breaks: 'a container that cannot be removed keeps those that can',
+    text: 'return presentIds[this.#attempts % presentIds.length];',
+    becomes: 'return presentIds.at(-1);',
+    suite: cleanUp,
+  },
+  {
+    breaks:
+      'a container that is gone, or has the name of the module again, counts as left for ever',
+    text: 'if (instance === undefined) goneIds.push(id);',
+    becomes: 'if (instance === undefined && false) goneIds.push(id);',
+    suite: cleanUp,
+  },
+  {
+    breaks: 'containers that cannot be removed become more and more',
+    text: 'if (former.length > mostFormer) {',
+    becomes: 'if (former.length < 0) {',
+    suite: cleanUp,
+  },
+  {
+    breaks: 'a module is deleted without what its updates have left',
+    text: "return isLeft ? 'again' : this.#vanish(goal, signal);",
+    becomes: 'return this.#vanish(goal, signal);',
+    suite: cleanUp,
+  },
+  {
+    breaks: 'an operation on a module forgets what its updates have left',
+    text: '...(former !== undefined && { former }),\n        rejected,',
+    becomes: 'rejected,',
+    suite: cleanUp,
+  },
+  {
+    breaks:
+      'a removal that an engine does not finish in time stops the supervision of an updated module',
+    text: 'if (this.#planner.isCleanUp(step)) return this.#leftovers.leave(error);',
+    becomes:
+      "if (this.#planner.isCleanUp(step) && (error as Error).constructor.name !== 'EngineUnreachable') return this.#leftovers.leave(error);",
+    suite: cleanUp,
+  },
+  {
+    breaks: 'the removal of an old container delays the supervision of its module',
+    text: 'if (isBeside) this.#leftovers.begin(step.id);\n      else await this.#do(step, signal);',
+    becomes: 'await this.#do(step, signal);',
+    suite: removals,
+  },
+  {
+    breaks: 'the removal of what an earlier update has left delays the supervision of its module',
+    text: 'const id = this.#former.nextOf(former);\n    // one',
+    becomes:
+      'await this.#former.removeNext(former, signal);\n    const id = this.#former.nextOf(former);\n    // one',
+    suite: removals,
+  },
+  {
+    breaks: 'each round requests a removal that is pending',
+    text: 'if (!this.has(id) && !this.isFull) this.#pending.set(id, this.#run(id));',
+    becomes: 'this.#pending.set(id, this.#run(id));',
+    suite: removals,
+  },
+  {
+    breaks: 'removals that an engine does not respond to become more and more',
+    text: 'return this.#pending.size >= most;',
+    becomes: 'return false;',
+    suite: removals,
+  },
+  {
+    breaks: 'an update ends before its old container is removed',
+    text: 'if (!this.#leftovers.isAwaited) operation.reach();',
+    becomes: 'operation.reach();',
+    suite: removals,
+  },
+  {
+    breaks:
+      'an update does not end while an engine does not respond to the removal of its old container',
+    text: 'return this.#awaitedUntil !== undefined && this.#options.now() < this.#awaitedUntil;',
+    becomes: 'return true;',
+    suite: removals,
+  },
+  {
+    breaks: 'nothing ends the wait of an update for its clean-up',
+    text: 'this.isPending ? this.#awaitedUntil : undefined',
+    becomes: 'undefined',
+    suite: removals,
+  },
+  {
+    breaks: 'the restart policy waits for the clean-up of an update',
+    text: 'if (this.#leftovers.isAwaited && (!isLive(instance) || unhealthy)) operation.reach();',
+    becomes: '',
+    suite: removals,
+  },
+  {
+    breaks: 'a removal that has ended is not noticed before another event',
+    text: 'this.#ended.push({ id, error });\n    this.#options.onEnd();',
+    becomes: 'this.#ended.push({ id, error });',
+    suite: removals,
+  },
+  {
+    breaks: 'a container with the name of the module is removed as one that was left',
+    text: 'if ((await type.findParked({ id, name }, signal)) !== undefined) await type.remove(id, signal);',
+    becomes: 'await type.remove(id, signal);',
+    suite: removals,
+  },
+  {
+    breaks: 'a removal outlives the supervision of its module',
+    text: 'await this.#removals.stop();',
+    becomes: '',
+    suite: removals,
+  },
+];
