@@ -25,6 +25,8 @@ export const watchHeader = "# Written by 'iotedgectl certificates watch ";
 export const watchPrefix = 'iotedge-watch-';
 /** Below the state directory of systemd's services: for each watch a file with the version that its server has read. */
 export const reloadsDirectory = 'iotedge/reloads';
+/** The types of the units of a watch, in the order in which they are stopped: first what starts the service. */
+export const watchTypes = ['path', 'timer', 'service'] as const;
 /** The longest name that systemd accepts, without the type. */
 const maxName = 255 - '.service'.length;
 /**
@@ -50,7 +52,7 @@ export function watchUnits({ id, reload, publishDir }: Watch): WatchUnits {
     const problem = `the path ${quoted(publishDir)} cannot be written into units of systemd`;
     throw new ServiceError('InvalidArgs', problem);
   }
-  const name = `${watchPrefix}${escaped(id)}-${escaped(reload.replace(/\.service$/, ''))}`;
+  const name = watchName(id, reload);
   if (name.length > maxName) {
     throw new ServiceError('InvalidArgs', `the name of the unit ${name} would be too long`);
   }
@@ -99,6 +101,18 @@ WantedBy=timers.target
     [`${name}.timer`, timer],
   ]);
   return { name, files };
+}
+
+/** The name of the units of a watch, without the type. */
+export function watchName(id: CertificateId, reload: string): string {
+  return `${watchPrefix}${escaped(id)}-${escaped(reload.replace(/\.service$/, ''))}`;
+}
+
+/** The server of a watch on a certificate, in the text of one of its files; undefined for any other text. */
+export function reloadOf(id: string, text: string): string | undefined {
+  const [head = ''] = text.split('\n', 1);
+  const start = `${watchHeader}${id} --reload `;
+  return head.startsWith(start) && head.endsWith("'.") ? head.slice(start.length, -2) : undefined;
 }
 
 /** As systemd-escape(1): the result has no `-` but for `/`. */

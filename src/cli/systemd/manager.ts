@@ -110,6 +110,12 @@ export class Systemd {
     await this.reload();
   }
 
+  /** Has units not started at boots any more. */
+  async disable(units: readonly string[]): Promise<void> {
+    await this.#authorized('DisableUnitFiles', 'asb', [units, false]);
+    await this.reload();
+  }
+
   /** Lets nothing start units until the next boot. */
   async maskUntilBoot(units: readonly string[]): Promise<void> {
     await this.#authorized('MaskUnitFiles', 'asbb', [units, true, true]);

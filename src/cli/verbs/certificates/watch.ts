@@ -1,12 +1,19 @@
-import { lstatSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { ServiceError, systemCode } from '../../../errors.ts';
+import { ServiceError } from '../../../errors.ts';
 import { idGlobMatches } from '../../../glob.ts';
 import { type CertificateId, parseCertificateId } from '../../../ids.ts';
 import {
+  presentUnits,
+  removeUnits,
+  watchedServers,
+  writeWatch,
+} from '../../certificates/watch-files.ts';
+import {
   parseServiceUnit,
+  reloadsDirectory,
   type WatchUnits,
-  watchHeader,
+  watchName,
   watchUnits,
 } from '../../certificates/watch-units.ts';
 import {
@@ -21,6 +28,7 @@ import { configDirectory, directoryOption, requireRoot } from '../../config-dire
 import { Systemd } from '../../systemd/manager.ts';
 
 const unitDirectory = '/etc/systemd/system';
+const recordDirectory = join('/var/lib', reloadsDirectory);
 
 /** `iotedgectl certificates watch`. */
 export const certificatesWatch: Command = {
@@ -28,8 +36,8 @@ export const certificatesWatch: Command = {
   summary: 'have a server reloaded whenever a published certificate is replaced',
   about: `Writes a path unit, an hourly timer and the service that both start, enables them and starts them. The service
 reloads the server (systemctl try-reload-or-restart) unless it has read the present files already. The rule of the
-certificate needs 'publish: true' in certificates.yaml. To undo it, disable the path unit and the timer with
-'systemctl disable --now', and remove the three files.`,
+certificate needs 'publish: true' in certificates.yaml. --remove undoes it: the units are disabled, stopped and removed,
+those for the --reload units, or all for the certificate; files that this command has not written stay.`,
   positionals: ['CERTIFICATE'],
   options: {
     reload: {
@@ -38,10 +46,11 @@ certificate needs 'publish: true' in certificates.yaml. To undo it, disable the 
       value: 'UNIT',
       help: 'the service unit to reload; may be given more than once',
     },
+    remove: { type: 'boolean', help: 'end it: disable, stop and remove the units' },
     'unit-dir': {
       type: 'string',
       value: 'DIR',
-      help: 'only write the units, there; nothing is enabled or started',
+      help: 'only write or remove the units, there; nothing is enabled, started or stopped',
     },
     ...directoryOption,
   },
@@ -49,12 +58,16 @@ certificate needs 'publish: true' in certificates.yaml. To undo it, disable the 
     const [name = ''] = context.positionals;
     const id = parseCertificateId(name);
     const servers = textsOption(context, 'reload').map(parseServiceUnit);
-    if (servers.length === 0) throw new UsageError('certificates watch needs --reload UNIT');
     const given = textOption(context, 'unit-dir');
     if (given === undefined) requireRoot('iotedgectl certificates watch');
+    if (context.options['remove'] === true) return remove(id, servers, context);
+    if (servers.length === 0) throw new UsageError('certificates watch needs --reload UNIT');
     const publishDir = await publishedIn(id, context);
     const all = servers.map((reload) => watchUnits({ id, reload, publishDir }));
-    for (const units of all) write(units, given ?? unitDirectory, context);
+    for (const units of all) {
+      for (const path of writeWatch(units, given ?? unitDirectory))
+        context.print(`${path}: written`);
+    }
     return given === undefined ? activate(all, servers, context) : exitCodes.ok;
   },
 };
@@ -79,35 +92,34 @@ async function publishedIn(id: CertificateId, context: CommandContext): Promise<
   return certificates.config.publish_dir;
 }
 
-/** Writes the files that differ; AlreadyExists for one that has another author. */
-function write(
-  { files }: WatchUnits,
-  directory: string,
-  { print }: Pick<CommandContext, 'print'>,
-): void {
-  for (const [file, text] of files) {
-    const path = join(directory, file);
-    const present = contentOf(path);
-    if (present === text) continue;
-    if (present?.startsWith(watchHeader) === false) {
-      throw new ServiceError('AlreadyExists', `${path} is another author's, or masks the unit`);
+/** Ends watches: those of the servers, or all on the certificate. */
+async function remove(
+  id: CertificateId,
+  servers: readonly string[],
+  context: CommandContext,
+): Promise<number> {
+  const given = textOption(context, 'unit-dir');
+  const directory = given ?? unitDirectory;
+  const chosen = servers.length > 0 ? servers : watchedServers(id, directory);
+  if (chosen.length === 0) throw new ServiceError('NotFound', `there is no watch on "${id}"`);
+  // all are looked at before the first is removed
+  const units = chosen.flatMap((reload) => presentUnits({ id, reload }, directory));
+  if (given === undefined) {
+    const systemd = await Systemd.require(await context.bus(), { interactive: true });
+    await systemd.disable(units.filter((unit) => !unit.endsWith('.service')));
+    for (const unit of units) {
+      const result = await systemd.job('StopUnit', unit);
+      if (result !== 'done')
+        throw new ServiceError('Unavailable', `${unit} was not stopped (${result})`);
     }
-    const temporary = join(directory, `.${file}.new`);
-    rmSync(temporary, { force: true });
-    writeFileSync(temporary, text, { flag: 'wx', mode: 0o644 });
-    renameSync(temporary, path);
-    print(`${path}: written`);
-  }
-}
-
-/** The content of a file; undefined when there is none, `` for anything but a file. */
-function contentOf(path: string): string | undefined {
-  try {
-    return lstatSync(path).isFile() ? readFileSync(path, 'utf8') : '';
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+    removeUnits(units, directory);
+    for (const unit of units) await systemd.resetFailed(unit);
+    await systemd.reload();
+    for (const reload of chosen)
+      rmSync(join(recordDirectory, watchName(id, reload)), { force: true });
+  } else removeUnits(units, directory);
+  for (const unit of units) context.print(`${join(directory, unit)}: removed`);
+  return exitCodes.ok;
 }
 
 async function activate(

@@ -154,16 +154,16 @@ test('show servers that were not reloaded hours after a swap', async ({ top }) =
   assert.equal(await unreloadedServers(new Date(), { units: join(top, 'no'), state: top }), []);
 });
 
-test('are written once, and never over the file of another author', async ({ top }) => {
+/** A directory for units, and the command that writes and removes them there. */
+async function commandOf(top: string) {
   const units = join(top, 'units');
   await mkdir(units);
   await writeFile(join(top, 'certificates.yaml'), 'publish_dir: /srv/tls\n');
-  const watch = async (...servers: readonly string[]) => {
+  const command = async (id: string, ...options: readonly string[]) => {
     const out: string[] = [];
     const err: string[] = [];
-    const options = servers.flatMap((server) => ['--reload', server]);
     const places = ['--unit-dir', units, '--config-dir', top];
-    const args = ['certificates', 'watch', 'web', ...options, ...places];
+    const args = ['certificates', 'watch', id, ...options, ...places];
     const code = await iotedgectl(
       args,
       (text) => void out.push(text),
@@ -171,17 +171,22 @@ test('are written once, and never over the file of another author', async ({ top
     );
     return { code, out, err: err.join('\n') };
   };
+  const watch = (...servers: readonly string[]) =>
+    command('web', ...servers.flatMap((server) => ['--reload', server]));
+  const written = async (): Promise<readonly string[]> => (await readdir(units)).sort();
+  return { command, units, watch, written };
+}
+
+const filesOf = (name: string): readonly string[] =>
+  ['path', 'service', 'timer'].map((type) => `iotedge-watch-${name}.${type}`);
+
+test('are written once, and never over the file of another author', async ({ top }) => {
+  const { units, watch, written } = await commandOf(top);
   const first = await watch('nginx', 'mosquitto.service');
   assert.is(first.code, 0);
   assert.is(first.out.length, 6);
   assert.match(first.err, 'does not publish "web"');
-  const written = (await readdir(units)).sort();
-  assert.equal(
-    written,
-    ['mosquitto', 'nginx'].flatMap((server) =>
-      ['path', 'service', 'timer'].map((type) => `iotedge-watch-web-${server}.${type}`),
-    ),
-  );
+  assert.equal(await written(), ['web-mosquitto', 'web-nginx'].flatMap(filesOf));
   const path = await readFile(join(units, 'iotedge-watch-web-nginx.path'), 'utf8');
   assert.match(path, /^PathChanged=\/srv\/tls\/web$/m);
   assert.equal((await watch('nginx')).out, []);
@@ -192,6 +197,51 @@ test('are written once, and never over the file of another author', async ({ top
   const masked = await watch('nginx');
   assert.is.not(masked.code, 0);
   assert.match(masked.err, 'masks the unit');
+});
+
+test('are removed for one server or for all, and for no other certificate', async ({ top }) => {
+  const { command, units, watch, written } = await commandOf(top);
+  const others = ['iotedge-watch-web-copy.path', 'mine.service'];
+  await watch('nginx', 'mosquitto', 'a\\x2db@c');
+  await command('web/nginx', '--reload', 'nginx');
+  const left = filesOf('web-nginx-nginx');
+  const copied = await readFile(join(units, 'iotedge-watch-web-nginx.path'), 'utf8');
+  for (const other of others) await writeFile(join(units, other), copied);
+  const one = await command('web', '--remove', '--reload', 'nginx');
+  assert.is(one.code, 0, one.err);
+  assert.equal(one.out.length, 3);
+  const ofWeb = ['web-a\\x5cx2db\\x40c', 'web-mosquitto'].flatMap(filesOf);
+  assert.equal(await written(), [...ofWeb, ...left, ...others].sort());
+  assert.is.not((await command('web', '--remove', '--reload', 'nginx')).code, 0);
+  await rm(join(units, 'iotedge-watch-web-mosquitto.timer')); // an earlier removal was interrupted
+  assert.is((await command('web', '--remove')).code, 0);
+  assert.equal(await written(), [...left, ...others].sort());
+  const none = await command('web', '--remove');
+  assert.is.not(none.code, 0);
+  assert.match(none.err, 'no watch on "web"');
+});
+
+test('are not removed where a file has another author', async ({ top }) => {
+  const { command, units, watch, written } = await commandOf(top);
+  await watch('mosquitto', 'nginx');
+  const path = join(units, 'iotedge-watch-web-nginx.timer');
+  const before = await written();
+  for (const replace of [
+    () => writeFile(path, '[Timer]\nOnCalendar=daily\n'),
+    () =>
+      writeFile(
+        path,
+        `# Written by 'iotedgectl certificates watch other --reload nginx.service'.\n`,
+      ),
+    () => symlink('/dev/null', path),
+  ]) {
+    await rm(path);
+    await replace();
+    const { code, err } = await command('web', '--remove');
+    assert.is.not(code, 0);
+    assert.match(err, 'nothing is removed');
+    assert.equal(await written(), before);
+  }
 });
 
 test.run();

@@ -160,4 +160,16 @@ export default [
     becomes: "['key.pem', keyPem(`${keyId}@0`, leaf.spki)],",
     suite: 'integration/certificates/servers',
   },
+  {
+    breaks: 'the end of a watch removes the file of another author',
+    text: 'if (text === undefined || reloadOf(id, text) === reload) return text !== undefined;',
+    becomes: "if (directory !== '') return text !== undefined;",
+    suite: watch,
+  },
+  {
+    breaks: 'the end of the watches on a certificate ends those on another one, too',
+    text: 'const start = `${watchHeader}${id} --reload `;\n  return head.startsWith(start)',
+    becomes: 'const start = `${watchHeader}${id}`;\n  return head.startsWith(start)',
+    suite: watch,
+  },
 ];
