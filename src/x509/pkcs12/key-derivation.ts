@@ -1,5 +1,5 @@
 /** The key derivation of PKCS#12 (RFC 7292 appendix B.2), which node:crypto does not have. */
-import { createHash } from 'node:crypto';
+import { createHash, hash as digestOf } from 'node:crypto';
 
 /** What a key is for: another key comes from the same password and salt. */
 export const purposes = { key: 1, iv: 2, mac: 3 } as const;
@@ -37,7 +37,7 @@ export function deriveKey(derivation: Derivation): Buffer {
   for (let at = 0; at < key.length; at += hash.digestBytes) {
     let digest = createHash(hash.name).update(diversifier).update(variable).digest();
     for (let round = 1; round < iterations; round++) {
-      digest = createHash(hash.name).update(digest).digest();
+      digest = digestOf(hash.name, digest, 'buffer'); // twice as fast as a Hash
     }
     digest.copy(key, at);
     for (let from = 0; from < variable.length; from += blockBytes) {
