@@ -15,11 +15,13 @@ const { runTestFile } = await import('./support/test-process.mjs');
 const { failuresBegin, failuresEnd, finish } = await import('./counts.mjs');
 const { sampledSystem } = await import('./distributions/list.mjs');
 const { testPackages } = await import('./packages.mjs');
+const { scheduleOf } = await import('./schedule.mjs');
 const { summaryOf } = await import('./support/suite-summary.mjs');
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const compiled = join(root, 'dist/test');
-/** Tests wait for half of their time: for deadlines, processes and the disk. */
+const ending = '.test.js';
+/** Tests wait for half of their time: for deadlines, processes and the disk. One file that only waits runs beside them. */
 const atOnce = availableParallelism() + 1;
 const soakDeadlineMs = 4 * 3_600_000;
 
@@ -32,13 +34,12 @@ const onlyNamed = /^system\/packages\/arm64\.test\.js$/;
 function testFiles(filters) {
   return readdirSync(compiled, { recursive: true })
     .map((name) => join(compiled, name))
-    .filter((file) => file.endsWith('.test.js'))
+    .filter((file) => file.endsWith(ending))
     .filter((file) => {
       const path = relative(compiled, file);
       if (filters.length === 0) return !onlyNamed.test(path);
       return filters.some((part) => path.includes(part));
-    })
-    .sort();
+    });
 }
 
 /** Whether a soak tries more values (test/support/property.ts), or takes longer. */
@@ -77,18 +78,21 @@ function report({ name, counts, leftovers, output, seconds }) {
 
 /** Runs the files, several at a time, and reports each. */
 async function runFiles(files, deadlineMs) {
-  const queue = [...files];
+  const names = files.map((file) => relative(compiled, file).slice(0, -ending.length));
+  const { busy, idle } = scheduleOf(names);
   const results = [];
-  const worker = async () => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+  const work = async (next) => {
+    for (let name = next(); name !== undefined; name = next()) {
+      const file = join(compiled, `${name}${ending}`);
       const outcome = await runTestFile(file, root, deadlineMs);
       const counts = countsOf({ ...outcome, file });
-      const result = { ...outcome, counts, name: relative(compiled, file) };
+      const result = { ...outcome, counts, name: `${name}${ending}` };
       results.push(result);
       report(result);
     }
   };
-  await Promise.all(Array.from({ length: atOnce }, worker));
+  const workers = Array.from({ length: atOnce }, () => work(() => busy.shift() ?? idle.shift()));
+  await Promise.all([...workers, work(() => idle.shift())]);
   return results;
 }
 
