@@ -1,5 +1,5 @@
 /** Runs the commands of the documents for administrators, one after the other, as somebody who copies them. */
-import { copyFile, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { suite } from 'uvu';
@@ -77,14 +77,16 @@ class Reader implements AsyncDisposable {
   }
 }
 
-/** The packages in dist; that of Node is made once for each version. */
-async function packages(): Promise<readonly string[]> {
-  const dist = join(checkout, 'dist');
-  const isThere = (await readdir(dist)).some((name) => /^iotedge-node_.*\.deb$/.test(name));
-  await makePackages(dist, isThere ? ['iotedge-dbus'] : []);
-  return (await readdir(dist))
-    .filter((name) => name.endsWith('.deb'))
-    .map((name) => join(dist, name));
+/** Copies packages of this build into the reader's directory. */
+async function copyPackages(reader: Reader): Promise<void> {
+  const made = await mkdtemp(join(tmpdir(), 'iotedge-documents-'));
+  try {
+    // compression takes more than a minute of a processor, and changes nothing for apt
+    for (const file of await makePackages(made, ['--uncompressed']))
+      await reader.copy(file, join('/root', basename(file)));
+  } finally {
+    await rm(made, { recursive: true });
+  }
 }
 
 /** Starts the engine with what the Debian 13 package only recommends, and without changes of /proc/sys, the machine's. */
@@ -115,7 +117,7 @@ test('go from packages to a provisioned device with its first module, and back',
   const [install, provision] = await Promise.all([installation(), provisioning()]);
   await using reader = new Reader(await BootedSystem.boot(false));
   const { system } = reader;
-  for (const file of await packages()) await reader.copy(file, join('/root', basename(file)));
+  await copyPackages(reader);
   await reader.follow(install, 'Debian and Ubuntu');
   await startEngine(reader);
   await reader.follow(install, 'First configuration');
