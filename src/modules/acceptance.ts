@@ -71,8 +71,9 @@ export class Acceptance {
       const { source } = update;
       const module = this.#parts.modules.require(source.name);
       refuseAbsent(module);
-      this.#refuseNames(source);
-      await acceptUpdate(module, update, this.#parts);
+      const { config, now } = this.#parts;
+      const refuse = () => this.#refuseNames(source);
+      await acceptUpdate(module, update, { config, now, refuse });
     });
   }
 
@@ -122,12 +123,22 @@ export class Acceptance {
   }
 }
 
-/** Persists the update of a module; NotSupported for the agent, unless it asks itself, RolledBack for one that was rolled back just before. */
+/**
+ * Persists the update of a module; NotSupported for the agent, unless it asks itself, RolledBack for one that was rolled
+ * back just before, Unavailable while the previous one is undone. A module that was stopped for an update which is refused
+ * runs again.
+ */
 export async function acceptUpdate(
   { name, supervisor }: ManagedModule,
   { source, start }: Update,
-  { config, now }: { readonly config: Pick<ModulesConfig, 'agent'>; readonly now: () => Date },
+  parts: {
+    readonly config: Pick<ModulesConfig, 'agent'>;
+    readonly now: () => Date;
+    /** Throws for a configuration that a module may not have beside the others. */
+    readonly refuse?: () => void;
+  },
 ): Promise<void> {
+  const { config, now, refuse } = parts;
   if (name === config.agent?.name && source.base === undefined) {
     const text = `module ${JSON.stringify(name)} is the agent: modules.yaml has its configuration`;
     throw new ServiceError('NotSupported', text);
@@ -135,15 +146,16 @@ export async function acceptUpdate(
   const digest = sourceDigest(source);
   const { desired } = supervisor;
   try {
+    refuse?.();
     refuseRejected(desired.rejected, digest, now());
+    await desired.change((before) => accepted(before, { other: source, digest, start }));
   } catch (error) {
     if (desired.resumes) {
-      await desired.change(resumed);
+      await desired.force(resumed);
       supervisor.retry();
     }
     throw error;
   }
-  await desired.change((before) => accepted(before, { other: source, digest, start }));
 }
 
 /** Removes an agent that modules.yaml no longer names. */

@@ -64,6 +64,8 @@ export class UpdatedModule implements AsyncDisposable {
   readonly hanging = new Map<string, Promise<void>>();
   /** Why no instance can be prepared, undefined when one can. */
   unprepared: Error | undefined;
+  /** Why another configuration is refused, undefined when it is not. */
+  refusal: Error | undefined;
   /** Awaited before an instance is prepared. */
   preparing: Promise<void> | undefined;
   readonly trace: string[] = [];
@@ -386,7 +388,12 @@ export class UpdatedModule implements AsyncDisposable {
       require: () => module,
       find: () => module,
       claim: () => Promise.reject(new ServiceError('AlreadyExists', name)),
-      claimUpdate: (update) => acceptUpdate(module, update, { config: { agent: undefined }, now }),
+      claimUpdate: (update) => {
+        const refuse = () => {
+          if (this.refusal !== undefined) throw this.refusal;
+        };
+        return acceptUpdate(module, update, { config: { agent: undefined }, now, refuse });
+      },
       fetch: () => Promise.resolve(),
       mayDelete: () => undefined,
       reclaimIdentity: () => undefined,

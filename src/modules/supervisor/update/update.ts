@@ -15,6 +15,7 @@
  * while the unproven one is in force, and the parked one, the last that was proven, stays the one to return to.
  */
 import { ServiceError } from '../../../errors.ts';
+import { quoted } from '../../../quoted.ts';
 import {
   type Configured,
   isAbsence,
@@ -60,7 +61,9 @@ export function accepted(
 ): Configured {
   const { goal, rejected, resumes, update } = state;
   if (update?.phase === 'fetch' || update?.phase === 'rollback') {
-    throw new ServiceError('Unavailable', 'the previous update has not ended yet');
+    const progress = update.phase === 'fetch' ? 'has not ended yet' : 'is being rolled back';
+    const text = `the previous update of module ${quoted(source.name)} ${progress}: try again later`;
+    throw new ServiceError('Unavailable', text);
   }
   const former = formerOf(state);
   if (former.length > mostFormer) {

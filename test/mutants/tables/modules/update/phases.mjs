@@ -162,6 +162,13 @@ export default [
   },
   {
     breaks:
+      'a module that was stopped for an update stays stopped when the previous one is still undone',
+    text: 'await desired.force(resumed);',
+    becomes: '',
+    suite: 'unit/modules/supervisor/update/roll-back',
+  },
+  {
+    breaks:
       'a module that an agent stopped for an update stays stopped when the update is rolled back',
     text: "const previous = resumes === true ? 'start' : goal;",
     becomes: 'const previous = goal;',

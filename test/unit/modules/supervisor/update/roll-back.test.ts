@@ -2,7 +2,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../../src/errors.ts';
+import { accepted } from '../../../../../src/modules/supervisor/update/update.ts';
+import { moduleSource } from '../../../../support/engine/module-source.ts';
 import { UpdatedModule } from '../../../../support/engine/updated-module.ts';
+import { messageIn } from '../../../../support/failure.ts';
 
 const test = suite('roll-backs of updates');
 const busy = new ServiceError('Unavailable', 'device or resource busy');
@@ -32,6 +35,51 @@ test('start the old container before they remove the bad one', async () => {
   assert.equal([module.listed, module.kept], [['m a:1 running'], undefined]);
   assert.is(module.status.restartReason, 'its update was rolled back');
 });
+
+test('refuse another update until the old container is back, and start a module that was stopped for it', async () => {
+  await using module = await tried();
+  module.failures.set('park c2', busy);
+  fail(module);
+  await module.until('the failure', () => module.trace.includes('park c2') && !module.isBusy);
+  assert.is(module.saved.update?.phase, 'rollback');
+  assert.is(await (await module.begin('stop', '', { resumes: true })).code, 'no failure');
+  assert.is(module.saved.goal, 'stopped');
+  assert.is(await module.operate('update', 'a:3'), 'Unavailable');
+  assert.is(module.saved.goal, 'start');
+  await module.until('the delay', () => module.status.retryAt !== undefined);
+  module.failures.clear();
+  module.advance(300_000);
+  await module.until('the end', isEnded(module));
+  assert.equal(module.listed, ['m a:1 running']);
+  await module.begin('update', 'a:3');
+  await module.until('the trial', () => module.status.progressText === 'trial');
+});
+
+test('start a module that was stopped for an update to names that are taken', async () => {
+  await using module = new UpdatedModule();
+  assert.is(await (await module.begin('stop', '', { resumes: true })).code, 'no failure');
+  module.refusal = new ServiceError('AlreadyExists', 'the alias is taken');
+  assert.is(await module.operate('update', 'a:2'), 'AlreadyExists');
+  await module.until('the start', () => module.status.state === 'running');
+  assert.equal(module.listed, ['m a:1 running']);
+});
+
+for (const [phase, progress] of [
+  ['fetch', 'has not ended yet'],
+  ['rollback', 'is being rolled back'],
+] as const) {
+  test(`say of which module the previous update ${progress}, and what to do`, () => {
+    const [source, other] = [moduleSource('m', 'a:1'), moduleSource('m', 'a:2')];
+    const update = { phase, other, digest: 'a:2', previous: 'started' } as const;
+    const now = { source, state: { goal: 'started', update } } as const;
+    const text = `Unavailable: the previous update of module "m" ${progress}: try again later`;
+    const next = { other, digest: 'a:3' };
+    assert.throws(
+      () => accepted(now, next),
+      (error: unknown) => messageIn(error) === text,
+    );
+  });
+}
 
 for (const call of calls) {
   test(`end as demanded when the service is killed before ${call}`, async () => {
