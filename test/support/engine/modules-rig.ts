@@ -18,6 +18,8 @@ export interface RawCall {
   readonly body: readonly unknown[];
 }
 
+/** For many calls at once, which end together, also on a busy machine. */
+const togetherMs = 300_000;
 const { busName, path, child, manager } = modulesService;
 
 /** The Module Runtime on a rig with an engine and a cloud, as on a device. */
@@ -101,7 +103,8 @@ export class ModulesRig implements AsyncDisposable {
   async errorsOf(member: string, calls: readonly RawCall[]): Promise<readonly string[]> {
     await using bus = await this.rig.connect();
     const to = { destination: busName, path, interface: manager.name, member };
-    return await Promise.all(calls.map((call) => failureOf(bus.call({ ...to, ...call }))));
+    const options = { timeoutMs: togetherMs };
+    return await Promise.all(calls.map((call) => failureOf(bus.call({ ...to, ...call }, options))));
   }
 
   /** The properties of the manager, read by an unprivileged user. */
