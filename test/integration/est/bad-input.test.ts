@@ -2,6 +2,7 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import * as assert from 'uvu/assert';
 import { describeError, isServiceError } from '../../../src/errors.ts';
+import { deadline, soon } from '../../support/deadline.ts';
 import { type EstRig, makeOrder } from '../../support/est/est-rig.ts';
 import type { EstAnswer, EstServer, SeenRequest } from '../../support/est/est-server.ts';
 import { estSuite } from '../../support/est/est-suite.ts';
@@ -18,7 +19,7 @@ interface Parts {
 async function outcomeOf(
   { rig }: { rig?: EstRig },
   answer: (parts: Parts) => EstAnswer | Promise<EstAnswer>,
-  { operation = 'simpleenroll', timeoutMs = 20_000 } = {},
+  { operation = 'simpleenroll', timeoutMs = 20_000, signal = soon() } = {},
 ): Promise<string> {
   if (rig === undefined) throw new Error('the rig was not set up');
   const server = await rig.serve();
@@ -26,7 +27,7 @@ async function outcomeOf(
   server.answers.set(operation, make);
   const issuer = rig.issuer({ url: server.url, timeoutMs });
   try {
-    const given = await rig.submit(issuer, makeOrder());
+    const given = await rig.submit(issuer, makeOrder(), signal);
     return given.kind === 'rejected' ? `rejected: ${given.reason}` : given.kind;
   } catch (error) {
     if (!isServiceError(error)) throw error;
@@ -103,7 +104,9 @@ test('refuses 100 MiB without reading them', async (context) => {
 });
 
 test('gives up on a byte a moment at its deadline', async (context) => {
-  const outcome = await outcomeOf(
+  // the only deadline is that of the settings
+  const { signal } = new AbortController();
+  const outcome = outcomeOf(
     context,
     () => ({
       raw: (socket) => {
@@ -113,9 +116,9 @@ test('gives up on a byte a moment at its deadline', async (context) => {
         socket.on('close', () => clearInterval(timer));
       },
     }),
-    { timeoutMs: 1000 },
+    { timeoutMs: 1000, signal },
   );
-  assert.match(outcome, /^Unavailable: .*ETIMEDOUT/);
+  assert.match(await deadline(20_000, outcome, 'the outcome'), /^Unavailable: .*ETIMEDOUT/);
 });
 
 test('follows redirects only so far', async (context) => {

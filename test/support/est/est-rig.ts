@@ -110,8 +110,8 @@ export class EstRig implements AsyncDisposable {
     });
   }
 
-  submit(issuer: EstIssuer, order: Order): Promise<Answer> {
-    return issuer.submit(order, { requestId: 'test', signal: soon() });
+  submit(issuer: EstIssuer, order: Order, signal = soon()): Promise<Answer> {
+    return issuer.submit(order, { requestId: 'test', signal });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
