@@ -27,12 +27,6 @@ export default [
     suite: cleanUp,
   },
   {
-    breaks: 'an operation that began in a round is reached by it',
-    text: '    signal.throwIfAborted();\n    if (!this.#leftovers.isAwaited) operation.reach();',
-    becomes: '    if (!this.#leftovers.isAwaited) operation.reach();',
-    suite: cleanUp,
-  },
-  {
     breaks: 'an update is refused while the one before cannot be cleaned up',
     text: "if (update?.phase === 'fetch' || update?.phase === 'rollback') {",
     becomes: "if (update !== undefined && update.phase !== 'trial') {",
