@@ -82,11 +82,22 @@ export default [
     suite: cleanUp,
   },
   {
-    breaks:
-      'a removal that an engine does not finish in time stops the supervision of an updated module',
+    breaks: 'a tag that cannot be removed stops the supervision of an updated module',
     text: 'if (this.#planner.isCleanUp(step)) return this.#leftovers.leave(error);',
-    becomes:
-      "if (this.#planner.isCleanUp(step) && (error as Error).constructor.name !== 'EngineUnreachable') return this.#leftovers.leave(error);",
+    becomes: '',
+    suite: cleanUp,
+  },
+  {
+    breaks: 'a removal that fails is requested again at once',
+    text: '      this.leave(error);',
+    becomes: '',
+    suite: cleanUp,
+  },
+  {
+    breaks:
+      'the removal of what an earlier update has left is requested again at once when it fails',
+    text: '      this.#former.failed();\n      this.#noteLeft(error);',
+    becomes: '',
     suite: cleanUp,
   },
   {
@@ -103,9 +114,9 @@ export default [
     suite: removals,
   },
   {
-    breaks: 'each round requests a removal that is pending',
-    text: 'if (!this.has(id) && !this.isFull) this.#pending.set(id, this.#run(id));',
-    becomes: 'this.#pending.set(id, this.#run(id));',
+    breaks: 'a round follows the other without end while a removal is pending',
+    text: "return step.kind === 'remove' && (removals.has(step.id) || removals.isFull);",
+    becomes: "return step.kind === 'remove' && removals.isFull;",
     suite: removals,
   },
   {

@@ -162,6 +162,7 @@ test('abort their removals when the service ends', async () => {
 test('remove no container that has the name of the module again', async () => {
   const removed: string[] = [];
   const found = new Set(['c1']);
+  let ends = 0;
   const type = {
     findParked: ({ id }: { readonly id: string }) =>
       Promise.resolve(found.has(id) ? ({ id } as never) : undefined), // only its presence matters
@@ -170,10 +171,10 @@ test('remove no container that has the name of the module again', async () => {
       return Promise.resolve();
     },
   };
-  const removals = new Removals({ name: 'm', type, onEnd: () => undefined });
+  const removals = new Removals({ name: 'm', type, onEnd: () => ends++ });
   for (const id of ['c1', 'c2']) removals.begin(id);
   await setImmediate();
-  assert.equal(removed, ['c1']);
+  assert.equal([removed, ends], [['c1'], 2]);
   const ended = removals.takeEnded();
   assert.equal(ended.map(({ id }) => id).toSorted(), ['c1', 'c2']);
   assert.not(removals.isFull);
