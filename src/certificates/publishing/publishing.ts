@@ -122,9 +122,12 @@ export class Publishing implements AsyncDisposable {
     }));
     const ids = source.ids();
     for (const key of this.#problems.keys()) {
-      if (!ids.some((id) => id === key)) this.#problems.delete(key);
+      if (key !== directory && !ids.some((id) => id === key)) this.#problems.delete(key);
     }
-    if (ids.length === 0 && !(await files.exists())) return;
+    if (ids.length === 0 && !(await files.exists())) {
+      this.#problems.delete(directory);
+      return;
+    }
     await this.#attempt(directory, async () => {
       const bundle = ids.length === 0 ? '' : await trustBundleOf(source);
       const isAll = requested === 'all' || this.#bundle !== bundle;

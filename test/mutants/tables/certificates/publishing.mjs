@@ -172,4 +172,10 @@ export default [
     becomes: 'const start = `${watchHeader}${id}`;\n  return head.startsWith(start)',
     suite: watch,
   },
+  {
+    breaks: 'a directory that cannot be published is logged at every pass',
+    text: 'key !== directory && !ids.some',
+    becomes: '!ids.some',
+    suite: 'component/certificates/publishing/publishing',
+  },
 ];
