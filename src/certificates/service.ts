@@ -372,7 +372,8 @@ export class CertificateService implements Issuing {
 
   #refusePreloaded(id: CertificateId, verb: string): void {
     if (!this.#catalog.isPreloaded(id)) return;
-    throw new ServiceError('NotSupported', `the preloaded certificate "${id}" cannot be ${verb}`);
+    const text = `the preloaded certificate "${id}" cannot be ${verb}: certificates.yaml names its file`;
+    throw new ServiceError('NotSupported', text);
   }
 }
 

@@ -17,6 +17,7 @@ export type { Certificate } from './certificate-fields.ts';
 /** More bits than any CA uses. */
 const maxModulus = 8192;
 const maxExponent = 1n << 32n;
+const sequenceTag = 0x30;
 
 /** Parses one certificate in DER; InvalidArgs naming `what`. */
 export function parseCertificate(der: Uint8Array, what: string): Certificate {
@@ -43,7 +44,8 @@ export function readCertificates(bytes: Uint8Array, what: string): readonly Cert
   if (bytes.length === 0) throw new ServiceError('InvalidArgs', `${what} is empty`);
   if (looksLikePem(bytes)) return parseCertificatesPem(bytes, what);
   const der = Buffer.from(bytes);
-  if (firstElement(der) === undefined) {
+  // text, too, may look like an element of some other type
+  if (der[0] !== sequenceTag || firstElement(der) === undefined) {
     throw new ServiceError('InvalidArgs', `${what} is neither PEM nor whole DER`);
   }
   return looksLikePkcs7(der) ? parsePkcs7(der, what) : [parseCertificate(der, what)];

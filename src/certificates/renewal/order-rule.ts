@@ -108,7 +108,7 @@ export function assertIssued(id: CertificateId, { isIssued, method }: OrderRule)
   if (isIssued) return;
   const why =
     method === 'external'
-      ? 'is renewed by the service that imports it: its method is external'
+      ? 'is not ordered here, but renewed by whichever service or user imports it: its method is external'
       : `cannot be enrolled: its method is ${method}`;
   throw new ServiceError(
     'NotSupported',

@@ -183,6 +183,7 @@ const failures: readonly (readonly [string, Buffer | string, RegExp])[] = [
   ['an empty file', '', /^\/a\.pem is empty$/],
   ['blanks', ' \n\n', /^\/a\.pem is neither PEM nor whole DER$/],
   ['a web page', '<html>', /^\/a\.pem is neither PEM nor whole DER$/],
+  ['text that looks like an element', 'r'.repeat(200), /^\/a\.pem is neither PEM nor whole DER$/],
   ['truncated DER', one.der.subarray(0, 300), /^\/a\.pem is neither PEM nor whole DER$/],
   [
     'two certificates in DER',

@@ -57,6 +57,8 @@ export class CommandIssuer implements Issuer {
       case 0:
         return this.#issued(output, order);
       case 1:
+        // an ordinary failure of a script, too
+        if (output.length === 0) throw noCookie(said);
         return { kind: 'pending', cookie: cookieIn(output), retryAfterS: undefined };
       case 2:
         // as with certmonger, a certificate that exists is tried to be renewed again later
@@ -116,6 +118,12 @@ export class CommandIssuer implements Issuer {
     }
     return { kind: 'issued', chain: verdict.chain };
   }
+}
+
+function noCookie(said: string): ServiceError {
+  const text = said === '' ? '' : `: ${said}`;
+  const problem = 'the helper ended with 1, which means to wait, and gave no cookie';
+  return new ServiceError('Unavailable', `${problem}${text}`);
 }
 
 /**

@@ -175,4 +175,10 @@ export default [
       'const asked = { rule, isNewKey: undefined, isRequested: order.isRequested, isRekeyed: true };',
     suite: executor,
   },
+  {
+    breaks: 'a script that fails with 1 is said to want to wait',
+    text: 'if (output.length === 0) throw noCookie(said);',
+    becomes: '',
+    suite: codes,
+  },
 ];

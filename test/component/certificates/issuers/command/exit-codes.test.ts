@@ -63,6 +63,12 @@ test('with a delay mean at least a minute', async () => {
   assert.match(await messageOf(helpers.run('echo 60; exit 5')), /^Unavailable: .*no cookie$/);
 });
 
+test('name the exit code of a script that fails with what certmonger takes for waiting', async () => {
+  await using helpers = await Helpers.create();
+  const failed = helpers.run('echo no such option >&2; exit 1');
+  assert.match(await messageOf(failed), /^Unavailable: .*ended with 1, .*: no such option$/);
+});
+
 test('lead to a reason of one printable line', async () => {
   await using helpers = await Helpers.create();
   const reasonOf = async (script: string) => {
