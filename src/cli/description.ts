@@ -100,7 +100,7 @@ export function textOf(value: unknown): string {
   return Array.isArray(value) ? value.map(textOf).join(',') : '';
 }
 
-/** A time property in microseconds; JSON carries it as a number or as digits. */
+/** A time property in microseconds, 0 for anything that is none. */
 export function timeOf(value: unknown): number {
   const time = Number(textOf(value));
   return Number.isFinite(time) ? time : 0;

@@ -100,7 +100,9 @@ function expiresSoon({ notBefore, notAfter, renewAt }: CertificateView, now: Dat
 
 function replacement({ id, isPreloaded, method, renewAt }: CertificateView): string {
   if (isPreloaded) return 'replace its file, which certificates.yaml names under preloaded_cert';
-  if (method === 'external') return 'the service that imports it renews it: see its status';
+  if (method === 'external') {
+    return `the service that imports it renews it: see its status; 'iotedgectl certificates csr ${id}' makes a request for a CA`;
+  }
   if (renewAt !== 0) return `'iotedgectl certificates renew ${id}' tries at once`;
   return `'iotedgectl certificates import ${id} FILE --replace' puts another one in its place`;
 }

@@ -12,13 +12,15 @@ export function adviceOn(module: ModuleView): string {
         ? `once the cause is removed, delete it and create it again`
         : `${log}; 'iotedgectl modules start ${name}' starts it again`;
     case 'backoff':
-      return `the runtime starts it again by itself; ${log}`;
+      return startedAt === 0
+        ? 'the runtime starts it by itself once the cause is removed'
+        : `the runtime starts it again by itself; ${log}`;
     case 'unknown':
       return `'iotedgectl status' shows whether the container engine is reachable`;
     case 'created':
     case 'stopped':
       return `'iotedgectl modules start ${name}' starts it`;
     default:
-      return lastError === '' ? '' : log;
+      return lastError === '' ? '' : `it runs all the same: remove the cause; ${log}`;
   }
 }

@@ -50,18 +50,21 @@ const reached: Readonly<Record<Exclude<Verb, 'DeleteModule'>, Reached>> = {
   Stop: ({ state }) => state === 'stopped' || state === 'created' || state === 'failed',
 };
 
-function unfinished(verb: Verb, { state, lastError, name }: ModuleView): OperationFailure {
+function unfinished(verb: Verb, module: ModuleView): OperationFailure {
+  const { state, lastError } = module;
   const reason = lastError === '' ? `it is ${state}` : lastError;
   return {
     code: 'Failed',
-    text: `was not ${participles[verb]}: ${reason}${advice(verb, state, name)}`,
+    text: `was not ${participles[verb]}: ${reason}${advice(verb, module)}`,
   };
 }
 
-function advice(verb: Verb, state: string, name: string): string {
+function advice(verb: Verb, { state, name, startedAt }: ModuleView): string {
   if (verb === 'UpdateModule') return `; the module is as it was, ${state}`;
   if (verb !== 'Start' && verb !== 'Restart') return '';
   const log = `'iotedgectl modules logs --tail 20 ${name}' shows what it wrote`;
-  if (state === 'backoff') return `; the runtime tries again by itself, ${log}`;
+  const again = state === 'backoff' ? '; the runtime tries again by itself' : '';
+  if (startedAt === 0) return again; // it has not written anything
+  if (state === 'backoff') return `${again}, ${log}`;
   return state === 'failed' ? `; ${log}` : '';
 }

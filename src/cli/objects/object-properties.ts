@@ -7,7 +7,7 @@ import { explainedFailure } from '../description.ts';
 
 const replyMs = 60_000;
 
-/** The properties of an object as they are now, times as digits; undefined when the service has none of that id. */
+/** The properties of an object as they are now, times as numbers, as in Describe; undefined when the service has none of that id. */
 export async function objectProperties(
   bus: Pick<Bus, 'call'>,
   service: ServiceDefinition,
@@ -36,7 +36,7 @@ function plain(values: unknown): Readonly<Record<string, unknown>> {
   return Object.fromEntries(
     entries.map(([name, value]) => {
       const held: unknown = value instanceof Variant ? value.value : value;
-      return [name, typeof held === 'bigint' ? String(held) : held];
+      return [name, typeof held === 'bigint' ? Number(held) : held];
     }),
   );
 }

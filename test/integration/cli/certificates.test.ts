@@ -131,6 +131,7 @@ test('request, renew, export and delete a certificate', async ({ rig }) => {
     /"app\/one" was not issued: .*no certificate "root".*; the service tries again by itself, in /,
   );
   assert.match(await succeed(rig, ['list']), /^app\/one +pending +- +- +failed .* ago +in /m);
+  assert.match(await succeed(rig, ['show', 'app/one']), /\n\nthere is nothing to show: /);
   assert.match(
     await succeed(rig, ['request', 'root']),
     /^root: issued by CN=root, expires in 3\d\d days$/m,
@@ -144,11 +145,10 @@ test('request, renew, export and delete a certificate', async ({ rig }) => {
   );
   const before = await succeed(rig, ['export', 'app/one']);
   assert.is(before.split('BEGIN CERTIFICATE').length, 3);
-  const renewed = await succeed(rig, ['renew', 'app/one', '--json']);
-  assert.is(
-    (JSON.parse(renewed) as Record<string, unknown>)['KeyId'],
-    'iotedge/certificate/app/one@2',
-  );
+  const renewed = JSON.parse(await succeed(rig, ['renew', 'app/one', '--json'])) as object;
+  const listed = JSON.parse(await succeed(rig, ['list', '--json'])) as Record<string, object>;
+  assert.equal(renewed, { ...listed['app/one'], SubjectAlternativeNames: ['dns:app.local'] });
+  assert.is(Reflect.get(renewed, 'KeyId'), 'iotedge/certificate/app/one@2');
   assert.match(
     await succeed(rig, ['renew', '--same-key', 'app/one']),
     /^app\/one: issued by CN=root/,
@@ -187,7 +187,7 @@ test('import a file or the standard input, and never a private key', async ({ ri
   const key = makeKey('ed25519').export({ format: 'pem', type: 'pkcs8' });
   const secret = await input([...words, '--replace'], `${pem}${String(key)}`);
   assert.is(secret.code, 1);
-  assert.match(secret.stderr, /standard input, line \d+, holds a private key/);
+  assert.match(secret.stderr, /standard input, line \d+, holds a private key; .*pkcs12 -export/);
   assert.not.match(secret.stderr, String(key).split('\n')[1] ?? '');
   const der = await input([...words, '--replace'], 'not a certificate');
   assert.match(der.stderr, 'standard input is neither PEM nor whole DER');

@@ -19,7 +19,7 @@ export function parseLogTime(option: string, text: string, now: Date): bigint {
   const millis = durationBefore(text, now) ?? secondsSinceEpoch(text) ?? dateIn(text);
   if (millis === undefined || !Number.isFinite(millis)) {
     const forms =
-      "a duration such as 10m or 1h30m, or a time such as 2026-01-31T12:00:00Z or '2026-01-31 12:00'";
+      "a duration such as 10m or 1h30m, nor a time such as 2026-01-31T12:00:00Z or '2026-01-31 12:00'";
     throw new UsageError(`--${option} ${quoted(text)} is neither ${forms}`);
   }
   // 0 would be no limit

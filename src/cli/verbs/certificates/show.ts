@@ -29,8 +29,9 @@ leaf first. All of it is public. 'certificates export' has the certificate itsel
     const now = new Date();
     print(formatRecord(stateOf(certificate, now)));
     const [leaf] = chain;
-    if (leaf === undefined) print(printable(`\nthere is nothing to show: ${problem}`));
-    else print(`\n${formatRecord(contentOf(leaf, now))}\n\n${chainOf(chain, now)}`);
+    print('');
+    if (leaf === undefined) print(printable(`there is nothing to show: ${problem}`));
+    else print(`${formatRecord(contentOf(leaf, now))}\n\n${chainOf(chain, now)}`);
     return exitCodes.ok;
   },
 };

@@ -138,4 +138,10 @@ export default [
     becomes: 'if (isReachable) return undefined;',
     suite: 'unit/cli/modules/engine-problem',
   },
+  {
+    breaks: 'the log of a module that never ran is recommended',
+    text: 'if (startedAt === 0) return again;',
+    becomes: '',
+    suite: 'unit/cli/modules/outcome',
+  },
 ];

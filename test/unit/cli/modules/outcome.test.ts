@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { adviceOn } from '../../../../src/cli/modules/advice.ts';
 import { moduleView } from '../../../../src/cli/modules/module-view.ts';
 import { failureOf, type Verb } from '../../../../src/cli/modules/outcome.ts';
 
@@ -35,12 +36,23 @@ test('is good for a module that has run and ended well meanwhile', () => {
 test('is a failure with the reason of the runtime', () => {
   const failed = outcome('CreateModule', { State: 'failed', LastError: 'no such image' });
   assert.is(failed, 'was not created: no such image');
-  const ended = outcome('Start', { State: 'backoff', LastError: 'ended with exit code 3' }) ?? '';
+  const after = { State: 'backoff', StartedAt: 5, LastError: 'ended with exit code 3' };
+  const ended = outcome('Start', after) ?? '';
   assert.match(ended, /^was not started: ended with exit code 3; the runtime tries again/);
   assert.match(ended, "'iotedgectl modules logs --tail 20 sensor'");
   assert.match(outcome('Stop', { State: 'running' }) ?? '', 'was not stopped: it is running');
   assert.match(outcome('DeleteModule', { State: 'stopping', LastError: 'engine' }) ?? '', 'engine');
   assert.is(outcome('Start', undefined), 'was deleted meanwhile');
+});
+
+test('does not point to the log of a module that has never run', () => {
+  const after = { State: 'backoff', StartedAt: 0, LastError: 'port is already allocated' };
+  assert.is(
+    outcome('Start', after),
+    'was not started: port is already allocated; the runtime tries again by itself',
+  );
+  assert.not.match(adviceOn(moduleView({ Name: 'sensor', ...after })), 'logs');
+  assert.match(adviceOn(moduleView({ Name: 'sensor', ...after, StartedAt: 5 })), 'logs --tail 20');
 });
 
 test('of an update is a failure only when the configuration is the old one', () => {
