@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import { oneOf, ServiceError } from '../../../errors.ts';
 import type { ModuleName } from '../../../ids.ts';
+import { quoted } from '../../../quoted.ts';
 import { parseRestartPolicy, type RestartPolicy } from '../../supervisor/restart/restart-policy.ts';
 import type { JsonObject, RegistryAuth } from '../engine/container-engine.ts';
 import { parseAliases, parseStartAfter } from './common-settings.ts';
@@ -51,7 +52,8 @@ export function parseSettings(value: unknown): ModuleSettings {
   checkKeys(settings, 'a setting of a module', settingKeys);
   const { image, createOptions, auth, digest, imagePullPolicy, ...common } = given(settings);
   const { restart_policy, start_after, aliases } = common;
-  if (typeof image !== 'string' || !isImage(image)) refuse('image is not an image reference');
+  if (typeof image !== 'string') refuse('image is not a text');
+  if (!isImage(image)) refuse(`image ${quoted(image)} is not an image reference`);
   return {
     image,
     createOptions: parseCreateOptions(createOptions),

@@ -45,7 +45,9 @@ export function refuseRejected(rejection: Rejection | undefined, digest: string,
   // the clock may have been set back since
   if (elapsedMs < 0 || elapsedMs >= refusedMs) return;
   const leftS = Math.ceil((refusedMs - elapsedMs) / 1000);
-  throw new RolledBack(`it was rolled back and may be tried again in ${leftS} s: ${reason}`);
+  throw new RolledBack(
+    `this configuration was rolled back and may be tried again in ${leftS} s: ${reason}`,
+  );
 }
 
 /** The most instances of earlier updates that may be left to be removed: each round inspects all of them. */
