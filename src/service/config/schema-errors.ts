@@ -93,7 +93,11 @@ function explainOne(violation: Violation, schema: unknown, value: unknown): Expl
     case 'const':
       return { path, about, message: `${name} must be ${JSON.stringify(params['allowedValue'])}` };
     case 'pattern':
-      return { path, about, message: `${name} does not have the right form` };
+      return {
+        path,
+        about,
+        message: `${name} does not have the right form${formOf(violation, schema)}`,
+      };
     case 'discriminator':
       return { path, about, message: `${name} needs a known ${JSON.stringify(params['tag'])}` };
     default:
@@ -103,6 +107,25 @@ function explainOne(violation: Violation, schema: unknown, value: unknown): Expl
         message: `${name} ${violation.message ?? `fails ${violation.keyword}`}`,
       };
   }
+}
+
+/** What the schema says of a setting, for a value that its pattern refuses. */
+function formOf({ schemaPath }: Violation, schema: unknown): string {
+  const description = textAt(`${schemaPath.replace(/\/pattern$/, '')}/description`, schema);
+  if (description === '') return '';
+  const text = description.replace(/\.$/, '');
+  return `: ${text.charAt(0).toLowerCase()}${text.slice(1)}`;
+}
+
+/** The text at a JSON pointer, as a URI fragment. */
+function textAt(pointer: string, root: unknown): string {
+  const keys = pointer.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
+  const found = keys.reduce<unknown>((node, key) => {
+    const name = key.replace(/~1/g, '/').replace(/~0/g, '~');
+    const isNode = typeof node === 'object' && node !== null && Object.hasOwn(node, name);
+    return isNode ? Reflect.get(node, name) : undefined;
+  }, root);
+  return typeof found === 'string' ? found : '';
 }
 
 function explainMissing(params: Violation['params']): string {

@@ -35,6 +35,20 @@ test('report a missing value, whatever type is expected', () => {
   assert.is(explainType('"a"', 'string', null), '"a" has no value');
 });
 
+test('repeat what the schema says of a setting whose form is wrong', () => {
+  const description = 'How long: a number and s or h.';
+  const schema = { properties: { 'a/b c': { description, pattern: '^[0-9]+[sh]$' } } };
+  const wrong = {
+    ...violation('pattern', {}, '/a~1b c'),
+    schemaPath: '#/properties/a~1b%20c/pattern',
+  };
+  const [explained] = explain([wrong], schema, { 'a/b c': 'x' });
+  assert.match(
+    explained?.message ?? '',
+    /does not have the right form: how long: a number and s or h$/,
+  );
+});
+
 test('are reported once each', () => {
   const twice = [violation('type', { type: 'string' }), violation('type', { type: 'string' })];
   assert.is(explain(twice, {}, { a: [] }).length, 1);
