@@ -1,16 +1,16 @@
 import type { Writable } from 'node:stream';
 import type { LogOutput } from './log-output.ts';
 
-/** Writes a log as it comes, no faster than it is read; ends when its reader has gone. */
+/** Writes a log as it comes, no faster than it is read; ends with false when its reader has gone. */
 export async function writeLog(
   pieces: AsyncIterable<Buffer> | Iterable<Buffer>,
   output: LogOutput,
   stream: Writable,
-): Promise<void> {
+): Promise<boolean> {
   for await (const piece of pieces) {
-    if (!(await written(stream, output.piece(piece)))) return;
+    if (!(await written(stream, output.piece(piece)))) return false;
   }
-  await written(stream, output.end());
+  return written(stream, output.end());
 }
 
 /** Whether a reader has taken it; a failure to write is reported at the end of the command. */

@@ -1,5 +1,6 @@
 import { type Command, exitCodes } from '../../command.ts';
 import { Interrupt } from '../../interrupt.ts';
+import { assertRunEnded } from '../../modules/log/early-end.ts';
 import { LogOutput } from '../../modules/log/log-output.ts';
 import { logOptions, logRequest } from '../../modules/log/log-request.ts';
 import { logFrom } from '../../modules/log/log-socket.ts';
@@ -25,11 +26,16 @@ bytes as the module wrote them.`,
       isJson: context.options['json'] === true,
       hasTimes: request.timestamps,
     });
+    const isFollowed = request.follow && context.options['until'] === undefined;
+    const before = isFollowed ? await runtime.find(name) : undefined;
     const { path } = await withTerminalAgent(context, () =>
       runtime.call((methods, options) => methods.OpenLog({ name, options: request }, options)),
     );
     using interrupt = new Interrupt(); // the usual end of --follow
-    await writeLog(logFrom(path, interrupt.signal), output, process.stdout);
+    const isRead = await writeLog(logFrom(path, interrupt.signal), output, process.stdout);
+    if (isRead && before !== undefined && !interrupt.signal.aborted) {
+      await assertRunEnded(runtime, before);
+    }
     return exitCodes.ok;
   },
 };

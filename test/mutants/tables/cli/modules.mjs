@@ -144,4 +144,16 @@ export default [
     becomes: '',
     suite: 'unit/cli/modules/outcome',
   },
+  {
+    breaks: 'a log whose module the runtime has not yet seen end is said to have ended early',
+    text: 'await setTimeout(pauseMs);\n  if (!(await isSameRun(runtime, before))) return;',
+    becomes: 'await setTimeout(pauseMs);',
+    suite: 'unit/cli/modules/early-end',
+  },
+  {
+    breaks: 'a log that ends with the runtime is taken for whole',
+    text: "if (now?.state === 'unknown') return true;",
+    becomes: '',
+    suite: 'unit/cli/modules/early-end',
+  },
 ];
