@@ -1,6 +1,6 @@
 import { type Bus, BusError, hasNoOwner, type MethodCall } from '../dbus/bus.ts';
 import type { ServiceDefinition } from '../dbus/definition.ts';
-import { ServiceError } from '../errors.ts';
+import { describeError, isServiceError, ServiceError } from '../errors.ts';
 
 /** The reply of a service's `Describe`. */
 export interface Description {
@@ -12,6 +12,8 @@ export interface Description {
   /** The whole reply, for `--json`. */
   readonly whole: unknown;
 }
+
+const configurationStatus = /exited with status 78\b/;
 
 /** Calls `Describe` on a service, which starts it when it is not running. */
 export async function describeService(bus: Bus, service: ServiceDefinition): Promise<Description> {
@@ -52,9 +54,13 @@ function isUnknownService(error: unknown): boolean {
   return cause instanceof BusError && cause.errorName.endsWith('.ServiceUnknown');
 }
 
-/** The failure of a call to a service; where the bus has no such name, what that means. */
+/** The failure of a call to a service; where the bus has no such name, or it refuses its configuration, what that means. */
 export function explainedFailure(service: ServiceDefinition, error: unknown): unknown {
-  return isUnknownService(error) ? notInstalled(service) : error;
+  if (isUnknownService(error)) return notInstalled(service);
+  const reason = describeError(error);
+  if (!isServiceError(error, 'Unavailable') || !configurationStatus.test(reason)) return error;
+  const text = `${reason}: its configuration is wrong, see 'iotedgectl config check'`;
+  return new ServiceError('Unavailable', text, { cause: error.cause });
 }
 
 function notInstalled({ busName, name }: ServiceDefinition): ServiceError {

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { Bus, systemBusAddress } from '../dbus/bus.ts';
-import { describeError, ServiceError } from '../errors.ts';
+import { describeError, isServiceError, ServiceError } from '../errors.ts';
 import { quoted } from '../quoted.ts';
 import { type Command, type CommandContext, exitCodes, UsageError } from './command.ts';
 import { exitCodeOf } from './exit-code.ts';
@@ -82,8 +82,8 @@ type Print = (text: string) => void;
 /** Runs one command line; returns the exit code. Results go to `out`, errors to `err`. */
 export async function iotedgectl(args: readonly string[], out: Print, err: Print): Promise<number> {
   let bus: Promise<Bus> | undefined;
+  const command = findCommand(args);
   try {
-    const command = findCommand(args);
     if (command === undefined) return explain(args, { out, err });
     const { positionals, options } = parseCommand(command, args);
     if (options['help'] === true) {
@@ -100,7 +100,8 @@ export async function iotedgectl(args: readonly string[], out: Print, err: Print
     return await command.run(context);
   } catch (error) {
     err(`iotedgectl: ${printable(describeError(error))}`);
-    if (error instanceof UsageError) err("try 'iotedgectl --help'");
+    const advice = adviceOn(error, command);
+    if (advice !== undefined) err(advice);
     return exitCodeOf(error);
   } finally {
     await bus?.then(
@@ -108,6 +109,18 @@ export async function iotedgectl(args: readonly string[], out: Print, err: Print
       () => undefined, // the failure to connect has been reported
     );
   }
+}
+
+/** What to do about a command that failed, where it is the same for every command. */
+function adviceOn(error: unknown, command: Command | undefined): string | undefined {
+  if (error instanceof UsageError) {
+    return `try 'iotedgectl ${command === undefined ? '' : `${command.words} `}--help'`;
+  }
+  // the message begins with the action; root is refused only what the configuration forbids everybody
+  const isRefused =
+    isServiceError(error, 'AccessDenied') && error.message.startsWith('org.iotedge.');
+  if (!isRefused || process.getuid?.() === 0) return undefined;
+  return 'root may, and who is allowed the action by polkit or by the configuration of the service';
 }
 
 async function connect(): Promise<Bus> {
@@ -160,7 +173,8 @@ function parseCommand(
       ? parsed.positionals.length !== wanted.length
       : parsed.positionals.length < wanted.length;
   if (parsed.options['help'] !== true && isWrong) {
-    throw new UsageError(`${command.words} takes ${wanted.join(' ') || 'no arguments'}`);
+    const names = wanted.map((name) => name.toUpperCase()).join(' ');
+    throw new UsageError(`${command.words} takes ${names || 'no arguments'}`);
   }
   return parsed;
 }

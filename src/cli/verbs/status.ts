@@ -27,8 +27,6 @@ export interface ServiceStatus {
   }[];
 }
 
-const configurationStatus = /exited with status 78\b/;
-
 /** `iotedgectl status`: one line per service. A service whose state systemd knows is not started unless requested. */
 export const status: Command = {
   words: 'status',
@@ -85,7 +83,7 @@ async function statusOf(
   } catch (error) {
     // a failure of one service must not hide the others
     if (!isServiceError(error) && !(error instanceof BusError)) throw error;
-    return { ...none, state: 'failing', detail: reasonOf(error) };
+    return { ...none, state: 'failing', detail: describeError(error) };
   }
 }
 
@@ -117,13 +115,6 @@ function described(
 function concernsAbout(objects: Description['objects']): ServiceStatus['concerns'] & object {
   const all = Object.entries(objects).map(([id, object]) => certificateView(id, object));
   return concernsOf(all, new Date()).map(({ id, kind, text }) => ({ id, kind, text }));
-}
-
-function reasonOf(error: unknown): string {
-  const reason = describeError(error);
-  return configurationStatus.test(reason)
-    ? `${reason}: its configuration is wrong, see 'iotedgectl config check'`
-    : reason;
 }
 
 async function isActivatable(bus: Bus, name: string): Promise<boolean> {

@@ -38,7 +38,13 @@ test('exits with 2 for an unknown command, and names it', async () => {
 });
 
 test('exits with 2 for an option that the command does not have', async () => {
-  assert.is((await run('status', '--wrong')).code, 2);
+  const { code, err } = await run('status', '--wrong');
+  assert.is(code, 2);
+  assert.match(err, "try 'iotedgectl status --help'");
+});
+
+test('names what a command takes as its help does', async () => {
+  assert.match((await run('modules', 'show')).err, /modules show takes NAME$/m);
 });
 
 test('lists the commands of a group without a command', async () => {

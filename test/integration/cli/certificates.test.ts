@@ -228,6 +228,7 @@ test('are refused for a user whom polkit allows nothing, who still sees the stat
   ]) {
     const { code, stderr } = await run(rig, words, 'alice');
     assert.is(code, 3, `${words.join(' ')}: ${stderr}`);
+    assert.match(stderr, /^iotedgectl: org\.iotedge\..* is not allowed\nroot may, /);
   }
   await succeed(rig, ['list'], 'alice');
 });

@@ -116,6 +116,9 @@ test('shows why a service cannot start where there is no systemd', async () => {
   const wrong = await rig.iotedgectl(['status']);
   assert.is(wrong.code, 4);
   assert.match(wrong.stdout, /^keys +failing .*78.*config check/m);
+  const keys = await rig.iotedgectl(['keys', 'list']);
+  assert.is(keys.code, 4);
+  assert.match(keys.stderr, /status 78: .*'iotedgectl config check'/);
   await writeFile(broken, text);
   await chmod(broken, 0o600);
   await chown(broken, 0, 0);

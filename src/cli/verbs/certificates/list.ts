@@ -10,11 +10,11 @@ import { formatJson, formatTable, printable } from '../../output.ts';
 export const certificatesList: Command = {
   words: 'certificates list',
   summary: 'the certificates that the Certificates service holds, what is wrong with them first',
-  about: `Above the table is what is wrong, or will be soon, and why; those certificates are its first rows. EXPIRES,
-RENEWAL and NEXT ATTEMPT are times from now; LAST ATTEMPT is of the service itself, with its result. 'certificates
-show' has the times as such, and what to do.`,
+  about: `Above the table is what is wrong with the service or a certificate, or will be soon, and why; those certificates
+are its first rows. EXPIRES, RENEWAL and NEXT ATTEMPT are times from now; LAST ATTEMPT is of the service itself, with its
+result. 'certificates show' has the times as such, and what to do.`,
   async run({ bus, options, print }) {
-    const { objects } = await describeService(await bus(), certificatesService);
+    const { objects, lastError } = await describeService(await bus(), certificatesService);
     if (options['json'] === true) {
       print(formatJson(objects));
       return exitCodes.ok;
@@ -22,8 +22,9 @@ show' has the times as such, and what to do.`,
     const now = new Date();
     const all = Object.entries(objects).map(([id, object]) => certificateView(id, object));
     const concerns = concernsOf(all, now);
+    if (lastError !== '') print(printable(`the certificates service: ${lastError}`));
     for (const { id, text } of concerns) print(printable(`${id}: ${text}`));
-    if (concerns.length > 0) print('');
+    if (lastError !== '' || concerns.length > 0) print('');
     print(
       formatTable(
         headings,
