@@ -43,7 +43,7 @@ export default [
   },
   {
     breaks: 'a command exits with 1 when the service is not installed',
-    text: 'return isUnknownService(error) ? notInstalled(service) : error;',
+    text: 'if (isUnknownService(error)) return notInstalled(service);',
     becomes: 'return new Error(String(error));',
     suite: 'integration/cli/verbs',
   },

@@ -85,7 +85,7 @@ export default [
   },
   {
     breaks: 'a log goes on although its reader has gone',
-    text: 'if (!(await written(stream, output.piece(piece)))) return;',
+    text: 'if (!(await written(stream, output.piece(piece)))) return false;',
     becomes: 'await written(stream, output.piece(piece));',
     suite: 'unit/cli/modules/log',
   },
