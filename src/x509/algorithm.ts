@@ -26,14 +26,18 @@ export interface Signer {
 }
 
 /** The algorithms of keys that certificates are issued for. */
-export type KeyAlgorithm =
-  | 'ec-p256'
-  | 'ec-p384'
-  | 'ec-p521'
-  | 'ed25519'
-  | 'rsa-2048'
-  | 'rsa-3072'
-  | 'rsa-4096';
+export const keyAlgorithms = [
+  'ec-p256',
+  'ec-p384',
+  'ec-p521',
+  'ed25519',
+  'rsa-2048',
+  'rsa-3072',
+  'rsa-4096',
+] as const;
+
+/** One of them. */
+export type KeyAlgorithm = (typeof keyAlgorithms)[number];
 
 const oids: Readonly<Record<SignatureAlgorithm, string>> = {
   'ecdsa-sha256': '1.2.840.10045.4.3.2',
@@ -54,6 +58,9 @@ const algorithms: ReadonlyMap<string, SignatureAlgorithm> = new Map([
   ['1.2.840.113549.1.1.13', 'rsa-pkcs1-sha512'],
   ['1.3.101.112', 'ed25519'],
 ]);
+
+/** All signature algorithms. */
+export const signatureAlgorithms: readonly SignatureAlgorithm[] = [...algorithms.values()];
 
 const curves: ReadonlyMap<string, readonly [KeyAlgorithm, SignatureAlgorithm]> = new Map([
   ['prime256v1', ['ec-p256', 'ecdsa-sha256']],
@@ -133,9 +140,11 @@ export function signatureAlgorithmFor(key: KeyObject): SignatureAlgorithm {
   return curves.get(key.asymmetricKeyDetails?.namedCurve ?? '')?.[1] ?? 'ecdsa-sha256';
 }
 
-/** Signs with a private key of this process. */
-export function localSigner(key: KeyObject): Signer {
-  const algorithm = signatureAlgorithmFor(key);
+/** Signs with a private key of this process, with the algorithm for it or with another that it can be used with. */
+export function localSigner(
+  key: KeyObject,
+  algorithm: SignatureAlgorithm = signatureAlgorithmFor(key),
+): Signer {
   return {
     algorithm,
     sign: (message) => Promise.resolve(cryptoSign(hashOf(algorithm), message, key)),

@@ -6,6 +6,7 @@ import {
   type KeyAlgorithm,
   keyAlgorithmOf,
   publicKeyOf,
+  type SignatureAlgorithm,
   type Signer,
   spkiOf,
   verifySignature,
@@ -100,6 +101,11 @@ export function encodeRequestInfo({
 export async function signRequestInfo(info: Buffer, signer: Signer): Promise<Buffer> {
   const signature = await signer.sign(info);
   return encode(sequence(raw(info), encodeAlgorithm(signer.algorithm), bitString(signature)));
+}
+
+/** The algorithm of the signature of a request; NotSupported for one that is not verified here. */
+export function signatureAlgorithmIn(csr: Buffer): SignatureAlgorithm {
+  return decodeAlgorithm(membersOf(decode(csr, 'the CSR'), 'sequence', 'the CSR')[1]);
 }
 
 /** The members of a CertificationRequestInfo, which may be that of a whole request. */

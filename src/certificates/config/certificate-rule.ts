@@ -3,6 +3,7 @@ import { ServiceError } from '../../errors.ts';
 import { parseReference } from '../../ids.ts';
 import type { SettingPath } from '../../service/config/config-problem.ts';
 import { type ParseContext, parseAt } from '../../service/config/parse-context.ts';
+import { type KeyAlgorithm, keyAlgorithms } from '../../x509/algorithm.ts';
 import { encodeName, formatName, type Name, parseName } from '../../x509/name.ts';
 import type { RenewalSetting } from '../../x509/renewal-time.ts';
 import {
@@ -33,7 +34,7 @@ export interface CertificateRule {
   readonly uri?: readonly string[];
   readonly lifetime?: string;
   readonly renew_at?: string;
-  readonly key_algorithms?: readonly string[];
+  readonly key_algorithms?: readonly KeyAlgorithm[];
   readonly key_policy?: KeyPolicy;
   readonly publish?: boolean;
 }
@@ -58,15 +59,6 @@ export const labelSchema = { type: 'string', pattern: '^[A-Za-z0-9._~-]{1,64}$' 
 export const keyReferenceSchema = { type: 'string', minLength: 1 };
 
 export const textsSchema = { type: 'array', items: { type: 'string', minLength: 1 } };
-const keyAlgorithms = [
-  'ec-p256',
-  'ec-p384',
-  'ec-p521',
-  'ed25519',
-  'rsa-2048',
-  'rsa-3072',
-  'rsa-4096',
-];
 
 /** JSON schema of a rule. */
 export const ruleSchema = {

@@ -17,12 +17,13 @@ import { Rejection } from './rejection.ts';
 import {
   type Demand,
   parseCsrAttributes,
-  unmetBy,
   wantsChallengePassword,
 } from './request/csr-attributes.ts';
-import { bind, contentOf, followDemands } from './request/followed-request.ts';
+import { bind, contentOf, followDemands, signatureOf } from './request/followed-request.ts';
+import { rekeyFor } from './request/key-demands.ts';
 import { type EnrolRequest, formatCookie, pendingRequestOf } from './request/pending-request.ts';
 import { isSameRequest } from './request/renewed-names.ts';
+import { unmetBy } from './request/unmet-demands.ts';
 import { retryAfterOf } from './retry-after.ts';
 import type { AnchorStore } from './trust/anchor-store.ts';
 import { anchorsFor, type TaughtAnchors } from './trust/anchors.ts';
@@ -60,8 +61,8 @@ interface Submission extends Attempt {
   readonly request: EnrolRequest;
   /** Where the order is pending. */
   readonly pendingUrl?: string;
-  /** What the server wants and the request lacks. */
-  readonly unmet: readonly string[];
+  /** What the server wants. */
+  readonly demands: readonly Demand[];
 }
 
 /** Orders certificates from an EST server (RFC 7030). */
@@ -89,13 +90,17 @@ export class EstIssuer implements Issuer {
     const started = { session, order, via, refused: [], others: [] };
     const pending = pendingRequestOf(order, this.#options.settings);
     // the request of a pending order does not change
-    if (pending !== undefined) return this.#enroll({ ...started, ...pending, unmet: [] });
+    if (pending !== undefined) return this.#enroll({ ...started, ...pending, demands: [] });
     const learned = { ...started, ...(await this.#askCas(started)) };
-    const submission = { ...learned, ...(await this.#prepare(learned)) };
+    const demands = await this.#demands(learned);
+    const rekey = rekeyFor(order, demands);
+    if (rekey !== undefined) return rekey;
+    const submission = { ...learned, demands, request: await followDemands(order, demands) };
+    this.#logUnmet(submission);
     try {
       return await this.#enroll(submission);
     } catch (error) {
-      const { unmet } = submission;
+      const unmet = unmetOf(submission);
       if (!(error instanceof Rejection) || unmet.length === 0) throw error;
       throw error.with(`; the server also wants ${unmet.join(', ')}, which was left out`);
     }
@@ -168,19 +173,15 @@ export class EstIssuer implements Issuer {
     }
   }
 
-  /** The request with the attributes that the server wants and the rule allows, and the names of the others. */
-  async #prepare(attempt: Attempt): Promise<Pick<Submission, 'request' | 'unmet'>> {
-    const { order } = attempt;
+  #logUnmet(submission: Submission): void {
     const { name, log } = this.#options;
-    const demands = await this.#demands(attempt);
-    const request = await followDemands(order, demands);
-    const left = demands.filter((demand) => !wantsChallengePassword([demand]));
-    const unmet = unmetBy(contentOf(request), order.key.spki, left);
-    if (unmet.length > 0) {
-      const attributes = unmet.join(', ');
-      log.info('attributes left out', { issuer: name, certificateId: order.id, attributes });
-    }
-    return { request, unmet };
+    const attributes = unmetOf(submission).join(', ');
+    if (attributes === '') return;
+    log.info('attributes left out', {
+      issuer: name,
+      certificateId: submission.order.id,
+      attributes,
+    });
   }
 
   /** None where the answer is unreadable: an order may succeed all the same. */
@@ -263,6 +264,14 @@ export class EstIssuer implements Issuer {
     const setting = `issuers.${this.#options.name}.trusted_ca`;
     return `; the server has the new root ${roots.join(', ')}, which is not trusted: see ${setting}`;
   }
+}
+
+/** The names of what the server wants and the request lacks. */
+function unmetOf({ order, request, demands }: Submission): readonly string[] {
+  const left = demands.filter((demand) => !wantsChallengePassword([demand]));
+  if (left.length === 0) return [];
+  const { spki } = order.key;
+  return unmetBy({ content: contentOf(request), spki, signature: signatureOf(request) }, left);
 }
 
 /** A renewal with the same names is one only for a server that was shown the certificate which is renewed. */

@@ -1,6 +1,6 @@
 import type { Via } from '../../dbus/client/via.ts';
 import type { CertificateId } from '../../ids.ts';
-import type { Signer } from '../../x509/algorithm.ts';
+import type { KeyAlgorithm, SignatureAlgorithm, Signer } from '../../x509/algorithm.ts';
 import type { Certificate } from '../../x509/certificate.ts';
 import type { SubjectAlternativeName } from '../../x509/subject-alternative-name.ts';
 import type { Profile } from '../config/certificate-rule.ts';
@@ -12,6 +12,10 @@ export interface OrderKey {
   readonly spki: Buffer;
   /** Undefined when the key is that of a CSR which a caller of Issue has signed. */
   readonly signer: Signer | undefined;
+  /** A signer with another algorithm; NotSupported when it signs where the key cannot be used so. */
+  readonly signerWith?: (algorithm: SignatureAlgorithm) => Signer;
+  /** The algorithms of which one may be that of another key in place of this one; none when it has to stay. */
+  readonly alternatives?: readonly KeyAlgorithm[];
 }
 
 /** A certificate to be issued: the same at every attempt, except for `cookie` and `now`. */
@@ -56,6 +60,8 @@ export type Answer =
       /** The issuer wants an order with another key. */
       readonly kind: 'rekey';
       readonly reason: string;
+      /** The algorithms of which its key should be one. */
+      readonly algorithms?: readonly KeyAlgorithm[];
     };
 
 /** A source of certificates. */

@@ -3,6 +3,7 @@ import { ServiceError } from '../../errors.ts';
 import { idGlobMatches } from '../../glob.ts';
 import { type CertificateId, parseCertificateId } from '../../ids.ts';
 import { quoted } from '../../quoted.ts';
+import type { KeyAlgorithm } from '../../x509/algorithm.ts';
 import type { CertificateRequest } from '../../x509/csr.ts';
 import { encodeName, formatName, isSameName, type Name } from '../../x509/name.ts';
 import {
@@ -37,7 +38,7 @@ export interface Policy {
   readonly lifetimeS: number;
   readonly maxLifetimeS: number;
   /** In the order of preference; undefined: all. */
-  readonly keyAlgorithms: readonly string[] | undefined;
+  readonly keyAlgorithms: readonly KeyAlgorithm[] | undefined;
 }
 
 /** The content of a certificate as far as the request and the policy determine it. */

@@ -6,16 +6,18 @@ import { isServiceError, ServiceError } from '../../errors.ts';
 import { isId } from '../../ids.ts';
 import { keyInterface, keysInterface, keysService } from '../../interfaces/keys.ts';
 import {
+  type KeyAlgorithm,
   keyDigest,
   publicKeyOf,
+  type SignatureAlgorithm,
   type Signer,
   signatureAlgorithmFor,
 } from '../../x509/algorithm.ts';
 
 /** The signing keys of CAs. */
 export interface SigningKeys {
-  /** Signs with the key of this id, and only if its public half is the given one. */
-  signer(keyId: string, spki: Buffer, via: Via): Signer;
+  /** Signs with the key of this id, and only if its public half is the given one; by default with the algorithm for it. */
+  signer(keyId: string, spki: Buffer, via: Via, algorithm?: SignatureAlgorithm): Signer;
   /** Starts a lookup of keys by their public halves. */
   lookup(via: Via): KeyLookup;
   /** Whether there is a key of this id with another public half; false while the Keys service is unreachable. */
@@ -25,7 +27,7 @@ export interface SigningKeys {
 /** The keys that certificates are ordered for. */
 export interface OrderKeys extends SigningKeys {
   /** Creates a key pair that signs, unless there is one of this id that fits. */
-  createPair(keyId: string, algorithms: readonly string[], via: Via): Promise<void>;
+  createPair(keyId: string, algorithms: readonly KeyAlgorithm[], via: Via): Promise<void>;
   /** The public half of a key in DER; undefined when there is no key pair of this id. */
   publicKey(keyId: string, via: Via): Promise<Buffer | undefined>;
   /** Deletes a key; a missing one is not an error. */
@@ -57,8 +59,12 @@ export class BusKeys implements OrderKeys {
     this.#keys = serviceClient(bus, keysService, keysInterface);
   }
 
-  signer(keyId: string, spki: Buffer, via: Via): Signer {
-    const algorithm = signatureAlgorithmFor(publicKeyOf(spki));
+  signer(
+    keyId: string,
+    spki: Buffer,
+    via: Via,
+    algorithm = signatureAlgorithmFor(publicKeyOf(spki)),
+  ): Signer {
     return {
       algorithm,
       sign: async (message) => {
@@ -70,7 +76,7 @@ export class BusKeys implements OrderKeys {
     };
   }
 
-  async createPair(keyId: string, algorithms: readonly string[], via: Via): Promise<void> {
+  async createPair(keyId: string, algorithms: readonly KeyAlgorithm[], via: Via): Promise<void> {
     const call = { key_id: keyId, algorithms: [...algorithms], usages: ['sign'] };
     await this.#keys.CreateKeyPair({ ...call, options: { if_exists: 'keep' } }, via);
   }

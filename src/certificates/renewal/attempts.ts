@@ -3,11 +3,12 @@ import type { Via } from '../../dbus/client/via.ts';
 import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import type { CertificateId } from '../../ids.ts';
 import type { Log } from '../../service/log/log.ts';
+import { type KeyAlgorithm, keyAlgorithms } from '../../x509/algorithm.ts';
 import { encodeName } from '../../x509/name.ts';
 import type { CertificateEntry } from '../certificate-entry.ts';
 import type { Answer, Issuer } from '../issuers/issuer.ts';
 import type { OrderKeys } from '../keys/keys-client.ts';
-import type { PendingOrder } from './enrolment.ts';
+import { isKeyMade, type PendingOrder } from './enrolment.ts';
 import { problemOf } from './issued-problem.ts';
 import type { OrderRule } from './order-rule.ts';
 import { retryDelay, type Setback } from './pacing.ts';
@@ -42,6 +43,9 @@ export interface AttemptsOptions {
   readonly random: () => number;
 }
 
+/** The answer of an issuer that wants another key. */
+export type Rekey = Extract<Answer, { kind: 'rekey' }>;
+
 /** An order with a CSR, or the template of one. */
 export interface Submission {
   readonly entry: CertificateEntry;
@@ -71,10 +75,10 @@ export class Attempts {
   }
 
   /**
-   * Submits an order and changes its record by what the issuer returns. Resolves with its reason when it wants another
+   * Submits an order and changes its record by what the issuer returns. Resolves with its answer when it wants another
    * key, which changes nothing. Rejects only when it is aborted.
    */
-  async submit(submission: Submission, via: Via): Promise<string | undefined> {
+  async submit(submission: Submission, via: Via): Promise<Rekey | undefined> {
     // as it may be replaced meanwhile
     const issuerChain = this.issuerChainOf(submission.entry);
     let answer: Answer;
@@ -85,7 +89,7 @@ export class Attempts {
       await this.fail(submission.entry, error, { kind: 'unreachable' }, { issuerChain });
       return undefined;
     }
-    if (answer.kind === 'rekey') return answer.reason;
+    if (answer.kind === 'rekey') return answer;
     await this.#take(submission, answer, issuerChain);
     return undefined;
   }
@@ -111,7 +115,13 @@ export class Attempts {
           lifetimeS: rule.lifetimeS,
           subjectDer: encodeName(rule.subject),
           names: rule.names,
-          key: { keyId: order.keyId, spki, signer: keys.signer(order.keyId, spki, via) },
+          key: {
+            keyId: order.keyId,
+            spki,
+            signer: keys.signer(order.keyId, spki, via),
+            signerWith: (algorithm) => keys.signer(order.keyId, spki, via, algorithm),
+            alternatives: alternativesTo(entry, order, rule),
+          },
           request,
           cookie: order.cookie,
           renewed: chain.length === 0 ? undefined : { chain, keyId },
@@ -123,7 +133,7 @@ export class Attempts {
 
   async #take(
     { entry, order, spki }: Submission,
-    answer: Exclude<Answer, { kind: 'rekey' }>,
+    answer: Exclude<Answer, Rekey>,
     issuerChain: string,
   ): Promise<void> {
     const { log, now, random } = this.#options;
@@ -204,6 +214,16 @@ export class Attempts {
       });
     onFailure({ id, reason, nextAttempt });
   }
+}
+
+/** The algorithms of keys that may replace the one of an order: once, and only where that was made for it. */
+function alternativesTo(
+  entry: CertificateEntry,
+  { isRekeyed }: PendingOrder,
+  rule: OrderRule,
+): readonly KeyAlgorithm[] {
+  if (isRekeyed || !isKeyMade(entry)) return [];
+  return rule.keyAlgorithms.length === 0 ? keyAlgorithms : rule.keyAlgorithms;
 }
 
 function circumstancesOf(

@@ -1,5 +1,6 @@
 /** The state of an enrolment as it is saved; times are milliseconds since the epoch. */
 import { oneOf } from '../../errors.ts';
+import { type KeyAlgorithm, keyAlgorithms } from '../../x509/algorithm.ts';
 import {
   type Certificate,
   encodeCertificatesPem,
@@ -74,6 +75,7 @@ function formatOrder(order: PendingOrder): object {
   return {
     ...issuanceFields(order),
     key_id: keyId,
+    key_algorithms: order.keyAlgorithms,
     csr: csr?.toString('base64'),
     template: template?.toString('base64'),
     spki: spki?.toString('base64'),
@@ -127,6 +129,7 @@ function parseOrder(fields: Fields): PendingOrder {
     ...issuance,
     profile: parseProfile(textIn(fields, 'profile')),
     keyId: textIn(fields, 'key_id'),
+    keyAlgorithms: algorithmsIn(fields),
     csr: bytesIn(fields, 'csr'),
     template: bytesIn(fields, 'template'),
     spki: bytesIn(fields, 'spki'),
@@ -141,6 +144,12 @@ function parseOrder(fields: Fields): PendingOrder {
     issuerChain: typeof issuerChain === 'string' ? issuerChain : undefined,
     settings: textIn(fields, 'settings'),
   };
+}
+
+/** Those that are known; none in files of former versions. */
+function algorithmsIn(fields: Fields): readonly KeyAlgorithm[] {
+  const listed = fields.has('key_algorithms') ? listIn(fields, 'key_algorithms') : [];
+  return keyAlgorithms.filter((one) => listed.includes(one));
 }
 
 function listIn(fields: Fields, name: string): readonly unknown[] {

@@ -12,6 +12,7 @@
  * Keys that were made for it are in `ownKeys` from before they exist until they are deleted: one that nothing refers to
  * is retired.
  */
+import type { KeyAlgorithm } from '../../x509/algorithm.ts';
 import type { Certificate } from '../../x509/certificate.ts';
 import type { Method, Profile } from '../config/certificate-rule.ts';
 
@@ -49,6 +50,8 @@ export interface Former extends KeyedChain, Issuance {
 export interface PendingOrder extends Issuance {
   readonly profile: Profile;
   readonly keyId: string;
+  /** The algorithms that its issuer wants for its key, before those of the rule. */
+  readonly keyAlgorithms: readonly KeyAlgorithm[];
   /** PKCS#10 in DER; undefined until its key exists, and where there is a template. */
   readonly csr: Buffer | undefined;
   /** What the issuer signs when it sends it, as a CertificationRequestInfo in DER: names, key and extensions. */
@@ -90,6 +93,12 @@ export interface Enrolment extends Issuance {
 /** The record of a certificate; the chain is empty until the first one is current. */
 export interface EnrolmentRecord extends KeyedChain {
   readonly enrolment?: Enrolment | undefined;
+}
+
+/** Whether the key of an order is made for it, rather than used before. */
+export function isKeyMade({ keyId, enrolment }: EnrolmentRecord): boolean {
+  const { order, ownKeys = [] } = enrolment ?? {};
+  return order !== undefined && order.keyId !== keyId && ownKeys.includes(order.keyId);
 }
 
 /** The issuance of a certificate that was imported. */

@@ -4,8 +4,8 @@ import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import type { CertificateId } from '../../ids.ts';
 import { earliestClock } from '../../service/machine.ts';
 import type { CertificateEntry } from '../certificate-entry.ts';
-import { Attempts, type AttemptsOptions } from './attempts.ts';
-import type { PendingOrder } from './enrolment.ts';
+import { Attempts, type AttemptsOptions, type Rekey } from './attempts.ts';
+import { isKeyMade, type PendingOrder } from './enrolment.ts';
 import { LostKeys } from './lost-keys.ts';
 import { makeRequest } from './make-request.ts';
 import { type NewOrder, withNewOrder } from './new-order.ts';
@@ -170,7 +170,7 @@ export class Executor {
   /** The record with a new order. */
   #ordered(
     entry: CertificateEntry,
-    asked: Pick<NewOrder, 'rule' | 'isNewKey' | 'isRequested' | 'isRekeyed'>,
+    asked: Pick<NewOrder, 'rule' | 'isNewKey' | 'isRequested' | 'isRekeyed' | 'keyAlgorithms'>,
     via: Via,
   ): Promise<CertificateEntry> {
     const { keys, now } = this.#options;
@@ -180,13 +180,14 @@ export class Executor {
 
   async #makeKey(entry: CertificateEntry, via: Via): Promise<void> {
     const { keys, issuing } = this.#options;
-    const { order, ownKeys = [] } = entry.enrolment ?? {};
+    const { order } = entry.enrolment ?? {};
     const rule = issuing().ruleOf(entry);
     if (order === undefined || rule === undefined) return;
     const { keyId } = order;
     try {
-      const isMade = ownKeys.includes(keyId) && keyId !== entry.keyId;
-      const made = await makeRequest(rule, { keyId, isMade, renewed: entry }, { keys, via });
+      const isMade = isKeyMade(entry);
+      const asked = { keyId, isMade, wanted: order.keyAlgorithms, renewed: entry };
+      const made = await makeRequest(rule, asked, { keys, via });
       this.#lostKeys.note(keyId, 'matches');
       await this.#records.replace(entry, transitions.keyMade(entry, made));
     } catch (error) {
@@ -210,16 +211,17 @@ export class Executor {
       await this.#attempts.fail(entry, error, { kind: 'unreachable' });
       return;
     }
-    const reason = await this.#attempts.submit({ entry, order, request, spki }, via);
-    if (reason !== undefined) await this.#rekey(entry, { order, reason }, via);
+    const answer = await this.#attempts.submit({ entry, order, request, spki }, via);
+    if (answer !== undefined) await this.#rekey(entry, { order, answer }, via);
   }
 
   /** Orders with another key because the issuer wants one: once, or keys would be made without an end. */
   async #rekey(
     entry: CertificateEntry,
-    { order, reason }: { readonly order: PendingOrder; readonly reason: string },
+    { order, answer }: { readonly order: PendingOrder; readonly answer: Rekey },
     via: Via,
   ): Promise<void> {
+    const { reason, algorithms: keyAlgorithms } = answer;
     const rule = this.#options.issuing().ruleOf(entry);
     if (rule === undefined) return;
     if (order.isRekeyed) {
@@ -229,7 +231,8 @@ export class Executor {
       return;
     }
     this.#options.log.info('another key wanted', { certificateId: entry.id, reason });
-    const asked = { rule, isNewKey: true, isRequested: order.isRequested, isRekeyed: true };
+    const { isRequested } = order;
+    const asked = { rule, isNewKey: true, isRequested, isRekeyed: true, keyAlgorithms };
     try {
       await this.#records.replace(entry, await this.#ordered(entry, asked, via));
     } catch (error) {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Via } from '../../dbus/client/via.ts';
 import { ServiceError } from '../../errors.ts';
-import { keyAlgorithmOf, publicKeyOf } from '../../x509/algorithm.ts';
+import { type KeyAlgorithm, keyAlgorithmOf, publicKeyOf } from '../../x509/algorithm.ts';
 import type { Certificate } from '../../x509/certificate.ts';
 import { encodeRequestInfo, signRequestInfo } from '../../x509/csr.ts';
 import { type Extension, extensionOids, subjectAlternativeName } from '../../x509/extensions.ts';
@@ -14,6 +14,8 @@ import type { MadeRequest } from './transitions.ts';
 
 /** The certificate that is renewed, if there is one, and the names that it was ordered with. */
 type Renewed = Pick<CertificateEntry, 'chain' | 'enrolment'>;
+/** Those of the Keys service for a list without any. */
+const usual: readonly KeyAlgorithm[] = ['ec-p256', 'rsa-2048'];
 type Names = Pick<OrderRule, 'issuer' | 'subject' | 'names'>;
 
 /**
@@ -26,16 +28,19 @@ export async function makeRequest(
   {
     keyId,
     isMade,
+    wanted = [],
     renewed,
   }: {
     readonly keyId: string;
     readonly isMade: boolean;
+    /** The algorithms that the issuer prefers to others of the rule. */
+    readonly wanted?: readonly KeyAlgorithm[];
     readonly renewed?: Renewed | undefined;
   },
   { keys, via }: { readonly keys: OrderKeys; readonly via: Via },
 ): Promise<MadeRequest> {
   const { keyAlgorithms, subject } = rule;
-  if (isMade) await keys.createPair(keyId, keyAlgorithms, via);
+  if (isMade) await keys.createPair(keyId, preferenceOf(wanted, keyAlgorithms), via);
   const spki = await keys.publicKey(keyId, via);
   if (spki === undefined) throw new ServiceError('NotFound', `no key "${keyId}"`);
   const algorithm = keyAlgorithmOf(publicKeyOf(spki));
@@ -47,6 +52,15 @@ export async function makeRequest(
   if (rule.method === 'est') return { spki, csr: undefined, template: info };
   const csr = await signRequestInfo(info, keys.signer(keyId, spki, via));
   return { spki, csr, template: undefined };
+}
+
+/** The algorithms in the order of preference: those of the rule follow, as a token may lack the others. */
+function preferenceOf(
+  wanted: readonly KeyAlgorithm[],
+  allowed: readonly KeyAlgorithm[],
+): readonly KeyAlgorithm[] {
+  if (wanted.length === 0) return allowed;
+  return [...new Set([...wanted, ...(allowed.length === 0 ? usual : allowed)])];
 }
 
 /** A digest that changes with the names of a rule, and with the issuer, which makes other names of them. */

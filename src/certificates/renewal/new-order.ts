@@ -1,5 +1,6 @@
 import type { Via } from '../../dbus/client/via.ts';
 import { unrotated } from '../../glob.ts';
+import type { KeyAlgorithm } from '../../x509/algorithm.ts';
 import type { CertificateEntry } from '../certificate-entry.ts';
 import type { OrderKeys } from '../keys/keys-client.ts';
 import type { PendingOrder } from './enrolment.ts';
@@ -16,6 +17,8 @@ export interface NewOrder {
   readonly isRequested: boolean;
   /** Whether the issuer wants another key than the order had. */
   readonly isRekeyed?: boolean;
+  /** The algorithms that the issuer wants for that key. */
+  readonly keyAlgorithms?: readonly KeyAlgorithm[] | undefined;
   readonly lostKeys: ReadonlySet<string>;
   readonly now: Date;
 }
@@ -23,7 +26,7 @@ export interface NewOrder {
 /** The record with a new order, whose key is chosen. */
 export async function withNewOrder(
   entry: CertificateEntry,
-  { rule, isNewKey, isRequested, isRekeyed = false, lostKeys, now: date }: NewOrder,
+  { rule, isNewKey, isRequested, isRekeyed = false, keyAlgorithms, lostKeys, now: date }: NewOrder,
   { keys, via }: { readonly keys: Pick<OrderKeys, 'publicKey'>; readonly via: Via },
 ): Promise<CertificateEntry> {
   const { method, issuer, profile, settings } = rule;
@@ -31,6 +34,7 @@ export async function withNewOrder(
   const isMade = isNewKey ?? needsNewKey(entry, rule, lostKeys);
   const before = entry.enrolment?.order;
   const { attempts = 0, reason = '' } = before ?? {};
+  const isRepeated = before?.settings === settings;
   const order: PendingOrder = {
     method,
     issuer,
@@ -39,6 +43,7 @@ export async function withNewOrder(
     keyId: isMade
       ? await freeKeyId(entry, rule, (id) => keys.publicKey(id, via))
       : entry.keyId || rule.keyId,
+    keyAlgorithms: keyAlgorithms ?? (isRepeated ? before.keyAlgorithms : []),
     csr: undefined,
     template: undefined,
     spki: undefined,
@@ -49,7 +54,7 @@ export async function withNewOrder(
     reason,
     isStuck: false,
     isRequested,
-    isRekeyed: isRekeyed || (before?.isRekeyed === true && before.settings === settings),
+    isRekeyed: isRekeyed || (isRepeated && before.isRekeyed),
     settings,
   };
   return ordered(entry, order, { isNewKey: isMade });

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ServiceError } from '../../errors.ts';
 import type { CertificateId } from '../../ids.ts';
+import type { KeyAlgorithm } from '../../x509/algorithm.ts';
 import type { Name } from '../../x509/name.ts';
 import type { RenewalSetting } from '../../x509/renewal-time.ts';
 import type { SubjectAlternativeName } from '../../x509/subject-alternative-name.ts';
@@ -27,7 +28,7 @@ export interface OrderRule extends RenewalRule {
   readonly subject: Name;
   readonly names: readonly SubjectAlternativeName[];
   /** In the order of preference; empty: as the Keys service prefers. */
-  readonly keyAlgorithms: readonly string[];
+  readonly keyAlgorithms: readonly KeyAlgorithm[];
   readonly keyPolicy: KeyPolicy;
   /** In place of those of the EST issuer. */
   readonly label: string | undefined;

@@ -154,6 +154,7 @@ const issuance = { method: 'local_ca', profile: 'server', issuer: 'ca', names: '
 const order: PendingOrder = {
   ...issuance,
   keyId: 'k@3',
+  keyAlgorithms: ['ec-p384', 'rsa-3072'],
   csr: Buffer.from('csr'),
   template: Buffer.from('template'),
   spki: Buffer.from('spki'),

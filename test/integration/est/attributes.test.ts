@@ -1,6 +1,9 @@
 /** What the client does about the attributes that an EST server wants in requests. */
+import { generateKeyPairSync } from 'node:crypto';
 import * as assert from 'uvu/assert';
-import { parseCsr } from '../../../src/x509/csr.ts';
+import { ServiceError } from '../../../src/errors.ts';
+import type { SignatureAlgorithm, Signer } from '../../../src/x509/algorithm.ts';
+import { parseCsr, signatureAlgorithmIn } from '../../../src/x509/csr.ts';
 import { encode, octetString, oid, sequence, set } from '../../../src/x509/der/asn1.ts';
 import { keyUsage } from '../../../src/x509/extensions.ts';
 import { makeOrder, makeSigned, reasonOf } from '../../support/est/est-rig.ts';
@@ -40,11 +43,69 @@ test('logs what the server wants and the order has not, and names it when the or
   const issuer = rig.issuer(server);
   assert.is((await rig.submit(issuer, makeOrder())).kind, 'issued');
   const record = rig.logged.find(({ message }) => message === 'attributes left out');
-  const attributes = 'macAddress, emailAddress, secp384r1, SHA-384';
+  const attributes = 'macAddress, emailAddress, secp384r1';
   assert.equal(record?.fields, { issuer: 'hq', certificateId: 'edge', attributes });
   server.answers.set('simpleenroll', () => ({ status: 400, body: 'CSR Attributes missing' }));
   const reason = reasonOf(await rig.submit(issuer, makeOrder()));
   assert.match(reason, `CSR Attributes missing; the server also wants ${attributes}`);
+});
+
+const p384 = '1.3.132.0.34';
+const sha384 = '2.16.840.1.101.3.4.2.2';
+
+test('wants a key of the curve that the server wants, where that may replace the present one', async (context) => {
+  const rig = rigOf(context);
+  const server = await rig.serve({ enforced: [p384, sha384] });
+  const issuer = rig.issuer(server);
+  const order = makeOrder();
+  const alternatives = ['ec-p521', 'ec-p384', 'ec-p256'] as const;
+  const answer = await rig.submit(issuer, { ...order, key: { ...order.key, alternatives } });
+  const reason = 'the server wants a key of the kind ec-p384';
+  assert.equal(answer, { kind: 'rekey', reason, algorithms: ['ec-p384'] });
+  assert.equal(server.operations, ['cacerts', 'csrattrs']);
+  const key = generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey;
+  assert.is((await rig.submit(issuer, makeOrder({ key }))).kind, 'issued');
+  const only = ['ec-p521', 'ec-p256'] as const;
+  const kept = await rig.submit(issuer, { ...order, key: { ...order.key, alternatives: only } });
+  const left = 'status 400: CSR Attributes missing in request.; the server also wants secp384r1';
+  assert.is(reasonOf(kept), `the order: ${left}, which was left out`);
+});
+
+for (const isBound of [false, true]) {
+  const binding = isBound ? ' on its connection' : '';
+  test(`signs${binding} with the hash that the server wants, or as usual where that cannot be`, async (context) => {
+    const rig = rigOf(context);
+    const challenge = isBound ? ['1.2.840.113549.1.9.7'] : [];
+    const enforced = [sha384, ...challenge];
+    const server = await rig.serve({ enforced, wantsTlsUnique: isBound });
+    const issuer = rig.issuer(server);
+    const order = makeOrder();
+    assert.is((await rig.submit(issuer, order)).kind, 'issued');
+    const { csr = Buffer.alloc(0) } = server.requests.at(-1) ?? {};
+    assert.is(signatureAlgorithmIn(csr), 'ecdsa-sha384');
+    const refuses = (algorithm: SignatureAlgorithm): Signer => ({
+      algorithm,
+      sign: () => Promise.reject(new ServiceError('NotSupported', 'not with this key')),
+    });
+    const answer = await rig.submit(issuer, {
+      ...order,
+      key: { ...order.key, signerWith: refuses },
+    });
+    assert.match(reasonOf(answer), 'the server also wants SHA-384, which was left out');
+  });
+}
+
+test('keeps the hash of a request that is bound while it is pending', async (context) => {
+  const rig = rigOf(context);
+  const enforced = [sha384, '1.2.840.113549.1.9.7'];
+  const server = await rig.serve({ enforced, wantsTlsUnique: true });
+  server.answers.set('simpleenroll', () => ({ status: 202 }));
+  const issuer = rig.issuer(server);
+  const order = makeOrder();
+  const first = await rig.submit(issuer, order);
+  if (first.kind !== 'pending') throw new Error(reasonOf(first));
+  server.answers.delete('simpleenroll');
+  assert.is((await rig.submit(issuer, { ...order, cookie: first.cookie })).kind, 'issued');
 });
 
 test('keeps when to come back of an order that fails so', async (context) => {

@@ -144,7 +144,7 @@ export function makeOrder({
     lifetimeS: undefined,
     subjectDer: encodeName(name),
     names,
-    key: { keyId: 'k', spki, signer },
+    key: { keyId: 'k', spki, signer, signerWith: (algorithm) => localSigner(key, algorithm) },
     request: encodeRequestInfo({ subject: name, spki, extensions }),
     cookie: undefined,
     renewed: undefined,

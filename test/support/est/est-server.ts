@@ -8,7 +8,9 @@ import { createServer, type Server } from 'node:https';
 import type { SecureVersion, TLSSocket } from 'node:tls';
 import { isSameRequest } from '../../../src/certificates/est/request/renewed-names.ts';
 import { parseCertificate } from '../../../src/x509/certificate.ts';
+import { encode, oid, sequence } from '../../../src/x509/der/asn1.ts';
 import { challengePasswordIn } from './challenge-password.ts';
+import { containsAll } from './enforced-attributes.ts';
 import type { EstCa } from './est-ca.ts';
 import { problemOf } from './request-form.ts';
 
@@ -47,6 +49,8 @@ export interface EstServerOptions {
   /** Whether the request has to carry the tls-unique of its connection; without it none may carry one. */
   readonly wantsTlsUnique?: boolean;
   readonly version?: SecureVersion;
+  /** OIDs that csrattrs asks for, and without which a request is refused, as by libest. */
+  readonly enforced?: readonly string[];
 }
 
 type Answer = (request: SeenRequest) => Promise<EstAnswer> | EstAnswer;
@@ -143,18 +147,29 @@ export class EstServer implements AsyncDisposable {
     if (refusal !== undefined) return refusal;
     const mismatch = this.#checkPossession(request, seen);
     if (mismatch !== undefined) return mismatch;
+    const { enforced = [] } = this.#options;
+    if (seen.csr !== undefined && !containsAll(seen.csr, enforced)) {
+      return { status: 400, body: 'CSR Attributes missing in request.' };
+    }
     const replaced = this.answers.get(operation);
     if (replaced !== undefined) return replaced(seen);
     switch (operation) {
       case 'cacerts':
         return this.certificates(await ca.certificate('issuing'), await ca.certificate('root'));
       case 'csrattrs':
-        return { status: 204 };
+        return this.#attributes();
       case 'simplereenroll':
         return this.#reenroll(request, seen);
       default:
         return this.issued(seen.csr);
     }
+  }
+
+  #attributes(): EstAnswer {
+    const { enforced = [] } = this.#options;
+    if (enforced.length === 0) return { status: 204 };
+    // one line and a NUL, as libest
+    return { body: `${encode(sequence(...enforced.map(oid))).toString('base64')}\0` };
   }
 
   #see(request: IncomingMessage, operation: string, body: Buffer): SeenRequest {

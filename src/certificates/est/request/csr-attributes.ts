@@ -1,7 +1,6 @@
 /** The attributes that an EST server wants in requests (RFC 7030 4.5.2, RFC 9908). */
 import { ServiceError } from '../../../errors.ts';
-import { publicKeyOf, signatureAlgorithmFor } from '../../../x509/algorithm.ts';
-import { decode, type Element, encode, oid, universal } from '../../../x509/der/asn1.ts';
+import { decode, type Element, encode, universal } from '../../../x509/der/asn1.ts';
 import {
   bytesOf,
   childrenOf,
@@ -47,6 +46,7 @@ const names: ReadonlyMap<string, string> = new Map([
   ['2.16.840.1.101.3.4.2.1', 'SHA-256'],
   ['2.16.840.1.101.3.4.2.2', 'SHA-384'],
   ['2.16.840.1.101.3.4.2.3', 'SHA-512'],
+  ['1.3.101.112', 'Ed25519'],
   ['1.2.840.113549.1.9.1', 'emailAddress'],
   ['1.3.6.1.1.1.1.22', 'macAddress'],
   ['2.5.4.3', 'commonName'],
@@ -58,11 +58,6 @@ const names: ReadonlyMap<string, string> = new Map([
   ['2.5.29.17', 'subjectAltName'],
   ['2.5.29.19', 'basicConstraints'],
   ['2.5.29.37', 'extKeyUsage'],
-]);
-const hashes: ReadonlyMap<string, string> = new Map([
-  ['2.16.840.1.101.3.4.2.1', 'sha256'],
-  ['2.16.840.1.101.3.4.2.2', 'sha384'],
-  ['2.16.840.1.101.3.4.2.3', 'sha512'],
 ]);
 
 /** The demands in the DER of CsrAttrs, none in an empty answer; InvalidArgs when it is malformed. */
@@ -82,18 +77,6 @@ export function parseCsrAttributes(der: Buffer): readonly Demand[] {
 /** Whether the password of a request has to be the tls-unique of its connection. */
 export function wantsChallengePassword(demands: readonly Demand[]): boolean {
   return demands.some((demand) => demand.oid === challengePassword);
-}
-
-/** The names of those demands that a request does not fulfil. */
-export function unmetBy(csr: Buffer, spki: Buffer, demands: readonly Demand[]): readonly string[] {
-  const isMet = ({ oid: id, value }: Demand): boolean => {
-    const hash = hashes.get(id);
-    // a hash stands for every signature algorithm with it
-    if (hash !== undefined) return signatureAlgorithmFor(publicKeyOf(spki)).endsWith(hash);
-    if (id === rsaEncryption && value !== undefined) return bitsOf(spki) === numberIn(value);
-    return csr.includes(encode(oid(id))) && (value === undefined || csr.includes(value));
-  };
-  return demands.filter((demand) => !isMet(demand)).map(({ name }) => name);
 }
 
 function demandFor(id: string, value?: Buffer, detail = ''): Demand {
@@ -174,11 +157,8 @@ function integerOf(value: number): Buffer {
   return Buffer.concat([Buffer.from([universal.integer, content.length]), content]);
 }
 
-function numberIn(der: Buffer): number {
+/** A small number in DER, such as the length of a key; 0 for any other. */
+export function numberIn(der: Buffer): number {
   const bytes = bytesOf(decode(der, what, { ber: true }), 'integer', what);
   return bytes.length >= 1 && bytes.length <= 4 ? bytes.readUIntBE(0, bytes.length) : 0;
-}
-
-function bitsOf(spki: Buffer): number | undefined {
-  return publicKeyOf(spki).asymmetricKeyDetails?.modulusLength;
 }

@@ -1,6 +1,11 @@
 import { isServiceError, ServiceError } from '../../../errors.ts';
-import { keyAlgorithmOf, publicKeyOf } from '../../../x509/algorithm.ts';
-import { requestInfoOf, signRequestInfo } from '../../../x509/csr.ts';
+import {
+  keyAlgorithmOf,
+  publicKeyOf,
+  type SignatureAlgorithm,
+  type Signer,
+} from '../../../x509/algorithm.ts';
+import { requestInfoOf, signatureAlgorithmIn, signRequestInfo } from '../../../x509/csr.ts';
 import {
   basicConstraints,
   type Extension,
@@ -11,10 +16,12 @@ import {
   readExtendedKeyUsage,
   readKeyUsage,
 } from '../../../x509/extensions.ts';
-import type { Order } from '../../issuers/issuer.ts';
+import type { Order, OrderKey } from '../../issuers/issuer.ts';
 import { isCaProfile, type ProfileRights, rightsOf } from '../../issuers/profile.ts';
 import { type Demand, wantsChallengePassword } from './csr-attributes.ts';
+import { bestSignature } from './key-demands.ts';
 import type { EnrolRequest } from './pending-request.ts';
+import { PreferredSigner } from './preferred-signer.ts';
 import { extensionsIn, withExtensions, withTlsUnique } from './request-extensions.ts';
 
 /**
@@ -33,8 +40,26 @@ export async function followDemands(
     throw new ServiceError('NotSupported', `the server ${why}`);
   }
   const template = templateFor(order, demands);
-  if (isBound) return { kind: 'bound', template, signer };
-  return { kind: 'signed', csr: await signRequestInfo(template, signer) };
+  const wanted = signerFor(order.key, signer, demands);
+  if (isBound) return { kind: 'bound', template, signer: wanted };
+  return { kind: 'signed', csr: await signRequestInfo(template, wanted) };
+}
+
+/** The signature algorithm of a request, of one that is bound as it was when it was sent. */
+export function signatureOf(request: EnrolRequest): SignatureAlgorithm {
+  return request.kind === 'signed' ? signatureAlgorithmIn(request.csr) : request.signer.algorithm;
+}
+
+/** The signer with the hash that a server wants, where the Keys service can. */
+function signerFor(
+  { spki, signerWith }: OrderKey,
+  usual: Signer,
+  demands: readonly Demand[],
+): Signer {
+  const key = keyAlgorithmOf(publicKeyOf(spki));
+  const wanted = bestSignature(demands, { key, signature: usual.algorithm });
+  if (wanted === usual.algorithm || signerWith === undefined) return usual;
+  return new PreferredSigner(signerWith(wanted), usual);
 }
 
 /** The request with the tls-unique of its connection, signed. */

@@ -1,8 +1,8 @@
 import { isServiceError } from '../../../errors.ts';
-import type { Signer } from '../../../x509/algorithm.ts';
+import { type Signer, signatureAlgorithms } from '../../../x509/algorithm.ts';
 import { requestInfoOf } from '../../../x509/csr.ts';
 import type { EstSettings } from '../../config/est-settings.ts';
-import type { Order } from '../../issuers/issuer.ts';
+import type { Order, OrderKey } from '../../issuers/issuer.ts';
 import { type Operation, urlOf } from '../est-urls.ts';
 
 /** A request as it is sent. */
@@ -23,21 +23,23 @@ const operations: readonly Operation[] = ['simpleenroll', 'simplereenroll'];
 /** The cookie of an order: its URL, and the request, of which one that is bound is a template only. */
 export function formatCookie(url: string, request: EnrolRequest): string {
   if (request.kind === 'signed') return `${url} ${request.csr.toString('base64')}`;
-  return `${url} ${request.template.toString('base64')} ${boundMark}`;
+  const { template, signer } = request;
+  return `${url} ${template.toString('base64')} ${boundMark} ${signer.algorithm}`;
 }
 
 /** What a cookie says; undefined without one, and once the settings lead elsewhere. */
 export function pendingRequestOf(
-  { cookie, request: ordered, key: { signer } }: Order,
+  { cookie, request: ordered, key }: Order,
   settings: EstSettings,
 ): PendingRequest | undefined {
-  const [pendingUrl, content = '', mark] = cookie?.split(' ') ?? [];
+  const [pendingUrl, content = '', mark, algorithm] = cookie?.split(' ') ?? [];
   const urls = operations.map((operation) => urlOf(settings, operation));
   if (pendingUrl === undefined || !urls.includes(pendingUrl)) return undefined;
   // former versions kept a CSR with the order, and in the cookie of one that is bound
   const sent = content === '' ? ordered : Buffer.from(content, 'base64');
   if (mark !== boundMark) return { pendingUrl, request: { kind: 'signed', csr: sent } };
   const template = readTemplate(sent);
+  const signer = signerOf(key, algorithm);
   if (template === undefined || signer === undefined) return undefined;
   return { pendingUrl, request: { kind: 'bound', template, signer } };
 }
@@ -49,4 +51,10 @@ function readTemplate(request: Buffer): Buffer | undefined {
     if (isServiceError(error, 'InvalidArgs')) return undefined;
     throw error;
   }
+}
+
+function signerOf({ signer, signerWith }: OrderKey, algorithm = ''): Signer | undefined {
+  const wanted = signatureAlgorithms.find((one) => one === algorithm);
+  if (wanted === undefined || wanted === signer?.algorithm) return signer;
+  return signerWith?.(wanted) ?? signer;
 }

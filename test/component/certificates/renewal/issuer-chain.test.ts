@@ -43,6 +43,7 @@ test('is persisted with an order, and may be missing, as in records of earlier v
     const order = {
       ...issuance,
       keyId: 'k',
+      keyAlgorithms: [],
       csr: undefined,
       template: undefined,
       spki: undefined,

@@ -72,6 +72,7 @@ function orderOf(state: State, attempts = 0): PendingOrder {
     profile: 'client',
     issuer: 'ca',
     keyId: newKeyId(state),
+    keyAlgorithms: [],
     csr: undefined,
     template: undefined,
     spki: undefined,

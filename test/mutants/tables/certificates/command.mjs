@@ -170,9 +170,9 @@ export default [
   },
   {
     breaks: 'an order for another key is for the same one',
-    text: 'const asked = { rule, isNewKey: true, isRequested: order.isRequested, isRekeyed: true };',
+    text: 'const asked = { rule, isNewKey: true, isRequested, isRekeyed: true, keyAlgorithms };',
     becomes:
-      'const asked = { rule, isNewKey: undefined, isRequested: order.isRequested, isRekeyed: true };',
+      'const asked = { rule, isNewKey: undefined, isRequested, isRekeyed: true, keyAlgorithms };',
     suite: executor,
   },
   {

@@ -3,9 +3,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   parseCsrAttributes,
-  unmetBy,
   wantsChallengePassword,
 } from '../../../../../src/certificates/est/request/csr-attributes.ts';
+import { betterKeys } from '../../../../../src/certificates/est/request/key-demands.ts';
+import { unmetBy } from '../../../../../src/certificates/est/request/unmet-demands.ts';
 import { isServiceError } from '../../../../../src/errors.ts';
 import { localSigner, spkiOf } from '../../../../../src/x509/algorithm.ts';
 import { buildCsr } from '../../../../../src/x509/csr.ts';
@@ -90,6 +91,12 @@ test('are the template of RFC 9908', () => {
   assert.equal(namesIn(template()), [...wanted, ...attributes]);
 });
 
+test('are a key that the template wants in place of another', () => {
+  const wanted = parseCsrAttributes(template());
+  assert.equal(betterKeys(wanted, 'ec-p256', ['rsa-2048', 'ec-p384']), ['ec-p384']);
+  assert.equal(betterKeys(wanted, 'ec-p384', ['rsa-2048', 'ec-p256']), []);
+});
+
 test('are the length of an RSA key', () => {
   const plain = sequence(
     sequence(oid('1.2.840.113549.1.1.1'), set(integer(Buffer.from('0c00', 'hex')))),
@@ -101,6 +108,8 @@ test('are the length of an RSA key', () => {
     bitString(encode(modulus)),
   );
   assert.ok(namesIn(template(rsa)).includes('rsaEncryption of 3072 bits'));
+  const lengths = ['rsa-2048', 'rsa-3072'] as const;
+  assert.equal(betterKeys(parseCsrAttributes(template(rsa)), 'ec-p256', lengths), ['rsa-3072']);
 });
 
 const bad: Readonly<Record<string, Buffer>> = {
@@ -127,7 +136,7 @@ async function unmet(key: KeyObject, der: Buffer | string): Promise<readonly str
   const subject = parseName('CN=edge,O=Contoso');
   const csr = await buildCsr({ subject, spki, extensions: [clientAuth], signer });
   const demands = parseCsrAttributes(typeof der === 'string' ? Buffer.from(der, 'base64') : der);
-  return unmetBy(csr, spki, demands);
+  return unmetBy({ content: csr, spki, signature: signer.algorithm }, demands);
 }
 
 test('are met by the curve and the hash of a key', async () => {

@@ -1,0 +1,80 @@
+export default [
+  {
+    breaks: 'no key is made as an EST server wants it',
+    text: 'if (rekey !== undefined) return rekey;',
+    becomes: '',
+    suite: 'integration/est/attributes',
+  },
+  {
+    breaks: 'an EST server gets a key that the rule excludes',
+    text: 'return rule.keyAlgorithms.length === 0 ? keyAlgorithms : rule.keyAlgorithms;',
+    becomes: 'return keyAlgorithms;',
+    suite: 'component/certificates/renewal/executor-keys',
+  },
+  {
+    breaks: 'a key that is reused is replaced as an EST server wants it',
+    text: 'if (isRekeyed || !isKeyMade(entry)) return [];',
+    becomes: 'if (isRekeyed) return [];',
+    suite: 'component/certificates/renewal/executor-keys',
+  },
+  {
+    breaks: 'keys are made as often as an EST server changes its mind',
+    text: 'if (isRekeyed || !isKeyMade(entry)) return [];',
+    becomes: 'if (!isKeyMade(entry)) return [];',
+    suite: 'component/certificates/renewal/executor-keys',
+  },
+  {
+    breaks: 'a key that was lost is not made again as the EST server wants it',
+    text: 'keyAlgorithms: keyAlgorithms ?? (isRepeated ? before.keyAlgorithms : []),',
+    becomes: 'keyAlgorithms: keyAlgorithms ?? [],',
+    suite: 'component/certificates/renewal/executor-keys',
+  },
+  {
+    breaks: 'a token without the wanted algorithm gets no key',
+    text: 'return [...new Set([...wanted, ...(allowed.length === 0 ? usual : allowed)])];',
+    becomes: 'return wanted;',
+    suite: 'component/certificates/renewal/executor-keys',
+  },
+  {
+    breaks: 'the algorithms that an EST server wants are lost by a restart',
+    text: 'keyAlgorithms: algorithmsIn(fields),',
+    becomes: 'keyAlgorithms: [],',
+    suite: 'component/certificates/storage',
+  },
+  {
+    breaks: 'a key of any other curve is made where one of a curve is wanted',
+    text: 'about.filter(({ oid }) => !hasCurve || oid !== ecPublicKey)',
+    becomes: 'about',
+    suite: 'component/certificates/est/request/key-demands',
+  },
+  {
+    breaks: 'a key is replaced by one that is no better',
+    text: 'return least < missedBy(key) ? alternatives',
+    becomes: 'return least <= missedBy(key) ? alternatives',
+    suite: 'component/certificates/est/request/key-demands',
+  },
+  {
+    breaks: 'a request is signed with another hash than the wanted one',
+    text: 'if (wanted === usual.algorithm || signerWith === undefined) return usual;',
+    becomes: 'return usual;',
+    suite: 'integration/est/attributes',
+  },
+  {
+    breaks: 'an order fails where the Keys service cannot sign with the wanted hash',
+    text: "if (this.#current === this.#usual || !isServiceError(error, 'NotSupported')) throw error;",
+    becomes: 'throw error;',
+    suite: 'integration/est/attributes',
+  },
+  {
+    breaks: 'a pending order is bound with another hash than before',
+    text: 'const wanted = signatureAlgorithms.find((one) => one === algorithm);',
+    becomes: 'const wanted = signatureAlgorithms.find(() => false);',
+    suite: 'integration/est/attributes',
+  },
+  {
+    breaks: 'the Keys service is not asked for the wanted hash',
+    text: 'signerWith: (algorithm) => keys.signer(order.keyId, spki, via, algorithm),',
+    becomes: 'signerWith: () => keys.signer(order.keyId, spki, via),',
+    suite: 'integration/certificates/est-keys',
+  },
+];
