@@ -1,6 +1,7 @@
 const activation = 'system/booted/activation';
 const failure = 'system/booted/failure';
 const secondBoot = 'system/booted/second-boot';
+const watch = 'system/booted/watch';
 const stop = 'system/booted/stop';
 
 export default [
@@ -105,5 +106,29 @@ OOMPolicy=continue`,
     text: 'WantedBy=multi-user.target',
     becomes: 'WantedBy=rescue.target',
     suite: secondBoot,
+  },
+  {
+    breaks: 'a watch ends with the boot',
+    text: 'await systemd.enable(started);',
+    becomes: '',
+    suite: watch,
+  },
+  {
+    breaks: 'a watch that has ended is started at the next boot',
+    text: "await systemd.disable(units.filter((unit) => !unit.endsWith('.service')));",
+    becomes: '',
+    suite: watch,
+  },
+  {
+    breaks: 'a watch that has ended still runs',
+    text: "const result = await systemd.job('StopUnit', unit);\n      if (result !== 'done')\n        throw",
+    becomes: "const result: string = 'done';\n      if (result !== 'done')\n        throw",
+    suite: watch,
+  },
+  {
+    breaks: 'a watch that is begun again takes the server for reloaded',
+    text: 'rmSync(join(recordDirectory, watchName(id, reload)), { force: true });',
+    becomes: '{}',
+    suite: watch,
   },
 ];
