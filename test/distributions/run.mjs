@@ -2,7 +2,7 @@
 // usage: node test/distributions/run.mjs [--suites] [NAME...]
 //   NAME      only these, of debian-12 debian-13 ubuntu-24.04
 //   --suites  instead of README's commands only the suites that depend on the bus and polkit, on every bus, and those that
-//             depend on libraries of tokens, on one
+//             depend on libraries of tokens and on code generators, on one
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { runMain } from '../../src/build/setup.mjs';
@@ -23,8 +23,8 @@ const suites = [
   'integration/clients/',
   'integration/keys/service',
 ];
-/** What depends on the distribution's libraries, whichever its bus: on the first of them. */
-const librarySuites = ['integration/keys/'];
+/** What depends on the distribution's libraries and code generators, whichever its bus: on the first of them. */
+const librarySuites = ['integration/keys/', 'integration/generators'];
 
 const say = (text) => console.log(`\n== ${text}`);
 

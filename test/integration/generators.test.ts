@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { runCommand } from '../../support/command.ts';
-import { interfaceFiles } from '../../support/example.ts';
-import { runnable } from '../../support/not-runnable.ts';
+import { runCommand } from '../support/command.ts';
+import { interfaceFiles } from '../support/example.ts';
+import { runnable } from '../support/not-runnable.ts';
 
 const test = suite('code generators');
 const names = readdirSync(interfaceFiles).map((file) => file.replace(/\.xml$/, ''));
@@ -82,7 +82,7 @@ for (const [qt, variable] of [
   });
 }
 
-const namesScript = join(import.meta.dirname, '../../../../test/support/clients/python-names.py');
+const namesScript = join(import.meta.dirname, '../../../test/support/clients/python-names.py');
 
 test('for Python find no name that is reserved in Python', async () => {
   await forEachInterface(`/usr/bin/python3 ${namesScript} $file >/dev/null`);
