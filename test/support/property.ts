@@ -4,10 +4,12 @@ import fc from 'fast-check';
 const seed = Number(process.env['IOTEDGE_TEST_SEED'] ?? 20_261_127);
 const soakFactor = 100;
 
+/** Whether a run tries everything that a test can, and not a sample. */
+export const isSoak = (process.env['IOTEDGE_TEST_SOAK'] ?? '') !== '';
+
 /** The number of values to try: the given count, or 100 times as many when `IOTEDGE_TEST_SOAK` is set. */
 export function runs(count: number): number {
-  const soak = process.env['IOTEDGE_TEST_SOAK'] ?? '';
-  return soak === '' ? count : count * soakFactor;
+  return isSoak ? count * soakFactor : count;
 }
 
 /**

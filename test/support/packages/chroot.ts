@@ -5,32 +5,52 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { rootOf } from '../boot/root.ts';
-import { runCommand } from '../command.ts';
+import { outputOf, runCommand } from '../command.ts';
 import { deadline } from '../deadline.ts';
 import { keepMounts, newMountNamespace } from '../system/mount-namespace.ts';
+
+/** Mounts the layer over the root, or over what was saved of it. */
+const mountRoot = `
+[ ! -d "$directory/saved" ] || lower=$directory/saved:$lower
+rm -rf "$directory/work"
+mkdir -p "$directory/upper" "$directory/work"
+mount -t overlay overlay -o "lowerdir=$lower,upperdir=$directory/upper,workdir=$directory/work" "$directory/root"
+mkdir -p "$directory/root/packages"
+mount --bind "$packages" "$directory/root/packages"
+if [ -n "$sources" ]; then
+  mkdir -p "$directory/root/sources"
+  mount --bind "$sources" "$directory/root/sources"
+  mount -o remount,bind,ro "$directory/root/sources"
+fi
+[ "$proc" = without ] || mount -t proc proc "$directory/root/proc"
+`;
+const parameters = 'directory=$1 lower=$2 packages=$3 proc=$4 sources=$5';
 
 /**
  * Mounts a layer in memory over a root, and waits for the end of its standard input. All processes end with it, as the
  * first of their process namespace. `/proc` is the machine's: there it finds the process id that is valid outside.
  */
 const script = `
-directory=$1 lower=$2 packages=$3 proc=$4 sources=$5
+${parameters}
 ${keepMounts}
 mount -t tmpfs -o mode=755 tmpfs "$directory"
-mkdir "$directory/upper" "$directory/work" "$directory/root"
-mount -t overlay overlay -o "lowerdir=$lower,upperdir=$directory/upper,workdir=$directory/work" "$directory/root"
-mkdir "$directory/root/packages"
-mount --bind "$packages" "$directory/root/packages"
-if [ -n "$sources" ]; then
-  mkdir "$directory/root/sources"
-  mount --bind "$sources" "$directory/root/sources"
-  mount -o remount,bind,ro "$directory/root/sources"
-fi
-[ "$proc" = without ] || mount -t proc proc "$directory/root/proc"
+mkdir "$directory/root"
+${mountRoot}
 read -r pid rest </proc/self/stat
 echo "$pid"
 exec cat
 `;
+
+// processes that were killed may not have ended yet, so the old mount is detached
+const unmountRoot = 'umount --recursive --lazy "$directory/root"';
+const saveScript = `${parameters}
+${unmountRoot}
+mv "$directory/upper" "$directory/saved"
+${mountRoot}`;
+const restoreScript = `${parameters}
+${unmountRoot}
+rm -rf "$directory/upper"
+${mountRoot}`;
 
 const searchPath = '/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -54,11 +74,17 @@ export class Chroot implements AsyncDisposable {
   readonly #process: ChildProcess;
   readonly #directory: string;
   readonly #pid: number;
+  readonly #parameters: readonly string[];
 
-  private constructor(process: ChildProcess, directory: string, pid: number) {
+  private constructor(
+    process: ChildProcess,
+    pid: number,
+    parameters: readonly [string, ...string[]],
+  ) {
     this.#process = process;
-    this.#directory = directory;
+    this.#directory = parameters[0];
     this.#pid = pid;
+    this.#parameters = parameters;
   }
 
   /** Opens a layer over a root of test/distributions. */
@@ -69,20 +95,41 @@ export class Chroot implements AsyncDisposable {
     await mkdir(packages, { recursive: true });
     const [unshare, ...mounts] = newMountNamespace;
     const namespaces = [...mounts, '--pid', '--fork', '--kill-child'];
-    const command = ['sh', '-euc', script, 'chroot', directory, lower, packages, proc, sources];
+    const parameters = [directory, lower, packages, proc, sources] as const;
+    const command = ['sh', '-euc', script, 'chroot', ...parameters];
     const child = spawn(unshare, [...namespaces, ...command], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
     const first = await deadline(20_000, lines.next(), 'the chroot');
     if (first.done === true) throw new Error('the chroot cannot be mounted');
-    return new Chroot(child, directory, Number(first.value));
+    return new Chroot(child, Number(first.value), parameters);
+  }
+
+  /** The command line prefix that runs a program of this machine in its namespaces. */
+  get #namespaces(): readonly string[] {
+    return ['nsenter', `--target=${this.#pid}`, '--mount', '--pid', '--'];
   }
 
   /** The command line prefix that runs a program inside, after `before`, which is run outside. */
   #enter(before: readonly string[]): readonly string[] {
-    const namespaces = ['nsenter', `--target=${this.#pid}`, '--mount', '--pid', '--'];
-    return [...namespaces, ...before, 'chroot', join(this.#directory, 'root')];
+    return [...this.#namespaces, ...before, 'chroot', join(this.#directory, 'root')];
+  }
+
+  async #mountAgain(text: string): Promise<void> {
+    const command = [...this.#namespaces, 'sh', '-euc', text, 'chroot', ...this.#parameters];
+    const [program = '', ...args] = command;
+    await outputOf(program, args);
+  }
+
+  /** Saves all files, once, for `restore`; no process may run inside. */
+  save(): Promise<void> {
+    return this.#mountAgain(saveScript);
+  }
+
+  /** Discards all changes since `save`. */
+  restore(): Promise<void> {
+    return this.#mountAgain(restoreScript);
   }
 
   /** Runs a script of sh inside, to its end. `before` is a command outside that runs it. */

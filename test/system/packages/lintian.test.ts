@@ -1,3 +1,7 @@
+/**
+ * The lintian of this machine and that of Debian 13. A check of Node takes a quarter of a minute of a processor: the
+ * newer one makes it in each run, that of this machine with IOTEDGE_TEST_SOAK.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -7,6 +11,7 @@ import { runCommand } from '../../support/command.ts';
 import { runnable } from '../../support/not-runnable.ts';
 import { makePackages } from '../../support/packages/builders.ts';
 import { Chroot } from '../../support/packages/chroot.ts';
+import { isSoak } from '../../support/property.ts';
 
 const tests = suite('lintian');
 const test = runnable('booted-system', tests);
@@ -28,9 +33,11 @@ tests.before(async () => {
 });
 tests.after(() => remove());
 
-test('of this machine accepts both packages', async () => {
+test('of this machine accepts the packages', async () => {
   const [program = '', ...options] = command.split(' ');
-  const { code, stdout, stderr } = await runCommand(program, [...options, ...packages], {
+  const checked = packages.filter((path) => isSoak || basename(path).startsWith('iotedge-dbus_'));
+  assert.ok(checked.length > 0);
+  const { code, stdout, stderr } = await runCommand(program, [...options, ...checked], {
     timeoutMs: 120_000,
   });
   assert.equal({ code, output: `${stdout.toString()}${stderr}` }, accepted);
