@@ -18,8 +18,6 @@ export const longest = [
   'integration/modules/confinement',
   'integration/clients/cpp',
   'integration/service/run',
-  'integration/identity/state',
-  'component/modules/api/http/damaged-requests',
   'integration/native/openssl',
   'integration/modules/runtime',
 ];
@@ -32,6 +30,16 @@ export const waiting = [
   'integration/identity/provisioning',
   'integration/identity/modules',
   'integration/keys/slow-library',
+  'component/modules/api/http/damaged-requests',
+  'integration/keys/two-tokens',
+  'integration/identity/state',
+  'integration/keys/token-failures',
+  'integration/native/openssl-deadline',
+  'integration/dbus/raw-bus',
+  'integration/modules/api/floods',
+  'component/modules/api/http/connections',
+  'unit/modules/api/workload/outage',
+  'unit/service/shutdown',
 ];
 
 /** Names in the order in which they start: of files that keep a processor busy, and of those that mostly wait. */
