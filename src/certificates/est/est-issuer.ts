@@ -87,6 +87,14 @@ export class EstIssuer implements Issuer {
 
   async #attempt(order: Order, via: Via): Promise<Answer> {
     const session = await this.#open(order, via);
+    try {
+      return await this.#attemptIn(session, order, via);
+    } catch (error) {
+      throw error instanceof Rejection ? session.withUnusable(error) : error;
+    }
+  }
+
+  async #attemptIn(session: EstSession, order: Order, via: Via): Promise<Answer> {
     const started = { session, order, via, refused: [], others: [] };
     const pending = pendingRequestOf(order, this.#options.settings);
     // the request of a pending order does not change

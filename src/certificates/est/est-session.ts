@@ -101,6 +101,15 @@ export class EstSession {
     }
   }
 
+  /** A rejection with the identities that could not be offered: one of them may be what the server wants. */
+  withUnusable(rejection: Rejection): Rejection {
+    const unusable = [...this.#denied, ...this.#lost];
+    const unnamed = unusable.filter((one) => !rejection.message.includes(one));
+    return unnamed.length === 0
+      ? rejection
+      : rejection.with(`; not offered: ${unnamed.join(', ')}`);
+  }
+
   /** The response, undefined when the server refuses the identity, or its key is lost or may not be used. */
   async #offer(
     identity: Identity,

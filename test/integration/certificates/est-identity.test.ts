@@ -1,5 +1,5 @@
 /** What an EST client of the service goes through and proves itself with: a proxy, and identities whose keys are in Keys. */
-import { writeFile } from 'node:fs/promises';
+import { chown, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -32,11 +32,17 @@ test('is through its proxy, with the identity of the issuer, and past keys that 
   const options = { ca, credential, clientRoots: await ca.certificate('root') };
   await using server = await EstServer.start(options);
   await using basic = await EstServer.start({ ...options, basic: 'edge:secret' });
-  const [root, secret] = [join(rig.directory, 'root.pem'), join(rig.directory, 'password')];
+  const [root, secret, typo] = ['root.pem', 'password', 'typo'].map((file) =>
+    join(rig.directory, file),
+  );
+  if (root === undefined || secret === undefined || typo === undefined) throw new TypeError();
   await writeFile(root, await ca.certificate('root'));
-  await writeFile(secret, 'secret\n', { mode: 0o640 });
-  await rig.run('chown', [`0:${rigUsers[user]}`, secret]);
+  for (const file of [secret, typo]) {
+    await writeFile(file, file === typo ? 'sekret\n' : 'secret\n', { mode: 0o640 });
+    await chown(file, 0, rigUsers[user]);
+  }
   const est = { method: 'est', url: server.url, trusted_ca: root };
+  const byName = { url: basic.url, bootstrap: 'factory', username: 'edge' };
   const through = (password: string) => `http://edge:${password}@127.0.0.1:${proxy.port}`;
   const issuers = {
     tunnel: { ...est, identity: 'own', proxy: through('tunnel') },
@@ -44,13 +50,8 @@ test('is through its proxy, with the identity of the issuer, and past keys that 
     late: { ...est, identity: 'old', bootstrap: 'own' },
     ended: { ...est, identity: 'old' },
     denied: { ...est, bootstrap: 'factory' },
-    either: {
-      ...est,
-      url: basic.url,
-      bootstrap: 'factory',
-      username: 'edge',
-      password_file: secret,
-    },
+    either: { ...est, ...byName, password_file: secret },
+    neither: { ...est, ...byName, password_file: typo },
   };
   const rules = Object.keys(issuers).map(
     (issuer) => [`${issuer}/*`, { method: 'est', issuer }] as const,
@@ -106,6 +107,7 @@ test('is through its proxy, with the identity of the issuer, and past keys that 
   assert.equal(clients, []);
   assert.is(await enroll('either/one'), 'no failure');
   assert.equal(clients, three(undefined), 'the password alone');
+  assert.match(await enroll('neither/one'), `the password; not offered: ${problem}`);
   const log = await rig.log('certificates');
   assert.match(log, /client certificate not used.*factory.*add to grants of keys\.yaml/);
   await rig.configure('keys', { grants: [allowed, denied] });

@@ -33,4 +33,10 @@ export default [
     becomes: '',
     suite,
   },
+  {
+    breaks: 'a refusal of the password does not name the key that may not be used',
+    text: 'throw error instanceof Rejection ? session.withUnusable(error) : error;',
+    becomes: 'throw error;',
+    suite,
+  },
 ];
