@@ -123,6 +123,11 @@ test('are updated again, and what is left is removed beside the updates', async 
   assert.equal(former(module), ['c1', 'c2']);
   assert.equal(module.listed, ['m a:4 running', 'parked-c1 a:1 exited', 'parked-c2 a:2 exited']);
   assert.match(module.status.note, /busy/);
+  const tries = () => module.trace.filter((call) => call.startsWith('remove')).length;
+  await module.until('nothing', () => true);
+  const before = tries();
+  for (let round = 0; round < 3; round++) await module.until('nothing', () => true);
+  assert.is(tries(), before, 'not at every event');
   await module.restart();
   module.failures.delete('remove c1');
   module.advance(300_000);
