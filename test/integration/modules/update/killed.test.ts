@@ -61,7 +61,9 @@ for (const [when, pattern, checks] of [
           await device.machine.docker('images', '-q', 'iotedge-parked'),
         ].join();
       await until(20_000, 'the end of the clean-up', async () => (await left()) === 'web running,');
-      assert.is((await idOf()) === before, check === 'false');
+      const { LastError, RestartReason } = await device.module('web');
+      const how = `${String(LastError)}, restarted: ${String(RestartReason)}`;
+      assert.is((await idOf()) === before, check === 'false', how);
       await device.invoke('DeleteModule', web);
     });
   }

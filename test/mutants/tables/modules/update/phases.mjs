@@ -152,7 +152,7 @@ export default [
     breaks: 'the next process does not know of an update',
     text: "...updateOf(record['update'], name),",
     becomes: '',
-    suite: 'integration/modules/update/killed',
+    suite: 'component/modules/registry/records',
   },
   {
     breaks: 'a module that an agent stopped for an update stays stopped when the update is refused',
@@ -184,7 +184,7 @@ export default [
     breaks: 'an agent that updates a module in the original order leaves it stopped',
     text: "const args = action === 'stop' ? { resumes: true } : {};",
     becomes: 'const args = {};',
-    suite: 'integration/modules/agent/deployment',
+    suite: 'unit/modules/api/management/modules-backend',
   },
   {
     breaks: 'the unproven container of the update before is taken for the new one',

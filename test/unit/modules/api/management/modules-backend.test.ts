@@ -45,4 +45,28 @@ test('is elevated only where the configuration allows that', async () => {
   assert.is(await failureOf(management(false, true).backend.admit(spec)), 'AccessDenied');
 });
 
+test('is stopped by an agent until the update that follows', async () => {
+  const begun: unknown[] = [];
+  const runtime = {
+    kinds: { start: 'start', stop: 'stop' },
+    operations: {
+      begin: (kind: string, { args }: { readonly args: object }) => {
+        begun.push([kind, args]);
+        return Promise.resolve({ outcome: Promise.resolve() });
+      },
+    },
+  } as unknown as Runtime; // the parts that actions use
+  const parts = { isElevated: () => false, agentBase: () => undefined };
+  const backend = modulesManagement(runtime, {
+    ...parts,
+    refuseUnconfined: () => Promise.resolve(),
+  });
+  const by = { requestId: 'r', signal: new AbortController().signal };
+  for (const action of ['stop', 'start'] as const) await backend.act(action, spec.name, by);
+  assert.equal(begun, [
+    ['stop', { resumes: true }],
+    ['start', {}],
+  ]);
+});
+
 test.run();
