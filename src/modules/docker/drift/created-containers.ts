@@ -33,10 +33,16 @@ export interface CreatedContainersOptions {
 const longRetryMs = 60_000;
 /** The current one, one that is kept for a roll-back, and those that were removed last. */
 const most = 4;
-const form = jsonRecords<ModuleName, readonly CreatedContainer[]>({
+/** The persisted containers of a module. */
+interface Recorded {
+  readonly containers: readonly CreatedContainer[];
+  /** Whether another one was being created. */
+  readonly isCreating: boolean;
+}
+const form = jsonRecords<ModuleName, Recorded>({
   parseId: parseModuleName,
-  parse: parseContainers,
-  format: (containers) => ({ containers }),
+  parse: parseRecorded,
+  format: ({ containers, isCreating }) => ({ containers, ...(isCreating && { isCreating }) }),
 });
 
 /**
@@ -46,23 +52,26 @@ const form = jsonRecords<ModuleName, readonly CreatedContainer[]>({
  */
 export class CreatedContainers {
   readonly #options: CreatedContainersOptions;
-  readonly #records: RecordDirectory<ModuleName, readonly CreatedContainer[]>;
+  readonly #records: RecordDirectory<ModuleName, Recorded>;
   readonly #known = new Map<ModuleName, readonly CreatedContainer[]>();
   /** The modules whose containers are being created: the new ones are not recorded yet. */
   readonly #creating = new Set<string>();
+  /** The modules of which a previous process may have created one more container. */
+  readonly #interrupted = new Set<ModuleName>();
   /** The modules whose records could not be written, and when that failed last, by the monotonic clock. */
   readonly #unsaved = new Map<ModuleName, number>();
   readonly #repairs = new Map<string, Repairs>();
 
   private constructor(
     options: CreatedContainersOptions,
-    records: RecordDirectory<ModuleName, readonly CreatedContainer[]>,
+    records: RecordDirectory<ModuleName, Recorded>,
   ) {
     this.#options = options;
     this.#records = records;
     for (const [name, { value, damage }] of records.entries) {
-      if (value !== undefined) this.#known.set(name, value);
+      if (value !== undefined) this.#known.set(name, value.containers);
       else this.#warn(name, damage);
+      if (value?.isCreating === true) this.#interrupted.add(name);
     }
   }
 
@@ -82,6 +91,7 @@ export class CreatedContainers {
     try {
       if (name !== undefined) await this.#withdraw(name);
       const container = await create();
+      if (name !== undefined) this.#interrupted.delete(name);
       if (name !== undefined) await this.#add(name, container);
     } finally {
       this.#creating.delete(module);
@@ -89,13 +99,20 @@ export class CreatedContainers {
   }
 
   /**
-   * Removes a record whose module gets another container: if that cannot be recorded, as on a full disk or after a power
-   * cut, the next process would take it for that of another client.
+   * Records that a module gets another container: if that one cannot be recorded, as on a full disk or after a power cut,
+   * the next process would take it for that of another client. Those before stay known: one may be parked for a roll-back.
    */
   async #withdraw(name: ModuleName): Promise<void> {
-    if (!this.#records.entries.has(name)) return;
+    const records = this.#records;
+    if (!records.entries.has(name)) return;
     this.#unsaved.set(name, performance.now());
-    await this.#records.delete(name).catch((error: unknown) => this.#warn(name, error));
+    const containers = this.#known.get(name) ?? [];
+    try {
+      await records.put(name, { containers, isCreating: true });
+    } catch {
+      // a full disk: without a record, each is accepted as it is
+      await records.delete(name).catch((error: unknown) => this.#warn(name, error));
+    }
   }
 
   /** How another client changed the container of a module, undefined when none did. */
@@ -109,6 +126,10 @@ export class CreatedContainers {
       return undefined;
     }
     const created = known.find(({ id }) => id === container.id);
+    if (created === undefined && this.#interrupted.delete(name)) {
+      await this.#add(name, container);
+      return undefined;
+    }
     const changed =
       created === undefined ? ['Id'] : changedTraits(created.traits, container.traits);
     if (changed.length === 0) return undefined;
@@ -146,7 +167,9 @@ export class CreatedContainers {
     else this.#known.set(name, containers);
     const records = this.#records;
     try {
-      await (containers.length === 0 ? records.delete(name) : records.put(name, containers));
+      const isCreating = this.#interrupted.has(name);
+      const isEmpty = containers.length === 0;
+      await (isEmpty ? records.delete(name) : records.put(name, { containers, isCreating }));
       this.#unsaved.delete(name);
     } catch (error) {
       this.#unsaved.set(name, performance.now());
@@ -177,14 +200,16 @@ function moduleNameOf(text: string): ModuleName | undefined {
   }
 }
 
-function parseContainers(value: unknown): readonly CreatedContainer[] {
-  const { containers } = { ...objectAt(value, 'a record of containers') };
+function parseRecorded(value: unknown): Recorded {
+  const { containers, isCreating } = { ...objectAt(value, 'a record of containers') };
   if (!Array.isArray(containers)) throw new TypeError('it names no containers');
-  return containers.map((container: unknown) => {
-    const { id, traits } = { ...objectAt(container, 'a container') };
-    const { image, ...rest } = { ...objectAt(traits, 'traits') };
-    if (typeof id !== 'string' || typeof image !== 'string') throw new TypeError('it has no id');
-    const [resources, networks] = [memberObject(rest, 'resources'), memberObject(rest, 'networks')];
-    return { id, traits: { image, resources, networks: networks as Traits['networks'] } };
-  });
+  return { containers: containers.map(parseContainer), isCreating: isCreating === true };
+}
+
+function parseContainer(container: unknown): CreatedContainer {
+  const { id, traits } = { ...objectAt(container, 'a container') };
+  const { image, ...rest } = { ...objectAt(traits, 'traits') };
+  if (typeof id !== 'string' || typeof image !== 'string') throw new TypeError('it has no id');
+  const [resources, networks] = [memberObject(rest, 'resources'), memberObject(rest, 'networks')];
+  return { id, traits: { image, resources, networks: networks as Traits['networks'] } };
 }

@@ -75,6 +75,23 @@ test('are no change of others while they are created', async (context) => {
   }
 });
 
+test('are known when the service is killed while it creates another one, which is accepted', async (context) => {
+  const created = await open(context);
+  await created.create('sensor', () => Promise.resolve(container('old')));
+  let killed: CreatedContainers | undefined;
+  await created.create('sensor', async () => {
+    killed = await open(context);
+    return container('new');
+  });
+  for (const next of [killed ?? created, created]) {
+    for (const id of ['new', 'old']) {
+      assert.is(await driftOf(context, next, container(id)), undefined, id);
+    }
+    assert.is((await driftOf(context, next, container('other')))?.[0], 'Id');
+  }
+  assert.is((await driftOf(context, await open(context), container('other')))?.[0], 'Id');
+});
+
 test('are repaired at once, and every 30 s when they change again and again', async (context) => {
   const created = await open(context);
   await created.create('sensor', () => Promise.resolve(container('0')));
