@@ -307,4 +307,11 @@ export default [
     becomes: 'const { source, state } = before;',
     suite: 'unit/modules/supervisor/desired-state',
   },
+  {
+    breaks:
+      'a parked container is replaced after its roll-back when a kill came during the creation of the other one',
+    text: 'await records.put(name, { containers, isCreating: true });',
+    becomes: 'await records.delete(name);',
+    suite: 'component/modules/docker/created-containers',
+  },
 ];
