@@ -11,7 +11,7 @@ import { type ModuleSource, sourceDigest } from './module-source.ts';
 import type { ModuleRegistry } from './registry/module-registry.ts';
 import { reconfigured, recorded, retired, Superseded } from './registry/reconfigured.ts';
 import type { Records } from './registry/records.ts';
-import type { RestoredModule } from './registry/restore.ts';
+import { type RestoredModule, unrecordedAgent } from './registry/restore.ts';
 import { isAbsence, type SavedState } from './supervisor/desired-state.ts';
 import { accepted, refuseRejected, resumed } from './supervisor/update/update.ts';
 
@@ -87,6 +87,16 @@ export class Acceptance {
       if (former !== undefined) await retireAgent(former, abort);
       if (opened !== undefined) run(opened);
       if (present !== undefined && read !== undefined) await this.#renewAgent(present, read);
+    });
+  }
+
+  /** Opens an agent that has no record, to remove it, unless a module has its name meanwhile. */
+  retireAgent(name: ModuleName): Promise<void> {
+    return this.#creations.run(async () => {
+      const { config, modules, records, run } = this.#parts;
+      const isTaken = modules.find(name) !== undefined || records.has(name);
+      if (isTaken || name === config.agent?.name) return;
+      run(await this.#openAgent(unrecordedAgent(name)));
     });
   }
 

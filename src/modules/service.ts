@@ -22,6 +22,7 @@ import { ModuleOrder } from './module-order.ts';
 import type { ModuleSource } from './module-source.ts';
 import { Pacer } from './pacer.ts';
 import { managerProperties } from './properties.ts';
+import { unrecordedAgents } from './registry/former-agents.ts';
 import type { ModuleHistories } from './registry/module-histories.ts';
 import { ModuleRegistry } from './registry/module-registry.ts';
 import { recorded } from './registry/reconfigured.ts';
@@ -205,7 +206,9 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#watch();
     await this.#monitor.known;
     const via = ownRequest(this.#stop.signal);
-    await Promise.all(this.#modules.all().map((module) => module.observe(via)));
+    // before an agent starts: it waits until former ones are removed
+    const retired = this.#monitor.status.reachable ? [this.#retireAgents()] : [];
+    await Promise.all([...retired, ...this.#modules.all().map((module) => module.observe(via))]);
   }
 
   /** Begins to reconcile modules. */
@@ -227,11 +230,25 @@ export class ModuleRuntime implements AsyncDisposable {
   }
 
   #engineReached(): void {
-    const { onEngine } = this.#options;
-    const isKnown = (name: string): boolean => this.#modules.find(name) !== undefined;
-    onEngine();
-    this.#track(disarmOrphans({ ...this.#options, isKnown }, this.#stop.signal));
+    this.#options.onEngine();
+    const parts = { ...this.#options, isKnown: this.#isKnown };
+    this.#track(disarmOrphans(parts, this.#stop.signal));
+    this.#track(this.#retireAgents());
   }
+
+  /** Removes agents of earlier versions that modules.yaml does not name. Never rejects. */
+  async #retireAgents(): Promise<void> {
+    const parts = { ...this.#options, isKnown: this.#isKnown };
+    for (const name of await unrecordedAgents(parts, this.#stop.signal)) {
+      try {
+        await this.#acceptance.retireAgent(name);
+      } catch (error) {
+        this.#problems.module(name, error);
+      }
+    }
+  }
+
+  readonly #isKnown = (name: string): boolean => this.#modules.find(name) !== undefined;
 
   /** Applies a changed configuration. */
   async reconfigure(before: ModulesConfig): Promise<void> {

@@ -19,6 +19,9 @@ export interface EnvironmentSource {
 
 const apiVersion = '2022-08-03';
 
+/** The variable of agents alone that names the directory of all modules' sockets. */
+export const agentSocketsVariable = 'IOTEDGE_WORKLOADLISTEN_MNTURI';
+
 /** The variables with the hosts above a module; those that it does not have are fixed, too. */
 const gatewayNames: readonly string[] = ['IOTEDGE_GATEWAYHOSTNAME', 'IOTEDGE_PARENTHOSTNAME'];
 
@@ -60,7 +63,7 @@ export function moduleEnvironment(source: EnvironmentSource): Readonly<Record<st
     ...((isAgent || name === 'edgeHub') && { EdgeDeviceHostName: config.hostname }),
     ...(isAgent && {
       IOTEDGE_MANAGEMENTURI: `unix://${config.connect.management}`,
-      IOTEDGE_WORKLOADLISTEN_MNTURI: `unix://${source.socketsPath}`,
+      [agentSocketsVariable]: `unix://${source.socketsPath}`,
       Mode: 'iotedged',
       NetworkId: config.network.name,
     }),

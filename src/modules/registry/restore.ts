@@ -96,6 +96,12 @@ function moduleOf({ name, settings, env, elevated, base, state }: ModuleRecord):
   return retired({ source, state });
 }
 
+/** An agent that only an earlier version ran, which recorded none: it is to be removed. */
+export function unrecordedAgent(name: ModuleName): RestoredModule {
+  const state = { goal: 'started' } as const;
+  return moduleOf({ name, state, settings: undefined, env: {}, elevated: false });
+}
+
 function agentOf(
   agent: AgentConfig,
   { modules }: Pick<Records, 'modules'>,

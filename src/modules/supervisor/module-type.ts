@@ -58,6 +58,8 @@ export interface Instance {
   readonly killed?: boolean;
   /** Of its processes; undefined when none runs, or they are out of sight. */
   readonly cgroups?: InstanceCgroups | undefined;
+  /** Of an agent: the directory of all sockets of the service that made it. */
+  readonly agentSockets?: string | undefined;
   /** How another client changed it; absent when none did. */
   readonly drift?: InstanceDrift;
   /** The result of its health check while it runs; undefined without one. */

@@ -5,6 +5,7 @@ import type {
   InstanceState,
   LastRun,
 } from '../../supervisor/module-type.ts';
+import { agentSocketsVariable } from '../environment.ts';
 import { digestLabel, moduleLabel, owner, ownerLabel } from '../labels.ts';
 import type { EngineSystem, Image, Renamed, Volume } from './container-engine.ts';
 import type { EndedContainer } from './events/kill-requests.ts';
@@ -22,7 +23,15 @@ export function containerOf(info: Docker.ContainerInspectInfo): Instance {
     autoRestarts: !['', 'no'].includes(info.HostConfig.RestartPolicy?.Name ?? ''),
     unhealthy: info.State.Status === 'running' && info.State.Health?.Status === 'unhealthy',
     health: healthOf(info.State),
+    agentSockets: agentSocketsOf(info.Config.Env),
   };
+}
+
+const agentSocketsPrefix = `${agentSocketsVariable}=unix://`;
+
+function agentSocketsOf(environment: readonly string[] | null | undefined): string | undefined {
+  const line = environment?.find((text) => text.startsWith(agentSocketsPrefix));
+  return line?.slice(agentSocketsPrefix.length);
 }
 
 /** What the cause of a container's end depends on. */

@@ -1,5 +1,5 @@
 /** An agent that modules.yaml names otherwise, or no longer: two of them do not run. */
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -103,6 +103,21 @@ test('starts when the former one is removed, also where the service did not run 
     'manager destroy',
     'keeper start',
   ]);
+});
+
+test('starts when one is removed that an earlier version ran, which recorded none', async ({
+  device,
+}) => {
+  await device.rig.stop('modules');
+  await rm(join(device.rig.stateDirectory('modules'), 'modules', 'keeper.json'));
+  await device.restart(named('manager'));
+  await untilAlone(device, 'manager');
+  assert.equal((await history(device, 'keeper', 'manager')).slice(-2), [
+    'keeper destroy',
+    'manager start',
+  ]);
+  await device.restart(named('keeper'));
+  await untilAlone(device, 'keeper');
 });
 
 test('does not end a container of others that has the name of the former one', async ({

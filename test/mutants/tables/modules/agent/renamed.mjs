@@ -1,5 +1,6 @@
 const renamed = 'integration/modules/agent/renamed';
 const records = 'component/modules/registry/records';
+const former = 'unit/modules/registry/former-agents';
 
 export default [
   {
@@ -19,6 +20,30 @@ export default [
     text: 'if (!records.has(source.name)) await module.supervisor.desired.force(recorded);\n        this.#modules.show(module);',
     becomes: 'this.#modules.show(module);',
     suite: renamed,
+  },
+  {
+    breaks: 'an agent that an earlier version ran, without a record, runs on beside the new one',
+    text: 'run(await this.#openAgent(unrecordedAgent(name)));',
+    becomes: '',
+    suite: renamed,
+  },
+  {
+    breaks: 'an agent of another service on the same engine is removed',
+    text: 'instance.agentSockets === socketsPath',
+    becomes: 'instance.agentSockets !== undefined',
+    suite: former,
+  },
+  {
+    breaks: 'an agent whose record is unreadable is removed',
+    text: ' || records.has(name)) continue;',
+    becomes: ') continue;',
+    suite: former,
+  },
+  {
+    breaks: 'agents are removed while no record can be read',
+    text: 'if (records.modules.failure !== undefined) return [];',
+    becomes: '',
+    suite: former,
   },
   {
     breaks: 'an agent that is named again is removed',
