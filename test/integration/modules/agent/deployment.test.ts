@@ -3,6 +3,7 @@
  * containers, on a device below a gateway.
  */
 import { X509Certificate } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -30,6 +31,7 @@ interface Context {
 }
 
 const test = suite<Context>('an unmodified agent');
+const isSoak = (process.env['IOTEDGE_TEST_SOAK'] ?? '') !== '';
 const sleeping = { Cmd: ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.1; done'] };
 const settings = {
   agent: { config: { image: edgeImage, createOptions: sleeping } },
@@ -105,6 +107,13 @@ async function untilListed(
   );
 }
 
+/** Configures whether the device is below a gateway. */
+async function placeBelow({ device }: Context, place: object): Promise<void> {
+  const { provisioning, ...rest } = cloudSettings(device.rig, device.cloud);
+  const placed = { ...provisioning, ...place };
+  await device.rig.configure('identity', { ...rest, provisioning: placed });
+}
+
 const containerId = ({ machine }: ModulesRig, name: string) =>
   machine.docker('inspect', '--format', '{{.Id}}', name);
 
@@ -113,9 +122,7 @@ test.before(async (context) => {
   context.device = device;
   context.gateway = await startRigCloud(device.rig);
   passOn(context.gateway, device.cloud);
-  const { provisioning, ...rest } = cloudSettings(device.rig, device.cloud);
-  const below = { ...provisioning, gateway_hostname: context.gateway.host };
-  await device.rig.configure('identity', { ...rest, provisioning: below });
+  await placeBelow(context, { gateway_hostname: context.gateway.host });
   await importEdgeImage(device.machine);
   context.registry = await Registry.start(device.machine, 5000);
   await context.registry.push(ModulesRig.image, `${repository(context.registry)}:1`);
@@ -270,6 +277,30 @@ test('replaces itself', async (context) => {
   await untilListed(next, 'edgeAgent', ({ status }) => status === 'running');
   assert.is(await containerId(device, 'edgeAgent'), replaced);
 });
+
+// every container is created again twice
+if (isSoak) {
+  test('leaves its gateway by a reload with all modules, and returns', async (context) => {
+    const { device, gateway } = context;
+    const wanted = await deployed(context);
+    const [host, none] = [`${deviceName}.local`, undefined];
+    for (const [place, above] of [
+      [{}, none],
+      [{ gateway_hostname: gateway.host }, parent],
+    ] as const) {
+      await placeBelow(context, place);
+      assert.is(await device.rig.reload('identity'), 'reloaded');
+      const told = { edgeAgent: [above, none], edgeHub: [above, none], sensor: [host, above] };
+      for (const [name, expected] of Object.entries(told)) {
+        await untilFound(60_000, `${name} with ${above}`, async () => {
+          const found = await gatewaysOf(device, name).catch(() => []);
+          return isDeepStrictEqual(found, expected) ? true : undefined;
+        });
+      }
+      await settles(await restartAgent(context), wanted);
+    }
+  });
+}
 
 test('moves to another hub with all modules, and forgets the gateway', async (context) => {
   const { agent, device } = context;
