@@ -152,8 +152,9 @@ function orderStepOf(
     if (now < earliest) return { kind: 'wait', until: earliest, reason: unsetClock(now) };
     const due = dueOf(order, now);
     if (now < due) return { kind: 'wait', until: due };
-    const isLost = order.spki !== undefined && lostKeys.has(order.keyId);
-    if (order.spki === undefined || isLost) return { kind: isLost ? 'order' : 'make key' };
+    const hasRequest = (order.template ?? order.csr) !== undefined && order.spki !== undefined;
+    const isLost = hasRequest && lostKeys.has(order.keyId);
+    if (!hasRequest || isLost) return { kind: isLost ? 'order' : 'make key' };
     return { kind: order.cookie === undefined ? 'submit' : 'poll' };
   }
   if (!rule.isIssued || enrolment?.method === 'none') return undefined;

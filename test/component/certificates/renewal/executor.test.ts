@@ -116,6 +116,13 @@ test('keeps the template of an order with EST, and submits the CSR that a former
     device.now = new Date(device.now.getTime() + day);
     await device.work();
     assert.equal(seen[1], former.csr);
+    const later = (await device.start()).records;
+    const same = later.get(id);
+    if (same === undefined) throw new Error('no order');
+    await later.replace(same, keyMade(same, { ...former, csr: undefined }));
+    device.now = new Date(device.now.getTime() + day);
+    await device.work();
+    assert.equal(seen[2], order.template, 'a record without either is completed');
   });
 });
 

@@ -107,7 +107,7 @@ export default [
   {
     breaks: 'an order of a former version is not submitted any more',
     text: 'const request = order?.template ?? order?.csr;',
-    becomes: 'const request = order?.template;',
+    becomes: 'const request = order?.template ?? Buffer.alloc(0);',
     suite: 'component/certificates/renewal/executor',
   },
   {
