@@ -26,13 +26,16 @@ const stepNames = [
   'timeout',
 ];
 
-/** Lists the steps in /steps/names, and ends everything at the one whose number is in /steps/last. */
+/** Lists the steps in /steps/names, and ends everything before the one whose number is in /steps/last. */
 const step = `#!/bin/sh
 echo "\${0##*/}" >>/steps/names
 done=0
 while read -r _; do done=$((done + 1)); done </steps/names
 read -r last </steps/last
-[ "$done" != "$last" ] || kill -9 -1
+if [ "$done" = "$last" ]; then
+  kill -9 -1
+  kill -9 $$ # which the first one leaves out
+fi
 exec /usr/bin/\${0##*/} "$@"
 `;
 
