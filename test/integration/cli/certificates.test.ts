@@ -216,6 +216,17 @@ test('print the trust bundle, and a request for a CA that is reached by mail', a
   assert.is((await run(rig, ['csr', 'unruled', ...config], 'root')).code, 1);
 });
 
+test('warn of a request for which there is no rule', async ({ rig }) => {
+  const config = ['--config-dir', `${rig.directory}/config`];
+  const mistyped = await run(rig, ['request', 'ap/one', ...config], 'root');
+  assert.match(mistyped.stderr, /^warning: certificates\.yaml .* has no rule for "ap\/one"/m);
+  await run(rig, ['delete', 'ap/one', '--yes'], 'root');
+  for (const id of ['app/ruled', 'iotedge/workload-ca']) {
+    const { stderr } = await run(rig, ['request', id, ...config], 'root');
+    assert.not.match(stderr, 'warning', id);
+  }
+});
+
 test('are refused for a user whom polkit allows nothing, who still sees the state', async ({
   rig,
 }) => {

@@ -10,7 +10,8 @@ export const modulesExecCommand: Command = {
   words: 'modules exec-command',
   summary: "print the container engine's own command for a shell in a module",
   about: `It runs nothing. Who may run what it prints is decided by the engine: root and the group of its socket may.
-$(iotedgectl modules exec-command NAME) at a prompt runs it; another command than sh can follow the name.`,
+$(iotedgectl modules exec-command NAME) at a prompt runs it; another command than sh can follow the name,
+after -- when it has options.`,
   positionals: ['name'],
   more: 'command',
   options: directoryOption,

@@ -107,4 +107,10 @@ export default [
     becomes: "typeof held === 'bigint' ? String(held) : held",
     suite: 'integration/cli/certificates',
   },
+  {
+    breaks: 'a request without a rule warns of nothing',
+    text: "if (!isServiceError(error, 'NotFound')) return;\n    const problem",
+    becomes: 'return;\n    const problem',
+    suite: 'integration/cli/certificates',
+  },
 ];
