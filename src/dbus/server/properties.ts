@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { InterfaceDefinition, PropertyDefinition } from '../definition.ts';
-import { writersOf } from '../wire/codec.ts';
 import { type Variant, variant } from '../wire/variant.ts';
-import { WireWriter } from '../wire/writer.ts';
 
 /** A change of properties, as PropertiesChanged announces it. */
 export interface PropertyChange {
@@ -86,13 +84,11 @@ export class PropertySet {
     );
   }
 
-  /** SHA-256 of the concatenated values in the wire format. */
+  /** SHA-256 of values as JSON. */
   digest(names: readonly string[]): string {
-    const writer = new WireWriter(512);
-    const [write] = writersOf('v');
-    for (const name of names) write?.(writer, this.get(name));
-    const bytes = writer.buffer.subarray(0, writer.position);
-    return createHash('sha256').update(bytes).digest('base64url');
+    const isAll = names.length === this.#values.size;
+    const some = (): string => JSON.stringify(names.map((name) => jsonOf(this.#values.get(name))));
+    return hash('sha256', isAll ? this.jsonText() : some(), 'base64url');
   }
 
   /** All values as JSON: times as numbers, bytes as base64. */
