@@ -103,12 +103,17 @@ export class BusKeys implements OrderKeys {
       halves.set(id, half);
       return half;
     };
-    let pairs: Promise<readonly string[]> | undefined;
+    let pairs: Promise<ReadonlySet<string>> | undefined;
     const stateOf: KeyLookup['stateOf'] = async (id, spki) => stateOfHalf(await halfOf(id), spki);
     return {
       stateOf,
       find: async (spki, likely) => {
-        for (const id of likely) if ((await stateOf(id, spki)) === 'matches') return id;
+        const listed = await pairs;
+        for (const id of likely) {
+          // a call for each of many certificates takes longer than their list
+          if (listed?.has(id) === false) continue;
+          if ((await stateOf(id, spki)) === 'matches') return id;
+        }
         pairs ??= this.#pairs(via);
         for (const id of await pairs) if ((await stateOf(id, spki)) === 'matches') return id;
         return undefined;
@@ -140,15 +145,16 @@ export class BusKeys implements OrderKeys {
   }
 
   /** The ids of all key pairs of the Keys service. */
-  async #pairs({ signal }: Via): Promise<readonly string[]> {
+  async #pairs({ signal }: Via): Promise<ReadonlySet<string>> {
     const { busName: destination, path } = keysService;
     const call = { destination, path, interface: objectManager, member: 'GetManagedObjects' };
     const [objects] = await this.#bus.call(call, { signal, timeoutMs: lookupTimeoutMs });
-    return Object.values(asRecord(objects)).flatMap((interfaces) => {
+    const ids = Object.values(asRecord(objects)).flatMap((interfaces) => {
       const properties = new Map(Object.entries(asRecord(asRecord(interfaces)[keyInterface.name])));
       const [id, kind] = [textOf(properties.get('KeyId')), textOf(properties.get('Kind'))];
       return kind === 'pair' && isId(id) ? [id] : [];
     });
+    return new Set(ids);
   }
 }
 

@@ -62,6 +62,20 @@ test('sign with the mechanism of the curve, and name the expected public half', 
   assert.is(options?.signal, via.signal);
 });
 
+test('are looked up by their list once that is known, not by a call for each certificate', async () => {
+  const { keys, recorded } = keysOf({ first: spki, second: other });
+  const lookup = keys.lookup(via);
+  assert.is(await lookup.find(other, ['no-key']), 'second');
+  assert.equal(recorded(), [
+    'GetPublicKey no-key',
+    'GetManagedObjects ',
+    'GetPublicKey first',
+    'GetPublicKey second',
+  ]);
+  assert.is(await lookup.find(spki, ['no-other', 'second', 'first']), 'first');
+  assert.equal(recorded(), []);
+});
+
 test('are distinguished by their public halves', async () => {
   const { keys, recorded, calls } = keysOf({
     same: spki,
@@ -94,7 +108,7 @@ test('are found at a likely id, else among the published pairs', async () => {
   assert.is(await lookup.find(spki, ['first']), 'same');
   assert.equal(recorded(), ['GetPublicKey first', 'GetManagedObjects ']);
   assert.is(await lookup.find(Buffer.from('none'), ['absent']), undefined);
-  assert.equal(recorded(), ['GetPublicKey absent'], 'the pairs are asked for once');
+  assert.equal(recorded(), [], 'the pairs are asked for once, and then known');
 });
 
 test('are searched among pairs only, and under ids only', async () => {
