@@ -108,13 +108,13 @@ export class CertificateCatalog {
   /** Publishes the current state of every certificate. */
   async publishAll(): Promise<void> {
     await this.#options.storage.retry();
-    this.publishHealth();
     // one time for all, which reasons contain: Health shows each reason once
     const at = this.#options.now();
     for (const id of this.ids()) {
       const entry = await this.read(id);
-      if (entry?.preloaded === false) this.publish(entry, at);
+      if (entry?.preloaded === false) this.#put(entry, at);
     }
+    this.publishHealth();
   }
 
   /** Whether the last key lookup could not reach every key. */
@@ -172,7 +172,12 @@ export class CertificateCatalog {
   }
 
   /** Publishes a certificate, and Health. */
-  publish(entry: CertificateEntry, at = this.#options.now()): void {
+  publish(entry: CertificateEntry): void {
+    this.#put(entry, this.#options.now());
+    this.publishHealth();
+  }
+
+  #put(entry: CertificateEntry, at: Date): void {
     const { config, objects, operation } = this.#options;
     const { id } = entry;
     const waitReason = this.#options.waitReason?.(entry, at) ?? '';
@@ -189,7 +194,6 @@ export class CertificateCatalog {
     else this.#damaged.set(id, problem);
     if (waitReason === '') this.#waiting.delete(id);
     else this.#waiting.set(id, waitReason);
-    this.publishHealth();
     this.#options.onChange?.(id, entry.chain);
   }
 
@@ -257,8 +261,9 @@ export class CertificateCatalog {
   }
 
   #configuredKeyId(id: CertificateId): string | undefined {
-    const issuers = new Map(Object.entries(this.#options.config.issuers));
-    return keyIdOf(issuers.get(id)) ?? ruleFor(this.#options.config, id).key_id;
+    const { config } = this.#options;
+    const issuer = Object.hasOwn(config.issuers, id) ? config.issuers[id] : undefined;
+    return keyIdOf(issuer) ?? ruleFor(config, id).key_id;
   }
 }
 

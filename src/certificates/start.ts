@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { ownRequest } from '../dbus/client/via.ts';
 import { describeError } from '../errors.ts';
 import type { CertificateId } from '../ids.ts';
@@ -27,6 +28,8 @@ import { Storage } from './storage.ts';
 
 /** The interval of refreshes, which detect expiry and replaced files. */
 const refreshMs = 60_000;
+/** The clients that activated the service have their replies by then. */
+const verifyAfterMs = 2000;
 
 /** Starts the Certificates service with the imported and the configured certificates. */
 export async function startCertificates(
@@ -129,6 +132,7 @@ export async function startCertificates(
       cleanup.defer(() => clearInterval(timer));
       enrolments.start();
       publishing.start();
+      void verify(storage, { signal, log, changed: (id) => service.changed(id, storage.get(id)) });
     },
     isBusy: () => enrolments.operations.isBusy || publishing.isBusy,
     due: () => enrolments.due,
@@ -152,6 +156,22 @@ async function refresh(service: CertificateService, log: Log): Promise<void> {
   } catch (error) {
     log.error('certificate refresh failed', { error: describeError(error) });
   }
+}
+
+/** Finds the damage of records that their start did not see. */
+async function verify(storage: Storage, { signal, log, changed }: VerifyOptions): Promise<void> {
+  try {
+    await pause(verifyAfterMs, undefined, { ref: false, signal });
+    for (const id of await storage.verify(signal)) await changed(id);
+  } catch (error) {
+    if (!signal.aborted) log.error('certificates not verified', { error: describeError(error) });
+  }
+}
+
+interface VerifyOptions {
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  readonly changed: (id: CertificateId) => Promise<void>;
 }
 
 /** Keys are created and deleted independently of their certificates. */

@@ -1,7 +1,7 @@
 /** The certificates of the service that are not preloaded: one file per id, replaced atomically. */
 import { type CertificateId, parseCertificateId } from '../ids.ts';
 import { jsonRecords, RecordDirectory } from '../service/state/record-directory.ts';
-import { encodeCertificatesPem } from '../x509/certificate.ts';
+import { encodeCertificatesPem, parseCertificate } from '../x509/certificate.ts';
 import type { CertificateEntry } from './certificate-entry.ts';
 import {
   chainIn,
@@ -63,6 +63,14 @@ export class Storage {
     return this.#records.retry();
   }
 
+  /**
+   * Parses all certificates completely, which takes too long for a start: at that only what is shown of them is read.
+   * Returns the ids of the records that turn out to be damaged.
+   */
+  verify(signal: AbortSignal): Promise<readonly CertificateId[]> {
+    return this.#records.verify(verifyRecord, signal);
+  }
+
   /** The ids of all certificates. */
   ids(): readonly CertificateId[] {
     return this.recordIds().filter((id) => this.get(id) !== undefined);
@@ -86,6 +94,13 @@ export class Storage {
   delete(id: CertificateId): Promise<void> {
     return this.#records.delete(id, { evenUnreadable: true, evenNewer: true });
   }
+}
+
+/** Throws unless all certificates of a record are whole; what is parsed is not retained. */
+function verifyRecord({ chain, enrolment }: CertificateEntry): void {
+  const { successor, previous = [] } = enrolment ?? {};
+  const chains = [chain, successor?.chain ?? [], ...previous.map((former) => former.chain)];
+  for (const { der } of chains.flat()) parseCertificate(der, 'its chain');
 }
 
 function parseRecord(value: unknown, id: CertificateId): CertificateEntry {

@@ -86,6 +86,19 @@ export function spkiOf(key: KeyObject): Buffer {
   return plainly(half).export({ format: 'der', type: 'spki' });
 }
 
+/** SubjectPublicKeyInfo up to the key bits, of keys that have one encoding, and the length with those. */
+const fixedKeys: readonly (readonly [head: Buffer, length: number])[] = [
+  [Buffer.from('3059301306072a8648ce3d020106082a8648ce3d03010703420004', 'hex'), 91],
+  [Buffer.from('3076301006072a8648ce3d020106052b8104002203620004', 'hex'), 120],
+  [Buffer.from('30819b301006072a8648ce3d020106052b810400230381860004', 'hex'), 158],
+  [Buffer.from('302a300506032b6570032100', 'hex'), 44],
+];
+
+/** Whether a SubjectPublicKeyInfo is canonical by its form alone: on a named curve, and with an uncompressed point. */
+export function isCanonical(spki: Buffer): boolean {
+  return fixedKeys.some(([head, length]) => spki.length === length && spki.indexOf(head) === 0);
+}
+
 /** The key with its parameters and points in canonical form, by way of a JWK, which has no other. */
 function plainly(key: KeyObject): KeyObject {
   if (key.asymmetricKeyType !== 'ec' || !curves.has(namedCurveOf(key) ?? '')) return key;

@@ -1,8 +1,9 @@
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
-import { type Certificate, readFields } from './certificate-fields.ts';
+import { type Certificate, lazyFields } from './certificate-fields.ts';
 import { firstElement, isPadding } from './der/tlv.ts';
 import {
+  decodeEncodedPem,
   encodePem,
   looksLikePem,
   type PemBlock,
@@ -29,7 +30,8 @@ export function parseCertificate(der: Uint8Array, what: string): Certificate {
     if (!bytes.subarray(length).every(isPadding)) {
       throw new ServiceError('InvalidArgs', 'bytes come behind it');
     }
-    return readFields(new X509Certificate(bytes), what);
+    const x509 = new X509Certificate(bytes);
+    return { ...lazyFields(x509.raw, what, () => x509) }; // reads every field
   } catch (error) {
     const why = error instanceof ServiceError ? `: ${error.message}` : '';
     throw new ServiceError('InvalidArgs', `${what} is not a certificate${why}`, { cause: error });
@@ -73,6 +75,22 @@ export function parsePkcs7(bytes: Uint8Array, what: string): readonly Certificat
       parseCertificate(one, `certificate ${at + 1} in ${where}`),
     ),
   );
+}
+
+/**
+ * The certificates that `encodeCertificatesPem` encoded, which were parsed completely before: of their fields those are
+ * read that are shown, and the others at their first use, which throws when they are malformed. Any other text is
+ * parsed completely.
+ */
+export function reopenCertificatesPem(pem: string, what: string): readonly Certificate[] {
+  const encoded = decodeEncodedPem(pem, pemLabels.certificate[0]);
+  if (encoded === undefined) return parseCertificatesPem(Buffer.from(pem), what);
+  return encoded.map((der) => {
+    const certificate = lazyFields(der, what);
+    const { subjectText, notAfter, serialNumber, alternativeNames } = certificate;
+    void [subjectText, notAfter, serialNumber, alternativeNames];
+    return certificate;
+  });
 }
 
 /** Certificates as PEM, in their order. */

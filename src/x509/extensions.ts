@@ -192,7 +192,7 @@ export function readAlternativeNames({ value }: Extension): readonly SubjectAlte
 }
 
 /** The names in the extension of any certificate, for display: unsupported ones are left out. */
-export function listAlternativeNames({ value }: Extension): readonly string[] {
+export function listAlternativeNames({ value }: Pick<Extension, 'value'>): readonly string[] {
   const list = firstElement(value);
   if (list?.tag !== tags.sequence) return [];
   return [...elementsIn(list.content)].flatMap((element) => showAlternativeName(element) ?? []);

@@ -29,6 +29,9 @@ export const pemLabels = {
 const begin = '-----BEGIN ';
 const boundary = /^-----(BEGIN|END) ([!-,.-~]+(?:[ -][!-,.-~]+)*)-----$/;
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+/** Base64 as `encodePem` writes it. */
+const encoded =
+  /^(?:[A-Za-z0-9+/]{64}\n)*(?:[A-Za-z0-9+/]{4}){0,15}(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)\n$/;
 /** A byte order mark, in UTF-16 and in UTF-8 that is read as Latin-1; concatenated files have one in their middle. */
 const mark = /^(?:\uFEFF|\u00EF\u00BB\u00BF)/;
 /** A bundle of all public roots has a quarter of it. */
@@ -73,6 +76,16 @@ export function encodePem(der: Uint8Array, label: string): string {
     .toString('base64')
     .replace(/.{64}(?=.)/g, '$&\n');
   return `-----BEGIN ${label}-----\n${body}\n-----END ${label}-----\n`;
+}
+
+/** The DER of blocks that `encodePem` encoded; undefined for any other text. */
+export function decodeEncodedPem(text: string, label: string): readonly Buffer[] | undefined {
+  const [head, tail] = [`-----BEGIN ${label}-----\n`, `-----END ${label}-----\n`];
+  const [last, ...blocks] = text.split(tail).toReversed();
+  const bodies = blocks.toReversed().map((block) => block.slice(head.length));
+  const isEncoded = last === '' && blocks.every((block) => block.startsWith(head));
+  if (!isEncoded || bodies.length === 0 || !bodies.every((body) => encoded.test(body))) return;
+  return bodies.map((body) => Buffer.from(body, 'base64'));
 }
 
 function splitPem(bytes: Uint8Array, what: string): readonly RawBlock[] {

@@ -63,8 +63,7 @@ export function ruleFor(
   { certificates }: Pick<CertificatesConfig, 'certificates'>,
   id: string,
 ): CertificateRule {
-  const rules = new Map(Object.entries(certificates));
-  return rules.get(ruleNameFor({ certificates }, id) ?? '') ?? {};
+  return certificates[ruleNameFor({ certificates }, id) ?? ''] ?? {};
 }
 
 /** The id or glob of that rule; undefined when there is none. */

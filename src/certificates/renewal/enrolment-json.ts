@@ -4,7 +4,7 @@ import { type KeyAlgorithm, keyAlgorithms } from '../../x509/algorithm.ts';
 import {
   type Certificate,
   encodeCertificatesPem,
-  parseCertificatesPem,
+  reopenCertificatesPem,
 } from '../../x509/certificate.ts';
 import { type Profile, profiles } from '../config/certificate-rule.ts';
 import type { Enrolment, Former, Issuance, PendingOrder, Successor } from './enrolment.ts';
@@ -59,7 +59,7 @@ export function textIn(fields: Fields, name: string): string {
 /** A chain in a file, which is empty when there is no certificate yet. */
 export function chainIn(fields: Fields, { mayBeEmpty = false } = {}): readonly Certificate[] {
   const pem = textIn(fields, 'chain_pem');
-  return mayBeEmpty && pem === '' ? [] : parseCertificatesPem(Buffer.from(pem), 'its chain');
+  return mayBeEmpty && pem === '' ? [] : reopenCertificatesPem(pem, 'its chain');
 }
 
 function issuanceFields({ method, profile, issuer, names }: Issuance): object {

@@ -4,6 +4,7 @@
  */
 import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { describeError } from '../../errors.ts';
 import { fileNameOf, idOfFileName } from './file-name.ts';
 import type { StateDisk } from './state-disk.ts';
@@ -150,6 +151,28 @@ export class RecordDirectory<Id extends string, T> implements Disposable {
     for (const id of ids) {
       if (this.#entries.get(id)?.damage instanceof UnusableFile) await this.#read(id);
     }
+  }
+
+  /**
+   * Checks all records, a bit at a time: one for which `check` throws is damaged from then on, until it is replaced.
+   * Returns the ids of those.
+   */
+  async verify(check: (value: T) => void, signal: AbortSignal): Promise<readonly Id[]> {
+    const damaged: Id[] = [];
+    for (const id of this.ids()) {
+      await setImmediate();
+      if (signal.aborted) break;
+      const value = this.get(id);
+      if (value === undefined) continue; // damaged, or deleted meanwhile
+      try {
+        check(value);
+      } catch (error) {
+        const damage = new DamagedFile(this.#fileOf(id), describeError(error), { cause: error });
+        this.#entries.set(id, { damage });
+        damaged.push(id);
+      }
+    }
+    return damaged;
   }
 
   /** Persists a record durably, replacing any earlier one. Unavailable when that fails or is refused. */

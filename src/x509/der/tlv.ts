@@ -13,7 +13,7 @@ export interface Tlv {
 }
 
 /** First octets of the elements that are searched for. */
-export const tags = { oid: 0x06, sequence: 0x30, context0: 0xa0 } as const;
+export const tags = { oid: 0x06, sequence: 0x30, context0: 0xa0, context3: 0xa3 } as const;
 
 const constructed = 0x20;
 const maxDepth = 32;

@@ -12,6 +12,7 @@ import {
 import { Storage } from '../../../src/certificates/storage.ts';
 import { parseCertificateId } from '../../../src/ids.ts';
 import { type Certificate, encodeCertificatesPem } from '../../../src/x509/certificate.ts';
+import { soon } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 
@@ -103,6 +104,30 @@ test('of a newer version are replaced only on request, and never misread', async
   await writeFile(path, record({ version: 3 }));
   await (await Storage.open(directory)).delete(parseCertificateId('x'));
   assert.equal(await readdir(directory), []);
+});
+
+test('are parsed completely after the start, which parses only what is shown of them', async ({
+  directory,
+}) => {
+  // the signature becomes an OCTET STRING
+  const der = Buffer.from(one.der);
+  der[der.length - 67] = 0x04;
+  const odd = encodeCertificatesPem([{ der }]);
+  await writeFile(join(directory, 'odd.json'), record({ chain_pem: odd }));
+  await writeFile(
+    join(directory, 'upper.json'),
+    record({ chain_pem: encodeCertificatesPem([one]) + odd }),
+  );
+  await writeFile(join(directory, 'good.json'), record());
+  const storage = await Storage.open(directory);
+  const damageOf = (id: string) => storage.get(parseCertificateId(id))?.damage;
+  assert.equal(['good', 'odd', 'upper'].map(damageOf), [undefined, undefined, undefined]);
+  assert.equal(await storage.verify(AbortSignal.abort()), []);
+  assert.equal((await storage.verify(soon())).toSorted(), ['odd', 'upper']);
+  assert.match(damageOf('odd') ?? '', /odd\.json is damaged: its chain is not a certificate/);
+  assert.equal(storage.get(parseCertificateId('odd'))?.chain, []);
+  assert.is(damageOf('good'), undefined);
+  assert.is(await readFile(join(directory, 'odd.json'), 'utf8'), record({ chain_pem: odd }));
 });
 
 test('that an administrator repaired are read again, and damaged ones are not', async ({

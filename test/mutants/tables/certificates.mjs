@@ -1,5 +1,17 @@
 export default [
   {
+    breaks: 'each certificate without a key costs a call of the Keys service',
+    text: 'if (listed?.has(id) === false) continue;',
+    becomes: '',
+    suite: 'component/certificates/keys/keys-client',
+  },
+  {
+    breaks: 'only the first certificate of a chain is verified after the start',
+    text: 'for (const { der } of chains.flat()) parseCertificate',
+    becomes: 'for (const { der } of chains.flat().slice(0, 1)) parseCertificate',
+    suite: 'component/certificates/storage',
+  },
+  {
     breaks: 'a certificate file is not checked for changes after it was read',
     text: 'isSame && (cached.settled || !hasSettled)\n        ? cached',
     becomes: 'cached !== undefined ? cached',

@@ -228,6 +228,34 @@ test('that are keys are not replaced by unreadable content', async ({ dir }) => 
   );
 });
 
+test('are damaged when a later check fails, until they are replaced', async ({ dir }) => {
+  const { signal } = new AbortController();
+  await writeFile(join(dir, 'a.json'), text('a'));
+  await writeFile(join(dir, 'b.json'), text('b', { count: 8 }));
+  await writeFile(join(dir, 'damaged.json'), '');
+  const records = await RecordDirectory.open(dir, counters);
+  const checked: number[] = [];
+  const check = ({ count }: Counter): void => {
+    checked.push(count);
+    if (count === 7) throw new Error('it is odd');
+  };
+  assert.equal(
+    [await records.verify(check, signal), checked.toSorted((one, other) => one - other)],
+    [['a'], [7, 8]],
+  );
+  assert.match(records.damage('a')?.message ?? '', /a\.json is damaged: it is odd/);
+  assert.equal(
+    [records.get('a'), await readFile(join(dir, 'a.json'), 'utf8')],
+    [undefined, text('a')],
+  );
+  assert.equal([await records.verify(check, signal), checked.length], [[], 3]);
+  await records.put('a', { count: 9 });
+  assert.equal([...records.damaged.keys()], ['damaged']);
+  const verified = records.verify(check, signal);
+  records[Symbol.dispose]();
+  assert.equal([await verified, checked.length], [[], 3], 'deleted meanwhile');
+});
+
 test('are removed from memory when they are closed', async ({ dir }) => {
   const records = await RecordDirectory.open(dir, counters);
   await records.put('a', { count: 1 });

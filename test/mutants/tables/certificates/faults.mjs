@@ -26,7 +26,7 @@ export default [
   },
   {
     breaks: 'Health shows a clock once for each certificate',
-    text: 'if (entry?.preloaded === false) this.publish(entry, at);',
+    text: 'if (entry?.preloaded === false) this.#put(entry, at);',
     becomes: 'if (entry?.preloaded === false) this.publish(entry);',
     suite: 'component/certificates/wait-reason',
   },

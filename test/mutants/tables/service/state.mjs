@@ -1,5 +1,11 @@
 export default [
   {
+    breaks: 'a record that a later check finds damaged stays usable',
+    text: '        this.#entries.set(id, { damage });\n        damaged.push(id);',
+    becomes: '        damaged.push(id);',
+    suite: 'component/service/state/record-directory',
+  },
+  {
     breaks: 'a record that cannot be read is missing',
     text: 'if (id !== undefined && !this.#readNow(id)) await this.#read(id);',
     becomes: 'if (id !== undefined) this.#readNow(id);',
