@@ -4,6 +4,7 @@ import { ownRequest } from '../dbus/client/via.ts';
 import { describeError } from '../errors.ts';
 import type { CertificateId } from '../ids.ts';
 import type { certificatesService } from '../interfaces/certificates.ts';
+import { releaseMemory } from '../native/release-memory.ts';
 import type { Log } from '../service/log/log.ts';
 import { KeyedMutex } from '../service/mutex.ts';
 import { Cancellations } from '../service/operations/cancellations.ts';
@@ -163,6 +164,7 @@ async function verify(storage: Storage, { signal, log, changed }: VerifyOptions)
   try {
     await pause(verifyAfterMs, undefined, { ref: false, signal });
     for (const id of await storage.verify(signal)) await changed(id);
+    await releaseMemory(); // of what was parsed
   } catch (error) {
     if (!signal.aborted) log.error('certificates not verified', { error: describeError(error) });
   }
