@@ -42,9 +42,9 @@ function testFiles(filters) {
     });
 }
 
-/** Whether a soak tries more values (test/support/property.ts), or takes longer. */
+/** Whether a soak tries more (test/support/property.ts, also by the model of a module), or takes longer. */
 const canSoak = (file) =>
-  /support\/property\.js|IOTEDGE_TEST_OUTAGE_S/.test(readFileSync(file, 'utf8'));
+  /support\/(property\.js|modules\/model\/)|IOTEDGE_TEST_OUTAGE_S/.test(readFileSync(file, 'utf8'));
 
 /** The number of tests that a file declares; fewer runs mean that it stopped early. Loops add tests, never remove them. */
 function declaredTests(file) {

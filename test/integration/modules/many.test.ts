@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ModulesRig, type RawCall } from '../../support/engine/modules-rig.ts';
+import { isSoak } from '../../support/property.ts';
 
 const test = suite<{ device: ModulesRig }>('many modules');
 /** A hub has 50 modules for a device, its agent and its hub among them; one more is created below. */
-const count = (process.env['IOTEDGE_TEST_SOAK'] ?? '') === '' ? 10 : 47;
+const count = isSoak ? 47 : 10;
 const names = Array.from({ length: count }, (_, index) => `many${index}`);
 const config = JSON.stringify({
   image: ModulesRig.image,

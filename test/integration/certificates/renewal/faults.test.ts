@@ -13,6 +13,7 @@ import { encodeCertificatesPem, parseCertificatesPem } from '../../../../src/x50
 import { FaultyProcess } from '../../../support/certificates/faulty-process.ts';
 import { until } from '../../../support/deadline.ts';
 import { failureOf } from '../../../support/failure.ts';
+import { isSoak } from '../../../support/property.ts';
 import { Rig } from '../../../support/rig/rig.ts';
 import { SmallDisk } from '../../../support/system/small-disk.ts';
 import { makeCa, makeKey } from '../../../support/x509/openssl.ts';
@@ -26,7 +27,6 @@ interface Device {
 }
 
 const test = suite<{ device: Device }>('faults around an order');
-const isSoak = (process.env['IOTEDGE_TEST_SOAK'] ?? '') !== '';
 const waitMs = 30_000;
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;

@@ -20,6 +20,7 @@ import { passOn } from '../../../support/cloud/gateway.ts';
 import { untilFound } from '../../../support/deadline.ts';
 import { ModulesRig } from '../../../support/engine/modules-rig.ts';
 import { Registry } from '../../../support/engine/registry.ts';
+import { isSoak } from '../../../support/property.ts';
 import { cloudSettings, startRigCloud } from '../../../support/rig/rig-cloud.ts';
 import { deviceName } from '../../../support/rig/rig-config.ts';
 
@@ -31,7 +32,6 @@ interface Context {
 }
 
 const test = suite<Context>('an unmodified agent');
-const isSoak = (process.env['IOTEDGE_TEST_SOAK'] ?? '') !== '';
 const sleeping = { Cmd: ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.1; done'] };
 const settings = {
   agent: { config: { image: edgeImage, createOptions: sleeping } },

@@ -10,10 +10,10 @@ import { Variant } from '../../../../src/dbus/wire/variant.ts';
 import { until } from '../../../support/deadline.ts';
 import { ModulesRig, type RawCall } from '../../../support/engine/modules-rig.ts';
 import { KillingProxy } from '../../../support/engine/proxy/killing-proxy.ts';
+import { isSoak } from '../../../support/property.ts';
 
 const test = suite<{ device: ModulesRig; proxy: KillingProxy }>('operations of a killed service');
 const { image } = ModulesRig;
-const isSoak = (process.env['IOTEDGE_TEST_SOAK'] ?? '') !== '';
 const longMs = 60_000;
 /** More requests than any operation needs. */
 const most = 20;

@@ -1,5 +1,6 @@
 import { isToRun } from '../../../../src/modules/supervisor/desired-state.ts';
-import { type Container, isSoak, type World } from './world.ts';
+import { isSoak } from '../../property.ts';
+import { type Container, type World } from './world.ts';
 
 /** Containers of which those that were left differ only by what matters. */
 function plainOf(

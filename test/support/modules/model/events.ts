@@ -3,8 +3,9 @@ import { isLive, plan } from '../../../../src/modules/supervisor/plan.ts';
 import { isCleanUp } from '../../../../src/modules/supervisor/update/clean-up.ts';
 import { desiredAtOnce, mayCleanUp } from '../../../../src/modules/supervisor/update/desired.ts';
 import { accepted, undone } from '../../../../src/modules/supervisor/update/update.ts';
+import { isSoak } from '../../property.ts';
 import { applied } from './steps.ts';
-import { type Container, changed, isSoak, observe, sources, type World, without } from './world.ts';
+import { type Container, changed, observe, sources, type World, without } from './world.ts';
 
 /** What other clients may do to a container. */
 function* foreign(world: World, one: Container): Generator<World> {

@@ -8,8 +8,6 @@ import type {
 import type { Observed } from '../../../../src/modules/supervisor/plan.ts';
 import { moduleSource } from '../../engine/module-source.ts';
 
-/** With it, what earlier updates have left is in every state, too, and every update may follow. */
-export const isSoak = (process.env['IOTEDGE_TEST_SOAK'] ?? '') !== '';
 const at = new Date(0);
 const end = { exitCode: 1, startedAt: at, finishedAt: at };
 const states = {
