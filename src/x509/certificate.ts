@@ -77,6 +77,9 @@ export function parsePkcs7(bytes: Uint8Array, what: string): readonly Certificat
   );
 }
 
+/** The issuer and the start of the validity are read with these. */
+const shownFields = ['subjectText', 'notAfter', 'serialNumber', 'alternativeNames'] as const;
+
 /**
  * The certificates that `encodeCertificatesPem` encoded, which were parsed completely before: of their fields those are
  * read that are shown, and the others at their first use, which throws when they are malformed. Any other text is
@@ -87,8 +90,7 @@ export function reopenCertificatesPem(pem: string, what: string): readonly Certi
   if (encoded === undefined) return parseCertificatesPem(Buffer.from(pem), what);
   return encoded.map((der) => {
     const certificate = lazyFields(der, what);
-    const { subjectText, notAfter, serialNumber, alternativeNames } = certificate;
-    void [subjectText, notAfter, serialNumber, alternativeNames];
+    for (const field of shownFields) void certificate[field];
     return certificate;
   });
 }
