@@ -21,6 +21,7 @@ import { check } from './verbs/check.ts';
 import { configApply } from './verbs/config-apply.ts';
 import { configCheck } from './verbs/config-check.ts';
 import { identityShow } from './verbs/identity-show.ts';
+import { keysDelete } from './verbs/keys-delete.ts';
 import { keysList } from './verbs/keys-list.ts';
 import { modulesCancel } from './verbs/modules/cancel.ts';
 import { modulesCreate } from './verbs/modules/create.ts';
@@ -45,6 +46,7 @@ export const commands: readonly Command[] = [
   status,
   check,
   keysList,
+  keysDelete,
   certificatesList,
   certificatesShow,
   certificatesRequest,

@@ -21,6 +21,7 @@ test('lists every command in its help', async () => {
   for (const words of [
     'status',
     'keys list',
+    'keys delete',
     'certificates list',
     'certificates watch',
     'identity show',

@@ -105,6 +105,44 @@ test('is written by an export of an exportable key, for OpenSSL and for no other
   assert.match(second.stderr, `there is a file ${target}`);
 });
 
+test('leaves its key when it is deleted, says so, and the key is deleted by its own verb', async ({
+  rig,
+}) => {
+  const { file } = await newFile(rig, 'left', 'secret');
+  await rig.run('chmod', ['644', file]);
+  const words = ['import', 'left', file, '--password-file', '-'];
+  assert.is((await run(rig, words, 'secret\n')).code, 0);
+  const deleted = await run(rig, ['delete', 'left', '--yes']);
+  const id = 'iotedge/certificate/left';
+  assert.equal(
+    [deleted.code, deleted.stdout, deleted.stderr],
+    [
+      0,
+      'left: deleted\n',
+      `its key ${id} stays in the Keys service: 'iotedgectl keys delete ${id}' deletes it\n`,
+    ],
+  );
+  const again = await run(rig, words, 'secret\n');
+  assert.is(again.code, 1);
+  assert.match(again.stderr, `'iotedgectl keys delete ${id}'`);
+  const exportable = await run(rig, [...words, '--replace-key', '--exportable'], 'secret\n');
+  assert.is(exportable.code, 1);
+  assert.match(exportable.stderr, `the key "${id}" is in a token, which exports none`);
+  assert.match(exportable.stderr, `'iotedgectl keys delete ${id}' deletes it first`);
+  const keys = (...rest: readonly string[]) => rig.iotedgectl(['keys', ...rest], 'operator');
+  assert.is((await keys('delete', id)).code, 2, 'without --yes and a terminal');
+  assert.equal((await keys('delete', id, '--yes')).stdout, `${id}: deleted\n`);
+  assert.not.match(await keysOf(rig), 'left');
+  const none = await keys('delete', id, '--yes');
+  assert.is(none.code, 1);
+  assert.match(none.stderr, `no key "${id}": 'iotedgectl keys list' shows what there is`);
+  assert.is((await keys('delete', '../x', '--yes')).code, 2);
+  const preloaded = await keys('delete', 'device-id', '--yes');
+  assert.is(preloaded.code, 1, preloaded.stderr);
+  const done = await run(rig, [...words, '--exportable'], 'secret\n');
+  assert.is(done.code, 0, done.stderr);
+});
+
 test('leaves no key behind when its certificate is refused', async ({ rig }) => {
   const { file } = await newFile(rig, 'refused', 'secret');
   await rig.run('chmod', ['644', file]);

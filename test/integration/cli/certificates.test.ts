@@ -209,6 +209,7 @@ test('print the trust bundle, and a request for a CA that is reached by mail', a
   );
   assert.is(code, 0, stderr);
   assert.match(stderr, 'imported with --key-id mail-key');
+  assert.match(stderr, "'iotedgectl keys delete mail-key' deletes it");
   const { subject, requested, keyAlgorithm } = parseCsr(Buffer.from(stdout));
   assert.equal([formatName(subject), keyAlgorithm], ['CN=away,O=Contoso', 'ec-p384']);
   const names = requested.alternativeNames.map(formatAlternativeName);

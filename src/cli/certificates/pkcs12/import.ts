@@ -126,10 +126,39 @@ async function importKey(
   try {
     await keys.call((methods, callOptions) => methods.ImportKey(request, callOptions));
   } catch (error) {
-    if (!isServiceError(error, 'AlreadyExists')) throw error;
-    const advice = 'add --key-id for another one, or --replace-key, which deletes it';
-    throw new ServiceError('AlreadyExists', `${describeError(error)}: ${advice}`);
+    throw await explainedImport(keys, error, { keyId, isReplaced, exportable });
   }
+}
+
+/** A failed import of a key, with what to do about the key that is in its way. */
+async function explainedImport(
+  keys: Keys,
+  error: unknown,
+  {
+    keyId,
+    isReplaced,
+    exportable,
+  }: { readonly keyId: string; readonly isReplaced: boolean; readonly exportable: boolean },
+): Promise<unknown> {
+  if (isServiceError(error, 'AlreadyExists')) {
+    const advice = 'add --key-id for another one, or --replace-key, which deletes it';
+    const reason = `it stays when its certificate is deleted, until 'iotedgectl keys delete ${keyId}'`;
+    return new ServiceError('AlreadyExists', `${describeError(error)}: ${advice}; ${reason}`);
+  }
+  const isElsewhere =
+    isServiceError(error, 'NotSupported') &&
+    exportable &&
+    isReplaced &&
+    (await inToken(keys, keyId));
+  if (!isElsewhere) return error;
+  const problem = `the key "${keyId}" is in a token, which exports none, and an exportable one is kept in a file`;
+  const advice = `'iotedgectl keys delete ${keyId}' deletes it first, --key-id keeps it`;
+  return new ServiceError('NotSupported', `${problem}: ${advice}`);
+}
+
+async function inToken(keys: Keys, keyId: string): Promise<boolean> {
+  const found = await keys.find(keyId).catch(() => undefined); // the failure of the import is reported
+  return found?.store === 'pkcs11' && found.origin !== 'preloaded';
 }
 
 async function importChain(

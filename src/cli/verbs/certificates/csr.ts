@@ -33,6 +33,11 @@ keeps the service from ordering the certificate itself.`,
     const pem = await withTerminalAgent(context, () => signedRequest(context, rule, keyId));
     await writeOutput(context, Buffer.from(pem));
     context.note(`the key is ${keyId}; the answer is imported with --key-id ${keyId}`);
+    if (context.options['create-key'] === true) {
+      context.note(
+        `the key stays when no answer comes: 'iotedgectl keys delete ${keyId}' deletes it`,
+      );
+    }
     return exitCodes.ok;
   },
 };

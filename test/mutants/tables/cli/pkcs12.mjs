@@ -53,4 +53,28 @@ export default [
     becomes: 'await reply;\n    throw new InterruptedError(`interrupted; there was no reply',
     suite: 'integration/cli/certificates-interrupted',
   },
+  {
+    breaks: 'the key that a deleted certificate leaves is not named',
+    text: 'if (!isIssued(certificate)) await noteKey(context, certificate.keyId);',
+    becomes: '',
+    suite: 'integration/cli/certificates-pkcs12',
+  },
+  {
+    breaks: 'a key in a token that cannot be replaced by an exportable one has no explanation',
+    text: 'if (!isElsewhere) return error;',
+    becomes: 'return error;',
+    suite: 'integration/cli/certificates-pkcs12',
+  },
+  {
+    breaks: 'the import does not name the verb that deletes the key in its way',
+    text: '`${describeError(error)}: ${advice}; ${reason}`',
+    becomes: '`${describeError(error)}: ${advice}${reason.slice(reason.length)}`',
+    suite: 'integration/cli/certificates-pkcs12',
+  },
+  {
+    breaks: 'keys delete reports success without a deletion',
+    text: 'methods.DeleteKey({ key_id: id, options: {} }, options)),\n      );\n    } catch',
+    becomes: 'methods.GetPublicKey({ key_id: id, options: {} }, options)),\n      );\n    } catch',
+    suite: 'integration/cli/certificates-pkcs12',
+  },
 ];
