@@ -34,6 +34,8 @@ export interface CreationOptions {
   readonly created?: CreatedContainers | undefined;
   /** The limits of their logs, in the engine's words. */
   readonly logOptions: () => Readonly<Record<string, string>>;
+  /** How long the engine may take to begin a log. */
+  readonly logLimitMs: number;
   readonly makeRoom?: MakeRoom | undefined;
 }
 
@@ -42,15 +44,18 @@ export class EngineContainers {
   readonly #connection: EngineConnection;
   readonly #created: CreatedContainers | undefined;
   readonly #logOptions: CreationOptions['logOptions'];
+  readonly #logLimitMs: number;
   readonly #makeRoom: MakeRoom | undefined;
   /** Noted by the events of this engine. */
   readonly kills = new KillRequests();
   /** The engine's own log driver, `` until it is read: the engine takes long to describe the machine. */
   #logDriver = '';
 
-  constructor(connection: EngineConnection, { created, logOptions, makeRoom }: CreationOptions) {
+  constructor(connection: EngineConnection, options: CreationOptions) {
+    const { created, logLimitMs, logOptions, makeRoom } = options;
     this.#connection = connection;
     this.#created = created;
+    this.#logLimitMs = logLimitMs;
     this.#logOptions = logOptions;
     this.#makeRoom = makeRoom;
   }
@@ -230,7 +235,10 @@ export class EngineContainers {
   async log(name: string, request: LogRequest, signal: AbortSignal): Promise<ModuleLog> {
     const action = `reading the log of ${shown(name)}`;
     const { socketPath } = this.#connection;
-    const found = await this.#request(action, signal, (docker) => findNamed(docker, name));
+    const limitMs = this.#logLimitMs;
+    const found = await this.#connection.request({ action, limitMs }, signal, (docker) =>
+      findNamed(docker, name),
+    );
     if (found === undefined) throw new ServiceError('NotFound', `no ${shown(name)}`);
     const { Config, HostConfig, Id } = found;
     const container = { id: Id, isTerminal: Config.Tty, driver: HostConfig.LogConfig?.Type ?? '' };
@@ -239,6 +247,7 @@ export class EngineContainers {
       request,
       connection,
       context: { action, socketPath },
+      limitMs,
       signal,
     });
   }

@@ -36,6 +36,8 @@ export interface DockerEngineOptions extends EngineImagesOptions {
   readonly created?: CreatedContainers;
   /** The limits of the logs of new containers, in the engine's words; none by default. */
   readonly logOptions?: () => Readonly<Record<string, string>>;
+  /** How long the engine may take to begin a log, for tests. */
+  readonly logLimitMs?: number;
   /** Receives how the modules' network differs from what is configured, `` when it does not. */
   readonly onNetwork?: (problem: string) => void;
 }
@@ -52,12 +54,13 @@ export class DockerEngine implements ContainerEngine {
 
   constructor(
     socketPath: string,
-    { created, logOptions, onNetwork, ...ofImages }: DockerEngineOptions = {},
+    { created, logLimitMs, logOptions, onNetwork, ...ofImages }: DockerEngineOptions = {},
   ) {
     const connection = new EngineConnection(socketPath);
     this.#connection = connection;
     this.#containers = new EngineContainers(connection, {
       created,
+      logLimitMs: logLimitMs ?? noticeMs,
       logOptions: logOptions ?? (() => ({})),
       makeRoom: ofImages.makeRoom,
     });

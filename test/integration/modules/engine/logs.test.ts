@@ -4,7 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { logRoutes } from '../../../../src/modules/api/management/log-routes.ts';
+import { EngineConnection } from '../../../../src/modules/docker/engine/connection/engine-connection.ts';
 import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
+import { containerLog } from '../../../../src/modules/docker/engine/logs/container-log.ts';
 import { owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
 import { lastLines, logText } from '../../../../src/modules/logs/log-text.ts';
 import type { LogRequest } from '../../../../src/modules/supervisor/module-type.ts';
@@ -267,6 +269,39 @@ test('that grow and are rotated all the time are not taken for damaged', async (
     );
   }
   await machine.docker('kill', 'growing');
+});
+
+test('are given up soon while the engine does not respond', async ({ machine }) => {
+  const { socketPath } = machine;
+  const limitMs = 300;
+  const engine = new DockerEngine(socketPath, { logLimitMs: limitMs });
+  const container = {
+    id: await machine.docker('inspect', '--format', '{{.Id}}', 'damaged'),
+    isTerminal: false,
+    driver: 'json-file',
+  };
+  const connection = new EngineConnection(socketPath);
+  const context = { action: 'reading', socketPath };
+  const signal = AbortSignal.timeout(10_000);
+  machine.signalDaemon('SIGSTOP');
+  try {
+    const request = { follow: true };
+    assert.is(await failureOf(engine.log('damaged', request, signal)), 'Unavailable');
+    const options = { request, connection, context, limitMs, signal };
+    assert.is(await failureOf(containerLog(container, options)), 'Unavailable');
+  } finally {
+    machine.signalDaemon('SIGCONT');
+  }
+  assert.not(signal.aborted);
+});
+
+test('are followed for longer than the engine may take to begin them', async (context) => {
+  const engine = new DockerEngine(context.machine.socketPath, { logLimitMs: 2_000 });
+  await start(context, 'slow', 'echo one; sleep 4; echo two');
+  const { entries } = await engine.log('slow', { follow: true }, soon());
+  let text = '';
+  for await (const part of logText(entries, { timestamps: false })) text += part.toString();
+  assert.is(text, 'one\ntwo\n');
 });
 
 test.run();

@@ -53,6 +53,24 @@ export default [
     suite: model,
   },
   {
+    breaks: 'an engine that hangs is waited for with the deadline of other requests before a log',
+    text: 'const limitMs = this.#logLimitMs;',
+    becomes: 'const limitMs = 60_000;',
+    suite: engine,
+  },
+  {
+    breaks: 'an engine that hangs before the beginning of a log is waited for without a deadline',
+    text: '      limitMs,\n    );\n    try {\n      const docker = await connection.open',
+    becomes: '      2 ** 31 - 1,\n    );\n    try {\n      const docker = await connection.open',
+    suite: engine,
+  },
+  {
+    breaks: 'a followed log ends with the time in which it has to begin',
+    text: '    } finally {\n      clearTimeout(timer);\n    }\n  };\n}',
+    becomes: '    }\n  };\n}',
+    suite: engine,
+  },
+  {
     breaks: 'a terminal is taken for frames',
     text: '(isTerminal ? terminalEntries : framedEntries)(stream)',
     becomes: 'framedEntries(stream)',

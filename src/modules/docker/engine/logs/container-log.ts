@@ -1,7 +1,7 @@
 import { ServiceError } from '../../../../errors.ts';
 import { JoinedSignal } from '../../../../service/joined-signal.ts';
 import type { LogEntry, LogRequest, ModuleLog } from '../../../supervisor/module-type.ts';
-import { type EngineConnection, responseMs } from '../connection/engine-connection.ts';
+import type { EngineConnection } from '../connection/engine-connection.ts';
 import { iterable } from '../connection/streams.ts';
 import { type RequestContext, statusOf, translate } from '../connection/translate.ts';
 import { followedLog } from './followed-log.ts';
@@ -61,12 +61,14 @@ export interface LogOptions {
   readonly request: LogRequest;
   readonly connection: EngineConnection;
   readonly context: RequestContext;
+  /** How long the engine may take to begin a response. */
+  readonly limitMs: number;
   readonly signal: AbortSignal;
 }
 
 function readerOf(
   { id, isTerminal }: LoggedContainer,
-  { connection, context, signal }: Omit<LogOptions, 'request'>,
+  { connection, context, limitMs, signal }: Omit<LogOptions, 'request'>,
 ): ReadLog {
   return async (request) => {
     // only the beginning of the response has a deadline
@@ -74,7 +76,7 @@ function readerOf(
     const ending = new JoinedSignal([signal, late.signal]);
     const timer = setTimeout(
       () => late.abort(new DOMException(context.action, 'TimeoutError')),
-      responseMs,
+      limitMs,
     );
     try {
       const docker = await connection.open(ending.signal);
