@@ -104,6 +104,12 @@ function showAround({ rig, account }: Scene): void {
   account.tryThis(`${command} status`);
   account.tryThis(`${command} modules list`);
   account.tryThis(`${command} modules logs -f edgeAgent`);
+  account.print(
+    'Commands that read the configuration need its directory, which is not /etc/iotedge here:',
+  );
+  const config = `--config-dir ${rig.directory}/config`;
+  account.tryThis(`${command} check ${config}`);
+  account.tryThis(`${command} modules exec-command edgeAgent ${config}`);
   account.print('The logs of the services, one file each:');
   account.tryThis(`tail -n 5 ${rig.directory}/log/*.log`);
   account.print('As a user without grants, which fails with Access denied:');

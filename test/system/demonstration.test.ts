@@ -79,6 +79,9 @@ engineTest('goes through all seven steps and leaves nothing behind', async () =>
   assert.match(output, 'over TLSv1.2');
   assert.match(output, 'over TLSv1.3');
   assert.match(output, 'edgeAgent: all is well');
+  const config = `--config-dir ${directoryIn(output)}/config`;
+  for (const verb of ['check', 'modules exec-command edgeAgent'])
+    assert.match(output, ` ${verb} ${config}\n`);
   assert.not.ok(existsSync(directoryIn(output)));
 });
 

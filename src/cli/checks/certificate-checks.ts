@@ -1,7 +1,7 @@
 import { certificateView } from '../certificates/certificate-view.ts';
 import { type Concern, concernsOf } from '../certificates/concern.ts';
 import type { Description } from '../description.ts';
-import { allIsWell, type Check, type CheckResult } from './check-result.ts';
+import { allIsWell, type Check, problemCount } from './check-result.ts';
 
 const renewals: ReadonlySet<Concern['kind']> = new Set(['stuck', 'missing', 'failing']);
 /** What fails now, or will not be mended by the service itself. */
@@ -18,14 +18,15 @@ export function certificateChecks(
   const ofRenewal = concerns.filter(({ id, kind }) => renewals.has(kind) || isStuck.has(id));
   const ofExpiry = concerns.filter(({ kind }) => !renewals.has(kind));
   return [
-    { name: 'certificates do not expire soon', ...resultOf(ofExpiry) },
-    { name: 'no renewal is stuck', ...resultOf(ofRenewal) },
+    { name: 'expiry of certificates', ...resultOf(ofExpiry, 'none expires soon') },
+    { name: 'renewal of certificates', ...resultOf(ofRenewal, 'none is stuck') },
   ];
 }
 
-function resultOf(concerns: readonly Concern[]): CheckResult {
-  if (concerns.length === 0) return allIsWell;
+function resultOf(concerns: readonly Concern[], usual: string): Omit<Check, 'name'> {
+  if (concerns.length === 0) return { outcome: usual, ...allIsWell };
   return {
+    outcome: problemCount(concerns.length),
     result: concerns.some(({ kind }) => errors.has(kind)) ? 'error' : 'warning',
     details: concerns.map(({ id, text }) => `${id}: ${text}`),
     advice: concerns.map(({ id, advice }) => `${id}: ${advice}`),

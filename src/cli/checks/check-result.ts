@@ -7,9 +7,17 @@ export interface CheckResult {
   readonly advice: readonly string[];
 }
 
-/** One check: what it looks for, as a sentence that is true when all is well. */
+/** One check. */
 export interface Check extends CheckResult {
+  /** What is checked, a noun: a sentence beside `error` reads as what is wrong. */
   readonly name: string;
+  /** What was found, in a few words. */
+  readonly outcome: string;
+}
+
+/** The outcome of a check that has found as many problems. */
+export function problemCount(count: number): string {
+  return count === 1 ? '1 problem' : `${count} problems`;
 }
 
 /** A check that has found nothing wrong. */

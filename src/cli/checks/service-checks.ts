@@ -18,7 +18,7 @@ async function checksOf(
   service: ServiceDefinition,
   now: Date,
 ): Promise<readonly Check[]> {
-  const name = `the ${service.name} service is healthy`;
+  const name = `${service.name} service`;
   try {
     const description = await describeService(bus, service);
     const own = { name, ...healthOf(service, description) };
@@ -27,14 +27,18 @@ async function checksOf(
     // a failure of one service must not hide the others
     if (!isServiceError(error) && !(error instanceof BusError)) throw error;
     const advice = [`journalctl -u ${serviceUnit(service)} shows why`];
-    return [{ name, result: 'error', details: [describeError(error)], advice }];
+    const details = [describeError(error)];
+    return [{ name, outcome: 'not available', result: 'error', details, advice }];
   }
 }
 
-function healthOf({ name }: ServiceDefinition, { health, lastError }: Description) {
-  if (health === 'ok') return allIsWell;
+function healthOf(
+  { name }: ServiceDefinition,
+  { health, lastError }: Description,
+): Omit<Check, 'name'> {
+  if (health === 'ok') return { outcome: 'healthy', ...allIsWell };
   const advice = [
     `'iotedgectl ${name === 'identity' ? 'identity show' : `${name} list`}' shows more`,
   ];
-  return { result: 'warning', details: [lastError], advice } as const;
+  return { outcome: health, result: 'warning', details: [lastError], advice };
 }

@@ -10,8 +10,8 @@ export const check: Command = {
   words: 'check',
   summary: 'whether this device is in order, and what to do where it is not',
   about: `The configuration, the four services, which are started for it, and the certificates: whether one expires soon or
-a renewal is stuck. Each line is ok, warning or error; what was found and what to do stand below it. With --json the
-form is that of 'iotedge check -o json'. The exit code is 6 when something is not ok.`,
+a renewal is stuck. Each line is ok, warning or error, with what is checked and the outcome; what was found and what to
+do stand below it. With --json the form is that of 'iotedge check -o json'. The exit code is 6 when something is not ok.`,
   options: directoryOption,
   async run(context) {
     const connection = await context.bus();
@@ -25,14 +25,17 @@ form is that of 'iotedge check -o json'. The exit code is 6 when something is no
   },
 };
 
-function printCheck({ name, result, details, advice }: Check, print: (text: string) => void): void {
-  print(printable(`${result.padEnd(7)}  ${name}`));
+function printCheck(check: Check, print: (text: string) => void): void {
+  const { name, result, outcome, details, advice } = check;
+  print(printable(`${result.padEnd(7)}  ${name}: ${outcome}`));
   for (const one of details) print(printable(`           ${one}`));
   for (const one of advice) print(printable(`           what to do: ${one}`));
 }
 
 function inJson(found: readonly Check[]): object {
   return {
-    checks: Object.fromEntries(found.map(({ name, ...result }) => [name, result])),
+    checks: Object.fromEntries(
+      found.map(({ name, result, details, advice }) => [name, { result, details, advice }]),
+    ),
   };
 }

@@ -251,13 +251,13 @@ test('check: each service, certificates that expire and renewals that are stuck,
     const well = await run(daemon, certificatesWith({}), 'check', ...config);
     assert.equal([well.code, well.err], [0, ''], well.out);
     assert.equal(well.out.split('\n'), [
-      'ok       the configuration is valid',
-      'ok       the keys service is healthy',
-      'ok       the certificates service is healthy',
-      'ok       certificates do not expire soon',
-      'ok       no renewal is stuck',
-      'ok       the identity service is healthy',
-      'ok       the modules service is healthy',
+      'ok       configuration: valid',
+      'ok       keys service: healthy',
+      'ok       certificates service: healthy',
+      'ok       expiry of certificates: none expires soon',
+      'ok       renewal of certificates: none is stuck',
+      'ok       identity service: healthy',
+      'ok       modules service: healthy',
     ]);
     const objects = {
       a: { State: 'valid', ...life },
@@ -267,26 +267,31 @@ test('check: each service, certificates that expire and renewals that are stuck,
     const ill = await run(daemon, certificatesWith(objects), 'check', ...config);
     assert.is(ill.code, 6);
     const lines = ill.out.split('\n');
-    assert.is(lines[0], 'error    the configuration is valid');
+    assert.is(lines[0], 'error    configuration: 1 problem');
     assert.match(lines[1] ?? '', /^ +.*keys\.yaml:1: .*log_levl/);
-    const rest = lines.slice(lines.indexOf('warning  certificates do not expire soon'));
+    const rest = lines.slice(lines.indexOf('warning  expiry of certificates: 1 problem'));
     assert.equal(rest.slice(0, 6), [
-      'warning  certificates do not expire soon',
+      'warning  expiry of certificates: 1 problem',
       '           a: expires in 5 days',
       "           what to do: a: 'iotedgectl certificates import a FILE --replace' puts another one in its place",
-      'error    no renewal is stuck',
+      'error    renewal of certificates: 1 problem',
       '           b: stuck, there is no certificate yet: it \ufffd is refused',
       "           what to do: b: once the cause is removed: 'iotedgectl certificates request b'",
     ]);
     const program = await run(daemon, certificatesWith(objects), 'check', '--json', ...config);
     assert.is(program.code, 6);
     const { checks } = JSON.parse(program.out) as { checks: Record<string, { result: string }> };
-    assert.is(checks['no renewal is stuck']?.result, 'error');
+    assert.equal(Object.keys(checks['renewal of certificates'] ?? {}), [
+      'result',
+      'details',
+      'advice',
+    ]);
+    assert.is(checks['renewal of certificates']?.result, 'error');
     const without = await run(daemon, all(described({})).slice(0, 3), 'check', ...config);
     assert.is(without.code, 6);
     assert.match(
       without.out,
-      /^error +the modules service is healthy\n +no org\.iotedge\.Modules1/m,
+      /^error +modules service: not available\n +no org\.iotedge\.Modules1/m,
     );
   } finally {
     await rm(directory, { recursive: true });

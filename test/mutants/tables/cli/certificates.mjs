@@ -90,6 +90,12 @@ export default [
     suite: 'integration/cli/verbs',
   },
   {
+    breaks: 'check shows what is checked without its outcome',
+    text: '${result.padEnd(7)}  ${name}: ${outcome}',
+    becomes: '${result.padEnd(7)}  ${name}${outcome.slice(outcome.length)}',
+    suite: 'integration/cli/verbs',
+  },
+  {
     breaks: 'config check does not name the rights that a rotated key needs',
     text: "if (isRotated) yield { right: 'rotate', id, user, place };",
     becomes: '',
