@@ -39,7 +39,7 @@ export function moduleProperties(view: ModuleView): Properties<typeof moduleInte
     RestartReason: status.restartReason,
     Progress: status.progress,
     ProgressText: status.progressText,
-    LastError: joined([problemOf(status), status.note, status.orderWarning]),
+    LastError: joined([problemOf(status), status.pullWarning, status.note, status.orderWarning]),
     ConfigDigest: digest,
     CreateOptions: JSON.stringify(publicCreateOptions(settings.createOptions)),
   };

@@ -53,7 +53,7 @@ export class ModuleImage {
 
   /**
    * Pulls the image. NotFound when the pull policy forbids that, InvalidArgs when its digest is not the demanded one.
-   * While the registry is unreachable, an image that the engine has is used; returns why, `` otherwise.
+   * While the registry is unreachable, an image that the engine has is used; returns a warning, `` otherwise.
    */
   async pull(onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<string> {
     const { image, auth, imageDigest, imagePullPolicy } = this.#wanted;
@@ -64,7 +64,7 @@ export class ModuleImage {
     } catch (error) {
       // a refusal by the registry is final; an unreachable engine fails the next request too
       if (!isServiceError(error, 'Unavailable') || !(await this.#find(image, signal))) throw error;
-      warning = `${error.message}; the image that the engine has is used`;
+      warning = `the image ${quoted(image)} that the engine has is used: ${error.message}`;
     }
     if (imageDigest === undefined || (await this.#find(image, signal))) return warning;
     const text = `image ${quoted(image)} at the registry is not ${imageDigest}, as digest demands`;

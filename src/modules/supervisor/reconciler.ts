@@ -22,6 +22,7 @@ import { RestartTracker } from './restart/restart-tracker.ts';
 import type { StatusTracker } from './status.ts';
 import { type Former, otherLive } from './update/former.ts';
 import { Leftovers } from './update/leftovers.ts';
+import type { PullWarnings } from './update/pull-warnings.ts';
 import type { Removals } from './update/removals.ts';
 import { StartLimit } from './update/start-limit.ts';
 import { Trial, type TrialLimits, trialLimits, type Verdict } from './update/trial.ts';
@@ -55,6 +56,7 @@ export interface ReconcilerState {
   readonly operation: OperationSlot;
   readonly observer: Observer;
   readonly removals: Removals;
+  readonly pullWarnings: PullWarnings;
 }
 
 /** The next thing after a round: another one, the end, or a wait for a time or, undefined, for an event. */
@@ -292,7 +294,7 @@ export class Reconciler {
       desired,
       stopTimeoutS: current?.options.stopTimeoutS,
       onProgress: status.progress.bind(status),
-      onPulled: (note: string) => status.note({ note }),
+      onPulled: this.#pullNoter(),
     };
     try {
       await apply(step, context, signal);
@@ -319,6 +321,16 @@ export class Reconciler {
     if (step.kind !== 'start' || goal !== 'start') return;
     await desired.advance('start', 'started');
     if (current !== undefined && !isOpen(desired.update)) current.hasStarted = true;
+  }
+
+  /** Notes the warning of a pull that begins now. */
+  #pullNoter(): (warning: string) => void {
+    const { desired, pullWarnings, status } = this.#state;
+    const pulled = desired.update?.phase === 'fetch' ? desired.update.other : desired.source;
+    return (warning) => {
+      pullWarnings.set(pulled, warning);
+      status.note({ pullWarning: pullWarnings.of(desired.source) });
+    };
   }
 
   async #settled(

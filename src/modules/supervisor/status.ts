@@ -33,8 +33,10 @@ export interface ModuleStatus extends StateInput {
   /** Why it was restarted last, `` when it was not. */
   readonly restartReason: string;
   readonly error: string;
-  /** A warning for the user although nothing failed, `` for none. */
+  /** What an update has left and cannot be removed, `` for nothing. */
   readonly note: string;
+  /** The warning of the pull for the configuration in force, `` for none. */
+  readonly pullWarning: string;
   /** Why the order of its last start was not kept, `` when it was. */
   readonly orderWarning: string;
 }
@@ -63,6 +65,7 @@ export class StatusTracker {
       ...unknown,
       ...noStep,
       note: '',
+      pullWarning: '',
       restartCount: 0,
       restartReason: '',
       orderWarning: '',

@@ -1,6 +1,6 @@
 import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import { JoinedSignal } from '../../service/joined-signal.ts';
-import { DesiredState, type DesiredStateOptions, isAbsence } from './desired-state.ts';
+import { DesiredState, type DesiredStateOptions, type Goal, isAbsence } from './desired-state.ts';
 import type { EngineStatus } from './engine-monitor.ts';
 import { IdleWaiters } from './idle-waiters.ts';
 import type { InstanceEnd } from './module-type.ts';
@@ -14,6 +14,7 @@ import { type Next, Reconciler, type ReconcilerOptions } from './reconciler.ts';
 import { RestartBackoff } from './restart/restart-backoff.ts';
 import { restartsAfter } from './restart/restart-policy.ts';
 import { type ModuleStatus, StatusTracker } from './status.ts';
+import { PullWarnings } from './update/pull-warnings.ts';
 import { Removals } from './update/removals.ts';
 import { isExcused, isTransient } from './update/transient.ts';
 import { undone } from './update/update.ts';
@@ -55,7 +56,11 @@ export class Supervisor {
       const { restartCount, restartReason } = restarted;
       status.note({ restartCount, restartReason });
     }
-    const desired = new DesiredState({ ...options, onGoal: (goal) => status.note({ goal }) });
+    const pullWarnings = new PullWarnings();
+    const onGoal = (goal: Goal): void => {
+      status.note({ goal, pullWarning: pullWarnings.of(desired.source) });
+    };
+    const desired = new DesiredState({ ...options, onGoal });
     const backoff = new RestartBackoff(options);
     const operation = new OperationSlot(status);
     const goal = () => desired.goal;
@@ -63,7 +68,7 @@ export class Supervisor {
     const formerIds = () => desired.former;
     const observer = new Observer({ ...options, status, backoff, goal, update, formerIds });
     const removals = new Removals({ ...options, onEnd: () => this.wake() });
-    const state = { desired, status, backoff, operation, observer, removals };
+    const state = { desired, status, backoff, operation, observer, removals, pullWarnings };
     this.#reconciler = new Reconciler(options, state);
     this.desired = desired;
     this.#status = status;

@@ -285,8 +285,8 @@ export default [
   },
   {
     breaks: 'the user does not learn that the image may be outdated',
-    text: 'onPulled: (note: string) => status.note({ note }),',
-    becomes: 'onPulled: () => {},',
+    text: 'status.note({ pullWarning: pullWarnings.of(desired.source) });\n    };',
+    becomes: '};',
     suite: 'unit/modules/supervisor/supervisor-goals',
   },
   {

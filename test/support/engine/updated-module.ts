@@ -54,6 +54,8 @@ export class UpdatedModule implements AsyncDisposable {
   containers: readonly Container[];
   /** Where the image is kept of the container that an update replaces. */
   kept: string | undefined;
+  /** What is pulled, with its warnings; nothing else has to be. */
+  readonly pullWarnings = new Map<string, string>();
   /** The images that tags name since they were moved, by the tags. */
   readonly moved = new Map<string, string>();
   /** The failures of calls, by their first word, as long as they are in it. */
@@ -321,11 +323,15 @@ export class UpdatedModule implements AsyncDisposable {
       });
     return {
       digest: image,
-      resolve: ({ isKept = false }) => {
+      resolve: ({ isKept = false, refresh }) => {
+        if (refresh && this.pullWarnings.has(image)) return Promise.resolve(undefined);
         const kept = isKept ? this.kept : undefined;
         return Promise.resolve({ create: create(kept ?? this.moved.get(image) ?? image) });
       },
-      pull: () => Promise.resolve(''),
+      pull: async () => {
+        await this.#did(`pull ${image}`, () => undefined);
+        return this.pullWarnings.get(image) ?? '';
+      },
       start: () =>
         this.#did('start', () => {
           const own = this.containers.find((one) => one.name === name);

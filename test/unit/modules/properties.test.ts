@@ -25,6 +25,7 @@ const status: ModuleStatus = {
   retryAt: undefined,
   error: 'no identity',
   note: '',
+  pullWarning: '',
   orderWarning: '',
   failed: false,
 };

@@ -130,7 +130,7 @@ test('is refused if that of the registry has another digest', async () => {
 
 test('is the one in the engine while the registry is unreachable, with a warning', async () => {
   const away = imageWith({ present: had, failure: 'Unavailable' });
-  const warning = 'no registry; the image that the engine has is used';
+  const warning = 'the image "a:1" that the engine has is used: no registry';
   assert.is(await away.pull(wanted), `pulled ${warning}`);
   assert.is(await imageWith({ failure: 'Unavailable' }).pull(wanted), 'Unavailable');
   const other = imageWith({ present: { id: 'x', digests: [] }, failure: 'Unavailable' });

@@ -35,6 +35,7 @@ function status(
     retryAt: undefined,
     error: '',
     note: '',
+    pullWarning: '',
     orderWarning: '',
     failed: false,
     ...changes,
@@ -151,8 +152,8 @@ test('has as its problem the failure and the exit', () => {
   assert.is(problem(ended(3), { goal: 'stopped' }), '');
   assert.is(problem(running, { retryAt }), '');
   assert.is(problem(ended(3), { retryAt, error: 'no' }), 'no; ended with exit code 3');
-  const shown = properties(status(running, { error: 'e', note: 'n' }));
-  assert.is(shown.LastError, 'e; n');
+  const shown = properties(status(running, { error: 'e', note: 'n', pullWarning: 'w' }));
+  assert.is(shown.LastError, 'e; w; n');
   assert.is(properties(status(running, { error: 'x'.repeat(5000) })).LastError.length, 4096);
 });
 

@@ -383,7 +383,10 @@ test('warn that a registry is unreachable, and use the image of the engine', asy
   });
   await module.rested();
   assert.is(await module.operate('CreateModule', 'stopped'), 'reached');
-  assert.is(module.supervisor.status.note, 'no pull; the image that the engine has is used');
+  assert.is(
+    module.supervisor.status.pullWarning,
+    'the image "a" that the engine has is used: no pull',
+  );
 });
 
 test.run();
