@@ -43,8 +43,12 @@ function escape(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
-/** Microseconds since the epoch as `2026-01-31 12:00 UTC`; 0 is `-`. */
-export function formatTime(microseconds: number): string {
+/** Microseconds since the epoch as `2026-01-31 12:00 UTC`, with seconds where they count; 0 is `-`. */
+export function formatTime(
+  microseconds: number,
+  precision: 'minutes' | 'seconds' = 'minutes',
+): string {
   if (microseconds === 0) return '-';
-  return `${new Date(microseconds / 1000).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  const length = precision === 'minutes' ? 16 : 19;
+  return `${new Date(microseconds / 1000).toISOString().slice(0, length).replace('T', ' ')} UTC`;
 }

@@ -23,6 +23,8 @@ const clearLine = '\r\x1b[K';
 export class ProgressLine implements Disposable {
   readonly #options: ProgressOptions;
   #shown = '';
+  /** Where the stream is not a terminal: the lines so far, by their text before a percentage, with the last one. */
+  readonly #noted = new Map<string, number>();
 
   constructor(options: ProgressOptions) {
     this.#options = options;
@@ -35,7 +37,7 @@ export class ProgressLine implements Disposable {
     if (stream.isTTY === true) {
       // a line that wraps could not be rewritten; a serial console has 0 columns
       stream.write(`${clearLine}${line.slice(0, (stream.columns || 80) - 1)}`);
-    } else if (isNews(this.#shown, line)) note(line);
+    } else if (this.#isNew(line)) note(line);
     else return;
     this.#shown = line;
   }
@@ -50,14 +52,16 @@ export class ProgressLine implements Disposable {
   [Symbol.dispose](): void {
     this.clear();
   }
+
+  /** Whether a line has not been noted yet, and is not one with a percentage that has hardly grown. */
+  #isNew(line: string): boolean {
+    const [, count = 0] = percentage.exec(line) ?? [];
+    const text = line.replace(percentage, '');
+    const noted = this.#noted.get(text);
+    if (noted !== undefined && Number(count) < noted + quarter) return false;
+    this.#noted.set(text, Number(count));
+    return true;
+  }
 }
 
 const percentage = /(\d+)%.*$/;
-
-/** Whether a line says more than another percentage. */
-function isNews(before: string, line: string): boolean {
-  const [from, to] = [percentage.exec(before), percentage.exec(line)];
-  if (from === null || to === null) return true;
-  const isSame = before.slice(0, from.index) === line.slice(0, to.index);
-  return !isSame || Number(to[1]) >= Number(from[1]) + quarter;
-}

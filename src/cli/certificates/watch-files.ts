@@ -1,5 +1,13 @@
 /** The files of watches: a file of another author is neither written over nor removed. */
-import { lstatSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { ServiceError, systemCode } from '../../errors.ts';
 import type { CertificateId } from '../../ids.ts';
@@ -13,6 +21,13 @@ import {
   watchTypes,
 } from './watch-units.ts';
 
+/** NotFound unless there is a directory for the units. */
+export function assertUnitDirectory(directory: string): void {
+  const found = statSync(directory, { throwIfNoEntry: false });
+  if (found?.isDirectory() === true) return;
+  throw new ServiceError('NotFound', `there is no directory ${directory} for the units`);
+}
+
 /** Writes the files that differ; AlreadyExists for one that has another author. Returns what was written. */
 export function writeWatch({ files }: WatchUnits, directory: string): readonly string[] {
   const written: string[] = [];
@@ -23,13 +38,22 @@ export function writeWatch({ files }: WatchUnits, directory: string): readonly s
     if (present?.startsWith(watchHeader) === false) {
       throw new ServiceError('AlreadyExists', `${path} is another author's, or masks the unit`);
     }
-    const temporary = join(directory, `.${file}.new`);
-    rmSync(temporary, { force: true });
-    writeFileSync(temporary, text, { flag: 'wx', mode: 0o644 });
-    renameSync(temporary, path);
+    replaceFile(path, text, join(directory, `.${file}.new`));
     written.push(path);
   }
   return written;
+}
+
+function replaceFile(path: string, text: string, temporary: string): void {
+  try {
+    rmSync(temporary, { force: true });
+    writeFileSync(temporary, text, { flag: 'wx', mode: 0o644 });
+    renameSync(temporary, path);
+  } catch (error) {
+    const reason = systemCode(error);
+    if (reason === undefined) throw error;
+    throw new ServiceError('Failed', `${path} could not be written (${reason})`, { cause: error });
+  }
 }
 
 /** The servers that are reloaded for a certificate, by the files of their watches. */

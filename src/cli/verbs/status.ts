@@ -31,6 +31,8 @@ export interface ServiceStatus {
 export const status: Command = {
   words: 'status',
   summary: 'the four services at a glance',
+  about: `The exit code is 0 when all is well, 4 when a service is missing or fails, and 6 when one is degraded or a
+certificate is listed below them: not issued, stuck, expired, or to expire soon.`,
   options: {
     start: {
       type: 'boolean',
@@ -134,6 +136,9 @@ function rowOf({ service, state, health, version, detail }: ServiceStatus): read
 function exitCodeOf(found: readonly ServiceStatus[]): number {
   if (found.some(({ state }) => state === 'absent' || state === 'failing'))
     return exitCodes.unavailable;
-  if (found.some(({ health }) => health === 'degraded')) return exitCodes.degraded;
+  const isDegraded = found.some(
+    ({ health, concerns = [] }) => health === 'degraded' || concerns.length > 0,
+  );
+  if (isDegraded) return exitCodes.degraded;
   return exitCodes.ok;
 }

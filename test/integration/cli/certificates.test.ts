@@ -91,6 +91,7 @@ test('list what is wrong first, and show nothing that moves the cursor', async (
 test('status names certificates that expire soon', async ({ rig }) => {
   const text = await rig.iotedgectl(['status', '--start'], 'operator');
   assert.match(text.stdout, /^certificate zz\/hostile: expires in 2 hours$/m);
+  assert.is(text.code, 6);
   const json = await rig.iotedgectl(['status', '--json'], 'operator');
   const found = (JSON.parse(json.stdout) as readonly Record<string, unknown>[])[1];
   assert.equal(found?.['concerns'], [

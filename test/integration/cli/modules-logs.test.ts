@@ -85,6 +85,13 @@ test('leaves nothing at a terminal but colours', async ({ device }) => {
   assert.match((await run(device, ['logs', 'sensor'])).stdout, 'red \x1b[31mtext\x1b[0m \x1b[2J\n');
 });
 
+test('begins in 1970 for a number without a unit, with a warning', async ({ device }) => {
+  const { code, stdout, stderr } = await run(device, ['logs', '--since', '3', 'sensor']);
+  assert.is(code, 0);
+  assert.match(stdout, 'red ');
+  assert.match(stderr, /^warning: --since 3 is a UNIX timestamp /);
+});
+
 test('is for users whom polkit allows it', async ({ device }) => {
   const { code, stdout } = await run(device, ['logs', '-f', 'sensor'], 'alice');
   assert.equal([code, stdout], [3, '']);

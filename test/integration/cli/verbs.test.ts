@@ -227,6 +227,24 @@ test('status: exits with 0 when all are ok, with 6 when one is not', async ({ da
   assert.is(others.length, 3);
 });
 
+test('status: exits with 6 when a certificate is not issued', async ({ daemon }) => {
+  const objects = { web: { State: 'pending', LastError: 'it is refused' } };
+  const services = all(described({})).map((one) =>
+    one[0] === certificatesService ? ([certificatesService, described({ objects })] as const) : one,
+  );
+  const { code, out } = await run(daemon, services, 'status');
+  assert.match(out, /^certificates +running +ok /m);
+  assert.match(out, /^certificate web: there is no certificate yet: it is refused$/m);
+  assert.is(code, 6);
+  const ordered = { web: { State: 'pending', LastError: '' } };
+  const first = services.map((one) =>
+    one[0] === certificatesService
+      ? ([certificatesService, described({ objects: ordered })] as const)
+      : one,
+  );
+  assert.is((await run(daemon, first, 'status')).code, 0, 'its first attempt is not over');
+});
+
 test('status: exits with 4 when one of them is missing, whatever the health of others', async ({
   daemon,
 }) => {

@@ -1,5 +1,5 @@
 import { type CommandContext, textOption, UsageError } from '../../command.ts';
-import { parseLogTime } from './log-time.ts';
+import { bareNumberNote, parseLogTime } from './log-time.ts';
 
 /** The options of a verb that reads a log. */
 export const logOptions = {
@@ -25,6 +25,13 @@ export interface LogRequest {
   readonly until?: bigint;
   readonly timestamps: boolean;
   readonly follow: boolean;
+}
+
+/** What to note about the times that a command line states. */
+export function logTimeNotes(context: Pick<CommandContext, 'options'>): readonly string[] {
+  return ['since', 'until'].flatMap(
+    (option) => bareNumberNote(option, textOption(context, option) ?? '') ?? [],
+  );
 }
 
 /** The request that a command line states. */

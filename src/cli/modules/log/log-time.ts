@@ -26,6 +26,17 @@ export function parseLogTime(option: string, text: string, now: Date): bigint {
   return BigInt(Math.max(Math.round(millis * 1000), 1));
 }
 
+/** Before 1973: a count of seconds since the epoch that is hardly meant as one. */
+const leastLikely = 100_000_000;
+
+/** What to note about a bare number: as with docker it is no duration. 0, for all lines, is meant. */
+export function bareNumberNote(option: string, text: string): string | undefined {
+  const millis = secondsSinceEpoch(text);
+  if (millis === undefined || millis === 0 || millis >= leastLikely * 1000) return undefined;
+  const time = new Date(millis).toISOString();
+  return `warning: --${option} ${text} is a UNIX timestamp (${time}); ${text}s or ${text}m is a time before now`;
+}
+
 function durationBefore(text: string, now: Date): number | undefined {
   if (!/^(\d+(\.\d+)?(ms|[dhms]))+$/.test(text)) return undefined;
   let seconds = 0;

@@ -4,6 +4,7 @@ import { ServiceError } from '../../../errors.ts';
 import { idGlobMatches } from '../../../glob.ts';
 import { type CertificateId, parseCertificateId } from '../../../ids.ts';
 import {
+  assertUnitDirectory,
   presentUnits,
   removeUnits,
   watchedServers,
@@ -60,6 +61,7 @@ those for the --reload units, or all for the certificate; files that this comman
     const servers = textsOption(context, 'reload').map(parseServiceUnit);
     const given = textOption(context, 'unit-dir');
     if (given === undefined) requireRoot('iotedgectl certificates watch');
+    assertUnitDirectory(given ?? unitDirectory);
     if (context.options['remove'] === true) return remove(id, servers, context);
     if (servers.length === 0) throw new UsageError('certificates watch needs --reload UNIT');
     const publishDir = await publishedIn(id, context);
@@ -87,7 +89,8 @@ async function publishedIn(id: CertificateId, context: CommandContext): Promise<
     ([glob, { publish }]) => publish === true && idGlobMatches(glob, id),
   );
   if (!isPublished) {
-    context.note(`certificates.yaml does not publish "${id}": its rule needs 'publish: true'`);
+    const problem = `certificates.yaml does not publish "${id}": its rule needs 'publish: true'`;
+    context.note(`warning: ${problem}`);
   }
   return certificates.config.publish_dir;
 }

@@ -2,7 +2,7 @@ import { type Command, exitCodes } from '../../command.ts';
 import { Interrupt } from '../../interrupt.ts';
 import { assertRunEnded } from '../../modules/log/early-end.ts';
 import { LogOutput } from '../../modules/log/log-output.ts';
-import { logOptions, logRequest } from '../../modules/log/log-request.ts';
+import { logOptions, logRequest, logTimeNotes } from '../../modules/log/log-request.ts';
 import { logFrom } from '../../modules/log/log-socket.ts';
 import { writeLog } from '../../modules/log/write-log.ts';
 import { moduleName, Runtime } from '../../modules/runtime.ts';
@@ -20,6 +20,7 @@ bytes as the module wrote them.`,
   async run(context) {
     const name = moduleName(context);
     const request = logRequest(context, new Date());
+    for (const note of logTimeNotes(context)) context.note(note);
     const runtime = await Runtime.connect(context);
     const output = new LogOutput({
       isTerminal: process.stdout.isTTY,

@@ -59,8 +59,8 @@ function recordOf(module: ModuleView): Readonly<Record<string, string>> {
     progress:
       module.operation === '' ? '' : `${Math.round(progress * 100)}% ${module.progressText}`,
     'exit code': module.finishedAt === 0 ? '' : String(module.exitCode),
-    started: formatTime(module.startedAt),
-    finished: formatTime(module.finishedAt),
+    started: formatTime(module.startedAt, 'seconds'),
+    finished: formatTime(module.finishedAt, 'seconds'),
     restarts: String(module.restartCount),
     'last restart': module.restartReason,
     'config digest': module.configDigest,

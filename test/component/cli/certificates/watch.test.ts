@@ -185,7 +185,7 @@ test('are written once, and never over the file of another author', async ({ top
   const first = await watch('nginx', 'mosquitto.service');
   assert.is(first.code, 0);
   assert.is(first.out.length, 6);
-  assert.match(first.err, 'does not publish "web"');
+  assert.match(first.err, /^warning: certificates\.yaml does not publish "web"/);
   assert.equal(await written(), ['web-mosquitto', 'web-nginx'].flatMap(filesOf));
   const path = await readFile(join(units, 'iotedge-watch-web-nginx.path'), 'utf8');
   assert.match(path, /^PathChanged=\/srv\/tls\/web$/m);
@@ -197,6 +197,17 @@ test('are written once, and never over the file of another author', async ({ top
   const masked = await watch('nginx');
   assert.is.not(masked.code, 0);
   assert.match(masked.err, 'masks the unit');
+});
+
+test('need a directory, which the failure names', async ({ top }) => {
+  const { command, units, watch } = await commandOf(top);
+  await rm(units, { recursive: true });
+  for (const { code, err, out } of [await watch('nginx'), await command('web', '--remove')]) {
+    assert.equal([code, out], [1, []]);
+    assert.is(err, `iotedgectl: there is no directory ${units} for the units`);
+  }
+  await writeFile(units, '');
+  assert.match((await watch('nginx')).err, `no directory ${units}`);
 });
 
 test('are removed for one server or for all, and for no other certificate', async ({ top }) => {

@@ -115,7 +115,7 @@ export default [
   },
   {
     breaks: 'each percentage of a pull is a line of a log file',
-    text: '} else if (isNews(this.#shown, line)) note(line);',
+    text: '} else if (this.#isNew(line)) note(line);',
     becomes: '} else if (line !== this.#shown) note(line);',
     suite: 'unit/cli/modules/progress',
   },
@@ -155,5 +155,30 @@ export default [
     text: "if (now?.state === 'unknown') return true;",
     becomes: '',
     suite: 'unit/cli/modules/early-end',
+  },
+  {
+    breaks: 'a line of progress that is not at a terminal is repeated after each step',
+    text: 'if (noted !== undefined && Number(count) < noted + quarter) return false;',
+    becomes:
+      'if (noted !== undefined && count !== 0 && Number(count) < noted + quarter) return false;',
+    suite: 'unit/cli/modules/progress',
+  },
+  {
+    breaks: 'a number without a unit is a time in 1970 without a warning',
+    text: 'for (const note of logTimeNotes(context)) context.note(note);',
+    becomes: '',
+    suite: 'integration/cli/modules-logs',
+  },
+  {
+    breaks: 'usual timestamps are warned of',
+    text: 'millis >= leastLikely * 1000',
+    becomes: 'millis >= leastLikely * 1e6',
+    suite: 'unit/cli/modules/log',
+  },
+  {
+    breaks: 'modules show has no seconds',
+    text: "formatTime(module.startedAt, 'seconds')",
+    becomes: 'formatTime(module.startedAt)',
+    suite: 'integration/cli/modules',
   },
 ];

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { UsageError } from '../../../../src/cli/command.ts';
 import { type LogFormat, LogOutput } from '../../../../src/cli/modules/log/log-output.ts';
-import { logRequest } from '../../../../src/cli/modules/log/log-request.ts';
+import { logRequest, logTimeNotes } from '../../../../src/cli/modules/log/log-request.ts';
 import { parseLogTime } from '../../../../src/cli/modules/log/log-time.ts';
 import { writeLog } from '../../../../src/cli/modules/log/write-log.ts';
 
@@ -30,6 +30,16 @@ test('takes times as docker does', () => {
       wrong,
     );
   }
+});
+
+test('has a warning about a number without a unit, which is a time in 1970', () => {
+  const notes = (options: object) => logTimeNotes({ options: { ...options } });
+  const [note = '', ...others] = notes({ since: '3', until: '1m' });
+  assert.match(note, 'warning: --since 3 is a UNIX timestamp (1970-01-01T00:00:03.000Z); 3s or 3m');
+  assert.equal(others, []);
+  assert.is(notes({ since: '3', until: '10' }).length, 2);
+  for (const since of ['0', '3m', '1700000000', '2026-01-31']) assert.equal(notes({ since }), []);
+  assert.equal(notes({}), []);
 });
 
 test('becomes the request of the service', () => {

@@ -50,6 +50,12 @@ test('is a line for each step elsewhere, and not for each percentage', () => {
   );
 });
 
+test('is each line once elsewhere, although the steps of an operation have a common line between them', () => {
+  const lines = ['updating', 'pulling 10%', 'updating', 'pulling 20%', 'updating', 'creating'];
+  const { noted } = progress(false, [...lines, 'updating', 'pulling 40%', 'updating']);
+  assert.equal(noted, ['updating', 'pulling 10%', 'creating', 'pulling 40%']);
+});
+
 test('is nothing for programs that want JSON', () => {
   assert.equal(progress(true, ['a'], { isQuiet: true }), { written: [], noted: [] });
 });
