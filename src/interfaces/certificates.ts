@@ -87,7 +87,7 @@ export const certificatesInterface = defineInterface({
       errors: enrolErrors,
     },
     Renew: {
-      doc: 'Renews a certificate now. The former one and its key can still be used for 24 hours.',
+      doc: 'Renews a certificate now. The former one and its key can still be used for 24 hours, 8 former ones at most.',
       long: true,
       in: { certificate_id: 's' },
       options: { ...waitOption, rotate_key: 'b' },

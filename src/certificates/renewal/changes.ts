@@ -6,8 +6,8 @@ import { type Enrolment, type Former, imported } from './enrolment.ts';
 import { graceMs } from './next-step.ts';
 
 /**
- * The record of an imported certificate in place of another one. That and its key can still be used for a while, and a
- * key that the imported certificate is for stays.
+ * The record of an imported certificate in place of another one. That and its key can still be used for a while; those
+ * before it are dropped. A key that the imported certificate is for stays, also a former one.
  */
 export function importedOver(
   before: CertificateEntry | undefined,
@@ -55,13 +55,14 @@ export function withoutCertificate(
 /** The key of the record that a certificate is for, `` when it is for another one. */
 function ownKeyOf(
   { chain, keyId }: CertificateEntry,
-  { order, successor }: Enrolment,
+  { order, successor, previous }: Enrolment,
   certificate: Certificate | undefined,
 ): string {
   const keys = [
     { keyId, spki: chain[0]?.spki },
     { keyId: order?.keyId ?? '', spki: order?.spki },
     { keyId: successor?.keyId ?? '', spki: successor?.chain[0]?.spki },
+    ...previous.map((former) => ({ keyId: former.keyId, spki: former.chain[0]?.spki })),
   ];
   const found = keys.find(({ spki }) => spki !== undefined && certificate?.spki.equals(spki));
   return found?.keyId ?? '';

@@ -1,4 +1,7 @@
-/** The state of an enrolment as it is saved; times are milliseconds since the epoch. */
+/**
+ * The state of an enrolment as it is saved; times are milliseconds since the epoch. Former certificates are the list
+ * `previous`, newest first, each with its chain, its key and `until`; versions that kept fewer wrote the same form.
+ */
 import { oneOf } from '../../errors.ts';
 import { type KeyAlgorithm, keyAlgorithms } from '../../x509/algorithm.ts';
 import {

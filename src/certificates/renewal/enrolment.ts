@@ -2,8 +2,8 @@
  * The record of a certificate that is issued here, besides its chain and its key. It is one file, so every transition is
  * one rename:
  *
- *   order ─► make key ─► submit ─► successor ─► commit ─► the former one is in `previous` for a grace period
- *     ▲          ▲          │
+ *   order ─► make key ─► submit ─► successor ─► commit ─► the former one is in `previous` for a grace period,
+ *     ▲          ▲          │                            each of them until its own time
  *     │          │          ├─ pending, unreachable, refused ─► submitted again at `nextAttempt`
  *     │          ├─ key lost┤
  *     │          └─ rekeyed ┤ (once, when the issuer wants another key)
@@ -43,6 +43,7 @@ export interface Successor extends KeyedChain, Issuance {
 
 /** A former certificate in its grace period. Times are milliseconds since the epoch. */
 export interface Former extends KeyedChain, Issuance {
+  /** The end of its grace period, which began when its successor became current. */
   readonly until: number;
 }
 
@@ -84,6 +85,7 @@ export interface Enrolment extends Issuance {
   readonly since: number;
   readonly order: PendingOrder | undefined;
   readonly successor: Successor | undefined;
+  /** Those that were current before, newest first, each until the end of its own grace period: at most `maxFormer`. */
   readonly previous: readonly Former[];
   readonly ownKeys: readonly string[];
   /** Whether the certificate is deleted, and only keys are left to be deleted. */

@@ -258,8 +258,12 @@ export class Executor {
     if (successor === undefined || certificate === undefined) return;
     // then it is discarded
     if (await this.#lostKeys.check(successor.keyId, certificate.spki, { keys, via })) return;
-    if (await this.#records.replace(entry, transitions.committed(entry, now().getTime()))) {
-      log.info('certificate renewed', { certificateId: entry.id, keyId: successor.keyId });
+    const time = now().getTime();
+    const next = transitions.committed(entry, time);
+    if (!(await this.#records.replace(entry, next))) return;
+    log.info('certificate renewed', { certificateId: entry.id, keyId: successor.keyId });
+    for (const keyId of transitions.keysDropped(entry, next, time)) {
+      log.warn('former key retired early', { certificateId: entry.id, keyId });
     }
   }
 

@@ -10,8 +10,12 @@ import {
 } from './enrolment.ts';
 import { graceMs } from './next-step.ts';
 
-/** More former certificates than this are not kept, however often one is renewed. */
-const defaultFormer = 2;
+/**
+ * More former certificates than this are not kept, however often one is renewed in a grace period: each may have a key
+ * of its own, of which a TPM or a token holds few, and all are in the record, which is written as a whole at each step.
+ * A renewal beyond it drops the oldest early. As many former versions of published files are kept.
+ */
+export const maxFormer = 8;
 
 /** When and why an order is submitted again. */
 export interface Retry {
@@ -85,12 +89,11 @@ export function issued<R extends EnrolmentRecord>(record: R, chain: KeyedChain['
   return changed(record, { order: undefined, successor });
 }
 
-/** The successor becomes the current certificate; the former one can still be used for a while. */
-export function committed<R extends EnrolmentRecord>(
-  record: R,
-  now: number,
-  maxFormer = defaultFormer,
-): R {
+/**
+ * The successor becomes the current certificate; the former one can still be used for a while, and those before it until
+ * their own times, unless they have expired.
+ */
+export function committed<R extends EnrolmentRecord>(record: R, now: number, max = maxFormer): R {
   const { chain, keyId, enrolment } = record;
   const { successor } = enrolment ?? {};
   if (enrolment === undefined || successor === undefined) return record;
@@ -106,9 +109,20 @@ export function committed<R extends EnrolmentRecord>(
       ...issuanceOf(successor),
       since: now,
       successor: undefined,
-      previous: [...former, ...kept].slice(0, maxFormer),
+      previous: [...former, ...kept].slice(0, max),
     },
   };
+}
+
+/** The keys of valid certificates that a commit leaves to be deleted before their grace periods end: there are too many. */
+export function keysDropped(
+  { enrolment: before }: EnrolmentRecord,
+  { keyId, enrolment: after }: EnrolmentRecord,
+  now: number,
+): readonly string[] {
+  const kept = new Set([keyId, after?.order?.keyId, ...keyIdsOf(after?.previous)]);
+  const valid = keyIdsOf(before?.previous.filter((one) => !isOver(one, now)));
+  return before?.ownKeys.filter((one) => valid.includes(one) && !kept.has(one)) ?? [];
 }
 
 /** A former certificate becomes the current one again; that one follows when it is valid, unless its key was lost. */
@@ -198,6 +212,10 @@ function enrolmentOf(record: EnrolmentRecord, order: PendingOrder): Enrolment {
     ownKeys: record.enrolment?.ownKeys ?? [],
     isDeleted: false,
   };
+}
+
+function keyIdsOf(all: readonly KeyedChain[] = []): readonly string[] {
+  return all.map(({ keyId }) => keyId);
 }
 
 function isOver({ chain: [certificate] }: KeyedChain, now: number): boolean {

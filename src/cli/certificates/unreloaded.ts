@@ -1,6 +1,6 @@
 /** Servers that still use a former certificate: the last reload of each watch against the present version. */
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { systemCode } from '../../errors.ts';
 import { formatTime } from '../output.ts';
 import { reloadsDirectory, watchPrefix } from './watch-units.ts';
@@ -22,7 +22,7 @@ export interface Unreloaded {
 const installed: WatchPlaces = { units: '/etc/systemd/system', state: '/var/lib' };
 /** The timer of a watch has had its turn by then, twice. */
 const lateMs = 2 * 3_600_000 + 600_000;
-/** So long after the swap the Certificates service keeps the former certificate and its key. */
+/** So long after its swap the Certificates service keeps a former certificate and its key. */
 const graceMs = 24 * 3_600_000;
 
 /** The servers that were not reloaded although their certificates were replaced long ago. */
@@ -42,14 +42,26 @@ export async function unreloadedServers(
     if (version === undefined || stats === undefined) return [];
     const record = join(state, reloadsDirectory, unit.replace(/\.service$/, ''));
     const read = (await readFile(record, 'utf8').catch(orNothing))?.trim();
-    const swapped = stats.mtimeMs;
-    if (read === version || now.getTime() - swapped < lateMs) return [];
-    const [at, until] = [swapped, swapped + graceMs].map((ms) => formatTime(ms * 1000));
-    const server = `${field('Reload')} was not reloaded since it was replaced at ${at}`;
-    const text = `${server}; the former key is usable until ${until}: systemctl start ${unit}`;
+    if (read === version) return [];
+    // several swaps later its grace period is still that of the version which the server has read
+    const used = read && (await lstat(resolve(dirname(link), read)).catch(orNothing));
+    const swapped = used ? used.mtimeMs : stats.mtimeMs;
+    // the files of that version are kept no longer than its key
+    const isGone = read !== undefined && !used;
+    const since = isGone ? (await lstat(record)).mtimeMs : swapped;
+    if (now.getTime() - since < lateMs) return [];
+    const until = swapped + graceMs;
+    const isOver = isGone || until <= now.getTime();
+    const key = isOver ? 'may not be usable any more' : `is usable until ${shown(until)}`;
+    const server = `${field('Reload')} was not reloaded since it was replaced at ${shown(swapped)}`;
+    const text = `${server}; the former key ${key}: systemctl start ${unit}`;
     return [{ id: field('Certificate'), text }];
   });
   return (await Promise.all(lines)).flat();
+}
+
+function shown(ms: number): string {
+  return formatTime(ms * 1000);
 }
 
 function orNothing(error: unknown): undefined {

@@ -9,6 +9,7 @@ import {
   imported,
   type PendingOrder,
 } from '../../../src/certificates/renewal/enrolment.ts';
+import { maxFormer } from '../../../src/certificates/renewal/transitions.ts';
 import { Storage } from '../../../src/certificates/storage.ts';
 import { parseCertificateId } from '../../../src/ids.ts';
 import { type Certificate, encodeCertificatesPem } from '../../../src/x509/certificate.ts';
@@ -226,6 +227,46 @@ test('of a certificate that is issued here keep its whole state', async ({ direc
   assert.equal([read?.previous[0]?.keyId, read?.previous[0]?.until], ['k', 77]);
   assert.equal(again.get(parseCertificateId('y'))?.chain, []);
   assert.is(again.get(parseCertificateId('y'))?.enrolment?.method, 'none');
+});
+
+test('keep several former certificates, and those of versions that kept one are read', async ({
+  directory,
+}) => {
+  const chain_pem = encodeCertificatesPem([one]);
+  const fields = { method: 'local_ca', profile: 'server', issuer: 'ca' };
+  const text = JSON.stringify({
+    version: 2,
+    key_id: 'k@2',
+    chain_pem,
+    ...fields,
+    since: 3,
+    previous: [{ key_id: 'k', chain_pem, ...fields, until: 77 }],
+    own_keys: ['k', 'k@2'],
+    deleted: false,
+  });
+  await writeFile(join(directory, 'x.json'), text);
+  const storage = await Storage.open(directory);
+  const read = storage.get(parseCertificateId('x'));
+  assert.ok(read?.enrolment);
+  const { previous } = read.enrolment;
+  assert.equal(
+    previous.map(({ keyId, until }) => [keyId, until]),
+    [['k', 77]],
+  );
+  const [former] = previous;
+  assert.ok(former);
+  const more = Array.from({ length: maxFormer - 1 }, (_, at) => ({
+    ...former,
+    keyId: `k@${at + 3}`,
+    until: 90 - at,
+  }));
+  const enrolment = { ...read.enrolment, previous: [...more, former] };
+  await storage.put({ ...read, enrolment }, replacing);
+  const again = (await Storage.open(directory)).get(parseCertificateId('x'))?.enrolment;
+  assert.equal(
+    again?.previous.map(({ keyId, until }) => [keyId, until]),
+    enrolment.previous.map(({ keyId, until }) => [keyId, until]),
+  );
 });
 
 test('of a deleted certificate are hidden while its keys are left', async ({ directory }) => {

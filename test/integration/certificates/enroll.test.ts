@@ -124,8 +124,10 @@ test('that are deleted take their keys with them', async () => {
   await using bus = await rig.connect();
   const { certificates, keys } = clients(bus);
   await certificates.Enroll({ certificate_id: 'root' });
-  await certificates.Renew({ certificate_id: 'root' });
-  const ids = ['iotedge/certificate/root', 'iotedge/certificate/root@2'];
+  const ids = ['', '@2', '@3', '@4'].map((suffix) => `iotedge/certificate/root${suffix}`);
+  for (let renewals = 0; renewals < 3; renewals++) {
+    await certificates.Renew({ certificate_id: 'root' });
+  }
   for (const key_id of ids) await keys.GetPublicKey({ key_id });
   await certificates.DeleteCertificate({ certificate_id: 'root' });
   assert.is(await shown(bus, 'root'), undefined);

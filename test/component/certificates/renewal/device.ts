@@ -15,7 +15,7 @@ import { Storage } from '../../../../src/certificates/storage.ts';
 import { parseCertificateId } from '../../../../src/ids.ts';
 import { KeyedMutex } from '../../../../src/service/mutex.ts';
 import { type KeyAlgorithm, spkiOf } from '../../../../src/x509/algorithm.ts';
-import { silentLog } from '../../../support/log.ts';
+import { recordingLog } from '../../../support/log.ts';
 import { via } from '../../../support/via.ts';
 import { makeKey } from '../../../support/x509/openssl.ts';
 import { configOf, LocalKeys } from '../rig.ts';
@@ -89,6 +89,8 @@ export class Device {
   readonly keys = new MadeKeys();
   issuer: Issuer = new SelfSignedIssuer();
   readonly failures: FailedAttempt[] = [];
+  /** What was logged as a warning, with its fields. */
+  readonly warnings: string[] = [];
   readonly #directory: string;
 
   constructor(directory: string) {
@@ -108,7 +110,9 @@ export class Device {
       keys: this.keys,
       issuing: () => ({ ruleOf: () => this.rule(), issuerOf: () => this.issuer }),
       onFailure: (failure) => this.failures.push(failure),
-      log: silentLog,
+      log: recordingLog(({ level, message, fields }) => {
+        if (level === 'warn') this.warnings.push([message, ...Object.values(fields)].join(' '));
+      }),
       now: () => this.now,
       random: () => 0.5,
     });

@@ -1,5 +1,14 @@
 /** The units of `iotedgectl certificates watch`: as systemd reads them, and what they do. */
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -152,6 +161,35 @@ test('show servers that were not reloaded hours after a swap', async ({ top }) =
     concerns: [{ kind: 'unreloaded', ...concern }],
   });
   assert.equal(await unreloadedServers(new Date(), { units: join(top, 'no'), state: top }), []);
+});
+
+test('judge a server by the version that it uses, however often that was replaced since', async ({
+  top,
+}) => {
+  const { late, run, swapTo } = await rigOf(top);
+  const now = Date.now();
+  const hour = 3_600_000;
+  const used = join(top, 'published', '.staging', 'web.1');
+  await mkdir(used, { recursive: true });
+  await swapTo('web.1');
+  await run();
+  // it was replaced long ago, and its successor just now
+  const replaced = new Date(now - 5 * hour);
+  await utimes(used, replaced, replaced);
+  await swapTo('web.3');
+  const at = (time: number): string => new Date(time).toISOString().slice(0, 16).replace('T', ' ');
+  const begin = `nginx.service was not reloaded since it was replaced at ${at(replaced.getTime())} UTC; the former key`;
+  const [found] = await late(now);
+  assert.ok(
+    found?.text.startsWith(`${begin} is usable until ${at(replaced.getTime() + 24 * hour)} UTC:`),
+    found?.text,
+  );
+  const [over] = await late(now + 19 * hour);
+  assert.ok(over?.text.startsWith(`${begin} may not be usable any more:`), over?.text);
+  await rm(used, { recursive: true });
+  assert.equal(await late(now + hour), []);
+  const [gone] = await late(now + 3 * hour);
+  assert.match(gone?.text ?? '', 'the former key may not be usable any more: systemctl start');
 });
 
 /** A directory for units, and the command that writes and removes them there. */

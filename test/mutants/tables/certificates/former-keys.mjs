@@ -1,0 +1,53 @@
+const formerKeys = 'component/certificates/renewal/former-keys';
+const watch = 'component/cli/certificates/watch';
+
+export default [
+  {
+    breaks: 'the third renewal within the grace period deletes the key of the first certificate',
+    text: 'export const maxFormer = 8;',
+    becomes: 'export const maxFormer = 2;',
+    suite: formerKeys,
+  },
+  {
+    breaks: 'the keys of former certificates are kept without a bound',
+    text: 'previous: [...former, ...kept].slice(0, max),',
+    becomes: 'previous: [...former, ...kept],',
+    suite: formerKeys,
+  },
+  {
+    breaks: 'all former certificates but the last are dropped by the next renewal',
+    text: 'previous: [...former, ...kept].slice(0, max),',
+    becomes: 'previous: former,',
+    suite: 'component/certificates/renewal/former-certificates',
+  },
+  {
+    breaks: 'all former certificates are dropped when the first grace period ends',
+    text: '.filter(({ until }) => now < until)\n',
+    becomes: '.filter(() => false)\n',
+    suite: 'component/certificates/renewal/former-certificates',
+  },
+  {
+    breaks: 'a key that is deleted before the end of its grace period is not logged',
+    text: 'return before?.ownKeys.filter((one) => valid.includes(one) && !kept.has(one)) ?? [];',
+    becomes: 'return before?.ownKeys.filter((one) => valid.includes(one) && kept.has(one)) ?? [];',
+    suite: formerKeys,
+  },
+  {
+    breaks: 'the key of a former certificate is deleted when that is imported again',
+    text: '    ...previous.map((former) => ({ keyId: former.keyId, spki: former.chain[0]?.spki })),\n',
+    becomes: '',
+    suite: formerKeys,
+  },
+  {
+    breaks: 'a server that is never reloaded is not shown as long as swaps follow each other',
+    text: 'const swapped = used ? used.mtimeMs : stats.mtimeMs;',
+    becomes: 'const swapped = stats.mtimeMs;',
+    suite: watch,
+  },
+  {
+    breaks: 'a server whose version is removed already is not shown',
+    text: 'const since = isGone ? (await lstat(record)).mtimeMs : swapped;',
+    becomes: 'const since = isGone ? now.getTime() : swapped;',
+    suite: watch,
+  },
+];
