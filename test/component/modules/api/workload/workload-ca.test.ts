@@ -116,6 +116,23 @@ test('is ordered once at the start, and issues from then on', async () => {
   assert.equal(lines, []);
 });
 
+test('is ordered again by the next request after it was deleted', async () => {
+  const held: Held = { 'my-ca': await device() };
+  const { ca, calls, issue, issuers } = set(held);
+  await using _ = ca;
+  ca.start();
+  await until(10_000, 'its use', async () => (await issue()) !== '' && issuers.at(-1) !== 'my-ca');
+  delete held[workloadCaId];
+  await issue();
+  assert.is(issuers.at(-1), 'my-ca');
+  await until(
+    10_000,
+    'another one',
+    async () => (await issue()) !== '' && issuers.at(-1) !== 'my-ca',
+  );
+  assert.equal(calls, ['Enroll by my-ca', 'Enroll by my-ca']);
+});
+
 test('is replaced when the device CA is another one, also one of the same key and name', async () => {
   const held: Held = { 'my-ca': await device() };
   held[workloadCaId] = await below(await device());
