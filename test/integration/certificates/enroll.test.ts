@@ -166,7 +166,7 @@ test('are refused for ids whose certificates are not issued here', async () => {
     codeOf(certificates.Enroll({ certificate_id, options }));
   assert.match(
     await enroll('away'),
-    'NotSupported: the certificate "away" is renewed by the service',
+    'NotSupported: the certificate "away" is not ordered here, but renewed by whichever service',
   );
   assert.match(await enroll('app/x@2'), 'InvalidArgs');
   assert.match(await enroll('app/'.padEnd(101, 'x')), 'InvalidArgs');
