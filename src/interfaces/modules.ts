@@ -157,7 +157,7 @@ export const modulesInterface = defineInterface({
       errors: { NotFound },
     },
     GetLogs: {
-      doc: 'Log lines of a module, UTF-8, 4 MiB at most: the newest. Standard output and standard error are one text, in the order in which the engine has them. `tail` is a number of lines, -1 for all; times are in microseconds since the epoch, 0 for none. Where the file of the engine is damaged, a line says which part of the log cannot be read.',
+      doc: 'Log lines of a module, UTF-8, 4 MiB at most: the newest. Standard output and standard error are one text, in the order in which the engine has them. `tail` is a number of lines, -1 for all; times are in microseconds since the epoch, 0 for none. Where the file of the engine is damaged, a line says which part of the log cannot be read. When the last update of the module was rolled back, the last lines of its container, 20 and 4 KiB at most, come first, between two lines that say so; `tail` does not count them, 0 leaves them out. They are kept in memory, until another update is tried or the service stops.',
       waits: true,
       in: { name: 's' },
       options: { tail: 'i', since: 't', until: 't', timestamps: 'b' },

@@ -16,6 +16,7 @@ import type { ModulesConfig } from './config/config.ts';
 import { settingsJson } from './docker/create-options/create-options.ts';
 import { keyedDigest } from './docker/digest.ts';
 import { type LastingLog, lastingLog } from './logs/lasting-log.ts';
+import { withFailedOutput } from './logs/with-failed-output.ts';
 import type { ManagedModule } from './managed-module.ts';
 import { type ModuleOperations, moduleOperations, resumeOperation } from './module-operations.ts';
 import { ModuleOrder } from './module-order.ts';
@@ -314,6 +315,13 @@ export class ModuleRuntime implements AsyncDisposable {
   log(name: ModuleName, request: LogRequest, signal: AbortSignal): Promise<LastingLog> {
     const { ended } = this.#modules.require(name);
     return lastingLog({ type: this.#options.type, name, ended }, request, signal);
+  }
+
+  /** As `log`, behind what the container printed last of an update that was rolled back. */
+  async fullLog(name: ModuleName, request: LogRequest, signal: AbortSignal): Promise<LastingLog> {
+    const { supervisor } = this.#modules.require(name);
+    const log = await this.log(name, request, signal);
+    return withFailedOutput(log, supervisor.failedOutput.last, request);
   }
 
   /** Stops supervising modules; their instances stay as they are, unless the configuration says otherwise. */

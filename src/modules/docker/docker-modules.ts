@@ -68,7 +68,7 @@ export class DockerModules implements ModuleType {
   }
 
   park({ id, name }: ParkedQuery, signal: AbortSignal): Promise<void> {
-    return this.#engine.rename(id, `${name}.parked-${id.slice(0, 12)}`, signal);
+    return this.#engine.rename(id, parkedName({ id, name }), signal);
   }
 
   unpark({ id, name }: ParkedQuery, signal: AbortSignal): Promise<void> {
@@ -108,6 +108,10 @@ export class DockerModules implements ModuleType {
     return this.#engine.log(name, request, signal);
   }
 
+  parkedLog(query: ParkedQuery, request: LogRequest, signal: AbortSignal): Promise<ModuleLog> {
+    return this.#engine.log(parkedName(query), request, signal);
+  }
+
   async watch(
     signal: AbortSignal,
     onEnd?: (end: InstanceEnd) => void,
@@ -118,6 +122,10 @@ export class DockerModules implements ModuleType {
   appeared(signal: AbortSignal): Promise<void> {
     return this.#engine.appeared(signal);
   }
+}
+
+function parkedName({ id, name }: ParkedQuery): string {
+  return `${name}.parked-${id.slice(0, 12)}`;
 }
 
 /** The names of containers, of parked ones those of their modules. */

@@ -233,6 +233,8 @@ export interface ModuleType {
    * damaged, is replaced by an entry that says so.
    */
   log(name: string, request: LogRequest, signal: AbortSignal): Promise<ModuleLog>;
+  /** As `log`, of an instance that is parked. */
+  parkedLog(query: ParkedQuery, request: LogRequest, signal: AbortSignal): Promise<ModuleLog>;
   /**
    * Resolves when the engine reports events, to the name of each module of which an instance changes from then on. The loss of
    * the engine ends the iteration with Unavailable. Earlier events are not replayed: inspect everything first. Ends are

@@ -20,6 +20,7 @@ import type { RestartBackoff } from './restart/restart-backoff.ts';
 import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart/restart-policy.ts';
 import { RestartTracker } from './restart/restart-tracker.ts';
 import type { StatusTracker } from './status.ts';
+import type { FailedOutput } from './update/failed-output.ts';
 import { type Former, otherLive } from './update/former.ts';
 import { Leftovers } from './update/leftovers.ts';
 import type { PullWarnings } from './update/pull-warnings.ts';
@@ -57,6 +58,7 @@ export interface ReconcilerState {
   readonly observer: Observer;
   readonly removals: Removals;
   readonly pullWarnings: PullWarnings;
+  readonly failedOutput: FailedOutput;
 }
 
 /** The next thing after a round: another one, the end, or a wait for a time or, undefined, for an event. */
@@ -311,6 +313,7 @@ export class Reconciler {
     // the failures of the other instance are none of this one
     if (step.kind === 'try' || step.kind === 'unpark') backoff.reset();
     if (step.kind === 'try') this.#restarts.note('updated');
+    if (step.kind === 'try') this.#state.failedOutput.clear();
     if (step.kind === 'try') await this.#startLimit.reset();
     if (step.kind === 'abandon') this.#restarts.note('rolled-back');
     if (step.kind === 'stop') backoff.stopped();

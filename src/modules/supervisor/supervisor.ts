@@ -14,6 +14,7 @@ import { type Next, Reconciler, type ReconcilerOptions } from './reconciler.ts';
 import { RestartBackoff } from './restart/restart-backoff.ts';
 import { restartsAfter } from './restart/restart-policy.ts';
 import { type ModuleStatus, StatusTracker } from './status.ts';
+import { FailedOutput } from './update/failed-output.ts';
 import { PullWarnings } from './update/pull-warnings.ts';
 import { Removals } from './update/removals.ts';
 import { isExcused, isTransient } from './update/transient.ts';
@@ -31,6 +32,7 @@ export interface SupervisorOptions extends ReconcilerOptions, Omit<DesiredStateO
 /** Keeps one module in its desired state, in a loop of its own: observes, plans, applies one step, observes again. */
 export class Supervisor {
   readonly desired: DesiredState;
+  readonly failedOutput: Pick<FailedOutput, 'last'>;
   readonly #options: SupervisorOptions;
   readonly #backoff: RestartBackoff;
   readonly #status: StatusTracker;
@@ -68,8 +70,10 @@ export class Supervisor {
     const formerIds = () => desired.former;
     const observer = new Observer({ ...options, status, backoff, goal, update, formerIds });
     const removals = new Removals({ ...options, onEnd: () => this.wake() });
-    const state = { desired, status, backoff, operation, observer, removals, pullWarnings };
-    this.#reconciler = new Reconciler(options, state);
+    const observed = { desired, status, backoff, operation, observer, removals, pullWarnings };
+    const failedOutput = new FailedOutput(options);
+    this.#reconciler = new Reconciler(options, { ...observed, failedOutput });
+    this.failedOutput = failedOutput;
     this.desired = desired;
     this.#status = status;
     this.#backoff = backoff;

@@ -1,4 +1,5 @@
 /** A module with its operations, that is updated on an engine in memory, by one process after the other. */
+import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { ServiceError } from '../../../src/errors.ts';
 import { acceptUpdate, reconfigureAgent } from '../../../src/modules/acceptance.ts';
@@ -54,6 +55,8 @@ export class UpdatedModule implements AsyncDisposable {
   containers: readonly Container[];
   /** Where the image is kept of the container that an update replaces. */
   kept: string | undefined;
+  /** What parked containers have printed. */
+  readonly printed = new Map<string, string>();
   /** What is pulled, with its warnings; nothing else has to be. */
   readonly pullWarnings = new Map<string, string>();
   /** The images that tags name since they were moved, by the tags. */
@@ -310,6 +313,13 @@ export class UpdatedModule implements AsyncDisposable {
       unpause: none,
       disableAutoRestart: none,
       log: none,
+      parkedLog: ({ id }, _request, signal) => {
+        const text = this.printed.get(id);
+        if (text === undefined) return Promise.reject(new ServiceError('NotFound', 'no log'));
+        signal.throwIfAborted();
+        const entry = { stream: 'stdout', time: '', text: Buffer.from(text) } as const;
+        return Promise.resolve({ isTerminal: false, entries: Readable.from([[entry]]) });
+      },
       watch: none,
       appeared: none,
     };

@@ -5,6 +5,7 @@ import type { OperationSlot, PendingOperation } from '../pending-operation.ts';
 import type { Step } from '../plan.ts';
 import type { StatusTracker } from '../status.ts';
 import { CleanUp, isCleanUpPhase } from './clean-up.ts';
+import type { FailedOutput } from './failed-output.ts';
 import { type Former, FormerInstances, type FormerOptions } from './former.ts';
 import type { EndedRemoval, Removals } from './removals.ts';
 
@@ -23,6 +24,7 @@ export interface LeftoversState {
   readonly status: StatusTracker;
   readonly operation: OperationSlot;
   readonly removals: Removals;
+  readonly failedOutput: Pick<FailedOutput, 'read'>;
 }
 
 /**
@@ -82,7 +84,13 @@ export class Leftovers {
   /** Begins to remove the instance of the last update that does not stay. */
   begin(id: string): void {
     this.#awaitedUntil = new Date(this.#options.now().getTime() + awaitedMs);
-    this.#state.removals.begin(id);
+    const { desired, failedOutput, removals } = this.#state;
+    const { badId, other } = { ...desired.update };
+    const read =
+      id === badId && other !== undefined
+        ? (signal: AbortSignal) => failedOutput.read(id, other.settings.image, signal)
+        : undefined;
+    removals.begin(id, read);
   }
 
   /** Notes the removals that have ended. */

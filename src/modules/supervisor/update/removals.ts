@@ -12,6 +12,9 @@ export interface RemovalsOptions {
   readonly onEnd: () => void;
 }
 
+/** What comes before a removal. */
+export type BeforeRemoval = (signal: AbortSignal) => Promise<void>;
+
 /** A removal that has ended. */
 export interface EndedRemoval {
   readonly id: string;
@@ -44,9 +47,9 @@ export class Removals {
     return this.#pending.size >= most;
   }
 
-  /** Begins to remove an instance, unless that is pending or too many are. */
-  begin(id: string): void {
-    if (!this.has(id) && !this.isFull) this.#pending.set(id, this.#run(id));
+  /** Begins to remove an instance, unless that is pending or too many are; `before` may still read it, and never rejects. */
+  begin(id: string, before?: BeforeRemoval): void {
+    if (!this.has(id) && !this.isFull) this.#pending.set(id, this.#run(id, before));
   }
 
   /** Those that have ended since the last call. */
@@ -63,10 +66,10 @@ export class Removals {
     await Promise.all(this.#pending.values());
   }
 
-  async #run(id: string): Promise<void> {
+  async #run(id: string, before: BeforeRemoval | undefined): Promise<void> {
     let error: unknown;
     try {
-      await this.#remove(id);
+      await this.#remove(id, before);
     } catch (failure) {
       error = failure;
     }
@@ -74,9 +77,10 @@ export class Removals {
     this.#options.onEnd();
   }
 
-  async #remove(id: string): Promise<void> {
+  async #remove(id: string, before: BeforeRemoval | undefined): Promise<void> {
     const { name, type } = this.#options;
     const { signal } = this.#stop;
+    await before?.(signal);
     // it may have the name of the module since it was observed
     if ((await type.findParked({ id, name }, signal)) !== undefined) await type.remove(id, signal);
   }

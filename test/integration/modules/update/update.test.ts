@@ -116,6 +116,28 @@ for (const [what, next, reason] of [
   });
 }
 
+test('keep what the new container printed last for the log of the module, and for nothing else', async ({
+  device,
+}) => {
+  await started(device, 'web');
+  const next = options({ Cmd: ['sh', '-c', 'echo no "$(echo database)"; exit 3'] });
+  assert.match(await messageOf(device, 'UpdateModule', call('web', next)), /exit code 3/);
+  const logOf = async () => {
+    const [log] = await device.invoke('GetLogs', named('web'));
+    return Buffer.from(log as Uint8Array).toString();
+  };
+  assert.match(await logOf(), /whose update was rolled back:\nno database\niotedge-modules: /);
+  const described = JSON.stringify(
+    await device.invoke('Describe', { signature: 'a{sv}', body: [{}] }),
+  );
+  assert.not.match(described, /no database/);
+  await tried(device, 'web');
+  assert.not.match(await logOf(), /no database/);
+  await device.invoke('Cancel', named('web'));
+  await device.untilModule('web', ({ Operation }) => Operation === '');
+  await untilAlone(device, 'web');
+});
+
 test('leave the container alone when the image cannot be pulled', async ({ device }) => {
   await started(device, 'web');
   const { StartedAt } = await device.module('web');
