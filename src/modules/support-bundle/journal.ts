@@ -27,7 +27,15 @@ export function journalArguments(unit: string, { since, until }: TimeRange): rea
   ];
 }
 
-/** The journal of a unit as text, and at its end what journalctl complains of. The process ends with the iteration. */
+/** The reason that stands in place of an empty journal. */
+function noRecords(unit: string, { since, until }: TimeRange): string {
+  const from = since === undefined ? '' : ` since ${since.toISOString()}`;
+  const to = until === undefined ? '' : ` until ${until.toISOString()}`;
+  const reasons = 'it did not run, or the journal is not kept or not readable for this service';
+  return `(no records of ${unit}${from}${to}: ${reasons})\n`;
+}
+
+/** The journal of a unit as text, the reason where it is empty, and at its end what journalctl complains of. The process ends with the iteration. */
 export async function* journal(
   unit: string,
   range: TimeRange,
@@ -49,10 +57,15 @@ export async function* journal(
     complaint = (complaint + text).slice(0, maxComplaint);
   });
   try {
-    for await (const chunk of child.stdout as AsyncIterable<Uint8Array>) yield chunk; // no encoding is set
+    let isEmpty = true;
+    for await (const chunk of child.stdout as AsyncIterable<Uint8Array>) {
+      isEmpty = false;
+      yield chunk; // no encoding is set
+    }
     signal.throwIfAborted();
     const problem = await Promise.race([failed, ended.then(() => complaint)]);
     if (problem !== '') yield Buffer.from(problem);
+    else if (isEmpty) yield Buffer.from(noRecords(unit, range));
   } finally {
     signal.removeEventListener('abort', kill);
     kill();

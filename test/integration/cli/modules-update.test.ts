@@ -85,7 +85,7 @@ test('warns of a registry that does not answer, when the image is there', async 
   const args = ['update', 'sensor', '--pull', 'on-create', '--env', 'SECOND=4'];
   const { code, stdout, stderr } = await run(device, args);
   assert.equal([code, stdout], [0, 'sensor: updated\n'], stderr);
-  assert.match(stderr, /^warning: module "sensor": pulling .* is used$/m);
+  assert.match(stderr, /^warning: module "sensor": the image .* is used: pulling /m);
   assert.match(await inspect(device, '{{.Config.Env}}'), 'SECOND=4');
 });
 
@@ -107,6 +107,9 @@ test('says why an image was not pulled, and leaves the module as it is', async (
   assert.equal([code, stdout], [1, ''], stderr);
   assert.match(stderr, 'module "sensor" was not updated: pulling "127.0.0.1:9/x:1"');
   assert.match(stderr, 'connection refused');
+  const prepared = await run(device, [...args, '--prepare']);
+  assert.equal([prepared.code, prepared.stdout], [1, ''], 'the code of the update');
+  assert.match(prepared.stderr, 'connection refused');
   assert.is(await inspect(device, '{{.Id}}'), before);
 });
 

@@ -1,6 +1,10 @@
 import type { Client } from '../../../dbus/client/client.ts';
-import type { modulesInterface } from '../../../interfaces/modules.ts';
+import { describeError, ServiceError } from '../../../errors.ts';
+import { type modulesInterface, modulesService } from '../../../interfaces/modules.ts';
 import { type Command, exitCodes, UsageError } from '../../command.ts';
+import { describeService } from '../../description.ts';
+import { exitCodeOf } from '../../exit-code.ts';
+import { engineProblem } from '../../modules/engine-problem.ts';
 import { carryOut, noWaitOption } from '../../modules/operation.ts';
 import { moduleName, Runtime } from '../../modules/runtime.ts';
 import { fileSpec } from '../../modules/spec/document.ts';
@@ -72,9 +76,22 @@ async function prepare(
     ...request
   }: Request & { readonly keep: Readonly<Record<'keep_auth' | 'keep_env', boolean>> },
 ): Promise<void> {
-  await runtime.call((methods, options) =>
-    methods.PrepareUpdate({ ...request, options: keep }, { ...options, timeoutMs: Infinity }),
-  );
+  try {
+    await runtime.call((methods, options) =>
+      methods.PrepareUpdate({ ...request, options: keep }, { ...options, timeoutMs: Infinity }),
+    );
+  } catch (error) {
+    throw await ofUpdate(runtime, error);
+  }
+}
+
+/** A failure with the code that an update has for it: unavailable is the service or the engine, never a registry. */
+async function ofUpdate({ bus }: Runtime, error: unknown): Promise<unknown> {
+  if (exitCodeOf(error) !== exitCodes.unavailable) return error;
+  const service = await describeService(bus, modulesService).catch(() => undefined); // the first failure is reported
+  if (service === undefined || engineProblem({ ...service, objects: {} }) !== undefined)
+    return error;
+  return new ServiceError('Failed', describeError(error), { cause: error });
 }
 
 /** Whether an option says something about the module. */

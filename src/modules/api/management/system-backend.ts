@@ -2,6 +2,7 @@ import type { Via } from '../../../dbus/client/via.ts';
 import type { ModuleName } from '../../../ids.ts';
 import { SharedReads } from '../../../service/shared-reads.ts';
 import type { ModulesConfig } from '../../config/config.ts';
+import { configDocument } from '../../config/config-document.ts';
 import type { DockerEngine } from '../../docker/engine/docker-engine.ts';
 import { type Resources, resourcesJson } from '../../resources/resources.ts';
 import type { LogRequest, ModuleLog } from '../../supervisor/module-type.ts';
@@ -55,7 +56,7 @@ export function systemBackend(parts: SystemParts): SystemBackend {
     {
       modules,
       runtimeModules: () => [config().agent?.name ?? 'edgeAgent', 'edgeHub'],
-      configuration: config,
+      configuration: () => configDocument(config()),
       descriptions,
       checks: (via) =>
         checks(

@@ -51,6 +51,18 @@ test('is the output of journalctl, then its complaint', async ({ directory }) =>
   assert.match(text, /--unit=iotedge-keys\.service\ndenied\n$/);
 });
 
+test('has a reason where there are no records', async ({ directory }) => {
+  const executable = await program(directory, 'exit 0');
+  const { signal } = new AbortController();
+  const unit = 'iotedge-keys.service';
+  const times = { since: new Date(1_700_000_000_000), until: undefined };
+  const text = await textOf(journal(unit, times, { signal, executable }));
+  assert.match(
+    text,
+    /^\(no records of iotedge-keys\.service since 2023-11-14T22:13:20\.000Z: it did/,
+  );
+});
+
 test('says that there is no journalctl', async ({ directory }) => {
   const executable = join(directory, 'absent');
   const { signal } = new AbortController();

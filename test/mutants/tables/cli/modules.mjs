@@ -181,4 +181,10 @@ export default [
     becomes: 'formatTime(module.startedAt)',
     suite: 'integration/cli/modules',
   },
+  {
+    breaks: 'a pull that fails has another exit code with --prepare',
+    text: 'throw await ofUpdate(runtime, error);',
+    becomes: 'throw error;',
+    suite: 'integration/cli/modules-update',
+  },
 ];

@@ -158,4 +158,16 @@ export default [
       "const found = Object.entries(value).filter(([key]) => ['HostConfig', 'AutoRemove'].includes(key));",
     suite: 'unit/modules/docker/prepare',
   },
+  {
+    breaks: 'an empty journal in a support bundle has no reason',
+    text: 'else if (isEmpty) yield Buffer.from(noRecords(unit, range));',
+    becomes: '',
+    suite: 'component/modules/support-bundle/journal',
+  },
+  {
+    breaks: 'a setting in a support bundle has an internal name',
+    text: 'on_stop: config.onStop,',
+    becomes: 'onStop: config.onStop,',
+    suite: 'component/modules/config/config-document',
+  },
 ];
