@@ -175,6 +175,7 @@ test('streams a support bundle without secrets', async ({ mgmt }) => {
   assert.match(files['logs/edgeAgent_log.txt'] ?? '', 'printed by a module');
   assert.match(files['inspect/edgeAgent.json'] ?? '', 'HIDDEN=<redacted>');
   assert.match(files['config/modules.json'] ?? '', '"SECRET": "<redacted>"');
+  assert.match(files['config/modules.json'] ?? '', '"on_stop": "leave"');
   assert.type(files['network/azure-iot-edge.json'], 'string');
   assert.not.match(JSON.stringify(files), 'hunter2');
 });

@@ -170,4 +170,10 @@ export default [
     becomes: 'onStop: config.onStop,',
     suite: 'component/modules/config/config-document',
   },
+  {
+    breaks: 'a support bundle has the parsed configuration in place of the names of the file',
+    text: 'configuration: () => configDocument(config()),',
+    becomes: 'configuration: config,',
+    suite: 'integration/modules/management/device-routes',
+  },
 ];
