@@ -9,7 +9,13 @@ export default [
     breaks: 'the author of a PKCS#12 file chooses how long its keys take',
     text: 'if (this.#left < 0) {',
     becomes: 'if (this.#left < -Infinity) {',
-    suite: 'unit/cli/certificates/pkcs12',
+    suite: 'unit/x509/iteration-budget',
+  },
+  {
+    breaks: 'each key of a PKCS#12 file may take all iterations of the file',
+    text: 'this.#left -= iterations * digests;',
+    becomes: 'this.#left = most - iterations * digests;',
+    suite: 'unit/x509/iteration-budget',
   },
   {
     breaks: 'a private key is imported with the certificate of another one',
