@@ -99,7 +99,7 @@ test('shows the examples of all configurations as they are', async () => {
 });
 
 test('completes words, options and nothing else in bash', async () => {
-  assert.equal(await suggestions('keys', ''), ['list']);
+  assert.equal(await suggestions('keys', ''), ['list', 'delete']);
   assert.equal(await suggestions('keys', 'list', '--j'), ['--json']);
   assert.ok((await suggestions('')).includes('status'));
   assert.ok((await suggestions('status', '--')).includes('--start'));
