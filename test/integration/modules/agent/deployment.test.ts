@@ -300,7 +300,8 @@ async function leavesItsGateway(context: Context): Promise<void> {
 }
 
 // every container is created again twice
-if (isSoak) test('leaves its gateway by a reload with all modules, and returns', leavesItsGateway);
+const testInSoak = isSoak ? test : undefined;
+testInSoak?.('leaves its gateway by a reload with all modules, and returns', leavesItsGateway);
 
 test('moves to another hub with all modules, and forgets the gateway', async (context) => {
   const { agent, device } = context;
