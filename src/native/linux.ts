@@ -7,6 +7,7 @@ interface LinuxAddon {
   listeningPath(fd: number): string | undefined;
   endWithParent(parent: number): boolean;
   noCore(): void;
+  closeOnExec(): void;
   trimMemory(): void;
 }
 
@@ -91,6 +92,14 @@ export function endWithParent(parentPid: number): boolean {
  */
 export function noCore(): void {
   required().noCore();
+}
+
+/**
+ * From now on, programs that this process executes get no descriptors but those that are given to them, also none that
+ * this process inherited. Throws without the addon.
+ */
+export function closeOnExec(): void {
+  required().closeOnExec();
 }
 
 /** Returns memory to the kernel that glibc keeps after it was freed, unless the addon is missing. */

@@ -1,11 +1,13 @@
 /*
  * System calls that Node lacks: datagrams to unix sockets, with descriptors, by a sealed memfd when too large; what is
  * known of a unix socket: its peer, where it listens; and what a process sets for itself: its end with its parent, no
- * core, and less memory.
+ * core, no descriptors for the programs it executes, and less memory.
  */
 #define NAPI_VERSION 8
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
 #include <malloc.h>
 #include <node_api.h>
 #include <signal.h>
@@ -270,6 +272,14 @@ static napi_value no_core(napi_env env, napi_callback_info info)
   return NULL;
 }
 
+/* closeOnExec(): void. Of all descriptors but standard input, output and error; Node marks only those it opens. */
+static napi_value close_on_exec(napi_env env, napi_callback_info info)
+{
+  (void)info;
+  if (close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC) < 0) return throw_error(env, errno, "close_range");
+  return NULL;
+}
+
 /* trimMemory(): void. glibc keeps what was freed below the last allocation, above all of a thread that ended. */
 static napi_value trim_memory(napi_env env, napi_callback_info info)
 {
@@ -294,6 +304,7 @@ NAPI_MODULE_INIT()
       || !export_function(env, exports, "listeningPath", listening_path)
       || !export_function(env, exports, "endWithParent", end_with_parent)
       || !export_function(env, exports, "noCore", no_core)
+      || !export_function(env, exports, "closeOnExec", close_on_exec)
       || !export_function(env, exports, "trimMemory", trim_memory))
     return NULL;
   return exports;

@@ -1,4 +1,4 @@
-/** What a process sets for itself by the linux addon: its end with its parent, and no core. */
+/** What a process sets for itself by the linux addon: its end with its parent, no core, no descriptors for programs. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
@@ -13,7 +13,7 @@ import { deadline } from '../../support/deadline.ts';
 
 const test = suite<{ directory: string }>('linux addon: the process itself');
 const module = new URL('../../../src/native/linux.js', import.meta.url).href;
-const load = `import { endWithParent, noCore, trimMemory } from ${JSON.stringify(module)}; trimMemory();`;
+const load = `import { closeOnExec, endWithParent, noCore, trimMemory } from ${JSON.stringify(module)}; trimMemory();`;
 /** The paths of Node and the addon may be closed to other users: a program loads both, then changes its user. */
 const become = 'process.setgroups([]); process.setgid(4712); process.setuid(4711);';
 
@@ -87,6 +87,18 @@ async function filesAfterAbort(directory: string, program: string): Promise<read
   assert.is(code, 'SIGABRT');
   return readdir(cwd);
 }
+
+test('executes programs without a descriptor that the process inherited', async () => {
+  const program = `
+    import { execFileSync } from 'node:child_process';
+    const hasIt = () => /^97$/m.test(execFileSync('ls', ['/proc/self/fd'], { encoding: 'utf8' }));
+    const before = hasIt();
+    closeOnExec();
+    console.log(before, hasIt());`;
+  const inherit = ['-c', 'exec 97</dev/null; exec "$@"', 'bash', process.execPath];
+  const { stdout } = await runCommand('bash', [...inherit, ...words(program)]);
+  assert.is(String(stdout).trim(), 'true false');
+});
 
 test('leaves no core of a process that is aborted', async ({ directory }) => {
   assert.equal(await filesAfterAbort(directory, 'noCore();'), []);

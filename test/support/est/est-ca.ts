@@ -112,7 +112,8 @@ export class EstCa implements AsyncDisposable {
     await writeFile(this.#path(`${file}.pub`), encodePem(spki, 'PUBLIC KEY'));
     await this.#openssl([
       ...`x509 -new -force_pubkey ${file}.pub -CA ${by}.cer -CAkey ${by}.key`.split(' '),
-      ...`-days ${days} -extfile ${file}.ext -out ${file}.cer -subj`.split(' '),
+      ...(await this.#validity(days)),
+      ...`-extfile ${file}.ext -out ${file}.cer -subj`.split(' '),
       subject,
     ]);
     return this.certificate(file);
@@ -138,8 +139,7 @@ export class EstCa implements AsyncDisposable {
     }
     await this.#openssl([
       ...`x509 -req -inform DER -in ${file}.der -CA ${by}.cer -CAkey ${by}.key`.split(' '),
-      '-days',
-      String(days),
+      ...(await this.#validity(days)),
       `-${digest}`,
       '-copy_extensions',
       own === undefined ? 'copyall' : 'none',
@@ -160,6 +160,16 @@ export class EstCa implements AsyncDisposable {
     const line = `crl2pkcs7 -nocrl -certfile ${file}.pem -outform DER -out ${file}.p7`;
     await this.#openssl(line.split(' '));
     return readFile(this.#path(`${file}.p7`));
+  }
+
+  /** The options of a validity; one that has ended is given by dates, or, to OpenSSL before 3.4, which takes none, by days. */
+  async #validity(days: number): Promise<readonly string[]> {
+    const [, major = 0, minor = 0] = /(\d+)\.(\d+)/.exec(await this.#openssl(['version'])) ?? [];
+    const takesDates = Number(major) > 3 || (Number(major) === 3 && Number(minor) >= 4);
+    if (days >= 0 || !takesDates) return ['-days', String(days)];
+    const dateOf = (ms: number) => `${new Date(ms).toISOString().replace(/[-:T]|\..*/g, '')}Z`;
+    const end = Date.now() + days * 86_400_000;
+    return ['-not_before', dateOf(end - 86_400_000), '-not_after', dateOf(end)];
   }
 
   async #subjectOf(file: string): Promise<string> {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises';
 import { ServiceError } from '../../../errors.ts';
+import { closeOnExec } from '../../../native/linux.ts';
 
 /** What a helper is run with. */
 export interface HelperRun {
@@ -68,6 +69,7 @@ export async function runHelper(run: HelperRun, signal: AbortSignal): Promise<He
 
 function start({ command: [program, ...args], environment }: HelperRun): Child {
   try {
+    closeOnExec();
     return spawn(program, args, {
       cwd: '/',
       env: environment,

@@ -4,8 +4,15 @@ const issued = 'component/certificates/issuers/command/issued';
 const settings = 'component/certificates/config/command-settings';
 const executor = 'component/certificates/renewal/executor';
 const service = 'integration/certificates/command';
+const inherited = 'component/certificates/issuers/command/inherited';
 
 export default [
+  {
+    breaks: 'a helper gets the descriptors that the service inherited',
+    text: '    closeOnExec();\n    return spawn(',
+    becomes: '    return spawn(',
+    suite: inherited,
+  },
   {
     breaks: 'a program that others than root may change is run',
     text: "if ((stats.mode & writeOfOthers) !== 0) return 'may be changed by others than root';",
