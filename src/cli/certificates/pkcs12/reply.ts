@@ -11,8 +11,8 @@ export interface Waiting {
 }
 
 /**
- * The reply to a call that a signal does not undo: after the signal it is waited for a little longer. InterruptedError,
- * which says that it is not known `what` the reply would have told, when it does not come.
+ * The reply to a call that a signal does not undo: after the signal it is waited for a little longer. InterruptedError
+ * when it does not come, whose message says `what` is unknown, such as `whether there is a key device-id now`.
  */
 export async function replyTo<T>(
   reply: Promise<T>,

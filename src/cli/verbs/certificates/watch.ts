@@ -105,7 +105,7 @@ async function remove(
   const directory = given ?? unitDirectory;
   const chosen = servers.length > 0 ? servers : watchedServers(id, directory);
   if (chosen.length === 0) throw new ServiceError('NotFound', `there is no watch on "${id}"`);
-  // all are looked at before the first is removed
+  // all are checked before the first is removed
   const units = chosen.flatMap((reload) => presentUnits({ id, reload }, directory));
   if (given === undefined) {
     const systemd = await Systemd.require(await context.bus(), { interactive: true });

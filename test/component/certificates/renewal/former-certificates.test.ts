@@ -242,18 +242,20 @@ function settle(from: State): void {
   if (formerOf(record).length > 0 || keys.some((key) => key !== record.keyId)) fail('more is left');
 }
 
+const current: Enrolment = {
+  ...imported,
+  method: 'local_ca',
+  since: 0,
+  order: undefined,
+  successor: undefined,
+  previous: [],
+  ownKeys: [],
+  isDeleted: false,
+};
+
 /** Explores every state; returns how many there are, and the length of the longest list. */
 function explore(bounds: Bounds): { readonly states: number; readonly longest: number } {
-  const enrolment: Enrolment = {
-    ...imported,
-    method: 'local_ca',
-    since: 0,
-    order: undefined,
-    successor: undefined,
-    previous: [],
-    ownKeys: ['k1'],
-    isDeleted: false,
-  };
+  const enrolment: Enrolment = { ...current, ownKeys: ['k1'] };
   const record = { chain: [certificateFrom(start)], keyId: 'k1', enrolment };
   const first: State = { bounds, now: start, record, keys: ['k1'] };
   const seen = new Set([nameOf(first)]);
@@ -286,5 +288,22 @@ for (const bounds of [
     assert.ok(states > 1000);
   });
 }
+
+test('that are valid and make room for others have keys that are dropped early, expired ones have not', () => {
+  const former = (keyId: string, begin: number): Former => ({
+    ...imported,
+    chain: [certificateFrom(begin)],
+    keyId,
+    until: (begin + grace) * unit,
+  });
+  const chain = [certificateFrom(6)];
+  const of = (previous: readonly Former[]): EnrolmentRecord => ({
+    chain,
+    keyId: 'now',
+    enrolment: { ...current, ownKeys: ['now', 'valid', 'expired'], previous },
+  });
+  const before = of([former('valid', 5), former('expired', 1)]);
+  assert.equal(transitions.keysDropped(before, of([]), 6 * unit), ['valid']);
+});
 
 test.run();

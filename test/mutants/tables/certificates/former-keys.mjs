@@ -3,6 +3,12 @@ const watch = 'component/cli/certificates/watch';
 
 export default [
   {
+    breaks: 'the key of an expired certificate counts as dropped early',
+    text: 'keyIdsOf(before?.previous.filter((one) => !isOver(one, now)))',
+    becomes: 'keyIdsOf(before?.previous.filter(() => now > 0))',
+    suite: 'component/certificates/renewal/former-certificates',
+  },
+  {
     breaks: 'the third renewal within the grace period deletes the key of the first certificate',
     text: 'export const maxFormer = 8;',
     becomes: 'export const maxFormer = 2;',
