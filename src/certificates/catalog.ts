@@ -98,7 +98,8 @@ export class CertificateCatalog {
       );
     }
     if (entry.chain.length === 0) {
-      const reason = entry.enrolment?.order?.reason ?? '';
+      const waitReason = this.#options.waitReason?.(entry, this.#options.now()) ?? '';
+      const reason = waitReason || (entry.enrolment?.order?.reason ?? '');
       const why = reason === '' ? '' : `: ${reason}`;
       throw new ServiceError('Unavailable', `the certificate "${id}" is not issued yet${why}`);
     }

@@ -192,14 +192,15 @@ export class CertificateService implements Issuing {
     return orderRuleFor(this.#options.config, id, issuer === '' ? {} : { issuer });
   }
 
-  /** Whether a certificate is enrolled, and can be used or is being renewed. */
+  /** Whether a certificate is enrolled, and can be used, becomes valid or is being renewed. */
   isEnrolled(id: CertificateId, { issuer }: { readonly issuer: string }): boolean {
     const entry = this.#options.storage.get(id);
     const { enrolment } = entry ?? {};
-    const end = entry?.chain[0]?.notAfter;
-    if (enrolment === undefined || enrolment.method === 'none' || end === undefined) return false;
-    if (enrolment.order?.isStuck === true || end < this.#options.now()) return false;
-    return issuer === '' || issuer === enrolment.issuer;
+    const { method, issuer: issuedBy } = enrolment?.successor ?? enrolment ?? {};
+    const end = (enrolment?.successor ?? entry)?.chain[0]?.notAfter;
+    if (method === undefined || method === 'none' || end === undefined) return false;
+    if (enrolment?.order?.isStuck === true || end < this.#options.now()) return false;
+    return issuer === '' || issuer === issuedBy;
   }
 
   /** Throws NotFound, NotSupported or Unavailable for a certificate that cannot be renewed here. */

@@ -52,6 +52,8 @@ export type Step =
 /** How long a former certificate and its key can still be used. */
 export const graceMs = 24 * 3_600_000;
 const skewMs = 60_000;
+/** Clocks of issuers may be ahead by so much. */
+const aheadMs = 600_000;
 const never = Number.POSITIVE_INFINITY;
 
 /** The next step for a certificate. */
@@ -188,12 +190,12 @@ function renewalStepOf(
   const begins = successor?.chain[0]?.notBefore.getTime();
   if (current === undefined) {
     // the first certificate is ordered by a call
-    return begins === undefined ? undefined : { kind: 'wait', until: begins };
+    return begins === undefined ? undefined : waitForValidity(begins, now);
   }
   const starts = current.notBefore.getTime();
   const hasGap = begins !== undefined && begins > current.notAfter.getTime();
   if (begins !== undefined && !(hasGap && successor?.wasCurrent === true)) {
-    return { kind: 'wait', until: begins };
+    return waitForValidity(begins, now);
   }
   if (now < earliest) return { kind: 'wait', until: earliest, reason: unsetClock(now) };
   if (now < starts) {
@@ -202,6 +204,17 @@ function renewalStepOf(
   }
   const due = lostKeys.has(keyId) ? now : renewalDue(current, renewal, { since, now });
   return now < due ? { kind: 'wait', until: due } : { kind: 'order' };
+}
+
+/** Waits until an issued certificate becomes valid. */
+function waitForValidity(begins: number, now: number): Step {
+  if (begins - now <= aheadMs) return { kind: 'wait', until: begins };
+  const at = new Date(begins).toISOString();
+  return {
+    kind: 'wait',
+    until: begins,
+    reason: `the clock is behind: the issued certificate becomes valid at ${at}`,
+  };
 }
 
 function unsetClock(now: number): string {

@@ -12,6 +12,8 @@ export interface Concern {
   readonly advice: string;
 }
 
+const clock = 'the clock may be behind: see timedatectl';
+
 type Judged = Pick<Concern, 'kind' | 'text' | 'advice'>;
 
 const day = 86_400_000;
@@ -64,12 +66,16 @@ function judge(certificate: CertificateView, now: Date): Judged | undefined {
     case 'pending':
       return lastError === ''
         ? undefined
-        : { kind: 'missing', text: `${expiry}${because}${again}`, advice: waiting(id, 'request') };
+        : {
+            kind: 'missing',
+            text: `${expiry}${because}${again}`,
+            advice: nextAttempt === 0 ? clock : waiting(id, 'request'),
+          };
     case 'not-yet-valid':
       return {
         kind: 'early',
         text: `not valid before ${formatTime(notBefore)}${because}`,
-        advice: 'the clock may be behind: see timedatectl',
+        advice: clock,
       };
     default:
   }
@@ -83,7 +89,7 @@ function judge(certificate: CertificateView, now: Date): Judged | undefined {
   }
   if (lastError === '') return undefined;
   const text = `not renewed yet, ${expiry}${because}${again}`;
-  return { kind: 'failing', text, advice: waiting(id, 'renew') };
+  return { kind: 'failing', text, advice: nextAttempt === 0 ? clock : waiting(id, 'renew') };
 }
 
 function isOver({ notAfter }: CertificateView, now: Date): boolean {

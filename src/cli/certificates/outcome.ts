@@ -33,6 +33,9 @@ export function failureOf(
     return { code: 'Failed', text: `was not ${participle}: ${reason}` };
   }
   const text = `was not ${participle}: ${lastError}`;
+  const isStuck = state === 'stuck' || state === 'damaged';
+  // one that waits for the clock needs no other attempt
+  if (nextAttempt === 0 && operation === '' && !isStuck) return { code: 'Unavailable', text };
   if (nextAttempt === 0 && operation === '') {
     const again = `'iotedgectl certificates ${verb === 'Enroll' ? 'request' : 'renew'} ${id}'`;
     const rest = verb === 'Enroll' ? `, 'iotedgectl certificates delete ${id}' removes it` : '';

@@ -245,4 +245,25 @@ test('renews nothing while the clock was never set', async () => {
   });
 });
 
+test('says that the clock is behind where what was issued becomes valid much later', async () => {
+  for (const [minutes, wanted] of [
+    [9, ''],
+    [11, 'the clock is behind: the issued certificate becomes valid at 2026-06-01T00:11:00.000Z'],
+  ] as const) {
+    await onDevice(async (device) => {
+      const own = new SelfSignedIssuer();
+      const later = new Date(device.now.getTime() + (minutes + 5) * 60_000);
+      device.issuer = { submit: (order) => own.submit({ ...order, now: later }) };
+      await device.work();
+      const { executor, records } = await device.start();
+      const entry = records.get(id);
+      assert.ok(entry !== undefined && entry.chain.length === 0);
+      assert.is(executor.waitReason(entry, device.now), wanted);
+      device.now = later;
+      await device.work();
+      await device.current();
+    });
+  }
+});
+
 test.run();

@@ -50,6 +50,15 @@ test('are about renewals that are stuck, with what to do', () => {
   assert.match(concernOf(first, now)?.advice ?? '', "'iotedgectl certificates request new'");
 });
 
+test('point to the clock where no attempt is to come', () => {
+  const early = { State: 'pending', LastError: 'the clock is behind' };
+  for (const one of [certificateView('new', early), lasting(60, { LastError: 'behind' })]) {
+    assert.match(concernOf(one, now)?.advice ?? '', 'timedatectl');
+  }
+  const tried = { ...early, NextAttempt: inDays(1) };
+  assert.match(concernOf(certificateView('new', tried), now)?.advice ?? '', 'request new');
+});
+
 test('are sorted by urgency', () => {
   const all = [
     lasting(60, { LastError: 'x' }),

@@ -90,6 +90,8 @@ test('fails with the reason and the next attempt of the service', async () => {
   const stuck = { State: 'stuck', LastError: 'HTTP 403' };
   const refused = await outcome('Enroll', [undefined, stuck]);
   assert.match(String(refused.code), /^Failed: .* was not issued: HTTP 403; once the cause is/);
+  const early = await outcome('Enroll', [undefined, { State: 'pending', LastError: 'the clock' }]);
+  assert.match(String(early.code), /^Unavailable: .* was not issued: the clock$/);
   const cancelled = await outcome('Enroll', [undefined, undefined]);
   assert.match(String(cancelled.code), /^Cancelled: .* was not issued: it was cancelled$/);
   assert.match(String((await outcome('Renew', [old, old])).code), /^Failed: .* not renewed/);
