@@ -109,7 +109,9 @@ export class Publishing implements AsyncDisposable {
     if (!source.isListed) return; // which is reported already
     const before = this.#files;
     if (before !== undefined && before.directory !== source.directory) {
-      await this.#attempt(before.directory, () => this.#sync(before, source, { ids: [] }));
+      await this.#attempt(before.directory, async () => {
+        if (await before.exists()) await this.#sync(before, source, { ids: [] });
+      });
       this.#files = undefined;
     }
     const { disk, now } = this.#options;

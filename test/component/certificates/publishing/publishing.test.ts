@@ -50,4 +50,28 @@ test('logs a directory that cannot be published once, reports it each time, and 
   assert.equal(reported.at(-1), []);
 });
 
+test('moves to another directory without making the former one', async ({ top }) => {
+  const logged: string[] = [];
+  let directory = join(top, 'missing', 'published');
+  const source = (): PublishedSource => ({
+    directory,
+    isListed: true,
+    ids: () => [],
+    get: () => Promise.reject(new Error('not to be asked')),
+    trustBundle: () => Promise.resolve(''),
+  });
+  await using publishing = new Publishing({
+    source,
+    onProblems: () => undefined,
+    log: recordingLog(({ message }) => logged.push(message)),
+    now: () => new Date(),
+  });
+  publishing.start();
+  await publishing.settled();
+  directory = join(top, 'published');
+  publishing.request();
+  await publishing.settled();
+  assert.equal(logged, []);
+});
+
 test.run();

@@ -178,4 +178,10 @@ export default [
     becomes: '!ids.some',
     suite: 'component/certificates/publishing/publishing',
   },
+  {
+    breaks: 'a publish_dir that never was is made when another one is configured',
+    text: 'if (await before.exists()) await this.#sync(before, source, { ids: [] });',
+    becomes: 'await this.#sync(before, source, { ids: [] });',
+    suite: 'component/certificates/publishing/publishing',
+  },
 ];
