@@ -18,6 +18,14 @@ export interface RawCall {
   readonly body: readonly unknown[];
 }
 
+/** The engine of a rig. */
+export interface RigEngine {
+  /** Its name in the directory of the engine; the service connects to `docker.sock`. */
+  readonly socket?: string;
+  /** Of the command line of dockerd. */
+  readonly options?: readonly string[];
+}
+
 /** For many calls at once, which end together, also on a busy machine. */
 const togetherMs = 300_000;
 const { busName, path, child, manager } = modulesService;
@@ -40,11 +48,14 @@ export class ModulesRig implements AsyncDisposable {
    * Starts everything except the services, which are activated by calls. Settings as in modules.yaml. With another name
    * than `docker.sock` the engine is reached by a proxy only, which the caller starts.
    */
-  static async start(modules: object, engineSocket = 'docker.sock'): Promise<ModulesRig> {
+  static async start(
+    modules: object,
+    { socket = 'docker.sock', options }: RigEngine = {},
+  ): Promise<ModulesRig> {
     const rig = await Rig.start({ settings: { modules } });
     const cloud = await startRigCloud(rig);
     await useCloud(rig, cloud);
-    const machine = await PrivateEngine.start(`${rig.directory}/engine/${engineSocket}`);
+    const machine = await PrivateEngine.start(`${rig.directory}/engine/${socket}`, options);
     await importBusybox(machine, ModulesRig.image);
     return new ModulesRig(rig, machine, cloud);
   }

@@ -2,7 +2,6 @@ import type Docker from 'dockerode';
 import { ServiceError } from '../../../errors.ts';
 import { instanceCgroups } from '../../callers/process-cgroup.ts';
 import {
-  DamagedInstance,
   DiskFull,
   type Instance,
   type InstanceQuery,
@@ -25,6 +24,7 @@ import { KillRequests } from './events/kill-requests.ts';
 import { containerOf, damagedOf, endedOf, renamedOf, systemOf } from './inspect.ts';
 import { logDriverOf, withLogLimits } from './log-rotation.ts';
 import { containerLog } from './logs/container-log.ts';
+import { startFailure } from './start-failure.ts';
 
 const ours = { label: [`${ownerLabel}=${owner}`] };
 
@@ -188,9 +188,8 @@ export class EngineContainers {
       try {
         await ignoring([304], docker.getContainer(name).start());
       } catch (error) {
-        const message = messageOf(error);
-        if (statusOf(error) === undefined || !isDamage(message)) throw error;
-        throw new DamagedInstance('Unavailable', `${action}: ${message}`, { cause: error });
+        if (statusOf(error) === undefined) throw error;
+        throw await startFailure(docker.getContainer(name), action, error);
       }
     });
   }

@@ -14,6 +14,22 @@ const damages: readonly RegExp[] = [
   /\bnetwork \S+ not found/,
 ];
 
+/**
+ * Failures of a start because containerd has a part of the container, which an engine that was killed during an earlier
+ * start left there and knows nothing of since: Docker 20.10 with live-restore, and moby#39630, moby#50040.
+ */
+const leftovers: readonly RegExp[] = [
+  /\btask [0-9a-f]{64}: already exists/,
+  /\bid already in use/,
+  /\bcontainer with id exists/,
+  /\/[0-9a-f]{64}: file exists/,
+];
+
+/** Whether the engine's message about a failed start means that containerd has a part of the container. */
+export function isLeftover(message: string): boolean {
+  return leftovers.some((leftover) => leftover.test(message));
+}
+
 /** Whether the engine's message about a failure means that the container is damaged. */
 export function isDamage(message: string): boolean {
   return damages.some((damage) => damage.test(message));

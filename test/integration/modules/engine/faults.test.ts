@@ -68,6 +68,7 @@ test('run on while an engine that keeps them alive is killed', async ({ device }
   await machine.stopDaemon();
   machine.options = ['--live-restore', '--max-download-attempts=1'];
   await machine.startDaemon();
+  await device.untilState('edgeAgent', 'running');
   await device.untilState('survivor', 'running');
   const before = await pidOf(device, 'survivor');
   await machine.stopDaemon('SIGKILL');

@@ -88,7 +88,7 @@ const rows: readonly Row[] = [
 ];
 
 test.before(async (context) => {
-  context.device = await ModulesRig.start({}, 'dockerd.sock');
+  context.device = await ModulesRig.start({}, { socket: 'dockerd.sock' });
   const { machine, rig } = context.device;
   const { directory } = rig;
   context.proxy = await KillingProxy.start(`${directory}/engine/docker.sock`, machine.socketPath);

@@ -167,4 +167,22 @@ export default [
     becomes: '',
     suite: 'integration/modules/restarts/restarts',
   },
+  {
+    breaks: 'a module whose engine was killed while runc created its container stays down for ever',
+    text: 'if (!isLeftover(text)) return',
+    becomes: 'if (text) return',
+    suite: 'integration/modules/restarts/killed-start',
+  },
+  {
+    breaks: 'a module that runs without knowledge of the engine gets another container beside it',
+    text: 'if (process === undefined) return damaged(text, error);',
+    becomes: 'return damaged(text, error);',
+    suite: 'integration/modules/restarts/killed-start',
+  },
+  {
+    breaks: 'the process of runc that waits for the start counts as the module',
+    text: "return !/^(runc:\\[|$)/.test(contentOf(pid, 'comm'));",
+    becomes: 'return true;',
+    suite: 'integration/modules/restarts/killed-start',
+  },
 ];

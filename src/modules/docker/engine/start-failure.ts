@@ -1,0 +1,49 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import type Docker from 'dockerode';
+import { ServiceError } from '../../../errors.ts';
+import { DamagedInstance } from '../../supervisor/module-type.ts';
+import { messageOf } from './connection/translate.ts';
+import { isDamage, isLeftover } from './damage.ts';
+
+/** What the engine's refusal of a start means for its container. */
+export async function startFailure(
+  container: Docker.Container,
+  action: string,
+  error: unknown,
+): Promise<unknown> {
+  const text = `${action}: ${messageOf(error)}`;
+  if (!isLeftover(text)) return isDamage(text) ? damaged(text, error) : error;
+  // another container beside it would run the module twice
+  const process = processOf((await container.inspect()).Id);
+  if (process === undefined) return damaged(text, error);
+  return new ServiceError(
+    'Unavailable',
+    `${text}: it runs, which the engine does not know since it was killed; it is started again after: kill ${process}`,
+    { cause: error },
+  );
+}
+
+function damaged(text: string, cause: unknown): DamagedInstance {
+  return new DamagedInstance('Unavailable', text, { cause });
+}
+
+/**
+ * The first process in the control group of a container, which the engine takes for stopped. The one of runc that waits
+ * for the start of the container is none of the module's.
+ */
+function processOf(containerId: string): number | undefined {
+  const found = readdirSync('/proc').filter((pid) => {
+    if (!/^\d+$/.test(pid) || !contentOf(pid, 'cgroup').includes(containerId)) return false;
+    return !/^(runc:\[|$)/.test(contentOf(pid, 'comm'));
+  });
+  return found.map(Number).toSorted((one, other) => one - other)[0];
+}
+
+/** A file of a process; empty when it has ended. Only the kernel writes these files: reading them does not block. */
+function contentOf(pid: string, file: 'cgroup' | 'comm'): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'latin1');
+  } catch {
+    return '';
+  }
+}
