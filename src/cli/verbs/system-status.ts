@@ -102,6 +102,8 @@ function stopped(unit: string, active: string): string {
 function detailOf(unit: string, properties: Properties): string {
   if (unit.endsWith('.socket')) return listenPaths(properties).join(', ');
   if (unit.endsWith('.timer')) {
+    // a timer elapses again when what it has started has ended, and has no next time until then
+    if (properties.get('SubState') === 'running') return 'waits for the end of what it started';
     return `next at ${formatTime(Number(properties.get('NextElapseUSecRealtime') ?? 0))}`;
   }
   if (properties.get('ActiveState') === 'inactive') return 'starts when it is called';

@@ -59,6 +59,8 @@ test('say of each unit whether it is as it must be', () => {
   assert.is(verdict('iotedge-modules-workload.socket', 'active', listen), 'ok: /run/m.sock');
   const timer = { NextElapseUSecRealtime: 1_769_860_800_000_000n };
   assert.is(verdict('iotedge-identity.timer', 'active', timer), 'ok: next at 2026-01-31 12:00 UTC');
+  const never = { SubState: 'running', NextElapseUSecRealtime: 2n ** 64n - 1n };
+  assert.match(verdict('iotedge-identity.timer', 'active', never), /^ok: waits for the end/);
 });
 
 test('show what a running service says of itself', () => {
