@@ -38,4 +38,28 @@ test('reads the modules of a version without a version number, and of none that 
   }
 });
 
+test('keeps when the certificate of the device is due, so that a start does not renew it', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'iotedge-identity-state-'));
+  const device = {
+    hubHostname: 'hub.example',
+    deviceId: 'device',
+    source: 'dps',
+    answerTo: 'settings',
+    registrationId: 'device',
+    provisionedAt: '2026-01-01T00:00:00.000Z',
+  };
+  try {
+    const state = await IdentityState.open(dir);
+    for (const one of [device, { ...device, renewAt: '2026-10-01T00:00:00.000Z' }]) {
+      await state.saveDevice(one);
+      assert.equal(await (await IdentityState.open(dir)).device(), one);
+    }
+    await state.saveDevice({ ...device, renewAt: 'soon' });
+    const failure = await state.device().catch((error: unknown) => error);
+    assert.match(String(failure), 'its renewAt is not a time');
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
 test.run();
