@@ -31,8 +31,8 @@ export function certificatesHandlers(
       request: ({ certificate_id: id, options }: EnrolInput) => {
         const { wait = true, issuer = '', rotate_key: rotateKey } = options;
         service.orderRule(id, { issuer });
-        const isDone = rotateKey !== true && service.isEnrolled(id, { issuer });
         const args = { issuer, ...(rotateKey !== undefined && { rotateKey }) };
+        const isDone = service.isEnrolled(id, args);
         return { id, args, wait, ...(isDone && { result: true as const }) };
       },
       reply,

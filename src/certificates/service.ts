@@ -17,6 +17,7 @@ import { SelfSignedIssuer } from './issuers/self-signed.ts';
 import { renewalOfEntry, validityOf } from './properties.ts';
 import type { Issuing } from './renewal/attempts.ts';
 import { importedOver, withoutCertificate } from './renewal/changes.ts';
+import type { EnrolArgs } from './renewal/enrolments.ts';
 import { assertIssued, keptBy, type OrderRule, orderRuleFor } from './renewal/order-rule.ts';
 import { remainderOf } from './renewal/records.ts';
 import { TrustBundle } from './trust-bundle.ts';
@@ -192,15 +193,15 @@ export class CertificateService implements Issuing {
     return orderRuleFor(this.#options.config, id, issuer === '' ? {} : { issuer });
   }
 
-  /** Whether a certificate is enrolled, and can be used, becomes valid or is being renewed. */
-  isEnrolled(id: CertificateId, { issuer }: { readonly issuer: string }): boolean {
+  /** Whether Enroll has nothing to do: a certificate was issued that is valid or will be, or is being renewed. */
+  isEnrolled(id: CertificateId, { issuer, rotateKey }: EnrolArgs): boolean {
     const entry = this.#options.storage.get(id);
-    const { enrolment } = entry ?? {};
-    const { method, issuer: issuedBy } = enrolment?.successor ?? enrolment ?? {};
-    const end = (enrolment?.successor ?? entry)?.chain[0]?.notAfter;
-    if (method === undefined || method === 'none' || end === undefined) return false;
-    if (enrolment?.order?.isStuck === true || end < this.#options.now()) return false;
-    return issuer === '' || issuer === issuedBy;
+    const { successor, order } = entry?.enrolment ?? {};
+    const issued = successor?.wasCurrent === false ? successor : entry?.enrolment;
+    const end = (issued === successor ? successor : entry)?.chain[0]?.notAfter;
+    if (rotateKey === true || issued === undefined || end === undefined) return false;
+    if (issued.method === 'none' || order?.isStuck === true) return false;
+    return end >= this.#options.now() && (issuer === '' || issuer === issued.issuer);
   }
 
   /** Throws NotFound, NotSupported or Unavailable for a certificate that cannot be renewed here. */

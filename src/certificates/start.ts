@@ -75,7 +75,11 @@ export async function startCertificates(
     new Enrolments({
       executor,
       records,
-      ruleFor: (id, args) => service.orderRule(id, args),
+      ruleFor: (verb, id, args) => {
+        if (verb === 'Renew') service.assertRenewable(id);
+        return service.orderRule(id, args);
+      },
+      isEnrolled: (id, args) => service.isEnrolled(id, args),
       publish: (id) => service.publish(id),
       log,
       now,

@@ -4,11 +4,12 @@ import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import type { CertificateId } from '../../ids.ts';
 import type { Log } from '../../service/log/log.ts';
 import { type KeyAlgorithm, keyAlgorithms } from '../../x509/algorithm.ts';
+import type { Certificate } from '../../x509/certificate.ts';
 import { encodeName } from '../../x509/name.ts';
 import type { CertificateEntry } from '../certificate-entry.ts';
 import type { Answer, Issuer } from '../issuers/issuer.ts';
 import type { OrderKeys } from '../keys/keys-client.ts';
-import { isKeyMade, type PendingOrder } from './enrolment.ts';
+import { isKeyMade, isSameOrder, type PendingOrder } from './enrolment.ts';
 import { problemOf } from './issued-problem.ts';
 import type { OrderRule } from './order-rule.ts';
 import { retryDelay, type Setback } from './pacing.ts';
@@ -34,7 +35,7 @@ export interface FailedAttempt {
 
 /** The parts of attempts. */
 export interface AttemptsOptions {
-  readonly records: Pick<Records, 'get' | 'ids' | 'replace'>;
+  readonly records: Pick<Records, 'change' | 'get' | 'ids' | 'replace'>;
   readonly keys: OrderKeys;
   readonly issuing: () => Issuing;
   readonly onFailure: (failure: FailedAttempt) => void;
@@ -63,6 +64,7 @@ export class Attempts {
   readonly #records: AttemptsOptions['records'];
   /** The failures that ended the last attempts: callers get their codes. */
   readonly #failures = new Map<CertificateId, ServiceError>();
+  readonly #issued = new Map<CertificateId, Certificate>();
 
   constructor(options: AttemptsOptions) {
     this.#options = options;
@@ -72,6 +74,11 @@ export class Attempts {
   /** Why the last attempt for a certificate failed. */
   failureOf(id: CertificateId): ServiceError | undefined {
     return this.#failures.get(id);
+  }
+
+  /** The last certificate that this process got for an id. */
+  issuedFor(id: CertificateId): Certificate | undefined {
+    return this.#issued.get(id);
   }
 
   /**
@@ -136,34 +143,20 @@ export class Attempts {
     answer: Exclude<Answer, Rekey>,
     issuerChain: string,
   ): Promise<void> {
-    const { log, now, random } = this.#options;
+    const { now, random } = this.#options;
     const { id } = entry;
     switch (answer.kind) {
-      case 'issued': {
-        const problem = problemOf(answer.chain[0], { entry, order, spki, now: now() });
-        const setback = { kind: 'refused', retryAfterS: undefined } as const;
-        if (problem === undefined) {
-          this.#failures.delete(id);
-          log.info('certificate issued', {
-            certificateId: id,
-            keyId: order.keyId,
-            issuer: order.issuer,
-          });
-          await this.#records.replace(entry, transitions.issued(entry, answer.chain));
-          return;
-        }
-        await this.fail(entry, problem, setback, { issuerChain });
-        return;
-      }
+      case 'issued':
+        return this.#takeIssued({ entry, order, spki }, answer.chain, issuerChain);
       case 'pending': {
         const { cookie, retryAfterS } = answer;
         const setback = { kind: 'pending', retryAfterS } as const;
         const at = now().getTime();
         const delayMs = retryDelay(setback, circumstancesOf(entry, order, at, random()));
         const reason = 'the issuer has not decided yet';
-        await this.#records.replace(
-          entry,
-          transitions.pending(entry, cookie, { now: at, delayMs, reason }),
+        const retry = { now: at, delayMs, reason };
+        await this.#records.change(id, (current) =>
+          isSameOrder(current, order) ? transitions.pending(current, cookie, retry) : undefined,
         );
         return;
       }
@@ -174,6 +167,33 @@ export class Attempts {
         await this.fail(entry, failure, { kind: 'refused', retryAfterS }, { issuerChain });
       }
     }
+  }
+
+  /** Takes a certificate also when a call has made its order due meanwhile: the issuer would issue a second one. */
+  async #takeIssued(
+    { entry, order, spki }: Omit<Submission, 'request'>,
+    chain: readonly Certificate[],
+    issuerChain: string,
+  ): Promise<void> {
+    const { log, now } = this.#options;
+    const { id } = entry;
+    const { keyId, issuer } = order;
+    const [leaf] = chain;
+    let problem: ServiceError | undefined;
+    const isTaken = await this.#records.change(id, (current) => {
+      if (!isSameOrder(current, order)) return undefined;
+      const { order: present = order } = current.enrolment ?? {};
+      problem = problemOf(leaf, { entry: current, order: present, spki, now: now() });
+      return problem === undefined ? transitions.issued(current, chain) : undefined;
+    });
+    if (problem !== undefined) {
+      const setback = { kind: 'refused', retryAfterS: undefined } as const;
+      await this.fail(entry, problem, setback, { issuerChain });
+    }
+    if (!isTaken || leaf === undefined) return;
+    this.#failures.delete(id);
+    this.#issued.set(id, leaf);
+    log.info('certificate issued', { certificateId: id, keyId, issuer });
   }
 
   /** Records a failed attempt and when the next one is. */

@@ -103,5 +103,14 @@ export function isKeyMade({ keyId, enrolment }: EnrolmentRecord): boolean {
   return order !== undefined && order.keyId !== keyId && ownKeys.includes(order.keyId);
 }
 
+/** Whether a record still has an order, although it may be due at another time. */
+export function isSameOrder<R extends EnrolmentRecord>(
+  record: R | undefined,
+  { keyId, settings }: PendingOrder,
+): record is R {
+  const order = record?.enrolment?.order;
+  return order?.keyId === keyId && order.settings === settings;
+}
+
 /** The issuance of a certificate that was imported. */
 export const imported: Issuance = { method: 'none', profile: undefined, issuer: '' };

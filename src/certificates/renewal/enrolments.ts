@@ -7,8 +7,9 @@ import { quoted } from '../../quoted.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { Operation } from '../../service/operations/operation.ts';
 import { type OperationKind, Operations } from '../../service/operations/operations.ts';
+import type { Certificate } from '../../x509/certificate.ts';
 import type { CertificateEntry } from '../certificate-entry.ts';
-import type { Executor } from './executor.ts';
+import type { AskedOrder, Executor } from './executor.ts';
 import type { OrderRule } from './order-rule.ts';
 import type { Records } from './records.ts';
 import { abandoned } from './transitions.ts';
@@ -21,12 +22,16 @@ export interface EnrolArgs {
   readonly rotateKey?: boolean | undefined;
 }
 
+type EnrolVerb = 'Enroll' | 'Renew';
+
 /** The parts of the enrolments. */
 export interface EnrolmentsOptions {
   readonly executor: Executor;
   readonly records: Records;
-  /** The rule in force for an order. */
-  readonly ruleFor: (id: CertificateId, args: EnrolArgs) => OrderRule;
+  /** The rule in force for an order; throws when there may be none. */
+  readonly ruleFor: (verb: EnrolVerb, id: CertificateId, args: EnrolArgs) => OrderRule;
+  /** Whether Enroll has nothing to do. */
+  readonly isEnrolled: (id: CertificateId, args: EnrolArgs) => boolean;
   /** Publishes a certificate whose operation begins or ends. */
   readonly publish: (id: CertificateId) => void;
   readonly log: Log;
@@ -47,6 +52,8 @@ export class Enrolments implements AsyncDisposable {
   readonly #options: EnrolmentsOptions;
   /** Records at the end of an operation of the service itself: as long as they do not change, it is repeated once a minute. */
   readonly #ended = new Map<CertificateId, { readonly entry: unknown; readonly at: number }>();
+  /** The last certificates that were issued before the operations in progress. */
+  readonly #begun = new Map<CertificateId, Certificate | undefined>();
   readonly #tidying = new Set<CertificateId>();
   #timer: NodeJS.Timeout | undefined;
   #isStarted = false;
@@ -87,9 +94,7 @@ export class Enrolments implements AsyncDisposable {
   async hasten(isMeant: (entry: CertificateEntry) => boolean = () => true): Promise<void> {
     const { executor, records } = this.#options;
     for (const id of records.ids()) {
-      const entry = records.get(id);
-      if (entry === undefined || !isRetried(entry) || !isMeant(entry)) continue;
-      await executor.hasten(entry);
+      await executor.hasten(id, (entry) => isRetried(entry) && isMeant(entry));
     }
     if (this.#isStarted) this.#check();
   }
@@ -114,26 +119,54 @@ export class Enrolments implements AsyncDisposable {
     await this.operations.stop();
   }
 
-  #kind(verb: 'Enroll' | 'Renew'): OperationKind<EnrolArgs, true> {
-    const { executor, ruleFor, signal } = this.#options;
+  #kind(verb: EnrolVerb): OperationKind<EnrolArgs, true> {
+    const { executor, signal } = this.#options;
     return {
       verb,
       // the order in the record of the certificate is what is persisted
       persist: async (name, args) => {
         const id = parseCertificateId(name);
-        const order = { rule: ruleFor(id, args), isNewKey: args.rotateKey };
-        await executor.order(id, order, ownRequest(signal));
+        await executor.order(id, () => this.#asked(verb, id, args), ownRequest(signal));
       },
       run: (operation) => this.#run(operation),
       remove: () => Promise.resolve(),
     };
   }
 
+  /** What a call orders: nothing when an operation of the service itself, which it may have joined, has just got it. */
+  #asked(verb: EnrolVerb, id: CertificateId, args: EnrolArgs): AskedOrder | undefined {
+    const { executor, isEnrolled, records, ruleFor } = this.#options;
+    const rule = ruleFor(verb, id, args);
+    const isIssued = this.#begun.has(id) && executor.issuedFor(id) !== this.#begun.get(id);
+    const isJoined = this.operations.current(id) !== undefined;
+    const hasOrder = records.get(id)?.enrolment?.order !== undefined;
+    if (isJoined && isIssued && !hasOrder) return undefined;
+    if (verb === 'Enroll' && isEnrolled(id, args)) return undefined;
+    return { rule, isNewKey: args.rotateKey };
+  }
+
+  /** As `Executor.advance`, also of what calls order that join meanwhile. */
+  async #advance(
+    id: CertificateId,
+    operation: Operation<EnrolArgs, true>,
+  ): Promise<CertificateEntry | undefined> {
+    const { executor, records } = this.#options;
+    for (;;) {
+      const entry = await executor.advance(id, operation);
+      const { persisted } = operation;
+      await persisted;
+      if (records.get(id) === entry && operation.persisted === persisted) return entry;
+    }
+  }
+
   async #run(operation: Operation<EnrolArgs, true>): Promise<true> {
     const { executor, records } = this.#options;
     const id = parseCertificateId(operation.id);
+    this.#begun.set(id, executor.issuedFor(id));
     try {
-      const entry = await executor.advance(id, operation);
+      const entry = await this.#advance(id, operation);
+      // a call that comes now is not for what has been done
+      operation.end();
       const order = entry?.enrolment?.order;
       if (order === undefined) return true;
       if (order.cookie !== undefined && !order.isStuck) throw stillPending(id, order.nextAttempt);
@@ -142,6 +175,7 @@ export class Enrolments implements AsyncDisposable {
       if (this.#isUndone(operation, id)) await executor.drop(id);
       throw error;
     } finally {
+      this.#begun.delete(id);
       await this.#tidy(id, operation);
       this.#ended.set(id, { entry: records.get(id), at: performance.now() });
     }
@@ -153,6 +187,8 @@ export class Enrolments implements AsyncDisposable {
     const entry = records.get(id);
     const order = entry?.enrolment?.order;
     if (entry === undefined || order === undefined) return false;
+    // it is left to the call that it has given way to
+    if (operation.hasYielded) return false;
     if (operation.isCancelled) return true;
     const isPending = order.cookie !== undefined && !order.isStuck;
     if (operation.isOwn || !operation.isAwaited || isPending) return false;
@@ -182,9 +218,9 @@ export class Enrolments implements AsyncDisposable {
   async #hastenForIssuers(): Promise<void> {
     const { executor, records } = this.#options;
     for (const id of records.ids()) {
-      const entry = records.get(id);
-      if (entry === undefined || !isRetried(entry) || this.operations.isPending(id)) continue;
-      if (await executor.hastenForIssuer(entry)) this.request();
+      const isMeant = (entry: CertificateEntry): boolean =>
+        isRetried(entry) && !this.operations.isPending(id) && executor.hasOtherIssuer(entry);
+      if (await executor.hasten(id, isMeant)) this.request();
     }
   }
 

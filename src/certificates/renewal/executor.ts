@@ -3,9 +3,10 @@ import type { Via } from '../../dbus/client/via.ts';
 import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import type { CertificateId } from '../../ids.ts';
 import { earliestClock } from '../../service/machine.ts';
+import type { Certificate } from '../../x509/certificate.ts';
 import type { CertificateEntry } from '../certificate-entry.ts';
 import { Attempts, type AttemptsOptions, type Rekey } from './attempts.ts';
-import { isKeyMade, type PendingOrder } from './enrolment.ts';
+import { isKeyMade, isSameOrder, type PendingOrder } from './enrolment.ts';
 import { LostKeys } from './lost-keys.ts';
 import { makeRequest } from './make-request.ts';
 import { type NewOrder, withNewOrder } from './new-order.ts';
@@ -13,6 +14,15 @@ import { nextStep, type Step } from './next-step.ts';
 import type { OrderRule } from './order-rule.ts';
 import * as transitions from './transitions.ts';
 
+/** An order for a call. */
+export interface AskedOrder {
+  readonly rule: OrderRule;
+  /** Undefined: as the rule says. */
+  readonly isNewKey: boolean | undefined;
+}
+
+/** Each try but the first follows another change of the record, of which an operation has fewer. */
+const maxTries = 20;
 const notIssued = { isIssued: false, renewal: { afterShare: 1 }, settings: '' };
 
 /** Carries out one step at a time; a record that changes meanwhile is read again. */
@@ -66,46 +76,59 @@ export class Executor {
     await this.#lostKeys.checkAll(entries, { keys: this.#options.keys, via });
   }
 
-  /** Persists an order for a call; one in progress is submitted at once. */
-  async order(
-    id: CertificateId,
-    { rule, isNewKey }: { readonly rule: OrderRule; readonly isNewKey: boolean | undefined },
-    via: Via,
-  ): Promise<void> {
-    const before = this.#records.get(id);
-    const pending = before?.enrolment?.order;
-    if (before !== undefined && pending !== undefined && pending.settings === rule.settings) {
-      await this.#records.replace(
-        before,
-        transitions.hastened(before, this.#options.now().getTime()),
-      );
-      return;
+  /**
+   * Persists an order for a call; one in progress is submitted at once. The record may change while the key is chosen,
+   * as by a step of the service itself: then the call is looked at again, which may have nothing to order any more.
+   */
+  async order(id: CertificateId, asked: () => AskedOrder | undefined, via: Via): Promise<void> {
+    for (let tries = 0; tries < maxTries; tries++) {
+      const before = this.#records.get(id);
+      const wanted = asked();
+      if (wanted === undefined) return;
+      const next = await this.#orderedBy(wanted, before ?? emptyEntry(id), via);
+      if (await this.#records.replace(before, next)) return;
+      via.signal.throwIfAborted();
     }
-    const empty: CertificateEntry = { id, chain: [], keyId: '', preloaded: false };
-    const entry = before ?? empty;
-    const next = await this.#ordered(entry, { rule, isNewKey, isRequested: true }, via);
-    if (await this.#records.replace(before, next)) return;
     throw new ServiceError('Unavailable', `the certificate "${id}" is being changed`);
   }
 
-  /** Makes an order due. */
-  async hasten(entry: CertificateEntry): Promise<void> {
-    await this.#records.replace(entry, transitions.hastened(entry, this.#options.now().getTime()));
+  /** The record with the order of a call: that in progress when it suits the call, else a new one. */
+  async #orderedBy(
+    { rule, isNewKey }: AskedOrder,
+    entry: CertificateEntry,
+    via: Via,
+  ): Promise<CertificateEntry> {
+    if (entry.enrolment?.order?.settings === rule.settings && isKeySuitable(entry, isNewKey)) {
+      return transitions.requested(entry, this.#options.now().getTime());
+    }
+    return this.#ordered(entry, { rule, isNewKey, isRequested: true }, via);
   }
 
-  /** Makes an order due whose last attempt was with another certificate of its CA; returns whether it was. */
-  async hastenForIssuer(entry: CertificateEntry): Promise<boolean> {
+  /** The last certificate that this process got for an id. */
+  issuedFor(id: CertificateId): Certificate | undefined {
+    return this.#attempts.issuedFor(id);
+  }
+
+  /** Makes the order of a certificate due if it is meant; returns whether it was. */
+  hasten(id: CertificateId, isMeant: (entry: CertificateEntry) => boolean): Promise<boolean> {
+    return this.#records.change(id, (entry) => {
+      if (entry === undefined || !isMeant(entry)) return undefined;
+      const issuerChain = this.#attempts.issuerChainOf(entry);
+      return transitions.hastened(entry, this.#options.now().getTime(), issuerChain);
+    });
+  }
+
+  /** Whether the last attempt was with another certificate of its CA. */
+  hasOtherIssuer(entry: CertificateEntry): boolean {
     const issuerChain = this.#attempts.issuerChainOf(entry);
-    if (issuerChain === '' || issuerChain === entry.enrolment?.order?.issuerChain) return false;
-    const now = this.#options.now().getTime();
-    return this.#records.replace(entry, transitions.hastened(entry, now, issuerChain));
+    return issuerChain !== '' && issuerChain !== entry.enrolment?.order?.issuerChain;
   }
 
   /** Drops the order of a certificate; without a certificate nothing is left but keys to be deleted. */
   async drop(id: CertificateId): Promise<void> {
-    const entry = this.#records.get(id);
-    if (entry?.enrolment?.order === undefined) return;
-    if (!(await this.#records.replace(entry, transitions.abandoned(entry)))) await this.drop(id);
+    await this.#records.change(id, (entry) =>
+      entry?.enrolment?.order === undefined ? undefined : transitions.abandoned(entry),
+    );
   }
 
   /** Deletes the keys that no record refers to any more, as far as the Keys service is reachable. */
@@ -189,7 +212,9 @@ export class Executor {
       const asked = { keyId, isMade, wanted: order.keyAlgorithms, renewed: entry };
       const made = await makeRequest(rule, asked, { keys, via });
       this.#lostKeys.note(keyId, 'matches');
-      await this.#records.replace(entry, transitions.keyMade(entry, made));
+      await this.#records.change(entry.id, (current) =>
+        isSameOrder(current, order) ? transitions.keyMade(current, made) : undefined,
+      );
     } catch (error) {
       if (via.signal.aborted) throw error;
       await this.#attempts.fail(entry, error, { kind: 'unreachable' });
@@ -278,4 +303,14 @@ export class Executor {
     }
     await this.#records.replace(entry, transitions.keyRetired(entry, keyId));
   }
+}
+
+/** Whether the key of an order is what a call asks for; the issuer may have wanted another one. */
+function isKeySuitable(entry: CertificateEntry, isNewKey: boolean | undefined): boolean {
+  if (isNewKey === undefined || entry.enrolment?.order?.isRekeyed === true) return true;
+  return isNewKey === isKeyMade(entry) || (!isNewKey && entry.keyId === '');
+}
+
+function emptyEntry(id: CertificateId): CertificateEntry {
+  return { id, chain: [], keyId: '', preloaded: false };
 }

@@ -32,10 +32,18 @@ export class Records {
 
   /** Replaces a record unless it was changed meanwhile; returns whether it did. */
   replace(before: CertificateEntry | undefined, next: CertificateEntry): Promise<boolean> {
+    return this.change(next.id, (current) => (current === before ? next : undefined));
+  }
+
+  /** Changes a record as it is when no other change is in progress, unless there is no change; returns whether it did. */
+  change(
+    id: CertificateId,
+    by: (current: CertificateEntry | undefined) => CertificateEntry | undefined,
+  ): Promise<boolean> {
     const { changes, changed, storage } = this.#options;
-    const { id } = next;
     return changes.run(id, async () => {
-      if (storage.record(id) !== before) return false;
+      const next = by(storage.record(id));
+      if (next === undefined) return false;
       const left = remainderOf(next);
       if (left === undefined) await storage.delete(id);
       else await storage.put(left, { replaces: false });

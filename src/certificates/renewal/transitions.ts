@@ -80,6 +80,11 @@ export function hastened<R extends EnrolmentRecord>(
   }));
 }
 
+/** As `hastened`, for a caller. */
+export function requested<R extends EnrolmentRecord>(record: R, now: number): R {
+  return withOrder(hastened(record, now), (order) => ({ ...order, isRequested: true }));
+}
+
 /** The order has led to a certificate, which becomes current when it is valid. */
 export function issued<R extends EnrolmentRecord>(record: R, chain: KeyedChain['chain']): R {
   const { order } = record.enrolment ?? {};

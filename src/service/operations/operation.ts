@@ -25,6 +25,8 @@ export class Operation<Args, Result> implements OperationSubject<Args>, Via {
   readonly requestId: string;
   /** Whether the service itself began it and no call has requested it. */
   isOwn = false;
+  /** Whether it was aborted because it is the service's own, and a call requests another one. */
+  hasYielded = false;
   /** Settles when every call that adopted the operation has persisted it, or failed to. */
   persisted: Promise<unknown> = Promise.resolve();
   /** Settles when the operation ends. */

@@ -93,6 +93,7 @@ export class Operations {
     }
     if (pending?.isOwn === true && request.isOwn !== true) {
       // an operation of the service itself yields to calls
+      pending.hasYielded = true;
       pending.abort(new ServiceError('Cancelled', `${pending.verb} gave way to ${kind.verb}`));
       return this.#beginAfter(pending, kind, request);
     }

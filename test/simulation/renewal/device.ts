@@ -75,6 +75,10 @@ export class Device implements Issuer {
         get: () => this.#record,
         ids: () => [id],
         replace: async (before, next) => this.#replace(before, next),
+        change: async (_id, by) => {
+          const next = by(this.#record);
+          return next !== undefined && this.#replace(this.#record, next);
+        },
       },
       keys: this.#orderKeys(),
       issuing: () => ({ ruleOf: () => options.rule, issuerOf: () => this }),
@@ -88,7 +92,7 @@ export class Device implements Issuer {
   /** Lets the time pass. */
   async run(): Promise<History> {
     const { rule, conditions, to } = this.#options;
-    await this.#executor.order(id, { rule, isNewKey: undefined }, via);
+    await this.#executor.order(id, () => ({ rule, isNewKey: undefined }), via);
     const changes = changesOf(conditions);
     while (this.#now < to) {
       await this.#executor.advance(id, via);

@@ -78,8 +78,8 @@ export class MadeKeys extends LocalKeys implements OrderKeys {
 class CrashingRecords extends Records {
   fuse = new Fuse(Number.POSITIVE_INFINITY);
 
-  override replace(...change: Parameters<Records['replace']>): Promise<boolean> {
-    return this.fuse.around(() => super.replace(...change));
+  override change(...change: Parameters<Records['change']>): Promise<boolean> {
+    return this.fuse.around(() => super.change(...change));
   }
 }
 
@@ -123,7 +123,7 @@ export class Device {
   async work(fuse?: Fuse): Promise<void> {
     const { executor, records } = await this.start(fuse);
     if (records.get(id) === undefined) {
-      await executor.order(id, { rule: this.rule(), isNewKey: undefined }, via);
+      await executor.order(id, () => ({ rule: this.rule(), isNewKey: undefined }), via);
     }
     await executor.advance(id, via);
     await executor.tidy(id, via);

@@ -23,7 +23,7 @@ function goTo(device: Device, start: Date, hours: number): void {
 
 async function renew(device: Device): Promise<void> {
   const { executor } = await device.start();
-  await executor.order(id, { rule: device.rule(), isNewKey: undefined }, via);
+  await executor.order(id, () => ({ rule: device.rule(), isNewKey: undefined }), via);
   await device.work();
 }
 
