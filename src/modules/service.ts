@@ -267,7 +267,7 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#modules.retry(() => true);
   }
 
-  /** Retries at once modules whose identity may be another one now, and those that failed. */
+  /** Retries at once modules whose identity may be another one now, and those that have none. */
   retryIdentities(isOther: (name: ModuleName) => boolean): void {
     this.#modules.retry(isOther);
   }

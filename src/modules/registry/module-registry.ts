@@ -78,12 +78,11 @@ export class ModuleRegistry {
     return new HostWorkload({ callers, servers: this.workload, requests: this.#parts.requests });
   }
 
-  /** Retries at once those that something has changed for, and those that failed. */
+  /** Retries at once those that something has changed for, and those that lack what other services provide. */
   retry(isChanged: (name: ModuleName) => boolean): void {
-    for (const { name, status, supervisor } of this.all()) {
-      // every round asks the engine: of a hundred modules, the creation of one must not wake the others
-      if (isChanged(name) || status.error !== '' || status.retryAt !== undefined)
-        supervisor.retry();
+    for (const { name, supervisor } of this.all()) {
+      // one that crashes keeps its delay; and of a hundred, the creation of one must not make the others ask the engine
+      if (isChanged(name) || !supervisor.isPrepared) supervisor.retry();
     }
   }
 

@@ -96,6 +96,11 @@ export class Reconciler {
     return this.#leftovers.isPending;
   }
 
+  /** Whether the last preparation succeeded. */
+  get isPrepared(): boolean {
+    return this.#planner.isPrepared;
+  }
+
   /** Begins a new operation: a deleted identity may exist again. */
   beginOperation(): void {
     this.#isErased = false;

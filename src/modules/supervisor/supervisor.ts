@@ -86,6 +86,11 @@ export class Supervisor {
     return this.#status.current;
   }
 
+  /** Whether the last preparation of its instance, which asks other services, succeeded. */
+  get isPrepared(): boolean {
+    return this.#reconciler.isPrepared;
+  }
+
   /** Reconciles the module soon: it may have changed. */
   wake(): void {
     this.#events.set();

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ServiceError } from '../../../../src/errors.ts';
 import { parseModuleName } from '../../../../src/ids.ts';
 import {
   type ModulesBackend,
@@ -11,6 +12,7 @@ import {
 import type { Clients } from '../../../../src/modules/clients.ts';
 import type { ModulesConfig } from '../../../../src/modules/config/config.ts';
 import { Identities } from '../../../../src/modules/identities.ts';
+import type { ModuleSource } from '../../../../src/modules/module-source.ts';
 import { ModuleRegistry } from '../../../../src/modules/registry/module-registry.ts';
 import type {
   Instance,
@@ -55,7 +57,7 @@ test.after(async ({ directory }) => {
 /** Parts of the registry that a test replaces. */
 interface Replaced {
   readonly type?: Partial<ModuleType>;
-  readonly prepare?: () => Promise<InstanceSpec>;
+  readonly prepare?: (source: ModuleSource) => Promise<InstanceSpec>;
   readonly agent?: string;
 }
 
@@ -183,6 +185,58 @@ test('serves the management API to an agent once no container of another configu
   } finally {
     await module[Symbol.asyncDispose]();
     await running;
+  }
+});
+
+test('retries what crashes only for its own identity, and at once what has none', async ({
+  directory,
+}) => {
+  let starts = 0;
+  let refusals = 0;
+  const at = () => new Date(starts);
+  const crashed = (): Instance => ({
+    ...instance,
+    state: { kind: 'exited', exitCode: 1, startedAt: at(), finishedAt: at() },
+  });
+  const { modules } = registryIn(directory, {
+    type: { find: ({ name }) => Promise.resolve(name === 'crashing' ? crashed() : undefined) },
+    prepare: ({ name }) => {
+      if (name === 'unknown') {
+        refusals++;
+        return Promise.reject(new ServiceError('Unavailable', 'the hub takes no more modules'));
+      }
+      const start = async () => {
+        starts++;
+      };
+      const resolve = () => Promise.resolve({ create: () => Promise.resolve() });
+      return Promise.resolve({ digest: '', resolve, start, pull: () => Promise.resolve('') });
+    },
+  });
+  const settings = { image: 'a', createOptions: {}, auth: undefined };
+  const open = (name: string) => {
+    const source = { name: parseModuleName(name), settings, env: {}, elevated: false };
+    return modules.open({ source, saved: { goal: 'started' } });
+  };
+  const crashing = await open('crashing');
+  const unknown = await open('unknown');
+  const running = [crashing.run(), unknown.run()];
+  const retried = async (isChanged: boolean) => {
+    modules.retry(() => isChanged);
+    for (const { supervisor } of [crashing, unknown]) {
+      supervisor.wake();
+      await supervisor.idle();
+    }
+    return { starts, refusals };
+  };
+  try {
+    await until(longMs, 'the delays', () => {
+      return [crashing, unknown].every(({ status }) => status.retryAt !== undefined);
+    });
+    assert.equal(await retried(false), { starts: 1, refusals: 2 });
+    assert.equal(await retried(true), { starts: 2, refusals: 3 });
+  } finally {
+    await Promise.all([crashing, unknown].map((module) => module[Symbol.asyncDispose]()));
+    await Promise.all(running);
   }
 });
 

@@ -1,9 +1,21 @@
 export default [
   {
     breaks: 'the creation of one identity makes all modules ask the engine',
-    text: 'if (isChanged(name) || status.error',
-    becomes: 'if (name || status.error',
+    text: 'if (isChanged(name) || !supervisor.isPrepared)',
+    becomes: 'if (name || !supervisor.isPrepared)',
     suite: 'integration/modules/api/floods',
+  },
+  {
+    breaks: 'a module that crashes is restarted at once whenever another identity changes',
+    text: 'if (isChanged(name) || !supervisor.isPrepared)',
+    becomes: 'if (true)',
+    suite: 'component/modules/registry/module-registry',
+  },
+  {
+    breaks: 'a module without an identity waits for its delay when another identity was deleted',
+    text: 'if (isChanged(name) || !supervisor.isPrepared)',
+    becomes: 'if (isChanged(name))',
+    suite: 'component/modules/registry/module-registry',
   },
   {
     breaks: 'a change of the device is taken for one of no module',
