@@ -1,6 +1,7 @@
 import { type Bus, BusError, hasNoOwner, type MethodCall } from '../dbus/bus.ts';
 import type { ServiceDefinition } from '../dbus/definition.ts';
 import { describeError, isServiceError, ServiceError } from '../errors.ts';
+import { replyOrFailedStart } from './systemd/failed-start.ts';
 
 /** The reply of a service's `Describe`. */
 export interface Description {
@@ -17,7 +18,8 @@ const configurationStatus = /exited with status 78\b/;
 
 /** Calls `Describe` on a service, which starts it when it is not running. */
 export async function describeService(bus: Bus, service: ServiceDefinition): Promise<Description> {
-  const reply = await bus.call(describe(service)).catch((error: unknown) => {
+  const call = bus.call(describe(service));
+  const reply = await replyOrFailedStart(bus, service, call).catch((error: unknown) => {
     throw explainedFailure(service, error);
   });
   return parseDescription(service, reply);

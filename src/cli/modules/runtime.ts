@@ -7,6 +7,7 @@ import { quoted } from '../../quoted.ts';
 import { type CommandContext, UsageError } from '../command.ts';
 import { describeService, explainedFailure } from '../description.ts';
 import { objectProperties } from '../objects/object-properties.ts';
+import { replyOrFailedStart } from '../systemd/failed-start.ts';
 import { mayAsk } from '../terminal-agent.ts';
 import { type ModuleView, moduleView } from './module-view.ts';
 
@@ -40,7 +41,8 @@ export class Runtime {
   /** Calls a method; a failure says what is missing: the service, or which modules there are. */
   async call<T>(call: (methods: Methods, options: ClientCallOptions) => Promise<T>): Promise<T> {
     try {
-      return await call(this.#methods, this.#options);
+      const reply = call(this.#methods, this.#options);
+      return await replyOrFailedStart(this.bus, modulesService, reply);
     } catch (error) {
       throw await this.#explained(error);
     }

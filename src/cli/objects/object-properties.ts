@@ -4,12 +4,13 @@ import { childPath } from '../../dbus/path.ts';
 import { Variant } from '../../dbus/wire/variant.ts';
 import { isServiceError } from '../../errors.ts';
 import { explainedFailure } from '../description.ts';
+import { replyOrFailedStart } from '../systemd/failed-start.ts';
 
 const replyMs = 60_000;
 
 /** The properties of an object as they are now, times as numbers, as in Describe; undefined when the service has none of that id. */
 export async function objectProperties(
-  bus: Pick<Bus, 'call'>,
+  bus: Bus,
   service: ServiceDefinition,
   id: string,
 ): Promise<Readonly<Record<string, unknown>> | undefined> {
@@ -23,7 +24,8 @@ export async function objectProperties(
     body: [child.interface.name],
   };
   try {
-    const [values] = await bus.call(get, { timeoutMs: replyMs });
+    const call = bus.call(get, { timeoutMs: replyMs });
+    const [values] = await replyOrFailedStart(bus, service, call);
     return plain(values);
   } catch (error) {
     if (isServiceError(error, 'UnknownObject')) return undefined;

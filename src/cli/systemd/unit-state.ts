@@ -10,6 +10,8 @@ const configurationStatus = 78;
 export interface UnitState {
   /** `active`, `inactive`, `failed`, `activating` and so on. */
   readonly active: string;
+  /** Whether a job of systemd, such as a start, waits or runs. */
+  readonly isQueued: boolean;
   /** Why it is not running, `` after an orderly stop. */
   readonly problem: string;
 }
@@ -43,15 +45,17 @@ export async function explainedState(
 export function stateOf(unit: Properties, name: string): UnitState | undefined {
   const [load, active, sub] = ['LoadState', 'ActiveState', 'SubState'].map((key) => unit.get(key));
   if (load === 'not-found' || typeof active !== 'string') return undefined;
-  if (load !== 'loaded') return { active, problem: `unit ${name} is ${String(load)}` };
+  const [job] = [unit.get('Job')].flat();
+  const state = { active, isQueued: typeof job === 'number' && job !== 0 };
+  if (load !== 'loaded') return { ...state, problem: `unit ${name} is ${String(load)}` };
   const result = unit.get('Result');
   const isOver = active === 'failed' || sub === 'auto-restart';
-  if (!isOver || typeof result !== 'string') return { active, problem: '' };
+  if (!isOver || typeof result !== 'string') return { ...state, problem: '' };
   const status = unit.get('ExecMainStatus');
   const hint =
     status === configurationStatus ? ", its configuration is wrong: 'iotedgectl config check'" : '';
   const shown = typeof status === 'number' && status !== 0 ? `${result}, status ${status}` : result;
-  return { active, problem: `unit ${name} has failed (${shown})${hint}` };
+  return { ...state, problem: `unit ${name} has failed (${shown})${hint}` };
 }
 
 /** Where a socket unit listens, as its files said when systemd read them. */

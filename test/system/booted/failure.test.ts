@@ -64,4 +64,17 @@ test('is ended and started again by the watchdog when it hangs, and not before',
   assert.equal(await failedCalls(system, once), []);
 });
 
+test('is reported by iotedgectl at once, with the reason', async (system) => {
+  await system.output(['systemctl', 'stop', unit]);
+  await system.write('/etc/iotedge/keys.yaml', 'no_such_setting: 1\n');
+  // dbus-daemon alone would report it after 25 s, and neither bus with the reason
+  const listed = await system.run(['iotedgectl', 'keys', 'list'], { timeoutMs: 15_000 });
+  assert.is(listed.code, 4);
+  assert.match(listed.stderr, /has failed \(exit-code, status 78\), its configuration is wrong/);
+  assert.match(listed.stderr, /no_such_setting.*'iotedgectl system restart keys'/);
+  await system.write('/etc/iotedge/keys.yaml', 'log_level: info\n');
+  await system.output(['iotedgectl', 'system', 'restart', 'keys']);
+  assert.equal(await failedCalls(system, once), []);
+});
+
 test.run();

@@ -5,6 +5,7 @@ import { keysService } from '../../../interfaces/keys.ts';
 import type { CommandContext } from '../../command.ts';
 import { explainedFailure, textOf } from '../../description.ts';
 import { objectProperties } from '../../objects/object-properties.ts';
+import { replyOrFailedStart } from '../../systemd/failed-start.ts';
 import { mayAsk } from '../../terminal-agent.ts';
 
 /** A token may take its time, and the user may have to type a password first. */
@@ -40,7 +41,8 @@ export class Keys {
   /** Calls a method; a failure says when there is no such service. */
   async call<T>(call: (methods: Methods, options: ClientCallOptions) => Promise<T>): Promise<T> {
     try {
-      return await call(this.#methods, this.#options);
+      const reply = call(this.#methods, this.#options);
+      return await replyOrFailedStart(this.#bus, keysService, reply);
     } catch (error) {
       throw explainedFailure(keysService, error);
     }

@@ -1,13 +1,11 @@
-import { client } from '../../../dbus/client/client.ts';
 import { isServiceError, ServiceError } from '../../../errors.ts';
-import { keysService } from '../../../interfaces/keys.ts';
 import { Certificates, certificateId } from '../../certificates/certificates.ts';
 import { outputOption, writeOutput } from '../../certificates/output-file.ts';
+import { Keys } from '../../certificates/pkcs12/keys.ts';
 import { type RequestRule, requestRule } from '../../certificates/request-rule.ts';
 import { type Command, type CommandContext, exitCodes } from '../../command.ts';
 import { configDirectory, directoryOption } from '../../config-directory.ts';
-import { explainedFailure } from '../../description.ts';
-import { mayAsk, passwordOption, withTerminalAgent } from '../../terminal-agent.ts';
+import { passwordOption, withTerminalAgent } from '../../terminal-agent.ts';
 
 /** `iotedgectl certificates csr`. */
 export const certificatesCsr: Command = {
@@ -47,25 +45,26 @@ async function signedRequest(
   rule: RequestRule,
   key_id: string,
 ): Promise<string> {
-  const { busName, path, manager } = keysService;
-  const keys = client(await context.bus(), { busName, path }, manager);
-  const call = { interactive: mayAsk(context), timeoutMs: 300_000 };
+  const keys = await Keys.connect(context);
   const { certificateRequest } = await import('../../certificates/material/material.ts');
   try {
     if (context.options['create-key'] === true) {
       const algorithms = [...rule.keyAlgorithms];
       const options = { if_exists: 'keep' };
-      await keys.CreateKeyPair({ key_id, algorithms, usages: ['sign'], options }, call);
+      const request = { key_id, algorithms, usages: ['sign'], options };
+      await keys.call((methods, callOptions) => methods.CreateKeyPair(request, callOptions));
     }
-    const { spki } = await keys.GetPublicKey({ key_id, options: {} }, call);
+    const { spki } = await keys.call((methods, options) =>
+      methods.GetPublicKey({ key_id, options: {} }, options),
+    );
     return await certificateRequest({ ...rule, spki }, async (mechanism, data, public_key) => {
       const request = { key_id, mechanism, data, options: { public_key } };
-      return (await keys.Sign(request, call)).signature;
+      return (await keys.call((methods, options) => methods.Sign(request, options))).signature;
     });
   } catch (error) {
     if (isServiceError(error, 'NotFound')) {
       throw new ServiceError('NotFound', `${error.message}: --create-key creates it`);
     }
-    throw explainedFailure(keysService, error);
+    throw error;
   }
 }

@@ -6,6 +6,12 @@ const stop = 'system/booted/stop';
 
 export default [
   {
+    breaks: 'a command waits until dbus-daemon gives up on a service whose start has failed',
+    text: "if (problem !== '') throw new ServiceError('Unavailable', problem);",
+    becomes: '',
+    suite: failure,
+  },
+  {
     breaks: 'a wrong configuration is no error in the journal',
     text: "? '<3>' : '';",
     becomes: "? '' : '';",
