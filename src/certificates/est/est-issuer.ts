@@ -61,8 +61,8 @@ interface Submission extends Attempt {
   readonly request: EnrolRequest;
   /** Where the order is pending. */
   readonly pendingUrl?: string;
-  /** What the server wants. */
-  readonly demands: readonly Demand[];
+  /** The names of what the server wants and the request lacks; a hash counts as it was used. */
+  readonly unmet: () => readonly string[];
 }
 
 /** Orders certificates from an EST server (RFC 7030). */
@@ -98,17 +98,25 @@ export class EstIssuer implements Issuer {
     const started = { session, order, via, refused: [], others: [] };
     const pending = pendingRequestOf(order, this.#options.settings);
     // the request of a pending order does not change
-    if (pending !== undefined) return this.#enroll({ ...started, ...pending, demands: [] });
+    if (pending !== undefined)
+      return this.#enrollNaming({ ...started, ...pending, unmet: () => pending.unmet });
     const learned = { ...started, ...(await this.#askCas(started)) };
     const demands = await this.#demands(learned);
     const rekey = rekeyFor(order, demands);
     if (rekey !== undefined) return rekey;
-    const submission = { ...learned, demands, request: await followDemands(order, demands) };
+    const request = await followDemands(order, demands);
+    const unmet = () => unmetOf(order, request, demands);
+    const submission = { ...learned, request, unmet };
     this.#logUnmet(submission);
+    return this.#enrollNaming(submission);
+  }
+
+  /** As `#enroll`; a rejection, also of a pending order, names what was left out of the request. */
+  async #enrollNaming(submission: Submission): Promise<Answer> {
     try {
       return await this.#enroll(submission);
     } catch (error) {
-      const unmet = unmetOf(submission);
+      const unmet = submission.unmet();
       if (!(error instanceof Rejection) || unmet.length === 0) throw error;
       throw error.with(`; the server also wants ${unmet.join(', ')}, which was left out`);
     }
@@ -181,15 +189,11 @@ export class EstIssuer implements Issuer {
     }
   }
 
-  #logUnmet(submission: Submission): void {
+  #logUnmet({ order, unmet }: Submission): void {
     const { name, log } = this.#options;
-    const attributes = unmetOf(submission).join(', ');
+    const attributes = unmet().join(', ');
     if (attributes === '') return;
-    log.info('attributes left out', {
-      issuer: name,
-      certificateId: submission.order.id,
-      attributes,
-    });
+    log.info('attributes left out', { issuer: name, certificateId: order.id, attributes });
   }
 
   /** None where the answer is unreadable: an order may succeed all the same. */
@@ -211,7 +215,7 @@ export class EstIssuer implements Issuer {
   }
 
   async #enroll(attempt: Submission): Promise<Answer> {
-    const { session, order, via, request, pendingUrl } = attempt;
+    const { session, order, via, request, pendingUrl, unmet } = attempt;
     const requestFor = (presented: Presented): EstRequest => ({
       url: pendingUrl ?? urlOf(this.#options.settings, operationFor(order, request, presented)),
       csr: request.kind === 'signed' ? request.csr : (tlsUnique) => bind(request, tlsUnique),
@@ -222,7 +226,7 @@ export class EstIssuer implements Issuer {
     const { status, headers } = response;
     if (status === 202) {
       const retryAfterS = retryAfterOf(headers['retry-after'], order.now, headers['date']);
-      return { kind: 'pending', cookie: formatCookie(url, request), retryAfterS };
+      return { kind: 'pending', cookie: formatCookie(url, request, unmet()), retryAfterS };
     }
     if (status !== 200) throw rejectionFor(response, 'the order', order.now);
     return this.#judge(certificatesIn(response, 'the answer of the server'), attempt);
@@ -275,7 +279,11 @@ export class EstIssuer implements Issuer {
 }
 
 /** The names of what the server wants and the request lacks. */
-function unmetOf({ order, request, demands }: Submission): readonly string[] {
+function unmetOf(
+  order: Order,
+  request: EnrolRequest,
+  demands: readonly Demand[],
+): readonly string[] {
   const left = demands.filter((demand) => !wantsChallengePassword([demand]));
   if (left.length === 0) return [];
   const { spki } = order.key;

@@ -15,16 +15,24 @@ export type EnrolRequest =
 export interface PendingRequest {
   readonly pendingUrl: string;
   readonly request: EnrolRequest;
+  /** The names of what the server wanted and the request lacks. */
+  readonly unmet: readonly string[];
 }
 
 const boundMark = 'tls-unique';
+const signedMark = 'signed';
 const operations: readonly Operation[] = ['simpleenroll', 'simplereenroll'];
 
-/** The cookie of an order: its URL, and the request, of which one that is bound is a template only. */
-export function formatCookie(url: string, request: EnrolRequest): string {
-  if (request.kind === 'signed') return `${url} ${request.csr.toString('base64')}`;
-  const { template, signer } = request;
-  return `${url} ${template.toString('base64')} ${boundMark} ${signer.algorithm}`;
+/**
+ * The cookie of an order: its URL, and the request, of which one that is bound is a template only, with what the request
+ * lacks.
+ */
+export function formatCookie(url: string, request: EnrolRequest, unmet: readonly string[]): string {
+  const parts =
+    request.kind === 'signed'
+      ? [request.csr.toString('base64'), signedMark, '-']
+      : [request.template.toString('base64'), boundMark, request.signer.algorithm];
+  return [url, ...parts, ...unmet.map(encodeURIComponent)].join(' ');
 }
 
 /** What a cookie says; undefined without one, and once the settings lead elsewhere. */
@@ -32,16 +40,17 @@ export function pendingRequestOf(
   { cookie, request: ordered, key }: Order,
   settings: EstSettings,
 ): PendingRequest | undefined {
-  const [pendingUrl, content = '', mark, algorithm] = cookie?.split(' ') ?? [];
+  const [pendingUrl, content = '', mark, algorithm, ...names] = cookie?.split(' ') ?? [];
   const urls = operations.map((operation) => urlOf(settings, operation));
   if (pendingUrl === undefined || !urls.includes(pendingUrl)) return undefined;
   // former versions kept a CSR with the order, and in the cookie of one that is bound
   const sent = content === '' ? ordered : Buffer.from(content, 'base64');
-  if (mark !== boundMark) return { pendingUrl, request: { kind: 'signed', csr: sent } };
+  const unmet = names.map(decodeURIComponent);
+  if (mark !== boundMark) return { pendingUrl, unmet, request: { kind: 'signed', csr: sent } };
   const template = readTemplate(sent);
   const signer = signerOf(key, algorithm);
   if (template === undefined || signer === undefined) return undefined;
-  return { pendingUrl, request: { kind: 'bound', template, signer } };
+  return { pendingUrl, unmet, request: { kind: 'bound', template, signer } };
 }
 
 function readTemplate(request: Buffer): Buffer | undefined {

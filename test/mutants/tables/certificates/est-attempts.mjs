@@ -116,4 +116,16 @@ export default [
     becomes: 'try {\n    return requestInfoOf(request);\n  } catch (error) {\n    throw error;',
     suite: 'integration/est/tls-unique',
   },
+  {
+    breaks: 'what the request lacks is not named when an order is refused after it was pending',
+    text: 'unmet: () => pending.unmet });',
+    becomes: 'unmet: () => [] });',
+    suite: 'integration/est/pending',
+  },
+  {
+    breaks: 'what the request lacks is lost when the order is pending again',
+    text: 'formatCookie(url, request, unmet()), retryAfterS',
+    becomes: 'formatCookie(url, request, pendingUrl ? [] : unmet()), retryAfterS',
+    suite: 'integration/est/pending',
+  },
 ];

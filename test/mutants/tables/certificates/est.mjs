@@ -297,8 +297,8 @@ export default [
   },
   {
     breaks: 'the request of a pending order changes',
-    text: "return `${url} ${request.csr.toString('base64')}`;",
-    becomes: 'return url;',
+    text: "? [request.csr.toString('base64'), signedMark, '-']",
+    becomes: "? ['', signedMark, '-']",
     suite: 'integration/est/attributes',
   },
   {
