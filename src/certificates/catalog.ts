@@ -112,10 +112,15 @@ export class CertificateCatalog {
     // one time for all, which reasons contain: Health shows each reason once
     const at = this.#options.now();
     for (const id of this.ids()) {
-      const entry = await this.read(id);
+      const entry = this.#stored(id) ?? (await this.read(id));
       if (entry?.preloaded === false) this.#put(entry, at);
     }
     this.publishHealth();
+  }
+
+  /** As `read`, at once, for a certificate that is not preloaded; undefined for any other. */
+  #stored(id: CertificateId): CertificateEntry | undefined {
+    return this.#preloaded.has(id) ? undefined : this.#options.storage.get(id);
   }
 
   /** Whether the last key lookup could not reach every key. */
@@ -127,7 +132,7 @@ export class CertificateCatalog {
   async refreshKeys(via: Via): Promise<void> {
     const all: { readonly entry: CertificateEntry; readonly certificate: Certificate }[] = [];
     for (const id of this.ids()) {
-      const entry = await this.read(id);
+      const entry = this.#stored(id) ?? (await this.read(id));
       const [certificate] = entry?.chain ?? [];
       if (entry === undefined || certificate === undefined) continue;
       const isConfigured = entry.keyId === '' && this.#configuredKeyId(id) !== undefined;

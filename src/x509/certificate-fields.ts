@@ -4,7 +4,16 @@ import { ServiceError } from '../errors.ts';
 import { isCanonical, namedCurveOf, spkiOf } from './algorithm.ts';
 import { decode, type Element, encode } from './der/asn1.ts';
 import { childrenOf, smallIntegerOf } from './der/read.ts';
-import { elementsIn, firstElement, type Tlv, tags } from './der/tlv.ts';
+import {
+  elementsIn,
+  firstElement,
+  type Span,
+  spanAt,
+  spansIn,
+  type Tlv,
+  tags,
+  viewOf,
+} from './der/tlv.ts';
 import {
   type BasicConstraints,
   decodeExtensions,
@@ -18,7 +27,7 @@ import {
   readKeyUsage,
   readSubjectKeyId,
 } from './extensions.ts';
-import { decodeName, formatName, type Name } from './name.ts';
+import { decodeName, type Name, nameTextOf } from './name.ts';
 import { signatureAlgorithmName } from './signature-algorithm-name.ts';
 import { decodeValidity, type Validity } from './validity.ts';
 
@@ -62,99 +71,177 @@ export interface Certificate extends Validity {
 
 /** The parts of a certificate that are read, each in DER or BER. */
 interface Parts {
-  readonly algorithm: Tlv | undefined;
-  readonly version: Tlv | undefined;
-  readonly serial: Tlv;
-  readonly issuer: Tlv;
-  readonly validity: Tlv;
-  readonly subject: Tlv;
-  readonly key: Tlv;
-  readonly extensions: Tlv | undefined;
+  readonly algorithm: Span | undefined;
+  readonly version: Span | undefined;
+  readonly serial: Span;
+  readonly issuer: Span;
+  readonly validity: Span;
+  readonly subject: Span;
+  readonly key: Span;
+  readonly extensions: Span | undefined;
 }
 
 /**
  * The fields of a certificate, each read at its first use, which throws InvalidArgs naming `what` when it is malformed;
- * so does this function unless there are all parts. OpenSSL, which takes longer than everything else, is used for the
+ * so does the constructor unless there are all parts. OpenSSL, which takes longer than everything else, is used for the
  * key and for `x509` only.
  */
-export function lazyFields(
-  der: Buffer,
-  what: string,
-  parse = () => parseX509(der, what),
-): Certificate {
-  const parts = partsOf(der, what);
-  const x509 = once(parse);
-  const validity = once(() => decodeValidity(elementOf(parts.validity, what), what));
-  const names = once(() => namesOf(parts, what));
-  const key = once(() => keyOf(x509(), encode(elementOf(parts.key, what)), what));
-  const extensions = once(() => extensionsOf(parts.extensions, what));
-  const rights = once(() => rightsOf(extensions()));
-  const fingerprint = once(() => hash('sha256', der, 'hex'));
-  const alternativeNames = once(() => alternativeNamesOf(parts.extensions));
+export class LazyCertificate implements Certificate {
+  readonly der: Buffer;
+  readonly #what: string;
+  readonly #parts: Parts;
+  #x509: X509Certificate | undefined;
+  #validity: Validity | undefined;
+  #subjectText: string | undefined;
+  #issuerText: string | undefined;
+  #serialNumber: string | undefined;
+  #fingerprint: string | undefined;
+  #alternativeNames: readonly string[] | undefined;
+  #extensions: readonly Extension[] | undefined;
+  #rights: ReturnType<typeof rightsOf> | undefined;
+  #key: ReturnType<typeof keyOf> | undefined;
+
+  constructor(der: Buffer, what: string, x509?: X509Certificate) {
+    this.der = der;
+    this.#what = what;
+    this.#parts = partsOf(der, what);
+    this.#x509 = x509;
+  }
+
+  get x509() {
+    return (this.#x509 ??= parseX509(this.der, this.#what));
+  }
+
+  get version() {
+    const { version } = this.#parts;
+    return version === undefined ? 1 : versionOf(this.#decode(version), this.#what);
+  }
+
+  get serialNumber() {
+    return (this.#serialNumber ??= serialNumberOf(this.#view(this.#parts.serial)));
+  }
+
+  get fingerprint() {
+    return (this.#fingerprint ??= hash('sha256', this.der, 'hex'));
+  }
+
+  get notBefore() {
+    return this.#readValidity().notBefore;
+  }
+
+  get notAfter() {
+    return this.#readValidity().notAfter;
+  }
+
+  get subject() {
+    return decodeName(this.#decode(this.#parts.subject));
+  }
+
+  get subjectDer() {
+    return encode(this.#decode(this.#parts.subject));
+  }
+
+  get issuerDer() {
+    return encode(this.#decode(this.#parts.issuer));
+  }
+
+  get subjectText() {
+    return (this.#subjectText ??= nameTextOf(this.der, this.#parts.subject, this.#what));
+  }
+
+  get issuerText() {
+    return (this.#issuerText ??= nameTextOf(this.der, this.#parts.issuer, this.#what));
+  }
+
+  get publicKey() {
+    return this.#readKey().publicKey;
+  }
+
+  get spki() {
+    const { bytes } = this.#view(this.#parts.key);
+    // without OpenSSL where it would change nothing
+    return isCanonical(bytes) ? bytes : this.#readKey().spki;
+  }
+
+  get signatureAlgorithm() {
+    const { algorithm } = this.#parts;
+    return signatureAlgorithmName(algorithm && this.#decode(algorithm), this.#what);
+  }
+
+  get extensions() {
+    const { extensions } = this.#parts;
+    this.#extensions ??= extensionsOf(extensions && this.#decode(extensions), this.#what);
+    return this.#extensions;
+  }
+
+  get alternativeNames() {
+    const { extensions } = this.#parts;
+    this.#alternativeNames ??= alternativeNamesOf(extensions && this.#view(extensions));
+    return this.#alternativeNames;
+  }
+
+  get basicConstraints() {
+    return this.#readRights().basicConstraints;
+  }
+
+  get keyUsage() {
+    return this.#readRights().keyUsage;
+  }
+
+  get extendedKeyUsage() {
+    return this.#readRights().extendedKeyUsage;
+  }
+
+  get keyIdentifier() {
+    return this.#readRights().subjectKeyId ?? keyIdentifier(this.spki);
+  }
+
+  #readValidity(): Validity {
+    return (this.#validity ??= decodeValidity(this.der, this.#parts.validity, this.#what));
+  }
+
+  #readRights() {
+    return (this.#rights ??= rightsOf(this.extensions));
+  }
+
+  #readKey() {
+    const spki = (): Buffer => encode(this.#decode(this.#parts.key));
+    return (this.#key ??= keyOf(this.x509, spki(), this.#what));
+  }
+
+  #view(part: Span): Tlv {
+    return viewOf(this.der, part);
+  }
+
+  #decode(part: Span): Element {
+    return decode(this.#view(part).bytes, this.#what, { ber: true });
+  }
+}
+
+/** A certificate whose fields have all been read, or InvalidArgs. */
+export function readFields(certificate: Certificate): Certificate {
   return {
-    der,
-    get x509() {
-      return x509();
-    },
-    get version() {
-      return versionOf(parts.version, what);
-    },
-    get serialNumber() {
-      return serialNumberOf(parts.serial);
-    },
-    get fingerprint() {
-      return fingerprint();
-    },
-    get notBefore() {
-      return validity().notBefore;
-    },
-    get notAfter() {
-      return validity().notAfter;
-    },
-    get subject() {
-      return names().subject;
-    },
-    get subjectDer() {
-      return encode(elementOf(parts.subject, what));
-    },
-    get issuerDer() {
-      return encode(elementOf(parts.issuer, what));
-    },
-    get subjectText() {
-      return names().subjectText;
-    },
-    get issuerText() {
-      return names().issuerText;
-    },
-    get publicKey() {
-      return key().publicKey;
-    },
-    get spki() {
-      // without OpenSSL where it would change nothing
-      return isCanonical(parts.key.bytes) ? parts.key.bytes : key().spki;
-    },
-    get signatureAlgorithm() {
-      const { algorithm } = parts;
-      return signatureAlgorithmName(algorithm && elementOf(algorithm, what), what);
-    },
-    get extensions() {
-      return extensions();
-    },
-    get alternativeNames() {
-      return alternativeNames();
-    },
-    get basicConstraints() {
-      return rights().basicConstraints;
-    },
-    get keyUsage() {
-      return rights().keyUsage;
-    },
-    get extendedKeyUsage() {
-      return rights().extendedKeyUsage;
-    },
-    get keyIdentifier() {
-      return rights().subjectKeyId ?? keyIdentifier(this.spki);
-    },
+    der: certificate.der,
+    x509: certificate.x509,
+    version: certificate.version,
+    subject: certificate.subject,
+    subjectDer: certificate.subjectDer,
+    issuerDer: certificate.issuerDer,
+    subjectText: certificate.subjectText,
+    issuerText: certificate.issuerText,
+    serialNumber: certificate.serialNumber,
+    notBefore: certificate.notBefore,
+    notAfter: certificate.notAfter,
+    spki: certificate.spki,
+    publicKey: certificate.publicKey,
+    fingerprint: certificate.fingerprint,
+    signatureAlgorithm: certificate.signatureAlgorithm,
+    extensions: certificate.extensions,
+    alternativeNames: certificate.alternativeNames,
+    basicConstraints: certificate.basicConstraints,
+    keyUsage: certificate.keyUsage,
+    extendedKeyUsage: certificate.extendedKeyUsage,
+    keyIdentifier: certificate.keyIdentifier,
   };
 }
 
@@ -166,21 +253,13 @@ function parseX509(der: Buffer, what: string): X509Certificate {
   }
 }
 
-/** Reads at the first call. */
-function once<T>(read: () => T): () => T {
-  let result: { readonly value: T } | undefined;
-  return () => {
-    result ??= { value: read() };
-    return result.value;
-  };
-}
-
 function partsOf(der: Buffer, what: string): Parts {
   // older CAs were less strict about DER, and signatures cover the bytes that node:crypto checks
-  const [tbs, algorithm] = membersIn(firstElement(der), what);
-  const all = membersIn(tbs, what);
-  const [version, serial, , issuer, validity, subject, key, ...rest] =
-    all[0]?.tag === tags.context0 ? all : [undefined, ...all];
+  const [tbs, algorithm] = membersIn(der, spanAt(der, 0), what);
+  const all = membersIn(der, tbs, what);
+  const at = all[0]?.tag === tags.context0 ? 1 : 0;
+  const [serial, issuer] = [all[at], all[at + 2]];
+  const [validity, subject, key] = [all[at + 3], all[at + 4], all[at + 5]];
   if (
     serial === undefined ||
     issuer === undefined ||
@@ -190,35 +269,30 @@ function partsOf(der: Buffer, what: string): Parts {
   ) {
     throw new ServiceError('InvalidArgs', `${what} lacks a part`);
   }
-  const extensions = rest.find((part) => part?.tag === tags.context3);
+  const version = at === 0 ? undefined : all[0];
+  const extensions = all.find((part, index) => index > at + 5 && part.tag === tags.context3);
   return { algorithm, version, serial, issuer, validity, subject, key, extensions };
 }
 
 /** The members of a SEQUENCE. */
-function membersIn(element: Tlv | undefined, what: string): readonly Tlv[] {
-  const isSequence = element?.tag === tags.sequence;
-  const members = isSequence ? [...elementsIn(element.content)] : [];
-  const last = members.at(-1)?.bytes;
-  // an incomplete member ends the list
-  const length = members.reduce((sum, { bytes }) => sum + bytes.length, 0);
-  if (last === undefined || length !== element?.content.length) {
+function membersIn(der: Buffer, element: Span | undefined, what: string): readonly Span[] {
+  const members = element?.tag === tags.sequence ? spansIn(der, element) : undefined;
+  if (members === undefined || members.length === 0) {
     throw new ServiceError('InvalidArgs', `${what} is malformed`);
   }
   return members;
 }
 
-function elementOf({ bytes }: Tlv, what: string): Element {
-  return decode(bytes, what, { ber: true });
-}
-
-function versionOf(tagged: Tlv | undefined, what: string): number {
-  if (tagged === undefined) return 1;
-  return smallIntegerOf(childrenOf(elementOf(tagged, what), what)[0], what) + 1;
+function versionOf(tagged: Element, what: string): number {
+  return smallIntegerOf(childrenOf(tagged, what)[0], what) + 1;
 }
 
 /** Two digits for each byte of the magnitude. */
 function serialNumberOf({ content }: Tlv): string {
-  const value = BigInt.asIntN(content.length * 8, BigInt(`0x0${content.toString('hex')}`));
+  const hex = content.toString('hex');
+  // a positive number, without the octets that only make it longer
+  if ((content[0] ?? 0x80) < 0x80) return hex.replace(/^(?:00)+(?=..)/, '');
+  const value = BigInt.asIntN(content.length * 8, BigInt(`0x0${hex}`));
   const digits = (value < 0n ? -value : value).toString(16);
   return `${value < 0n ? '-' : ''}${digits.padStart(digits.length + (digits.length % 2), '0')}`;
 }
@@ -246,18 +320,10 @@ function publicKeyOf(x509: X509Certificate): KeyObject | undefined {
   }
 }
 
-function namesOf(parts: Parts, what: string) {
-  const subject = decodeName(elementOf(parts.subject, what));
-  return {
-    subject,
-    subjectText: formatName(subject),
-    issuerText: formatName(decodeName(elementOf(parts.issuer, what))),
-  };
-}
-
 /** As the extension is found without decoding all of them. */
 function alternativeNamesOf(tagged: Tlv | undefined): readonly string[] {
-  const list = tagged && firstElement(tagged.content);
+  if (tagged === undefined || !tagged.content.includes(alternativeNameOid)) return [];
+  const list = firstElement(tagged.content);
   for (const { content } of list === undefined ? [] : elementsIn(list.content)) {
     if (!content.subarray(0, alternativeNameOid.length).equals(alternativeNameOid)) continue;
     const value = [...elementsIn(content)].at(-1)?.content;
@@ -266,8 +332,8 @@ function alternativeNamesOf(tagged: Tlv | undefined): readonly string[] {
   return [];
 }
 
-function extensionsOf(tagged: Tlv | undefined, what: string): readonly Extension[] {
-  const [element] = tagged === undefined ? [] : childrenOf(elementOf(tagged, what), what);
+function extensionsOf(tagged: Element | undefined, what: string): readonly Extension[] {
+  const [element] = tagged === undefined ? [] : childrenOf(tagged, what);
   return element === undefined ? [] : decodeExtensions(element);
 }
 

@@ -1,6 +1,6 @@
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
-import { type Certificate, lazyFields } from './certificate-fields.ts';
+import { type Certificate, LazyCertificate, readFields } from './certificate-fields.ts';
 import { firstElement, isPadding } from './der/tlv.ts';
 import {
   decodeEncodedPem,
@@ -31,7 +31,7 @@ export function parseCertificate(der: Uint8Array, what: string): Certificate {
       throw new ServiceError('InvalidArgs', 'bytes come behind it');
     }
     const x509 = new X509Certificate(bytes);
-    return { ...lazyFields(x509.raw, what, () => x509) }; // reads every field
+    return readFields(new LazyCertificate(x509.raw, what, x509));
   } catch (error) {
     const why = error instanceof ServiceError ? `: ${error.message}` : '';
     throw new ServiceError('InvalidArgs', `${what} is not a certificate${why}`, { cause: error });
@@ -77,8 +77,14 @@ export function parsePkcs7(bytes: Uint8Array, what: string): readonly Certificat
   );
 }
 
-/** The issuer and the start of the validity are read with these. */
-const shownFields = ['subjectText', 'notAfter', 'serialNumber', 'alternativeNames'] as const;
+/** The start of the validity is read with its end. */
+const shownFields = [
+  'subjectText',
+  'issuerText',
+  'notAfter',
+  'serialNumber',
+  'alternativeNames',
+] as const;
 
 /**
  * The certificates that `encodeCertificatesPem` encoded, which were parsed completely before: of their fields those are
@@ -89,7 +95,7 @@ export function reopenCertificatesPem(pem: string, what: string): readonly Certi
   const encoded = decodeEncodedPem(pem, pemLabels.certificate[0]);
   if (encoded === undefined) return parseCertificatesPem(Buffer.from(pem), what);
   return encoded.map((der) => {
-    const certificate = lazyFields(der, what);
+    const certificate = new LazyCertificate(der, what);
     for (const field of shownFields) void certificate[field];
     return certificate;
   });

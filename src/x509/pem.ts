@@ -29,9 +29,6 @@ export const pemLabels = {
 const begin = '-----BEGIN ';
 const boundary = /^-----(BEGIN|END) ([!-,.-~]+(?:[ -][!-,.-~]+)*)-----$/;
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
-/** Base64 as `encodePem` writes it. */
-const encoded =
-  /^(?:[A-Za-z0-9+/]{64}\n)*(?:[A-Za-z0-9+/]{4}){0,15}(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)\n$/;
 /** A byte order mark, in UTF-16 and in UTF-8 that is read as Latin-1; concatenated files have one in their middle. */
 const mark = /^(?:\uFEFF|\u00EF\u00BB\u00BF)/;
 /** A bundle of all public roots has a quarter of it. */
@@ -72,20 +69,32 @@ export function parseOnePem(bytes: Uint8Array, labels: readonly string[], what: 
 
 /** DER as a PEM block, ending in a line feed. */
 export function encodePem(der: Uint8Array, label: string): string {
-  const body = Buffer.from(der)
-    .toString('base64')
-    .replace(/.{64}(?=.)/g, '$&\n');
-  return `-----BEGIN ${label}-----\n${body}\n-----END ${label}-----\n`;
+  return `-----BEGIN ${label}-----\n${bodyOf(der)}\n-----END ${label}-----\n`;
 }
 
 /** The DER of blocks that `encodePem` encoded; undefined for any other text. */
 export function decodeEncodedPem(text: string, label: string): readonly Buffer[] | undefined {
-  const [head, tail] = [`-----BEGIN ${label}-----\n`, `-----END ${label}-----\n`];
-  const [last, ...blocks] = text.split(tail).toReversed();
-  const bodies = blocks.toReversed().map((block) => block.slice(head.length));
-  const isEncoded = last === '' && blocks.every((block) => block.startsWith(head));
-  if (!isEncoded || bodies.length === 0 || !bodies.every((body) => encoded.test(body))) return;
-  return bodies.map((body) => Buffer.from(body, 'base64'));
+  const [head, tail] = [`-----BEGIN ${label}-----\n`, `\n-----END ${label}-----\n`];
+  const blocks: Buffer[] = [];
+  for (let at = 0; at < text.length; ) {
+    const end = text.indexOf(tail, at);
+    if (end < 0 || !text.startsWith(head, at)) return undefined;
+    const body = text.slice(at + head.length, end);
+    const der = Buffer.from(body, 'base64');
+    // encoded again, as the decoder ignores what is no base64
+    if (der.length === 0 || bodyOf(der) !== body) return undefined;
+    blocks.push(der);
+    at = end + tail.length;
+  }
+  return blocks.length === 0 ? undefined : blocks;
+}
+
+/** Base64 in lines of 64 characters. */
+function bodyOf(der: Uint8Array): string {
+  const text = Buffer.from(der.buffer, der.byteOffset, der.length).toString('base64');
+  const lines: string[] = [];
+  for (let at = 0; at < text.length; at += 64) lines.push(text.slice(at, at + 64));
+  return lines.join('\n');
 }
 
 function splitPem(bytes: Uint8Array, what: string): readonly RawBlock[] {

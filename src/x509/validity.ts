@@ -1,6 +1,5 @@
 import { ServiceError } from '../errors.ts';
-import { type Element, universal } from './der/asn1.ts';
-import { contentOf, isUniversal, membersOf } from './der/read.ts';
+import { type Span, spansIn, tags } from './der/tlv.ts';
 
 /** The validity period of a certificate. */
 export interface Validity {
@@ -8,20 +7,19 @@ export interface Validity {
   readonly notAfter: Date;
 }
 
-const date = '(?<month>\\d\\d)(?<day>\\d\\d)(?<hour>\\d\\d)(?<minute>\\d\\d)';
-const zone = '(?:Z|(?<sign>[+-])(?<zoneHour>\\d\\d)(?<zoneMinute>\\d\\d))';
-const utcTime = new RegExp(`^(?<year>\\d\\d)${date}(?<second>\\d\\d)?${zone}$`);
-const generalizedTime = new RegExp(
-  `^(?<year>\\d{4})${date}(?:(?<second>\\d\\d)(?:[.,](?<fraction>\\d+))?)?${zone}$`,
-);
+// the groups are year, month, day, hour, minute, second, fraction, sign, and the hours and minutes of the offset
+const date = '(\\d\\d)(\\d\\d)(\\d\\d)(\\d\\d)';
+const zone = '(?:Z|([+-])(\\d\\d)(\\d\\d))';
+const utcTime = new RegExp(`^(\\d\\d)${date}(\\d\\d)?()${zone}$`);
+const generalizedTime = new RegExp(`^(\\d{4})${date}(?:(\\d\\d)(?:[.,](\\d+))?)?${zone}$`);
 const maxOffsetHours = 14;
 
-/** Decodes the Validity of a certificate; InvalidArgs when it is malformed. */
-export function decodeValidity(element: Element, what: string): Validity {
-  const [notBefore, notAfter] = membersOf(element, 'sequence', what);
+/** Decodes the Validity of a certificate, which is in these bytes; InvalidArgs when it is malformed. */
+export function decodeValidity(bytes: Buffer, validity: Span, what: string): Validity {
+  const times = validity.tag === tags.sequence ? spansIn(bytes, validity) : undefined;
   return {
-    notBefore: timeOf(notBefore, `notBefore of ${what}`),
-    notAfter: timeOf(notAfter, `notAfter of ${what}`),
+    notBefore: timeOf(bytes, times?.[0], `notBefore of ${what}`),
+    notAfter: timeOf(bytes, times?.[1], `notAfter of ${what}`),
   };
 }
 
@@ -29,30 +27,30 @@ export function decodeValidity(element: Element, what: string): Validity {
  * A time in all forms of X.690 that OpenSSL reads: with and without seconds, with fractions, with an offset from UTC.
  * RFC 5280 allows only one of them, but old CAs used the others.
  */
-function timeOf(element: Element | undefined, what: string): Date {
-  const short = isUniversal(element, universal.utcTime);
-  if (!short && !isUniversal(element, universal.generalizedTime)) return refuse('', what);
-  const text = contentOf(element, what).toString('latin1');
-  const fields = (short ? utcTime : generalizedTime).exec(text)?.groups;
-  if (fields === undefined) return refuse(text, what);
-  const number = (name: string): number => Number(fields[name] ?? 0);
-  const year = short ? number('year') + (number('year') < 50 ? 2000 : 1900) : number('year');
-  const ms = Math.floor(Number(`0.${fields['fraction'] ?? 0}`) * 1000);
+function timeOf(bytes: Buffer, span: Span | undefined, what: string): Date {
+  const short = span?.tag === tags.utcTime;
+  if (span === undefined || (!short && span.tag !== tags.generalizedTime)) return refuse('', what);
+  const text = bytes.toString('latin1', span.from, span.to);
+  const fields = (short ? utcTime : generalizedTime).exec(text);
+  if (fields === null) return refuse(text, what);
+  const [, years, month, day, hour, minute, second, fraction, sign, zoneHour, zoneMinute] = fields;
+  const year = Number(years) + (short ? (Number(years) < 50 ? 2000 : 1900) : 0);
   const time = new Date(0);
   // Date.UTC treats years before 100 as 19xx
-  time.setUTCFullYear(year, number('month') - 1, number('day'));
-  time.setUTCHours(number('hour'), number('minute'), number('second'), ms);
+  time.setUTCFullYear(year, Number(month) - 1, Number(day));
+  const ms = Math.floor(Number(`0.${fraction || 0}`) * 1000);
+  time.setUTCHours(Number(hour), Number(minute), Number(second ?? 0), ms);
   const isSame =
-    time.getUTCMonth() === number('month') - 1 &&
-    time.getUTCDate() === number('day') &&
-    time.getUTCHours() === number('hour') &&
-    time.getUTCMinutes() === number('minute') &&
-    time.getUTCSeconds() === number('second');
-  if (!isSame || number('zoneHour') > maxOffsetHours || number('zoneMinute') > 59) {
-    return refuse(text, what);
-  }
-  const minutes = number('zoneHour') * 60 + number('zoneMinute');
-  return new Date(time.getTime() + (fields['sign'] === '-' ? minutes : -minutes) * 60_000);
+    time.getUTCMonth() === Number(month) - 1 &&
+    time.getUTCDate() === Number(day) &&
+    time.getUTCHours() === Number(hour) &&
+    time.getUTCMinutes() === Number(minute) &&
+    time.getUTCSeconds() === Number(second ?? 0);
+  const minutes = Number(zoneMinute ?? 0);
+  const hours = Number(zoneHour ?? 0);
+  if (!isSame || hours > maxOffsetHours || minutes > 59) return refuse(text, what);
+  const offsetMs = (hours * 60 + minutes) * 60_000;
+  return new Date(time.getTime() + (sign === '-' ? offsetMs : -offsetMs));
 }
 
 function refuse(text: string, what: string): never {

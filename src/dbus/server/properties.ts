@@ -14,19 +14,22 @@ export interface PropertyChange {
 /** The properties of one interface on one object. */
 export class PropertySet {
   readonly #definitions: Readonly<Record<string, PropertyDefinition>>;
-  readonly #values = new Map<string, unknown>();
+  readonly #names: readonly string[];
+  /** Has all names, in their order. */
+  readonly #values: Record<string, unknown> = {};
   #revision = 0;
   #json: string | undefined;
 
   constructor(definition: InterfaceDefinition, values: Readonly<Record<string, unknown>>) {
     this.#definitions = definition.properties ?? {};
-    for (const name of Object.keys(this.#definitions)) this.#values.set(name, values[name]);
+    this.#names = Object.keys(this.#definitions);
+    for (const name of this.#names) this.#values[name] = values[name];
   }
 
   /** Throws when a property has no value; must pass before the first read. */
   assertComplete(): void {
-    for (const [name, value] of this.#values) {
-      if (value === undefined) throw new TypeError(`property ${name} has no value`);
+    for (const name of this.#names) {
+      if (this.#values[name] === undefined) throw new TypeError(`property ${name} has no value`);
     }
   }
 
@@ -38,8 +41,8 @@ export class PropertySet {
     for (const [name, value] of Object.entries(values)) {
       const definition = this.#definitions[name];
       if (definition === undefined) throw new TypeError(`no property ${name}`);
-      if (value === undefined || isDeepStrictEqual(this.#values.get(name), value)) continue;
-      this.#values.set(name, value);
+      if (value === undefined || isDeepStrictEqual(this.#values[name], value)) continue;
+      this.#values[name] = value;
       this.#revision++;
       this.#json = undefined;
       if (definition.emits === 'true') changed[name] = toVariant(definition, value);
@@ -64,7 +67,7 @@ export class PropertySet {
   get(name: string): Variant | undefined {
     const definition = Object.hasOwn(this.#definitions, name) ? this.#definitions[name] : undefined;
     if (definition === undefined) return undefined;
-    return toVariant(definition, this.#values.get(name));
+    return toVariant(definition, this.#values[name]);
   }
 
   /** All values, as GetAll returns them. */
@@ -72,28 +75,28 @@ export class PropertySet {
     return Object.fromEntries(
       Object.entries(this.#definitions).map(([name, definition]) => [
         name,
-        toVariant(definition, this.#values.get(name)),
+        toVariant(definition, this.#values[name]),
       ]),
     );
   }
 
   /** The names of the properties that clients may cache. */
   cached(): readonly string[] {
-    return Object.keys(this.#definitions).filter(
-      (name) => this.#definitions[name]?.emits !== 'false',
-    );
+    return this.#names.filter((name) => this.#definitions[name]?.emits !== 'false');
   }
 
   /** SHA-256 of values as JSON. */
   digest(names: readonly string[]): string {
-    const isAll = names.length === this.#values.size;
-    const some = (): string => JSON.stringify(names.map((name) => jsonOf(this.#values.get(name))));
+    const isAll = names.length === this.#names.length;
+    const some = (): string => JSON.stringify(names.map((name) => jsonOf(this.#values[name])));
     return hash('sha256', isAll ? this.jsonText() : some(), 'base64url');
   }
 
   /** All values as JSON: times as numbers, bytes as base64. */
   toJson(): Record<string, unknown> {
-    return Object.fromEntries([...this.#values].map(([name, value]) => [name, jsonOf(value)]));
+    const json: Record<string, unknown> = {};
+    for (const name of this.#names) json[name] = jsonOf(this.#values[name]);
+    return json;
   }
 
   /** The same as text, cached until a value changes. */

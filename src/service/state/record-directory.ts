@@ -211,24 +211,25 @@ export class RecordDirectory<Id extends string, T> implements Disposable {
     const { names, failure } = await openStateDirectory(this.#path);
     for (const name of names) {
       const id = this.#idOf(name);
-      if (id !== undefined && !this.#readNow(id)) await this.#read(id);
+      if (id !== undefined && !this.#readNow(id, `${this.#path}/${name}`)) await this.#read(id);
     }
     // last: until all files are read, a missing id may still exist
     this.#failure = failure;
   }
 
   /** As `#read`, in a fraction of its time, which counts for thousands; returns false for a file that cannot be read. */
-  #readNow(id: Id): boolean {
-    const content = contentOf(this.#fileOf(id));
-    if (content !== undefined) this.#note(id, content);
+  #readNow(id: Id, path: string): boolean {
+    const content = contentOf(path);
+    if (content !== undefined) this.#note(id, path, content);
     return content !== undefined;
   }
 
   async #read(id: Id): Promise<void> {
+    const path = this.#fileOf(id);
     try {
-      const content = await readStateFile(this.#fileOf(id));
+      const content = await readStateFile(path);
       if (content === undefined) this.#entries.delete(id);
-      else this.#note(id, content);
+      else this.#note(id, path, content);
     } catch (error) {
       if (!(error instanceof DamagedFile)) throw error;
       this.#entries.set(id, { damage: error });
@@ -236,9 +237,9 @@ export class RecordDirectory<Id extends string, T> implements Disposable {
   }
 
   /** Parses the content of a file, and wipes it. */
-  #note(id: Id, content: Buffer): void {
+  #note(id: Id, path: string, content: Buffer): void {
     try {
-      this.#entries.set(id, { value: this.#form.parse(content, { path: this.#fileOf(id), id }) });
+      this.#entries.set(id, { value: this.#form.parse(content, { path, id }) });
     } catch (error) {
       if (!(error instanceof DamagedFile)) throw error;
       this.#entries.set(id, { damage: error });

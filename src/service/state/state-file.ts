@@ -201,8 +201,7 @@ export function parseStateJson<T>(
   try {
     const value: unknown = JSON.parse(content.toString('utf8'));
     const check = mayLackVersion ? checkVersion : requireVersion;
-    const version = new Map<string, unknown>(Object.entries(value ?? {})).get('version');
-    check(path, version, knownVersion);
+    check(path, versionOf(value), knownVersion);
     return parse(value);
   } catch (error) {
     if (error instanceof DamagedFile) throw error;
@@ -211,6 +210,11 @@ export function parseStateJson<T>(
     const reason = error instanceof Error ? error.message : String(error);
     throw new DamagedFile(path, reason, { cause: error });
   }
+}
+
+function versionOf(value: unknown): unknown {
+  const isObject = typeof value === 'object' && value !== null;
+  return isObject && 'version' in value ? value.version : undefined;
 }
 
 /**
@@ -320,7 +324,7 @@ function versionIn(path: string, bytes: Buffer): unknown {
   const end = bytes.indexOf('\n');
   const head = parsed(bytes.subarray(0, end < 0 ? bytes.length : end));
   const value = head ?? (path.endsWith('.key') ? undefined : parsed(bytes));
-  return new Map<string, unknown>(Object.entries(value ?? {})).get('version');
+  return versionOf(value);
 }
 
 function parsed(bytes: Buffer): unknown {

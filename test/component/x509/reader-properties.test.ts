@@ -30,7 +30,7 @@ import {
   universal,
 } from '../../../src/x509/der/asn1.ts';
 import { bitsOf, bytesOf, oidOf, smallIntegerOf } from '../../../src/x509/der/read.ts';
-import { elementsIn, firstElement } from '../../../src/x509/der/tlv.ts';
+import { elementsIn, firstElement, type Span, spanAt } from '../../../src/x509/der/tlv.ts';
 import {
   basicConstraints,
   extendedKeyUsage,
@@ -46,6 +46,7 @@ import {
   encodeName,
   formatName,
   isSameName,
+  nameTextOf,
   parseName,
 } from '../../../src/x509/name.ts';
 import { encodePem, parsePem } from '../../../src/x509/pem.ts';
@@ -204,6 +205,21 @@ test('an INTEGER of unsigned bytes has the fewest bytes and is not negative', ()
   );
 });
 
+function spanOf(der: Buffer): Span {
+  const whole = spanAt(der, 0);
+  assert.ok(whole !== undefined);
+  return whole;
+}
+
+function outcomeOf(read: () => string): string | readonly string[] {
+  try {
+    return read();
+  } catch (error) {
+    if (isServiceError(error, 'InvalidArgs')) return [error.code];
+    throw error;
+  }
+}
+
 function again(element: Element): Element {
   return decode(encode(element), 'it');
 }
@@ -235,7 +251,8 @@ test('a time is read as it was written, from the year 0 to 9999', () => {
       const year = whole.getUTCFullYear();
       const isShort = year >= 1950 && year <= 2049; // RFC 5280 4.1.2.5
       assert.is(written.type, isShort ? universal.utcTime : universal.generalizedTime);
-      const read = decodeValidity(again(sequence(written, written)), 'it');
+      const validity = encode(sequence(written, written));
+      const read = decodeValidity(validity, spanOf(validity), 'it');
       assert.equal(read, { notBefore: whole, notAfter: whole });
     }),
     200,
@@ -252,6 +269,26 @@ test('a name is the same in DER and in text', () => {
       assert.equal(encodeName(parseName(formatName(decoded))), encodeName(name));
     }),
     300,
+  );
+});
+
+test('the text of a name is that of its parts, also after any damage', () => {
+  const encoded = names.map(encodeName);
+  const any = fc.oneof(
+    encoded,
+    encoded.chain((der) => damaged([der])),
+  );
+  holds(
+    fc.property(any, (der) => {
+      const whole = spanAt(der, 0);
+      if (whole?.end !== der.length) return;
+      const parts = outcomeOf(() => formatName(decodeName(decode(der, 'it', { ber: true }))));
+      assert.equal(
+        outcomeOf(() => nameTextOf(der, whole, 'it')),
+        parts,
+      );
+    }),
+    2000,
   );
 });
 

@@ -165,7 +165,7 @@ export default [
   },
   {
     breaks: 'a property that was set to its current value is announced as changed',
-    text: 'if (value === undefined || isDeepStrictEqual(this.#values.get(name), value)) continue;',
+    text: 'if (value === undefined || isDeepStrictEqual(this.#values[name], value)) continue;',
     becomes: 'if (value === undefined) continue;',
     suite: 'unit/dbus/server/object-manager',
   },

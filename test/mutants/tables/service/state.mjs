@@ -7,8 +7,8 @@ export default [
   },
   {
     breaks: 'a record that cannot be read is missing',
-    text: 'if (id !== undefined && !this.#readNow(id)) await this.#read(id);',
-    becomes: 'if (id !== undefined) this.#readNow(id);',
+    text: 'if (id !== undefined && !this.#readNow(id, `${this.#path}/${name}`)) await this.#read(id);',
+    becomes: 'if (id !== undefined) this.#readNow(id, `${this.#path}/${name}`);',
     suite: 'component/service/state/record-directory',
   },
   {
