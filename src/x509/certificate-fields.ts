@@ -89,7 +89,7 @@ interface Parts {
 export class LazyCertificate implements Certificate {
   readonly der: Buffer;
   readonly #what: string;
-  readonly #parts: Parts;
+  #parts: Parts | undefined;
   #x509: X509Certificate | undefined;
   #validity: Validity | undefined;
   #subjectText: string | undefined;
@@ -108,17 +108,28 @@ export class LazyCertificate implements Certificate {
     this.#x509 = x509;
   }
 
+  /** Reads what is shown of a certificate; of many, the offsets of the parts are not retained. */
+  readShown(): this {
+    void this.subjectText;
+    void this.issuerText;
+    this.#readValidity();
+    void this.serialNumber;
+    void this.alternativeNames;
+    this.#parts = undefined;
+    return this;
+  }
+
   get x509() {
     return (this.#x509 ??= parseX509(this.der, this.#what));
   }
 
   get version() {
-    const { version } = this.#parts;
+    const { version } = this.#located;
     return version === undefined ? 1 : versionOf(this.#decode(version), this.#what);
   }
 
   get serialNumber() {
-    return (this.#serialNumber ??= serialNumberOf(this.#view(this.#parts.serial)));
+    return (this.#serialNumber ??= serialNumberOf(this.#view(this.#located.serial)));
   }
 
   get fingerprint() {
@@ -134,23 +145,23 @@ export class LazyCertificate implements Certificate {
   }
 
   get subject() {
-    return decodeName(this.#decode(this.#parts.subject));
+    return decodeName(this.#decode(this.#located.subject));
   }
 
   get subjectDer() {
-    return encode(this.#decode(this.#parts.subject));
+    return encode(this.#decode(this.#located.subject));
   }
 
   get issuerDer() {
-    return encode(this.#decode(this.#parts.issuer));
+    return encode(this.#decode(this.#located.issuer));
   }
 
   get subjectText() {
-    return (this.#subjectText ??= nameTextOf(this.der, this.#parts.subject, this.#what));
+    return (this.#subjectText ??= nameTextOf(this.der, this.#located.subject, this.#what));
   }
 
   get issuerText() {
-    return (this.#issuerText ??= nameTextOf(this.der, this.#parts.issuer, this.#what));
+    return (this.#issuerText ??= nameTextOf(this.der, this.#located.issuer, this.#what));
   }
 
   get publicKey() {
@@ -158,24 +169,24 @@ export class LazyCertificate implements Certificate {
   }
 
   get spki() {
-    const { bytes } = this.#view(this.#parts.key);
+    const { bytes } = this.#view(this.#located.key);
     // without OpenSSL where it would change nothing
     return isCanonical(bytes) ? bytes : this.#readKey().spki;
   }
 
   get signatureAlgorithm() {
-    const { algorithm } = this.#parts;
+    const { algorithm } = this.#located;
     return signatureAlgorithmName(algorithm && this.#decode(algorithm), this.#what);
   }
 
   get extensions() {
-    const { extensions } = this.#parts;
+    const { extensions } = this.#located;
     this.#extensions ??= extensionsOf(extensions && this.#decode(extensions), this.#what);
     return this.#extensions;
   }
 
   get alternativeNames() {
-    const { extensions } = this.#parts;
+    const { extensions } = this.#located;
     this.#alternativeNames ??= alternativeNamesOf(extensions && this.#view(extensions));
     return this.#alternativeNames;
   }
@@ -196,8 +207,12 @@ export class LazyCertificate implements Certificate {
     return this.#readRights().subjectKeyId ?? keyIdentifier(this.spki);
   }
 
+  get #located(): Parts {
+    return (this.#parts ??= partsOf(this.der, this.#what));
+  }
+
   #readValidity(): Validity {
-    return (this.#validity ??= decodeValidity(this.der, this.#parts.validity, this.#what));
+    return (this.#validity ??= decodeValidity(this.der, this.#located.validity, this.#what));
   }
 
   #readRights() {
@@ -205,7 +220,7 @@ export class LazyCertificate implements Certificate {
   }
 
   #readKey() {
-    const spki = (): Buffer => encode(this.#decode(this.#parts.key));
+    const spki = (): Buffer => encode(this.#decode(this.#located.key));
     return (this.#key ??= keyOf(this.x509, spki(), this.#what));
   }
 

@@ -77,15 +77,6 @@ export function parsePkcs7(bytes: Uint8Array, what: string): readonly Certificat
   );
 }
 
-/** The start of the validity is read with its end. */
-const shownFields = [
-  'subjectText',
-  'issuerText',
-  'notAfter',
-  'serialNumber',
-  'alternativeNames',
-] as const;
-
 /**
  * The certificates that `encodeCertificatesPem` encoded, which were parsed completely before: of their fields those are
  * read that are shown, and the others at their first use, which throws when they are malformed. Any other text is
@@ -94,11 +85,7 @@ const shownFields = [
 export function reopenCertificatesPem(pem: string, what: string): readonly Certificate[] {
   const encoded = decodeEncodedPem(pem, pemLabels.certificate[0]);
   if (encoded === undefined) return parseCertificatesPem(Buffer.from(pem), what);
-  return encoded.map((der) => {
-    const certificate = new LazyCertificate(der, what);
-    for (const field of shownFields) void certificate[field];
-    return certificate;
-  });
+  return encoded.map((der) => new LazyCertificate(der, what).readShown());
 }
 
 /** Certificates as PEM, in their order. */

@@ -49,6 +49,7 @@ function timeOf(bytes: Buffer, span: Span | undefined, what: string): Date {
   const minutes = Number(zoneMinute ?? 0);
   const hours = Number(zoneHour ?? 0);
   if (!isSame || hours > maxOffsetHours || minutes > 59) return refuse(text, what);
+  if (sign === undefined) return time;
   const offsetMs = (hours * 60 + minutes) * 60_000;
   return new Date(time.getTime() + (sign === '-' ? offsetMs : -offsetMs));
 }

@@ -10,6 +10,8 @@ import { changedSince, digestsOf, type PropertyDigests } from './property-digest
 
 type SignalsOf<S extends ServiceDefinition> = NonNullable<S['manager']['signals']>;
 
+const noMethods: ReadonlyMap<string, Method> = new Map();
+
 /** A child with the values of its properties. */
 interface Child {
   readonly object: ServedObject;
@@ -112,7 +114,7 @@ export class ObjectManager<S extends ServiceDefinition> {
     const definition = this.service.child.interface;
     const properties = new PropertySet(definition, values);
     properties.assertComplete();
-    const served = { definition, properties, methods: new Map<string, Method>() };
+    const served = { definition, properties, methods: noMethods };
     const interfaces = new Map([[definition.name, served]]);
     const object = { path: this.pathOf(id), interfaces, managesObjects: false };
     this.#children.set(id, { object, properties });

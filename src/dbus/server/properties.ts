@@ -11,19 +11,20 @@ export interface PropertyChange {
   readonly constants: readonly string[];
 }
 
+const none = {};
+
 /** The properties of one interface on one object. */
 export class PropertySet {
   readonly #definitions: Readonly<Record<string, PropertyDefinition>>;
   readonly #names: readonly string[];
-  /** Has all names, in their order. */
-  readonly #values: Record<string, unknown> = {};
+  readonly #values: Record<string, unknown>;
   #revision = 0;
   #json: string | undefined;
 
   constructor(definition: InterfaceDefinition, values: Readonly<Record<string, unknown>>) {
-    this.#definitions = definition.properties ?? {};
-    this.#names = Object.keys(this.#definitions);
-    for (const name of this.#names) this.#values[name] = values[name];
+    this.#definitions = definition.properties ?? none;
+    this.#names = namesOf(this.#definitions);
+    this.#values = { ...values };
   }
 
   /** Throws when a property has no value; must pass before the first read. */
@@ -104,6 +105,15 @@ export class PropertySet {
     this.#json ??= JSON.stringify(this.toJson());
     return this.#json;
   }
+}
+
+const allNames = new WeakMap<object, readonly string[]>();
+
+/** One list for all objects of an interface. */
+function namesOf(definitions: Readonly<Record<string, PropertyDefinition>>): readonly string[] {
+  const names = allNames.get(definitions) ?? Object.keys(definitions);
+  allNames.set(definitions, names);
+  return names;
 }
 
 function toVariant({ type, record }: PropertyDefinition, value: unknown): Variant {
