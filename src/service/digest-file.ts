@@ -8,7 +8,7 @@
  */
 import { unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ObjectDigests, PropertyDigests } from '../dbus/server/property-digests.ts';
+import type { PropertyDigests } from '../dbus/server/property-digests.ts';
 import { describeError, systemCode } from '../errors.ts';
 import type { Log } from './log/log.ts';
 import { readStateJson, writeStateFile } from './state/state-file.ts';
@@ -111,15 +111,10 @@ async function read({ stateDir, version, log }: DigestFileOptions): Promise<Foun
   }
 }
 
-function textOf(program: string, digests: PropertyDigests): string {
-  const objects = [...digests].map(([path, each]) => [path, sorted(each)] as const);
-  const content = { version: formatVersion, program, objects: sorted(new Map(objects)) };
-  return `${JSON.stringify(content)}\n`;
-}
-
 /** Sorted, so that equal content has equal text. */
-function sorted<T>(map: ReadonlyMap<string, T>): Readonly<Record<string, T>> {
-  return Object.fromEntries<T>([...map].sort(([a], [b]) => (a < b ? -1 : 1)));
+function textOf(program: string, digests: PropertyDigests): string {
+  const objects = Object.fromEntries([...digests].sort(([a], [b]) => (a < b ? -1 : 1)));
+  return `${JSON.stringify({ version: formatVersion, program, objects })}\n`;
 }
 
 /** Null when another version wrote the file. */
@@ -129,10 +124,10 @@ function parse(value: unknown, version: string): PropertyDigests | null {
   return new Map([...entriesOf(fields.get('objects'))].map(parseObject));
 }
 
-function parseObject([path, object]: [string, unknown]): [string, ObjectDigests] {
+function parseObject([path, digests]: [string, unknown]): [string, string] {
   if (!objectPath.test(path)) throw new TypeError(`${JSON.stringify(path)} is not an object path`);
-  const texts = [...entriesOf(object)].map(([name, digest]) => [name, String(digest)] as const);
-  return [path, new Map(texts)];
+  if (typeof digests !== 'string') throw new TypeError('it lacks the digests of an object');
+  return [path, digests];
 }
 
 function entriesOf(value: unknown): ReadonlyMap<string, unknown> {

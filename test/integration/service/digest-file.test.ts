@@ -205,7 +205,7 @@ test('invalidates everything without the file, with a damaged one and with one o
     ...['Version', 'Health', 'LastError'].map((name) => `~ ${shower.path} ${name}`),
     ...['Name', 'Size', 'Contents'].map((name) => `~ ${at('ball')} ${name}`),
   ];
-  const digests = { [at('ball')]: {} };
+  const digests = { [at('ball')]: '' };
   const damages: readonly ((file: string) => Promise<unknown>)[] = [
     (file) => rm(file),
     (file) => writeFile(file, ''),
@@ -213,8 +213,10 @@ test('invalidates everything without the file, with a damaged one and with one o
     (file) => writeFile(file, '[]'),
     (file) => writeFile(file, JSON.stringify({ version: 2, program: '1', objects: digests })),
     (file) => writeFile(file, JSON.stringify({ version: 1, program: '0', objects: digests })),
-    (file) => writeFile(file, JSON.stringify({ version: 1, program: '1', objects: { 'a b': {} } })),
+    (file) => writeFile(file, JSON.stringify({ version: 1, program: '1', objects: { 'a b': '' } })),
     (file) => writeFile(file, JSON.stringify({ version: 1, program: '1', objects: { '/a': 1 } })),
+    // as an earlier form
+    (file) => writeFile(file, JSON.stringify({ version: 1, program: '1', objects: { '/a': {} } })),
   ];
   for (const damage of damages) {
     await using stage = await cachedAfter({ ball });

@@ -39,7 +39,7 @@ test('report a time before 1970 as none, without failing a listing', () => {
   const tree = new ObjectTree();
   tree.add(object);
   assert.ok(tree.encodedBelow('/a').length > 0);
-  assert.is(digestsOf(properties).size, 4);
+  assert.is(digestsOf(properties).split(' ').length, 4);
 });
 
 test('list those that clients have cached with another value', () => {
