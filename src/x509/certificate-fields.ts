@@ -4,16 +4,7 @@ import { ServiceError } from '../errors.ts';
 import { isCanonical, namedCurveOf, spkiOf } from './algorithm.ts';
 import { decode, type Element, encode } from './der/asn1.ts';
 import { childrenOf, smallIntegerOf } from './der/read.ts';
-import {
-  elementsIn,
-  firstElement,
-  type Span,
-  spanAt,
-  spansIn,
-  type Tlv,
-  tags,
-  viewOf,
-} from './der/tlv.ts';
+import { elementsIn, firstElement, type Span, spanAt, spansIn, tags, viewOf } from './der/tlv.ts';
 import {
   type BasicConstraints,
   decodeExtensions,
@@ -31,6 +22,7 @@ import { decodeName, type Name, nameTextOf } from './name.ts';
 import { signatureAlgorithmName } from './signature-algorithm-name.ts';
 import { decodeValidity, type Validity } from './validity.ts';
 
+const none: readonly string[] = [];
 /** The DER of the object identifier 2.5.29.17. */
 const alternativeNameOid = Buffer.from('0603551d11', 'hex');
 
@@ -129,7 +121,7 @@ export class LazyCertificate implements Certificate {
   }
 
   get serialNumber() {
-    return (this.#serialNumber ??= serialNumberOf(this.#view(this.#located.serial)));
+    return (this.#serialNumber ??= serialNumberOf(this.der, this.#located.serial));
   }
 
   get fingerprint() {
@@ -169,7 +161,8 @@ export class LazyCertificate implements Certificate {
   }
 
   get spki() {
-    const { bytes } = this.#view(this.#located.key);
+    const { start, end } = this.#located.key;
+    const bytes = this.der.subarray(start, end);
     // without OpenSSL where it would change nothing
     return isCanonical(bytes) ? bytes : this.#readKey().spki;
   }
@@ -187,7 +180,7 @@ export class LazyCertificate implements Certificate {
 
   get alternativeNames() {
     const { extensions } = this.#located;
-    this.#alternativeNames ??= alternativeNamesOf(extensions && this.#view(extensions));
+    this.#alternativeNames ??= alternativeNamesOf(this.der, extensions);
     return this.#alternativeNames;
   }
 
@@ -224,12 +217,8 @@ export class LazyCertificate implements Certificate {
     return (this.#key ??= keyOf(this.x509, spki(), this.#what));
   }
 
-  #view(part: Span): Tlv {
-    return viewOf(this.der, part);
-  }
-
   #decode(part: Span): Element {
-    return decode(this.#view(part).bytes, this.#what, { ber: true });
+    return decode(viewOf(this.der, part).bytes, this.#what, { ber: true });
   }
 }
 
@@ -303,11 +292,11 @@ function versionOf(tagged: Element, what: string): number {
 }
 
 /** Two digits for each byte of the magnitude. */
-function serialNumberOf({ content }: Tlv): string {
-  const hex = content.toString('hex');
+function serialNumberOf(der: Buffer, { from, to }: Span): string {
+  const hex = der.toString('hex', from, to);
   // a positive number, without the octets that only make it longer
-  if ((content[0] ?? 0x80) < 0x80) return hex.replace(/^(?:00)+(?=..)/, '');
-  const value = BigInt.asIntN(content.length * 8, BigInt(`0x0${hex}`));
+  if (to > from && (der[from] ?? 0) < 0x80) return hex.replace(/^(?:00)+(?=..)/, '');
+  const value = BigInt.asIntN((to - from) * 8, BigInt(`0x0${hex}`));
   const digits = (value < 0n ? -value : value).toString(16);
   return `${value < 0n ? '-' : ''}${digits.padStart(digits.length + (digits.length % 2), '0')}`;
 }
@@ -336,9 +325,9 @@ function publicKeyOf(x509: X509Certificate): KeyObject | undefined {
 }
 
 /** As the extension is found without decoding all of them. */
-function alternativeNamesOf(tagged: Tlv | undefined): readonly string[] {
-  if (tagged === undefined || !tagged.content.includes(alternativeNameOid)) return [];
-  const list = firstElement(tagged.content);
+function alternativeNamesOf(der: Buffer, tagged: Span | undefined): readonly string[] {
+  if (tagged === undefined || !der.includes(alternativeNameOid, tagged.from)) return none;
+  const list = firstElement(viewOf(der, tagged).content);
   for (const { content } of list === undefined ? [] : elementsIn(list.content)) {
     if (!content.subarray(0, alternativeNameOid.length).equals(alternativeNameOid)) continue;
     const value = [...elementsIn(content)].at(-1)?.content;

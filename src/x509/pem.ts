@@ -91,7 +91,7 @@ export function decodeEncodedPem(text: string, label: string): readonly Buffer[]
 
 /** Base64 in lines of 64 characters. */
 function bodyOf(der: Uint8Array): string {
-  const text = Buffer.from(der.buffer, der.byteOffset, der.length).toString('base64');
+  const text = (Buffer.isBuffer(der) ? der : Buffer.from(der)).toString('base64');
   const lines: string[] = [];
   for (let at = 0; at < text.length; at += 64) lines.push(text.slice(at, at + 64));
   return lines.join('\n');

@@ -34,8 +34,8 @@ interface EncodedObject {
  */
 export class ObjectTree {
   readonly #objects = new Map<string, ServedObject>();
-  /** The names below each node, with the number of objects at or below them. */
-  readonly #nodes = new Map<string, Map<string, number>>();
+  /** The names below each node that has any. */
+  readonly #nodes = new Map<string, Set<string>>();
   readonly #encoded = new Map<string, EncodedObject>();
   readonly #introspection = new Map<string, string>();
 
@@ -44,14 +44,15 @@ export class ObjectTree {
   }
 
   add(object: ServedObject): void {
-    this.#encoded.delete(object.path);
-    if (!this.#objects.has(object.path)) this.#countNodes(object.path, 1);
+    this.#evict(object.path);
     this.#objects.set(object.path, object);
+    this.#addNode(object.path);
   }
 
   remove(path: string): void {
-    this.#encoded.delete(path);
-    if (this.#objects.delete(path)) this.#countNodes(path, -1);
+    this.#evict(path);
+    this.#objects.delete(path);
+    this.#removeNode(path);
   }
 
   /** The objects below a path with all their properties, as entries of `a{oa{sa{sv}}}`. */
@@ -75,7 +76,7 @@ export class ObjectTree {
     if (children === undefined) return object && introspectionOf(object, []);
     let xml = this.#introspection.get(path);
     if (xml === undefined) {
-      xml = introspectionOf(object, [...children.keys()].sort());
+      xml = introspectionOf(object, [...children].sort());
       this.#introspection.set(path, xml);
     }
     return xml;
@@ -94,22 +95,39 @@ export class ObjectTree {
     return bytes;
   }
 
-  /** Adds to the number of objects of every node above a path. */
-  #countNodes(path: string, by: 1 | -1): void {
-    this.#introspection.clear();
+  #evict(path: string): void {
+    this.#encoded.delete(path);
+    this.#introspection.delete(path);
+  }
+
+  /** Adds the names on a path, up to a node that has the name below it. */
+  #addNode(path: string): void {
     for (let child = path; child !== '/'; ) {
-      const slash = child.lastIndexOf('/');
-      const parent = slash === 0 ? '/' : child.slice(0, slash);
-      const name = child.slice(slash + 1);
-      const children = this.#nodes.get(parent) ?? new Map<string, number>();
-      const count = (children.get(name) ?? 0) + by;
-      if (count === 0) children.delete(name);
-      else children.set(name, count);
-      if (children.size === 0) this.#nodes.delete(parent);
-      else this.#nodes.set(parent, children);
+      const { parent, name } = placeOf(child);
+      const children = this.#nodes.get(parent) ?? new Set<string>();
+      if (children.has(name)) return;
+      this.#introspection.delete(parent);
+      this.#nodes.set(parent, children.add(name));
       child = parent;
     }
   }
+
+  /** Removes the names on a path that neither are of an object nor have others below them. */
+  #removeNode(path: string): void {
+    for (let child = path; child !== '/' && !this.hasNode(child); ) {
+      const { parent, name } = placeOf(child);
+      const children = this.#nodes.get(parent);
+      this.#introspection.delete(parent);
+      children?.delete(name);
+      if (children?.size === 0) this.#nodes.delete(parent);
+      child = parent;
+    }
+  }
+}
+
+function placeOf(path: string): { readonly parent: string; readonly name: string } {
+  const slash = path.lastIndexOf('/');
+  return { parent: slash === 0 ? '/' : path.slice(0, slash), name: path.slice(slash + 1) };
 }
 
 function introspectionOf(object: ServedObject | undefined, children: readonly string[]): string {

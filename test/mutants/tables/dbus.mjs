@@ -164,6 +164,18 @@ export default [
     suite: 'unit/dbus/server/limits/call-accounts',
   },
   {
+    breaks: 'a node that becomes an object is introspected as before',
+    text: '    this.#introspection.delete(path);\n',
+    becomes: '',
+    suite: 'unit/dbus/server/object-tree',
+  },
+  {
+    breaks: 'the introspection of a node lacks a child that was added later',
+    text: '      this.#introspection.delete(parent);\n      this.#nodes.set',
+    becomes: '      this.#nodes.set',
+    suite: 'unit/dbus/server/object-tree',
+  },
+  {
     breaks: 'a property that was set to its current value is announced as changed',
     text: 'if (value === undefined || isDeepStrictEqual(this.#values[name], value)) continue;',
     becomes: 'if (value === undefined) continue;',

@@ -83,6 +83,23 @@ test('has the nodes between objects, until the last one below is removed', () =>
   assert.not.ok(tree.hasNode('/') || tree.hasNode('/a') || tree.hasNode('/a/b'));
 });
 
+test('introspects what is there now, after objects were added and removed', () => {
+  const tree = new ObjectTree();
+  tree.add(thing('/a/b/c', 'x'));
+  const isObject = () => (tree.introspect('/a/b') ?? '').includes('a.b.Thing');
+  const children = () => (tree.introspect('/a/b') ?? '').match(/<node name="\w+"/g)?.length ?? 0;
+  assert.equal([isObject(), children()], [false, 1]);
+  tree.add(thing('/a/b', 'x'));
+  tree.add(thing('/a/b/d', 'x'));
+  assert.equal([isObject(), children()], [true, 2]);
+  tree.remove('/a/b');
+  tree.remove('/a/b/c');
+  assert.equal([isObject(), children()], [false, 1]);
+  assert.equal(tree.introspect('/')?.match(/<node name="\w+"/g), ['<node name="a"']);
+  tree.remove('/a/b/d');
+  assert.is(tree.introspect('/'), undefined);
+});
+
 test('returns the replacement of an object, and objects of every length', () => {
   const tree = new ObjectTree();
   for (let size = 1; size < 12; size++) tree.add(thing(`/a/${'x'.repeat(size)}`, 'n'.repeat(size)));
