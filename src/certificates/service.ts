@@ -3,6 +3,7 @@ import { microseconds } from '../dbus/time.ts';
 import { oneOf, ServiceError } from '../errors.ts';
 import { type CertificateId, parseCertificateId } from '../ids.ts';
 import { KeyedMutex } from '../service/mutex.ts';
+import { signatureAlgorithmFor } from '../x509/algorithm.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import { parseCsr } from '../x509/csr.ts';
 import { CertificateCatalog, type CertificateServiceOptions, notFound } from './catalog.ts';
@@ -286,13 +287,14 @@ export class CertificateService implements Issuing {
     const { label, bootstrap } = ruleFor(this.#options.config, id);
     const { method } = policy;
     const request = parseCsr(csr);
+    const { spki, keyAlgorithm: algorithm } = request;
     const granted = grant(policy, request, { profile, lifetimeS: options.lifetime_s });
     const answer = await this.issuerOf({ method, issuer: issuerId, label, bootstrap }).submit(
       {
         id,
         profile,
         ...granted,
-        key: { keyId: '', spki: request.spki, signer: undefined },
+        key: { keyId: '', spki, algorithm, signer: undefined },
         request: request.der,
         cookie: undefined,
         renewed: undefined,
@@ -353,7 +355,10 @@ export class CertificateService implements Issuing {
       const why = "is the services' own, and issues under an id of theirs alone";
       throw new ServiceError('AccessDenied', `the key of the certificate "${id}" ${why}`);
     }
-    return { id, chain: [ca, ...above], signer: this.#options.keys.signer(keyId, ca.spki, via) };
+    // the key of the certificate has been read once, for all that are issued with it
+    const algorithm = ca.publicKey && signatureAlgorithmFor(ca.publicKey);
+    const signer = this.#options.keys.signer(keyId, ca.spki, via, algorithm);
+    return { id, chain: [ca, ...above], signer };
   }
 
   async #checkKey(keyId: string, certificate: Certificate | undefined, via: Via): Promise<void> {

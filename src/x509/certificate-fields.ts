@@ -307,7 +307,7 @@ function keyOf(
   what: string,
 ): Pick<Certificate, 'publicKey' | 'spki'> {
   const publicKey = publicKeyOf(x509);
-  if (publicKey === undefined) return { publicKey, spki };
+  if (publicKey === undefined || isCanonical(spki)) return { publicKey, spki };
   if (publicKey.asymmetricKeyType === 'ec' && namedCurveOf(publicKey) === undefined) {
     // chosen parameters can be made to fit the public key of another party
     const why = 'has explicit EC parameters that are those of no named curve';

@@ -3,6 +3,7 @@ import { ServiceError } from '../errors.ts';
 import {
   decodeAlgorithm,
   encodeAlgorithm,
+  isCanonical,
   type KeyAlgorithm,
   keyAlgorithmOf,
   publicKeyOf,
@@ -132,7 +133,8 @@ export function parseCsr(bytes: Uint8Array): CertificateRequest {
   if (whole.length > 3 || parts.length > 4) return malformed();
   if (unsigned === undefined || version === undefined || subject === undefined) return malformed();
   if (key === undefined || !encode(version).equals(encode(integer(0)))) return malformed();
-  const publicKey = publicKeyOf(encode(key));
+  const keyDer = encode(key);
+  const publicKey = publicKeyOf(keyDer);
   const signed = { message: encode(unsigned), signature: wholeBytesOf(signature, 'the CSR') };
   if (!verifySignature(decodeAlgorithm(algorithm), publicKey, signed)) {
     throw new ServiceError('InvalidArgs', 'the signature of the CSR is wrong');
@@ -142,7 +144,7 @@ export function parseCsr(bytes: Uint8Array): CertificateRequest {
     der: Buffer.from(der),
     subject: decodeName(subject),
     subjectDer: encode(subject),
-    spki: spkiOf(publicKey),
+    spki: isCanonical(keyDer) ? keyDer : spkiOf(publicKey),
     publicKey,
     keyAlgorithm,
     requested: readRequested(requestedExtensions(attributes)),

@@ -10,6 +10,8 @@ export interface OrderKey {
   /** `` when the key is that of a CSR which a caller of Issue has signed. */
   readonly keyId: string;
   readonly spki: Buffer;
+  /** Of this key, where it is known. */
+  readonly algorithm?: KeyAlgorithm;
   /** Undefined when the key is that of a CSR which a caller of Issue has signed. */
   readonly signer: Signer | undefined;
   /** A signer with another algorithm; NotSupported when it signs where the key cannot be used so. */

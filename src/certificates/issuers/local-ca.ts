@@ -57,8 +57,8 @@ async function issueWithLocalCa(
   order: Order,
 ): Promise<readonly Certificate[]> {
   const { profile, subjectDer, lifetimeS = defaultLifetimeS, key, now } = order;
-  const { spki } = key;
-  const rights: ProfileRights = rightsOf(profile, keyAlgorithmOf(publicKeyOf(spki)));
+  const { spki, algorithm = keyAlgorithmOf(publicKeyOf(spki)) } = key;
+  const rights: ProfileRights = rightsOf(profile, algorithm);
   const [issuer, ...others] = chain;
   const path = pathOf(issuer, others);
   const room = roomBelow(path);

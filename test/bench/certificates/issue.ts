@@ -42,13 +42,14 @@ class InProcess {
 
   async issue(csr: Buffer): Promise<string> {
     const request = parseCsr(csr);
+    const { spki, keyAlgorithm: algorithm } = request;
     const profile = 'client';
     const answer = await this.#issuer.submit(
       {
         ...grant(policy, request, { profile, lifetimeS: undefined }),
         id: parseCertificateId(certificate_id),
         profile,
-        key: { keyId: '', spki: request.spki, signer: undefined },
+        key: { keyId: '', spki, algorithm, signer: undefined },
         request: request.der,
         cookie: undefined,
         renewed: undefined,
