@@ -212,6 +212,12 @@ export default [
     suite: 'integration/modules/api/floods',
   },
   {
+    breaks: 'each request to the engine formats all pending ones',
+    text: '  [inspect.custom](): string {\n',
+    becomes: '  inspected(): string {\n',
+    suite: 'component/modules/docker/engine-client',
+  },
+  {
     breaks: 'requests have no version of the API',
     text: "return openClient({ socketPath, version: this.#version ?? '' }, signal);",
     becomes: 'return openClient({ socketPath }, signal);',

@@ -4,11 +4,21 @@
  * with the signal that its client was opened with.
  */
 import { Agent, IncomingMessage } from 'node:http';
-import { callbackify, promisify } from 'node:util';
+import { callbackify, inspect, promisify } from 'node:util';
 import type Docker from 'dockerode';
 
+/**
+ * The client formats the options of each request for its debug log, also while that is off, and from an agent all pending
+ * requests can be reached: with many of them that took most of the processor time of the service.
+ */
+class UninspectedAgent extends Agent {
+  [inspect.custom](): string {
+    return 'Agent';
+  }
+}
+
 // one connection per request: the engine may close an idle one just when it is reused
-const agent = new Agent({ keepAlive: false });
+const agent = new UninspectedAgent({ keepAlive: false });
 
 type Dial = Docker['modem']['dial'];
 type Dialled = Parameters<Dial>[0];
