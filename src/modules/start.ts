@@ -26,6 +26,7 @@ import type { DockerEngine } from './docker/engine/docker-engine.ts';
 import { fetchImage } from './docker/module-image.ts';
 import { openEngine } from './docker/open-engine.ts';
 import { type PrepareParts, prepare } from './docker/prepare.ts';
+import { StartLimiter } from './docker/start-limiter.ts';
 import { type SystemInfo, systemInfo } from './docker/system-info.ts';
 import { resolveUpstream } from './docker/upstream-image.ts';
 import { type ModulesHandlersOptions, modulesHandlers, modulesResolvers } from './handlers.ts';
@@ -154,6 +155,7 @@ function preparationParts(
     socketsPath,
     validate: createOptionsValidator(),
     cgroupVersion: cgroupVersion(),
+    limiter: new StartLimiter(),
   };
 }
 

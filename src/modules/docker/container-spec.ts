@@ -6,6 +6,7 @@ import type {
 } from '../supervisor/module-type.ts';
 import type { ContainerEngine, ImageTag, JsonObject, Network } from './engine/container-engine.ts';
 import { ModuleImage, type PulledImage } from './module-image.ts';
+import type { LimitedStep, StartLimiter } from './start-limiter.ts';
 
 /** The parts of a container's specification. */
 export interface ContainerSpecOptions {
@@ -23,6 +24,8 @@ export interface ContainerSpecOptions {
   readonly network: Network;
   /** Checks again what may have changed since the configuration was accepted; throws to refuse. */
   readonly check: (signal: AbortSignal) => Promise<void>;
+  /** Without it, the container waits for no other one. */
+  readonly limiter?: Pick<StartLimiter, 'run'> | undefined;
 }
 
 /** The specification of a module's container. */
@@ -54,16 +57,26 @@ export class ContainerSpec implements InstanceSpec {
     return this.#image.pull(onProgress, signal);
   }
 
-  async start(name: string, signal: AbortSignal): Promise<void> {
-    const { engine, check } = this.#options;
-    await check(signal);
-    await engine.start(name, signal);
+  start(name: string, signal: AbortSignal): Promise<void> {
+    return this.#limited('start', () => this.#options.engine.start(name, signal), signal);
   }
 
-  async #create(name: string, body: JsonObject, signal: AbortSignal): Promise<void> {
-    const { engine, network, check } = this.#options;
-    await check(signal);
-    await engine.ensureNetwork(network, signal);
-    await engine.create(name, body, signal);
+  #create(name: string, body: JsonObject, signal: AbortSignal): Promise<void> {
+    const { engine, network } = this.#options;
+    const create = async (): Promise<void> => {
+      await engine.ensureNetwork(network, signal);
+      await engine.create(name, body, signal);
+    };
+    return this.#limited('create', create, signal);
+  }
+
+  /** Runs a step after the check, which is not to be older than the step. */
+  #limited(kind: LimitedStep, step: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    const { check, limiter } = this.#options;
+    const checked = async (): Promise<void> => {
+      await check(signal);
+      await step();
+    };
+    return limiter === undefined ? checked() : limiter.run(kind, checked, signal);
   }
 }

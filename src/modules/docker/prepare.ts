@@ -16,6 +16,7 @@ import { withoutEnginePolicy } from './create-options/restart-policy.ts';
 import { type ElevationParts, isConfined, mountSource, refuseElevated } from './elevation.ts';
 import { fixedVariables, moduleEnvironment } from './environment.ts';
 import { keptTag } from './module-image.ts';
+import type { StartLimiter } from './start-limiter.ts';
 import { withUpstream } from './upstream-image.ts';
 
 /** Dependencies of the preparation of modules. */
@@ -27,6 +28,8 @@ export interface PrepareParts extends ElevationParts {
   readonly socketsPath: string;
   /** The modules whose volumes were checked since the service started or its configuration changed. */
   readonly volumesSeen: WeakSet<ModuleSource>;
+  /** Of all containers but the agent's; without it, none waits for another one. */
+  readonly limiter?: Pick<StartLimiter, 'run'>;
 }
 
 /**
@@ -40,7 +43,7 @@ export async function prepare(
 ): Promise<InstanceSpec | Refused> {
   const { signal } = via;
   const parts = { ...live };
-  const { config, engine, identities } = parts;
+  const { config, engine, identities, limiter } = parts;
   // refuse what may not run before calling services that may be unreachable
   const unlisted = sourceRefusal(parts, source) ?? (await unlistedVolume(parts, source, signal));
   if (unlisted !== undefined) return { refusal: unlisted };
@@ -55,6 +58,7 @@ export async function prepare(
     kept: keptTag(source.name),
     body,
     network: config.network,
+    limiter: source.name === config.agent?.name ? undefined : limiter,
     // with the configuration in force by then
     check: (ending) => checkBefore(live, source, ending),
   });

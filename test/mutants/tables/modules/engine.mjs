@@ -253,4 +253,34 @@ export default [
     becomes: '',
     suite: 'integration/modules/engine/connection/removals',
   },
+  {
+    breaks: 'all containers are created and started at once',
+    text: 'return limiter === undefined ? checked() : limiter.run(kind, checked, signal);',
+    becomes: 'return checked();',
+    suite: 'unit/modules/docker/prepare',
+  },
+  {
+    breaks: 'the agent waits for the containers of modules',
+    text: 'limiter: source.name === config.agent?.name ? undefined : limiter,',
+    becomes: 'limiter,',
+    suite: 'unit/modules/docker/prepare',
+  },
+  {
+    breaks: 'a creation that hangs holds up all others',
+    text: 'setTimeout(release, this.#countedMs).unref()',
+    becomes: 'setTimeout(() => {}, this.#countedMs).unref()',
+    suite: 'unit/modules/docker/start-limiter',
+  },
+  {
+    breaks: 'a creation that hung makes room for two others',
+    text: 'if (isCounted) this.#release();',
+    becomes: 'this.#release();',
+    suite: 'unit/modules/docker/start-limiter',
+  },
+  {
+    breaks: 'a container that exists waits until all others are created',
+    text: 'const [next] = start.size > 0 ? start : create;',
+    becomes: 'const [next] = create.size > 0 ? create : start;',
+    suite: 'unit/modules/docker/start-limiter',
+  },
 ];

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type ModuleName, parseModuleName } from '../../../../src/ids.ts';
+import type { AgentConfig } from '../../../../src/modules/config/agent-config.ts';
 import {
   createOptionsValidator,
   elevationViolation,
@@ -264,6 +265,41 @@ test('refuses a container that removes itself, in any case of letters', async ()
   }
   const harmless = { HostConfig: { AutoRemove: false, Privileged: true } };
   assert.is(await refusalOf(harmless, elevated), 'none');
+});
+
+test('limits how many containers are created and started at once, but not the agent', async () => {
+  const { parts, source } = moduleWith({}, { allowElevated: true });
+  const done: string[] = [];
+  const note = (step: string) => () => Promise.resolve(void done.push(step));
+  const engine = {
+    ...parts.engine,
+    findImage: () => Promise.resolve({ id: 'sha256:a', digests: [] }),
+    ensureNetwork: note('network'),
+    create: note('create'),
+    start: note('start'),
+  };
+  const limiter = {
+    run<T>(kind: string, step: () => Promise<T>): Promise<T> {
+      done.push(`limited ${kind}`);
+      return step();
+    },
+  };
+  const stepsOf = async (agent: AgentConfig | undefined): Promise<readonly string[]> => {
+    const config = { ...parts.config, agent };
+    const spec = await prepare({ ...parts, config, engine, limiter }, source, via);
+    if (spec.refusal !== undefined) throw spec.refusal;
+    const resolved = await spec.resolve({ refresh: false }, via.signal);
+    await resolved?.create('sensor', via.signal);
+    await spec.start('sensor', via.signal);
+    return done.splice(0);
+  };
+  const limited = ['limited create', 'network', 'create', 'limited start', 'start'];
+  assert.equal(await stepsOf(undefined), limited);
+  const unlimited = limited.filter((step) => !step.startsWith('limited'));
+  assert.equal(
+    await stepsOf({ name: source.name, type: 'docker', config: {}, env: {} }),
+    unlimited,
+  );
 });
 
 test.run();
