@@ -133,14 +133,14 @@ export function modulesHandlers(
     async GetLogs({ name, options }, { signal }) {
       using limited = JoinedSignal.within(logMs, signal);
       const request = logRequestOf(options);
-      const { entries } = await runtime.fullLog(runtimeName(name), request, limited.signal);
+      const { entries } = await runtime.log(runtimeName(name), request, limited.signal);
       const { timestamps = false } = options;
       return { log: await lastLines(logText(entries, { timestamps }), longestLogBytes) };
     },
     async OpenLog({ name, options }, { caller, signal }) {
       const request = logRequestOf(options);
       const id = runtimeName(name);
-      const read = (life: AbortSignal) => runtime.fullLog(id, request, life);
+      const read = (life: AbortSignal) => runtime.log(id, request, life);
       const text = { timestamps: options.timestamps ?? false };
       return { path: await logSockets.open({ uid: caller.uid, read, text }, signal) };
     },

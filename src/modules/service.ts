@@ -311,16 +311,13 @@ export class ModuleRuntime implements AsyncDisposable {
     return JSON.stringify(settingsJson({ ...settings, auth: auth && shown }));
   }
 
-  /** The log of a module; it ends with the module, too. */
-  log(name: ModuleName, request: LogRequest, signal: AbortSignal): Promise<LastingLog> {
-    const { ended } = this.#modules.require(name);
-    return lastingLog({ type: this.#options.type, name, ended }, request, signal);
-  }
-
-  /** As `log`, behind what the container printed last of an update that was rolled back. */
-  async fullLog(name: ModuleName, request: LogRequest, signal: AbortSignal): Promise<LastingLog> {
-    const { supervisor } = this.#modules.require(name);
-    const log = await this.log(name, request, signal);
+  /**
+   * The log of a module behind what the container printed last of an update that was rolled back; it ends with the module,
+   * too.
+   */
+  async log(name: ModuleName, request: LogRequest, signal: AbortSignal): Promise<LastingLog> {
+    const { ended, supervisor } = this.#modules.require(name);
+    const log = await lastingLog({ type: this.#options.type, name, ended }, request, signal);
     return withFailedOutput(log, supervisor.failedOutput.last, request);
   }
 

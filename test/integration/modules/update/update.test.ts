@@ -8,6 +8,8 @@ import * as assert from 'uvu/assert';
 import { Variant } from '../../../../src/dbus/wire/variant.ts';
 import { until } from '../../../support/deadline.ts';
 import { ModulesRig, type RawCall } from '../../../support/engine/modules-rig.ts';
+import { ask } from '../../../support/http/ask.ts';
+import { unzipped } from '../../../support/zip/unzipped.ts';
 
 const test = suite<{ device: ModulesRig }>('updates of modules');
 const { image } = ModulesRig;
@@ -127,6 +129,12 @@ test('keep what the new container printed last for the log of the module, and fo
     return Buffer.from(log as Uint8Array).toString();
   };
   assert.match(await logOf(), /whose update was rolled back:\nno database\niotedge-modules: /);
+  const socket = join(device.rig.stateDirectory('modules'), 'mgmt.sock');
+  const { body } = await ask(socket, 'GET', '/modules/web/logs');
+  assert.match(body.toString(), /rolled back:\n[^\n]*no database\n[^\n]*iotedge-modules: /);
+  const bundle = await ask(socket, 'GET', '/systeminfo/supportbundle');
+  const { 'logs/web_log.txt': bundled = '' } = await unzipped(bundle.body);
+  assert.match(bundled, /rolled back:\n[^\n]*Z no database\n[^\n]*iotedge-modules: /);
   const described = JSON.stringify(
     await device.invoke('Describe', { signature: 'a{sv}', body: [{}] }),
   );
