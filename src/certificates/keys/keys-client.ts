@@ -5,6 +5,7 @@ import { Variant } from '../../dbus/wire/variant.ts';
 import { isServiceError, ServiceError } from '../../errors.ts';
 import { isId } from '../../ids.ts';
 import { keyInterface, keysInterface, keysService } from '../../interfaces/keys.ts';
+import { Mutex } from '../../service/mutex.ts';
 import {
   type KeyAlgorithm,
   keyDigest,
@@ -48,11 +49,15 @@ type PublicHalf = Buffer | 'missing' | 'unavailable';
 
 const objectManager = 'org.freedesktop.DBus.ObjectManager';
 const lookupTimeoutMs = 10_000;
+/** A token may take a minute for an RSA key. */
+const creationTimeoutMs = 120_000;
 
 /** The keys of the Keys service. */
 export class BusKeys implements OrderKeys {
   readonly #bus: Bus;
   readonly #keys: ServiceClient<typeof keysInterface>;
+  /** A token makes one key after the other: those of many orders at once would not be made in time. */
+  readonly #creation = new Mutex();
 
   constructor(bus: Bus) {
     this.#bus = bus;
@@ -78,7 +83,12 @@ export class BusKeys implements OrderKeys {
 
   async createPair(keyId: string, algorithms: readonly KeyAlgorithm[], via: Via): Promise<void> {
     const call = { key_id: keyId, algorithms: [...algorithms], usages: ['sign'] };
-    await this.#keys.CreateKeyPair({ ...call, options: { if_exists: 'keep' } }, via);
+    const create = (): Promise<unknown> =>
+      this.#keys.CreateKeyPair(
+        { ...call, options: { if_exists: 'keep' } },
+        { ...via, timeoutMs: creationTimeoutMs },
+      );
+    await this.#creation.run(create, via.signal);
   }
 
   async publicKey(keyId: string, via: Via): Promise<Buffer | undefined> {

@@ -131,4 +131,26 @@ test('are not treated as missing when the caller leaves', async () => {
   assert.is(await failureOf(keys.lookup(left).stateOf('same', spki)), 'Unavailable');
 });
 
+test('are created one after the other, each with a deadline of its own', async () => {
+  const replies: (() => void)[] = [];
+  const begun: unknown[] = [];
+  const timeouts = new Set<number | undefined>();
+  const bus = {
+    call(call: MethodCall, { timeoutMs }: CallOptions) {
+      begun.push(call.body?.[0]);
+      timeouts.add(timeoutMs);
+      return new Promise((resolve) => replies.push(() => resolve(['/'])));
+    },
+  } as unknown as Bus; // nothing else of it is used
+  const keys = new BusKeys(bus);
+  const created = ['a', 'b', 'c'].map((id) => keys.createPair(id, [], via));
+  for (const id of ['a', 'b', 'c']) {
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(begun.splice(0), [id]);
+    replies.shift()?.();
+  }
+  await Promise.all(created);
+  assert.equal([...timeouts], [120_000]);
+});
+
 test.run();
