@@ -168,7 +168,7 @@ export class Bus implements AsyncDisposable {
           finish();
           resolve(body);
         },
-        reject: fail,
+        reject: (error) => fail(withCall(error, call)),
       });
       if (destination === driver.destination) this.#send(call, serial);
       else this.#outgoing.start(serial, { destination, send: () => this.#send(call, serial) });
@@ -333,6 +333,15 @@ export function hasNoOwner(error: unknown): boolean {
 
 function lostBus(cause?: Error): ServiceError {
   return new ServiceError('Unavailable', 'the connection to the bus is lost', { cause });
+}
+
+/** The bus does not name the peer that disconnected before it replied. */
+function withCall(error: Error, { destination, member }: MethodCall): Error {
+  const { cause } = error;
+  const isUnanswered =
+    cause instanceof BusError && cause.errorName === 'org.freedesktop.DBus.Error.NoReply';
+  if (!isUnanswered) return error;
+  return new ServiceError('Unavailable', `${destination} did not reply to ${member}`, { cause });
 }
 
 function replyTimeout(call: MethodCall, timeoutMs: number): ServiceError {

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { Bus, type MethodCall } from '../../../src/dbus/bus.ts';
 import type { Message } from '../../../src/dbus/wire/message.ts';
 import { BusError } from '../../../src/dbus/wire/wire-errors.ts';
-import { isServiceError } from '../../../src/errors.ts';
+import { describeError, isServiceError } from '../../../src/errors.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { bytesOfMessage } from '../../support/wire/messages.ts';
@@ -80,6 +80,16 @@ test('end at the timeout or when they are cancelled, and ignore a late reply', (
     const next = bus.call(call);
     raw.send(reply((await received(raw, 3))[2]?.serial, 'in time'));
     assert.equal(await deadline(15_000, next, 'the reply'), ['in time']);
+  }));
+
+test('name the peer that disconnects before it replies', () =>
+  withBus(async (raw, bus) => {
+    const text = bus.call(call).then(() => '', describeError);
+    const [{ serial } = { serial: 0 }] = await received(raw, 1);
+    const error = 'org.freedesktop.DBus.Error.NoReply';
+    raw.send(failure(serial, error, { signature: 's', body: ['peer disconnected'] }));
+    const wanted = ':1.9 did not reply to M: peer disconnected';
+    assert.is(await deadline(15_000, text, 'the failure'), wanted);
   }));
 
 test('end when the bus does', () =>

@@ -415,4 +415,10 @@ export default [
     becomes: 'LastError: text };',
     suite: 'unit/dbus/server/health',
   },
+  {
+    breaks: 'the failure of a call does not name the peer that ended before it replied',
+    text: 'reject: (error) => fail(withCall(error, call)),',
+    becomes: 'reject: fail,',
+    suite: 'component/dbus/bus-calls',
+  },
 ];
