@@ -63,4 +63,16 @@ export default [
     becomes: 'const issued = entry?.enrolment;',
     suite: 'component/certificates/renewal/enrolled',
   },
+  {
+    breaks: 'the keys of many orders are made at once, and none of them in time',
+    text: 'await this.#creation.run(create, via.signal);',
+    becomes: 'await create();',
+    suite: 'component/certificates/keys/keys-client',
+  },
+  {
+    breaks: 'a key that a token takes a minute for is given up',
+    text: '{ ...via, timeoutMs: creationTimeoutMs },',
+    becomes: 'via,',
+    suite: 'component/certificates/keys/keys-client',
+  },
 ];
