@@ -2,17 +2,19 @@ import type { Via } from '../../dbus/client/via.ts';
 import { describeError } from '../../errors.ts';
 import type { HttpsClient } from '../../https/https-client.ts';
 import type { Log } from '../../service/log/log.ts';
+import type { KeyAlgorithm } from '../../x509/algorithm.ts';
 import type { Certificate } from '../../x509/certificate.ts';
 import { raw } from '../../x509/der/asn1.ts';
 import { decodeName } from '../../x509/name.ts';
 import type { EstSettings } from '../config/est-settings.ts';
-import type { Answer, Issuer, Order } from '../issuers/issuer.ts';
+import type { Answer, Issuer, KeylessOrder, Order, Preparation } from '../issuers/issuer.ts';
 import { type Judgement, judgeIssued } from '../judgement/judgement.ts';
 import { certificatesIn, decodeBase64, refuseEncoding } from './answer-body.ts';
 import { type EstRequest, EstSession, explainUnknownRoot, type Presented } from './est-session.ts';
 import { type Operation, urlOf } from './est-urls.ts';
 import { explainVersion, isBadAnswer, rejectionFor } from './failures.ts';
 import { type Identity, type IdentityCertificate, identitiesOf } from './identities.ts';
+import type { PreparedOrder, PreparedOrders } from './prepared-orders.ts';
 import { Rejection } from './rejection.ts';
 import {
   type Demand,
@@ -20,7 +22,7 @@ import {
   wantsChallengePassword,
 } from './request/csr-attributes.ts';
 import { bind, contentOf, followDemands, signatureOf } from './request/followed-request.ts';
-import { rekeyFor } from './request/key-demands.ts';
+import { bestKeys, rekeyFor } from './request/key-demands.ts';
 import { type EnrolRequest, formatCookie, pendingRequestOf } from './request/pending-request.ts';
 import { isSameRequest } from './request/renewed-names.ts';
 import { unmetBy } from './request/unmet-demands.ts';
@@ -37,6 +39,7 @@ export interface EstIssuerOptions {
   readonly settings: EstSettings;
   readonly https: HttpsClient;
   readonly anchors: AnchorStore;
+  readonly prepared: PreparedOrders;
   /** The current certificate of an id and the id of its key; undefined when there is none. */
   readonly identity: (certificateId: string, via: Via) => Promise<IdentityCertificate | undefined>;
   /** The certificates of a file of `trusted_ca`. */
@@ -46,11 +49,16 @@ export interface EstIssuerOptions {
   readonly log: Log;
 }
 
-/** What an attempt has learned from its server. */
-interface Attempt {
+/** What a server is asked for. */
+interface Asking {
   readonly session: EstSession;
-  readonly order: Order;
+  readonly order: KeylessOrder;
   readonly via: Via;
+}
+
+/** What an attempt has learned from its server. */
+interface Attempt extends Asking {
+  readonly order: Order;
   /** The roots that the server offers and that nothing vouches for. */
   readonly refused: readonly Certificate[];
   readonly others: readonly Certificate[];
@@ -77,31 +85,53 @@ export class EstIssuer implements Issuer {
   }
 
   async submit(order: Order, via: Via): Promise<Answer> {
+    const { prepared, settings } = this.#options;
+    const known = prepared.take(order.id, settings);
+    return this.#answered(async () => {
+      const session = known?.session ?? (await this.#open(order, via));
+      return inSession(session, () => this.#attempt(session, order, via, known));
+    });
+  }
+
+  async prepare(
+    order: KeylessOrder,
+    allowed: readonly KeyAlgorithm[],
+    via: Via,
+  ): Promise<Preparation> {
+    const { prepared, settings } = this.#options;
+    // then no answer matters
+    if (settings.csrattrs === 'ignore') return { kind: 'prepared', algorithms: [] };
+    return this.#answered(async () => {
+      const session = await this.#open(order, via);
+      return inSession(session, async () => {
+        const learned = await this.#learn({ session, order, via });
+        prepared.put(order.id, settings, { session, ...learned });
+        return { kind: 'prepared', algorithms: bestKeys(learned.demands, allowed) };
+      });
+    });
+  }
+
+  async #answered<T>(run: () => Promise<T>): Promise<T | ReturnType<Rejection['toAnswer']>> {
     try {
-      return await this.#attempt(order, via);
+      return await run();
     } catch (error) {
       if (error instanceof Rejection) return error.toAnswer();
       throw explainUnknownRoot(error, this.#options.name);
     }
   }
 
-  async #attempt(order: Order, via: Via): Promise<Answer> {
-    const session = await this.#open(order, via);
-    try {
-      return await this.#attemptIn(session, order, via);
-    } catch (error) {
-      throw error instanceof Rejection ? session.withUnusable(error) : error;
-    }
-  }
-
-  async #attemptIn(session: EstSession, order: Order, via: Via): Promise<Answer> {
+  async #attempt(
+    session: EstSession,
+    order: Order,
+    via: Via,
+    known: PreparedOrder | undefined,
+  ): Promise<Answer> {
     const started = { session, order, via, refused: [], others: [] };
     const pending = pendingRequestOf(order, this.#options.settings);
     // the request of a pending order does not change
     if (pending !== undefined)
       return this.#enrollNaming({ ...started, ...pending, unmet: () => pending.unmet });
-    const learned = { ...started, ...(await this.#askCas(started)) };
-    const demands = await this.#demands(learned);
+    const { demands, ...learned } = { ...started, ...(known ?? (await this.#learn(started))) };
     const rekey = rekeyFor(order, demands);
     if (rekey !== undefined) return rekey;
     const request = await followDemands(order, demands);
@@ -122,7 +152,12 @@ export class EstIssuer implements Issuer {
     }
   }
 
-  async #open(order: Order, via: Via): Promise<EstSession> {
+  async #learn(started: Asking): Promise<Omit<PreparedOrder, 'session'>> {
+    const cas = await this.#askCas(started);
+    return { ...cas, demands: await this.#demands(started) };
+  }
+
+  async #open(order: KeylessOrder, via: Via): Promise<EstSession> {
     const { settings, https, name, log } = this.#options;
     const missing: string[] = [];
     const find = async (id: string | undefined): Promise<Identity | undefined> => {
@@ -166,7 +201,7 @@ export class EstIssuer implements Issuer {
   }
 
   /** Learns the trust anchors; a failure matters only to a client that knows none. */
-  async #askCas({ session, order, via }: Attempt): Promise<Pick<Attempt, 'refused' | 'others'>> {
+  async #askCas({ session, order, via }: Asking): Promise<Pick<Attempt, 'refused' | 'others'>> {
     const { anchors, name, settings, log } = this.#options;
     try {
       const { response } = await session.send(() => ({ url: urlOf(settings, 'cacerts') }), via);
@@ -197,7 +232,7 @@ export class EstIssuer implements Issuer {
   }
 
   /** None where the answer is unreadable: an order may succeed all the same. */
-  async #demands({ session, order, via }: Attempt): Promise<readonly Demand[]> {
+  async #demands({ session, order, via }: Asking): Promise<readonly Demand[]> {
     const { settings, name, log } = this.#options;
     const what = 'the answer of csrattrs';
     if (settings.csrattrs === 'ignore') return [];
@@ -298,4 +333,13 @@ function operationFor({ renewed }: Order, request: EnrolRequest, presented: Pres
   return isPresented && isSameRequest(contentOf(request), before)
     ? 'simplereenroll'
     : 'simpleenroll';
+}
+
+/** A rejection names the identities that could not be offered. */
+async function inSession<T>(session: EstSession, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    throw error instanceof Rejection ? session.withUnusable(error) : error;
+  }
 }

@@ -7,6 +7,7 @@ import type { EstSettings } from '../config/est-settings.ts';
 import type { Issuer } from '../issuers/issuer.ts';
 import type { EstIssuerOptions } from './est-issuer.ts';
 import { readPassword } from './password-file.ts';
+import { PreparedOrders } from './prepared-orders.ts';
 import type { AnchorStore } from './trust/anchor-store.ts';
 
 /** Options of `EstIssuers`. */
@@ -21,6 +22,7 @@ type Parts = Pick<EstIssuerOptions, 'https' | 'anchors'>;
 export class EstIssuers implements AsyncDisposable {
   readonly #options: EstIssuersOptions;
   readonly #files = new CertificateFiles();
+  readonly #prepared = new PreparedOrders();
   #client: HttpsClient | undefined;
   #anchors: Promise<AnchorStore> | undefined;
   #isClosed = false;
@@ -32,20 +34,22 @@ export class EstIssuers implements AsyncDisposable {
   /** An issuer with the settings of a rule. */
   issuer(name: string, settings: EstSettings, identity: EstIssuerOptions['identity']): Issuer {
     const { log } = this.#options;
+    const load = async () => {
+      const { EstIssuer } = await import('./est-issuer.ts');
+      return new EstIssuer({
+        ...(await this.#parts()),
+        name,
+        settings,
+        identity,
+        prepared: this.#prepared,
+        readFile: (path) => this.#files.read(path),
+        password: () => readPassword(settings.passwordFile ?? ''),
+        log,
+      });
+    };
     return {
-      submit: async (order, via) => {
-        const { EstIssuer } = await import('./est-issuer.ts');
-        const issuer = new EstIssuer({
-          ...(await this.#parts()),
-          name,
-          settings,
-          identity,
-          readFile: (path) => this.#files.read(path),
-          password: () => readPassword(settings.passwordFile ?? ''),
-          log,
-        });
-        return issuer.submit(order, via);
-      },
+      submit: async (order, via) => (await load()).submit(order, via),
+      prepare: async (order, allowed, via) => (await load()).prepare(order, allowed, via),
     };
   }
 

@@ -35,7 +35,7 @@ export class Rejection extends Error {
     });
   }
 
-  toAnswer(): Answer {
+  toAnswer(): Extract<Answer, { kind: 'rejected' }> {
     const { message: reason, isFinal, retryAfterS } = this;
     return { kind: 'rejected', reason, isFinal, retryAfterS };
   }

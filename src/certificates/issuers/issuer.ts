@@ -42,6 +42,18 @@ export interface Order {
   readonly now: Date;
 }
 
+/** An order whose key is still to be made. */
+export type KeylessOrder = Omit<Order, 'key' | 'request' | 'cookie'>;
+
+/** What an issuer wants of the key of an order. */
+export type Preparation =
+  | {
+      readonly kind: 'prepared';
+      /** Those that are as good as any for it; empty when it does not matter. */
+      readonly algorithms: readonly KeyAlgorithm[];
+    }
+  | Extract<Answer, { kind: 'rejected' }>;
+
 /** The result of submitting an order. */
 export type Answer =
   | { readonly kind: 'issued'; readonly chain: readonly Certificate[] }
@@ -70,4 +82,6 @@ export type Answer =
 export interface Issuer {
   /** Submits an order, or asks again for one that is pending; Unavailable when the issuer cannot be reached now. */
   submit(order: Order, via: Via): Promise<Answer>;
+  /** Learns what the issuer wants before a key is made, where it may want one of several; Unavailable as `submit`. */
+  prepare?(order: KeylessOrder, allowed: readonly KeyAlgorithm[], via: Via): Promise<Preparation>;
 }

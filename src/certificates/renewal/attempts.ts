@@ -3,11 +3,16 @@ import type { Via } from '../../dbus/client/via.ts';
 import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import type { CertificateId } from '../../ids.ts';
 import type { Log } from '../../service/log/log.ts';
-import { type KeyAlgorithm, keyAlgorithms } from '../../x509/algorithm.ts';
+import {
+  type KeyAlgorithm,
+  keyAlgorithmOf,
+  keyAlgorithms,
+  publicKeyOf,
+} from '../../x509/algorithm.ts';
 import type { Certificate } from '../../x509/certificate.ts';
 import { encodeName } from '../../x509/name.ts';
 import type { CertificateEntry } from '../certificate-entry.ts';
-import type { Answer, Issuer } from '../issuers/issuer.ts';
+import type { Answer, Issuer, KeylessOrder } from '../issuers/issuer.ts';
 import type { OrderKeys } from '../keys/keys-client.ts';
 import { isKeyMade, isSameOrder, type PendingOrder } from './enrolment.ts';
 import { problemOf } from './issued-problem.ts';
@@ -55,6 +60,13 @@ export interface Submission {
   readonly spki: Buffer;
 }
 
+/** An order with the rule that it is made by. */
+interface Ordering {
+  readonly entry: CertificateEntry;
+  readonly order: PendingOrder;
+  readonly rule: OrderRule;
+}
+
 /** Identifies records about a renewal that is stuck, whatever their text. */
 export const stuckMessageId = '6d1f0c6e7b0f4c7f9a5d0a9f3f4b8e21';
 
@@ -79,6 +91,30 @@ export class Attempts {
   /** The last certificate that this process got for an id. */
   issuedFor(id: CertificateId): Certificate | undefined {
     return this.#issued.get(id);
+  }
+
+  /**
+   * The algorithms that the issuer wants for a key that is still to be made; none when it does not matter. Resolves with
+   * undefined when it cannot be asked, which is recorded as a failed attempt. Rejects only when it is aborted.
+   */
+  async wantedKeys(
+    { entry, order, rule }: Ordering,
+    via: Via,
+  ): Promise<readonly KeyAlgorithm[] | undefined> {
+    const issuer = this.#options.issuing().issuerOf(rule);
+    const allowed = allowedBy(rule);
+    const isOpen = order.keyAlgorithms.length === 0 && allowed.length > 1 && isKeyMade(entry);
+    if (issuer.prepare === undefined || !isOpen) return order.keyAlgorithms;
+    const subject = this.#subjectOf({ entry, order, rule });
+    try {
+      const answer = await issuer.prepare(subject, allowed, via);
+      if (answer.kind === 'prepared') return answer.algorithms;
+      await this.#refuse(entry, answer);
+    } catch (error) {
+      if (via.signal.aborted) throw error;
+      await this.fail(entry, error, { kind: 'unreachable' });
+    }
+    return undefined;
   }
 
   /**
@@ -109,33 +145,38 @@ export class Attempts {
   }
 
   #answerTo({ entry, order, request, spki }: Submission, via: Via): Promise<Answer> {
-    const { keys, issuing, now } = this.#options;
+    const { keys, issuing } = this.#options;
     const rule = issuing().ruleOf(entry);
     if (rule === undefined) throw new ServiceError('NotSupported', 'its rule has changed');
-    const { id, chain, keyId } = entry;
     return issuing()
       .issuerOf(rule)
       .submit(
         {
-          id,
-          profile: order.profile,
-          lifetimeS: rule.lifetimeS,
-          subjectDer: encodeName(rule.subject),
-          names: rule.names,
+          ...this.#subjectOf({ entry, order, rule }),
           key: {
             keyId: order.keyId,
             spki,
             signer: keys.signer(order.keyId, spki, via),
             signerWith: (algorithm) => keys.signer(order.keyId, spki, via, algorithm),
-            alternatives: alternativesTo(entry, order, rule),
+            alternatives: alternativesTo(entry, order, rule, spki),
           },
           request,
           cookie: order.cookie,
-          renewed: chain.length === 0 ? undefined : { chain, keyId },
-          now: now(),
         },
         via,
       );
+  }
+
+  #subjectOf({ entry: { id, chain, keyId }, order, rule }: Ordering): KeylessOrder {
+    return {
+      id,
+      profile: order.profile,
+      lifetimeS: rule.lifetimeS,
+      subjectDer: encodeName(rule.subject),
+      names: rule.names,
+      renewed: chain.length === 0 ? undefined : { chain, keyId },
+      now: this.#options.now(),
+    };
   }
 
   async #take(
@@ -160,13 +201,20 @@ export class Attempts {
         );
         return;
       }
-      case 'rejected': {
-        const { reason, isFinal, retryAfterS } = answer;
-        const text = `the issuer refuses the certificate "${id}": ${reason}`;
-        const failure = new ServiceError(isFinal ? 'NotSupported' : 'Unavailable', text);
-        await this.fail(entry, failure, { kind: 'refused', retryAfterS }, { issuerChain });
-      }
+      case 'rejected':
+        return this.#refuse(entry, answer, issuerChain);
     }
+  }
+
+  #refuse(
+    entry: CertificateEntry,
+    { reason, isFinal, retryAfterS }: Extract<Answer, { kind: 'rejected' }>,
+    issuerChain?: string,
+  ): Promise<void> {
+    const text = `the issuer refuses the certificate "${entry.id}": ${reason}`;
+    const failure = new ServiceError(isFinal ? 'NotSupported' : 'Unavailable', text);
+    const more = issuerChain === undefined ? {} : { issuerChain };
+    return this.fail(entry, failure, { kind: 'refused', retryAfterS }, more);
   }
 
   /** Takes a certificate also when a call has made its order due meanwhile: the issuer would issue a second one. */
@@ -239,11 +287,18 @@ export class Attempts {
 /** The algorithms of keys that may replace the one of an order: once, and only where that was made for it. */
 function alternativesTo(
   entry: CertificateEntry,
-  { isRekeyed }: PendingOrder,
+  { isRekeyed, keyAlgorithms: wanted }: PendingOrder,
   rule: OrderRule,
+  spki: Buffer,
 ): readonly KeyAlgorithm[] {
   if (isRekeyed || !isKeyMade(entry)) return [];
-  return rule.keyAlgorithms.length === 0 ? keyAlgorithms : rule.keyAlgorithms;
+  // a token that has made another key than the issuer wanted would do so again
+  const isOther = wanted.length > 0 && !wanted.includes(keyAlgorithmOf(publicKeyOf(spki)));
+  return isOther ? [] : allowedBy(rule);
+}
+
+function allowedBy({ keyAlgorithms: allowed }: OrderRule): readonly KeyAlgorithm[] {
+  return allowed.length === 0 ? keyAlgorithms : allowed;
 }
 
 function circumstancesOf(

@@ -207,13 +207,16 @@ export class Executor {
     const rule = issuing().ruleOf(entry);
     if (order === undefined || rule === undefined) return;
     const { keyId } = order;
+    const wanted = await this.#attempts.wantedKeys({ entry, order, rule }, via);
+    if (wanted === undefined) return;
     try {
-      const isMade = isKeyMade(entry);
-      const asked = { keyId, isMade, wanted: order.keyAlgorithms, renewed: entry };
+      const asked = { keyId, isMade: isKeyMade(entry), wanted, renewed: entry };
       const made = await makeRequest(rule, asked, { keys, via });
       this.#lostKeys.note(keyId, 'matches');
       await this.#records.change(entry.id, (current) =>
-        isSameOrder(current, order) ? transitions.keyMade(current, made) : undefined,
+        isSameOrder(current, order)
+          ? transitions.keyMade(current, { ...made, keyAlgorithms: wanted })
+          : undefined,
       );
     } catch (error) {
       if (via.signal.aborted) throw error;

@@ -25,7 +25,10 @@ export interface Retry {
 }
 
 /** The key of an order, and what is requested for it. */
-export type MadeRequest = Pick<PendingOrder, 'csr' | 'template'> & { readonly spki: Buffer };
+export type MadeRequest = Pick<PendingOrder, 'csr' | 'template'> & {
+  readonly spki: Buffer;
+  readonly keyAlgorithms?: PendingOrder['keyAlgorithms'];
+};
 
 /** A record with an order; its key is noted before it exists. */
 export function ordered<R extends EnrolmentRecord>(
@@ -42,9 +45,11 @@ export function ordered<R extends EnrolmentRecord>(
 /** The order has a key, and a CSR or the template of one. */
 export function keyMade<R extends EnrolmentRecord>(
   record: R,
-  { csr, template, spki }: MadeRequest,
+  { csr, template, spki, keyAlgorithms }: MadeRequest,
 ): R {
-  return withOrder(record, (order) => ({ ...order, csr, template, spki }));
+  return withOrder(record, (order) => {
+    return { ...order, csr, template, spki, keyAlgorithms: keyAlgorithms ?? order.keyAlgorithms };
+  });
 }
 
 /** The issuer has not decided: the same order is submitted with its cookie. */

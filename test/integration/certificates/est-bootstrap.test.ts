@@ -124,6 +124,8 @@ test('enrolls by bootstrap, renews by the certificate, and by bootstrap once tha
   );
   server.answers.set('simplereenroll', () => ({ status: 503 }));
   await certificates.Enroll({ certificate_id: 'site/two' });
+  // nor does the service renew it by itself
+  server.answers.set('simpleenroll', () => ({ status: 503 }));
 
   // meanwhile an order whose request is bound to its connection, across a restart
   bound.answers.set('csrattrs', () => ({ body: 'MAsGCSqGSIb3DQEJBw==' }));
@@ -153,6 +155,13 @@ test('enrolls by bootstrap, renews by the certificate, and by bootstrap once tha
   assert.ok(one.spki.equals(certified));
 
   await until(10_000, 'the certificate to expire', () => Date.now() > end.getTime() + 1000);
+  await until(10_000, 'the end of an attempt of the service itself', async () => {
+    const { json } = await certificates.Describe({});
+    const { objects } = JSON.parse(json) as {
+      readonly objects: Readonly<Record<string, { readonly Operation: string }>>;
+    };
+    return objects['site/two']?.Operation === '';
+  });
   server.requests.length = 0;
   server.answers.delete('simpleenroll');
   await certificates.Renew({ certificate_id: 'site/two' });

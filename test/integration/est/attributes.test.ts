@@ -2,10 +2,11 @@
 import { generateKeyPairSync } from 'node:crypto';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
-import type { SignatureAlgorithm, Signer } from '../../../src/x509/algorithm.ts';
+import type { KeyAlgorithm, SignatureAlgorithm, Signer } from '../../../src/x509/algorithm.ts';
 import { parseCsr, signatureAlgorithmIn } from '../../../src/x509/csr.ts';
 import { encode, octetString, oid, sequence, set } from '../../../src/x509/der/asn1.ts';
 import { keyUsage } from '../../../src/x509/extensions.ts';
+import { soon } from '../../support/deadline.ts';
 import { makeOrder, makeSigned, reasonOf } from '../../support/est/est-rig.ts';
 import type { EstAnswer } from '../../support/est/est-server.ts';
 import { estSuite, rigOf } from '../../support/est/est-suite.ts';
@@ -69,6 +70,27 @@ test('wants a key of the curve that the server wants, where that may replace the
   const kept = await rig.submit(issuer, { ...order, key: { ...order.key, alternatives: only } });
   const left = 'status 400: CSR Attributes missing in request.; the server also wants secp384r1';
   assert.is(reasonOf(kept), `the order: ${left}, which was left out`);
+});
+
+test('says what key the server wants before there is one, and asks it once for both', async (context) => {
+  const rig = rigOf(context);
+  const server = await rig.serve({ enforced: [p384, sha384] });
+  const issuer = rig.issuer(server);
+  const key = generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey;
+  const prepare = (allowed: readonly KeyAlgorithm[]) =>
+    issuer.prepare(makeOrder(), allowed, { requestId: 'test', signal: soon() });
+  const [prepared, algorithms] = ['prepared', ['ec-p384']] as const;
+  assert.equal(await prepare(['ec-p256', 'ec-p384']), { kind: prepared, algorithms });
+  assert.is((await rig.submit(issuer, makeOrder({ key }))).kind, 'issued');
+  assert.equal(server.operations, ['cacerts', 'csrattrs', 'simpleenroll']);
+  assert.equal(await prepare(['ec-p256', 'ec-p521']), { kind: prepared, algorithms: [] });
+  server.answers.set('csrattrs', () => ({ status: 403 }));
+  assert.match(JSON.stringify(await prepare(['ec-p256'])), 'csrattrs: status 403');
+  const ignoring = rig.issuer({ url: server.url, csrattrs: 'ignore' });
+  const { length } = server.operations;
+  const on = { requestId: 'test', signal: soon() };
+  assert.is((await ignoring.prepare(makeOrder(), ['ec-p256', 'ec-p384'], on)).kind, prepared);
+  assert.is(server.operations.length, length);
 });
 
 for (const isBound of [false, true]) {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { EstSettings } from '../../../src/certificates/config/est-settings.ts';
 import { EstIssuer } from '../../../src/certificates/est/est-issuer.ts';
 import type { IdentityCertificate } from '../../../src/certificates/est/identities.ts';
+import { PreparedOrders } from '../../../src/certificates/est/prepared-orders.ts';
 import { AnchorStore } from '../../../src/certificates/est/trust/anchor-store.ts';
 import type { Answer, Order } from '../../../src/certificates/issuers/issuer.ts';
 import { HttpsClient } from '../../../src/https/https-client.ts';
@@ -97,6 +98,7 @@ export class EstRig implements AsyncDisposable {
       },
       https: this.https,
       anchors: this.store,
+      prepared: new PreparedOrders(),
       identity: (id) => Promise.resolve(this.identities.get(id)),
       readFile: (path) =>
         Promise.resolve(parseCertificatesPem(Buffer.from(this.files.get(path) ?? ''), path)),

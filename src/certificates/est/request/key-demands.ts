@@ -81,14 +81,30 @@ export function betterKeys(
   key: KeyAlgorithm,
   alternatives: readonly KeyAlgorithm[],
 ): readonly KeyAlgorithm[] {
+  const missedBy = missesOf(demands);
+  const least = Math.min(...alternatives.map(missedBy));
+  return least < missedBy(key) ? alternatives.filter((one) => missedBy(one) === least) : [];
+}
+
+/** Those of some algorithms that meet as many of the demands as any of them; none when it does not matter. */
+export function bestKeys(
+  demands: readonly Demand[],
+  allowed: readonly KeyAlgorithm[],
+): readonly KeyAlgorithm[] {
+  const missedBy = missesOf(demands);
+  const least = Math.min(...allowed.map(missedBy));
+  const best = allowed.filter((one) => missedBy(one) === least);
+  return best.length === allowed.length ? [] : best;
+}
+
+/** How many of the demands a key cannot meet. */
+function missesOf(demands: readonly Demand[]): (key: KeyAlgorithm) => number {
   const about = demands.filter(({ oid }) => tests.has(oid));
   // any other curve would meet a part of the demand for one
   const hasCurve = about.some(({ oid }) => curves.has(oid));
   const counted = about.filter(({ oid }) => !hasCurve || oid !== ecPublicKey);
-  const missedBy = (one: KeyAlgorithm): number =>
-    Math.min(...signaturesOf(one).map((signature) => missed(counted, { key: one, signature })));
-  const least = Math.min(...alternatives.map(missedBy));
-  return least < missedBy(key) ? alternatives.filter((one) => missedBy(one) === least) : [];
+  return (key) =>
+    Math.min(...signaturesOf(key).map((signature) => missed(counted, { key, signature })));
 }
 
 /** The signature algorithm that meets most of the demands: that of the key where it is as good as any. */

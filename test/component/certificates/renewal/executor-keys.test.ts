@@ -78,4 +78,69 @@ test('makes a key as the issuer wants it in place of one that was lost', async (
   });
 });
 
+test('makes one key, as an issuer wants it that is asked before', async () => {
+  await onDevice(async (device) => {
+    const { issuer, alternatives } = wantsP384();
+    const asked: (readonly KeyAlgorithm[])[] = [];
+    let isAway = true;
+    device.issuer = {
+      ...issuer,
+      prepare: async (_order, allowed) => {
+        asked.push(allowed);
+        if (isAway) throw new ServiceError('Unavailable', 'away');
+        return { kind: 'prepared', algorithms: ['ec-p384'] };
+      },
+    };
+    await device.work();
+    assert.equal([device.failures.length, device.keys.wanted], [1, []], 'no key before');
+    isAway = false;
+    device.now = new Date(device.now.getTime() + day / 24);
+    await device.work();
+    const { certificate, entry } = await device.current();
+    assert.is(keyAlgorithmOf(publicKeyOf(certificate.spki)), 'ec-p384');
+    assert.is(entry.keyId, 'iotedge/certificate/x');
+    assert.equal(device.keys.wanted, [['ec-p384', 'ec-p256', 'rsa-2048']]);
+    assert.equal([asked.length, alternatives.length], [2, 1]);
+  });
+});
+
+test('makes no other key where a token lacks what the issuer wants, and asks for none of one kind', async () => {
+  await onDevice(async (device) => {
+    const { issuer, alternatives } = wantsP384();
+    let count = 0;
+    device.issuer = {
+      ...issuer,
+      prepare: async () => {
+        count++;
+        return { kind: 'prepared', algorithms: ['ec-p384'] };
+      },
+    };
+    const createPair = device.keys.createPair.bind(device.keys);
+    device.keys.createPair = (keyId) => createPair(keyId, ['ec-p256']);
+    await device.work();
+    assert.equal([count, alternatives, device.keys.wanted.length], [1, [[]], 1]);
+    device.rule = () => ({ ...orderRuleFor(config, id), keyAlgorithms: ['ec-p256'] });
+    device.now = new Date(device.now.getTime() + 26 * day);
+    await device.work();
+    assert.equal([count, alternatives.length], [1, 2]);
+  });
+});
+
+test('does what an issuer says that refuses before there is a key', async () => {
+  await onDevice(async (device) => {
+    device.issuer = {
+      ...wantsP384().issuer,
+      prepare: async () => ({
+        kind: 'rejected',
+        reason: 'no',
+        isFinal: true,
+        retryAfterS: undefined,
+      }),
+    };
+    await device.work();
+    assert.match(device.failures[0]?.reason ?? '', 'the issuer refuses the certificate "x": no');
+    assert.equal([device.failures[0]?.nextAttempt, device.keys.wanted], [0, []]);
+  });
+});
+
 test.run();

@@ -7,7 +7,7 @@ export default [
   },
   {
     breaks: 'an EST server gets a key that the rule excludes',
-    text: 'return rule.keyAlgorithms.length === 0 ? keyAlgorithms : rule.keyAlgorithms;',
+    text: 'return allowed.length === 0 ? keyAlgorithms : allowed;',
     becomes: 'return keyAlgorithms;',
     suite: 'component/certificates/renewal/executor-keys',
   },
@@ -76,5 +76,29 @@ export default [
     text: 'signerWith: (algorithm) => keys.signer(order.keyId, spki, via, algorithm),',
     becomes: 'signerWith: () => keys.signer(order.keyId, spki, via),',
     suite: 'integration/certificates/est-keys',
+  },
+  {
+    breaks: 'a key is made before an EST server is asked which',
+    text: 'if (issuer.prepare === undefined || !isOpen) return order.keyAlgorithms;',
+    becomes: 'return order.keyAlgorithms;',
+    suite: 'integration/certificates/est-keys',
+  },
+  {
+    breaks: 'an issuer is asked for a key where there is no choice',
+    text: 'order.keyAlgorithms.length === 0 && allowed.length > 1 &&',
+    becomes: 'order.keyAlgorithms.length === 0 &&',
+    suite: 'component/certificates/renewal/executor-keys',
+  },
+  {
+    breaks: 'a token that lacks what the issuer wants makes two keys for each order',
+    text: 'return isOther ? [] : allowedBy(rule);',
+    becomes: 'return allowedBy(rule);',
+    suite: 'component/certificates/renewal/executor-keys',
+  },
+  {
+    breaks: 'an EST server is asked twice in a row for the same',
+    text: 'prepared.put(order.id, settings, { session, ...learned });',
+    becomes: '',
+    suite: 'integration/est/attributes',
   },
 ];
