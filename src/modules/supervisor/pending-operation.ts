@@ -1,5 +1,6 @@
 import { ownRequest, type Via } from '../../dbus/client/via.ts';
 import { isServiceError } from '../../errors.ts';
+import { EngineUnreachable } from './module-type.ts';
 import type { StatusTracker } from './status.ts';
 
 /** How an operation is to be carried out. */
@@ -91,8 +92,14 @@ export class OperationSlot {
   fail(operation: PendingOperation, error: unknown): void {
     if (this.#current !== operation) return;
     this.#current = undefined;
-    const failed = operation.options.isUndone() && !isServiceError(error, 'Cancelled');
-    this.#status.note({ failed });
+    // of an engine that was away nothing is left once it is back, but that an update has failed
+    const isOver = error instanceof EngineUnreachable && !isUpdate(operation);
+    const isUndone = operation.options.isUndone() && !isServiceError(error, 'Cancelled');
+    this.#status.note({ failed: isUndone && !isOver });
     operation.fail(error);
   }
+}
+
+export function isUpdate({ options: { until } }: PendingOperation): boolean {
+  return until === 'started' || until === 'proven';
 }

@@ -5,11 +5,7 @@ import type { EngineStatus } from './engine-monitor.ts';
 import { IdleWaiters } from './idle-waiters.ts';
 import type { InstanceEnd } from './module-type.ts';
 import { Observer } from './observer.ts';
-import {
-  OperationSlot,
-  type PendingOperation,
-  type PendingOperationOptions,
-} from './pending-operation.ts';
+import { isUpdate, OperationSlot, type PendingOperationOptions } from './pending-operation.ts';
 import { type Next, Reconciler, type ReconcilerOptions } from './reconciler.ts';
 import { RestartBackoff } from './restart/restart-backoff.ts';
 import { restartsAfter } from './restart/restart-policy.ts';
@@ -276,10 +272,6 @@ export class Supervisor {
     this.#backoff.reset();
     return true;
   }
-}
-
-function isUpdate({ options: { until } }: PendingOperation): boolean {
-  return until === 'started' || until === 'proven';
 }
 
 function messageOf(error: unknown): string {

@@ -152,4 +152,17 @@ export default [
     becomes: '',
     suite: 'component/modules/api/sockets/module-socket',
   },
+  {
+    breaks: 'a module keeps the failure of an operation that an engine without response has caused',
+    text: 'isUndone && !isOver',
+    becomes: 'isUndone',
+    suite: 'unit/modules/supervisor/hung-engine',
+  },
+  {
+    breaks:
+      'a module does not report why its update failed when that was an engine without response',
+    text: 'error instanceof EngineUnreachable && !isUpdate(operation)',
+    becomes: 'error instanceof EngineUnreachable',
+    suite: 'unit/modules/supervisor/hung-engine',
+  },
 ];
