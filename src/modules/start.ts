@@ -33,7 +33,6 @@ import { type ModulesHandlersOptions, modulesHandlers, modulesResolvers } from '
 import { Identities, onIdentityChange } from './identities.ts';
 import { openLogDirectory } from './logs/log-directory.ts';
 import { LogSockets } from './logs/log-sockets.ts';
-import { sourceDigest } from './module-source.ts';
 import { ModuleHistories } from './registry/module-histories.ts';
 import { Records } from './registry/records.ts';
 import { configuredAgent } from './registry/restore.ts';
@@ -238,9 +237,9 @@ function admissionParts(preparation: PrepareParts): AdmissionParts {
   return {
     isElevated: (settings) => isElevated(preparation, settings),
     refuseUnconfined: (source) => refuseUnconfined(preparation, source),
-    agentBase: (name) => {
+    configuredAgent: (name) => {
       const { agent } = preparation.config;
-      return name === agent?.name ? sourceDigest(configuredAgent(agent)) : undefined;
+      return name === agent?.name ? configuredAgent(agent) : undefined;
     },
   };
 }

@@ -1,9 +1,12 @@
 import type { ModuleName } from '../../../ids.ts';
 import type { OperationKind } from '../../../service/operations/operations.ts';
 import { unlessAborted } from '../../../service/operations/unless-aborted.ts';
-import type { ModuleSettings } from '../../docker/create-options/create-options.ts';
+import {
+  type ModuleSettings,
+  restartedByRuntime,
+} from '../../docker/create-options/create-options.ts';
 import type { Update } from '../../module-operations.ts';
-import type { ModuleSource } from '../../module-source.ts';
+import { type ModuleSource, sourceDigest } from '../../module-source.ts';
 import type { ModuleRuntime } from '../../service.ts';
 import type { LogsManagement } from './log-routes.ts';
 import type { ModulesManagement, Requested } from './modules-routes.ts';
@@ -13,8 +16,8 @@ export interface AdmissionParts {
   readonly isElevated: (settings: ModuleSettings) => boolean;
   /** Throws AccessDenied for a module that the configuration forbids, or whose host paths are not safe. */
   readonly refuseUnconfined: (source: ModuleSource) => Promise<void>;
-  /** The digest of the agent's configuration in modules.yaml, undefined for any other module. */
-  readonly agentBase: (name: ModuleName) => string | undefined;
+  /** The agent as modules.yaml configures it, undefined for any other module. */
+  readonly configuredAgent: (name: ModuleName) => ModuleSource | undefined;
 }
 
 type Runtime = Pick<ModuleRuntime, 'operations' | 'kinds' | 'find' | 'log' | 'summaries'>;
@@ -22,7 +25,7 @@ type Runtime = Pick<ModuleRuntime, 'operations' | 'kinds' | 'find' | 'log' | 'su
 /** The modules of the runtime. Callers were authorized by the socket: they may create elevated ones. */
 export function modulesManagement(
   runtime: Runtime,
-  { agentBase, isElevated, refuseUnconfined }: AdmissionParts,
+  { configuredAgent, isElevated, refuseUnconfined }: AdmissionParts,
 ): ModulesManagement & LogsManagement {
   const run = <Args>(
     kind: OperationKind<Args, void>,
@@ -38,9 +41,10 @@ export function modulesManagement(
     list: () => runtime.summaries(),
     log: (name, request, signal) => runtime.log(name, request, signal),
     find: (name) => runtime.find(name)?.summary(),
-    async admit({ name, settings, env }) {
-      const base = agentBase(name);
-      const isOwn = base === undefined ? {} : { base };
+    async admit({ name, settings: sent, env }) {
+      const agent = configuredAgent(name);
+      const settings = agent === undefined ? sent : restartedByRuntime(sent, agent.settings);
+      const isOwn = agent === undefined ? {} : { base: sourceDigest(agent) };
       const source = { name, settings, env, elevated: isElevated(settings), ...isOwn };
       await refuseUnconfined(source);
       return source;

@@ -98,6 +98,16 @@ export function restartedByAgent(settings: ModuleSettings): ModuleSettings {
   return policy === undefined ? { ...settings, restartPolicy: 'never' } : settings;
 }
 
+/** The settings with which an agent replaces itself: what it cannot say stays as it is configured, who restarts it included. */
+export function restartedByRuntime(
+  settings: ModuleSettings,
+  configured: ModuleSettings,
+): ModuleSettings {
+  const { startAfter, aliases } = configured;
+  const restartPolicy = engineRestartPolicy(settings.createOptions) ?? restartPolicyOf(configured);
+  return { ...settings, restartPolicy, startAfter, aliases };
+}
+
 /** Whether a text may be an image reference; the engine checks the rest. */
 function isImage(text: string): boolean {
   return (

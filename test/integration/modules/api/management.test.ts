@@ -216,6 +216,13 @@ test('replaces the agent at its own request, for the next process too, until mod
   const updated = await idOf();
   const own = JSON.stringify((await ask(device, 'GET', '/modules/edgeAgent')).json);
   assert.match(own, JSON.stringify(labels).slice(1, -1));
+  // unlike the modules that it made
+  await device.machine.docker('kill', 'edgeAgent');
+  await until(20_000, 'a restart', async () => {
+    const count = (await device.module('edgeAgent'))['RestartCount'];
+    return count === 1;
+  });
+  await device.untilState('edgeAgent', 'running');
   await device.rig.stop('modules');
   await device.agentRuns();
   assert.is(await idOf(), updated);

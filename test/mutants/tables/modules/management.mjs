@@ -18,6 +18,12 @@ export default [
     suite: 'component/modules/api/management/modules-routes',
   },
   {
+    breaks: 'nothing restarts an agent that has replaced itself',
+    text: 'agent === undefined ? sent : restartedByRuntime(sent, agent.settings)',
+    becomes: 'sent',
+    suite: 'unit/modules/api/management/modules-backend',
+  },
+  {
     breaks: 'any text is a module with a $ before it',
     text: 'if (text === name || text === moduleIdOf(name)) return name;',
     becomes: 'return name;',

@@ -3,7 +3,11 @@ import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../../src/errors.ts';
 import { parseModuleName } from '../../../../../src/ids.ts';
 import { modulesManagement } from '../../../../../src/modules/api/management/modules-backend.ts';
-import { parseSettings } from '../../../../../src/modules/docker/create-options/create-options.ts';
+import {
+  parseSettings,
+  restartedByAgent,
+  restartPolicyOf,
+} from '../../../../../src/modules/docker/create-options/create-options.ts';
 import type { ModuleSource } from '../../../../../src/modules/module-source.ts';
 import { failureOf } from '../../../../support/failure.ts';
 
@@ -21,7 +25,7 @@ function management(allowsElevated: boolean, isElevated: boolean) {
   const backend = modulesManagement({} as unknown as Runtime, {
     // nothing of the runtime is used
     isElevated: () => isElevated,
-    agentBase: () => undefined,
+    configuredAgent: () => undefined,
     refuseUnconfined: (source) => {
       checked.push(source);
       if (source.elevated && !allowsElevated) throw new ServiceError('AccessDenied', 'no');
@@ -45,6 +49,33 @@ test('is elevated only where the configuration allows that', async () => {
   assert.is(await failureOf(management(false, true).backend.admit(spec)), 'AccessDenied');
 });
 
+for (const [sent, configured, policy] of [
+  [{}, {}, 'always'],
+  [{}, { restart_policy: 'on-failure' }, 'on-failure'],
+  [{}, { createOptions: { HostConfig: { RestartPolicy: { Name: 'no' } } } }, 'never'],
+  [{ HostConfig: { RestartPolicy: { Name: 'on-failure' } } }, {}, 'on-failure'],
+] as const) {
+  test(`leaves the restart of the agent to the runtime, as ${policy}`, async () => {
+    const { image } = spec.settings;
+    const more = { start_after: ['proxy'], aliases: ['manager'] };
+    const agent = { ...spec, settings: parseSettings({ image, ...more, ...configured }) };
+    const backend = modulesManagement({} as unknown as Runtime, {
+      // nothing of the runtime is used
+      isElevated: () => false,
+      configuredAgent: (name) => (name === spec.name ? { ...agent, elevated: false } : undefined),
+      refuseUnconfined: () => Promise.resolve(),
+    });
+    const requested = restartedByAgent(parseSettings({ image: 'b:2', createOptions: sent }));
+    const { settings, base } = await backend.admit({ ...spec, settings: requested });
+    assert.is(restartPolicyOf(settings), policy);
+    assert.is(settings.image, 'b:2');
+    assert.equal([settings.startAfter, settings.aliases], [['proxy'], ['manager']]);
+    assert.type(base, 'string');
+    const other = { ...spec, name: parseModuleName('filter'), settings: requested };
+    assert.equal((await backend.admit(other)).settings, requested);
+  });
+}
+
 test('is stopped by an agent until the update that follows', async () => {
   const begun: unknown[] = [];
   const runtime = {
@@ -56,7 +87,7 @@ test('is stopped by an agent until the update that follows', async () => {
       },
     },
   } as unknown as Runtime; // the parts that actions use
-  const parts = { isElevated: () => false, agentBase: () => undefined };
+  const parts = { isElevated: () => false, configuredAgent: () => undefined };
   const backend = modulesManagement(runtime, {
     ...parts,
     refuseUnconfined: () => Promise.resolve(),
