@@ -29,7 +29,7 @@ import {
   smallIntegerOf,
   wholeBytesOf,
 } from '../../../../src/x509/der/read.ts';
-import { elementsIn, firstElement, isPadding } from '../../../../src/x509/der/tlv.ts';
+import { elementsIn, firstElement, spanAt, spansIn } from '../../../../src/x509/der/tlv.ts';
 import { failureOf } from '../../../support/failure.ts';
 import { tlv } from '../../../support/x509/odd-certificate.ts';
 
@@ -218,6 +218,22 @@ test('is split where constructed elements have indefinite lengths, 32 deep', () 
   assert.is(firstElement(hex('3080020101')), undefined);
   assert.is(firstElement(hex('308002010100')), undefined);
   assert.equal(firstElement(hex('3080020101000005'))?.content, hex('020101'));
+});
+
+test('has the elements of another only when they are all of it', () => {
+  const spansOf = (content: Buffer, more = '') => {
+    const der = Buffer.concat([tlv(0x30, content), hex(more)]);
+    const whole = spanAt(der, 0);
+    return whole && spansIn(der, whole)?.map(({ from, to }) => der.toString('latin1', from, to));
+  };
+  const two = Buffer.concat([tlv(2, 'a'), tlv(4, 'bc')]);
+  assert.equal(spansOf(two), ['a', 'bc']);
+  assert.equal(spansOf(two, '0500'), ['a', 'bc']);
+  assert.equal(spansOf(Buffer.alloc(0)), []);
+  // the last one would end behind the whole
+  for (const end of ['04', '0403', '0401', '0480']) {
+    assert.is(spansOf(Buffer.concat([two, hex(end)]), '0000000000'), undefined, end);
+  }
 });
 
 test('is split up to the first incomplete element', () => {
