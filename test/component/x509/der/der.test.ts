@@ -29,7 +29,13 @@ import {
   smallIntegerOf,
   wholeBytesOf,
 } from '../../../../src/x509/der/read.ts';
-import { elementsIn, firstElement, spanAt, spansIn } from '../../../../src/x509/der/tlv.ts';
+import {
+  elementsIn,
+  firstElement,
+  isPadding,
+  spanAt,
+  spansIn,
+} from '../../../../src/x509/der/tlv.ts';
 import { failureOf } from '../../../support/failure.ts';
 import { tlv } from '../../../support/x509/odd-certificate.ts';
 
