@@ -1,9 +1,14 @@
-/** `iotedgectl certificates watch` with nginx: a renewal, one that systemd does not see, and a boot. */
+/** `iotedgectl certificates watch` with nginx, and as docs/certificates.md says: renewals, one that systemd does not see, a boot. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { bootedSuite } from '../../support/boot/booted-suite.ts';
 import type { BootedSystem } from '../../support/boot/booted-system.ts';
+import { installBroker } from '../../support/boot/broker.ts';
 import { WebServer } from '../../support/boot/web-server.ts';
 import { until } from '../../support/deadline.ts';
+import { DocumentShell } from '../../support/documents/document-shell.ts';
+import { stepsOf } from '../../support/documents/shell-document.ts';
 
 const test = bootedSuite('watch on a published certificate');
 const name = 'web.local';
@@ -23,6 +28,20 @@ async function iotedgectl(system: BootedSystem, words: string): Promise<string> 
 }
 
 const renew = (system: BootedSystem) => system.call('Certificates', 'Renew', 'sa{sv}', 'web');
+
+const brokerFiles = `${published}/broker/current`;
+
+/** Waits until the broker has the certificate that is published, in a handshake that the key has signed. */
+async function untilBrokerServes(system: BootedSystem): Promise<void> {
+  const client = 'openssl s_client -connect 127.0.0.1:8883 -verify_return_error';
+  const script = `${client} -CAfile /root/site-ca.pem </dev/null >/run/handshake 2>&1 || exit 1
+openssl x509 -in /run/handshake -outform der | cmp - /run/published`;
+  const text = `openssl x509 -in ${brokerFiles}/fullchain.pem -outform der >/run/published`;
+  await until(20_000, 'the broker to have the published certificate', async () => {
+    await system.output(text);
+    return (await system.run(script)).code === 0;
+  });
+}
 
 /** Waits until nothing is left to do for the watch. */
 async function untilIdle(system: BootedSystem): Promise<void> {
@@ -75,12 +94,26 @@ test('has its timer find a renewal that systemd did not see during a daemon-relo
   }
 });
 
+test('works with a broker that has a user of its own, as the document says', async (system) => {
+  await installBroker(system);
+  const text = await readFile(
+    join(import.meta.dirname, '../../../../docs/certificates.md'),
+    'utf8',
+  );
+  const shell = new DocumentShell(system);
+  for (const step of stepsOf('certificates.md', text)) await shell.run(step);
+  await untilBrokerServes(system);
+  await system.call('Certificates', 'Renew', 'sa{sv}', 'broker');
+  await untilBrokerServes(system);
+});
+
 test('has a server at a boot that starts with the present certificate before anything has called Certificates', async (system) => {
   await system.output('systemctl disable iotedge-certificates.timer iotedge-identity.timer');
   const before = await server.serial();
   await system.reboot();
   assert.is(await server.serial(), before);
   assert.is(await server.published(), before);
+  await untilBrokerServes(system);
   const { ActiveEnterTimestampMonotonic } = await system.unit('iotedge-certificates.service');
   assert.is(ActiveEnterTimestampMonotonic, '0', 'Certificates was started');
   await server.reloads();
