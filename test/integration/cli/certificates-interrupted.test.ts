@@ -147,7 +147,10 @@ async function interrupted(notes: readonly string[], signal: NodeJS.Signals): Pr
 }
 
 /** Imports the file; returns the failure. */
-async function failureOf({ bus, directory, file, notes }: Setting): Promise<unknown> {
+async function failureOf(
+  { bus, directory, file, notes }: Setting,
+  patienceMs?: number,
+): Promise<unknown> {
   const connection = await bus.connect();
   const context = {
     bus: () => Promise.resolve(connection),
@@ -160,7 +163,13 @@ async function failureOf({ bus, directory, file, notes }: Setting): Promise<unkn
   try {
     await deadline(
       30_000,
-      importPkcs12(context, { id: 'web', keyId: 'key', data, what: 'a.p12' }),
+      importPkcs12(context, {
+        id: 'web',
+        keyId: 'key',
+        data,
+        what: 'a.p12',
+        ...(patienceMs !== undefined && { patienceMs }),
+      }),
       'the import',
     );
     return undefined;
@@ -201,6 +210,25 @@ test('deletes the key when the certificate is refused after that', async (contex
   };
   assert.match(String(await failureOf(context)), 'no agent any more');
   assert.equal(calls, ['ImportKey key', 'ImportCertificate web', 'DeleteKey key']);
+});
+
+test('keeps the key, and says what to do, when no reply says whether the certificate is stored', async (context) => {
+  const { before, calls, notes } = context;
+  let reply: () => void = () => undefined;
+  before.ImportCertificate = async () => {
+    await interrupted(notes, 'SIGINT');
+    await new Promise<void>((resolve) => {
+      reply = resolve;
+    });
+  };
+  const failure = await failureOf(context, 100);
+  reply();
+  assert.instance(failure, InterruptedError);
+  assert.equal(calls, ['ImportKey key', 'ImportCertificate web']);
+  const [, left = ''] = notes;
+  assert.match(left, /key was imported and stays/);
+  assert.match(left, "'iotedgectl keys delete key'");
+  assert.match(left, "'iotedgectl certificates show web'");
 });
 
 test('keeps the key of a certificate that is stored all the same, and is ended by a second signal', async (context) => {

@@ -2,7 +2,7 @@ import { describeError, isServiceError, ServiceError } from '../../../errors.ts'
 import { isId } from '../../../ids.ts';
 import { quoted } from '../../../quoted.ts';
 import { type CommandContext, type CommandOption, textOption, UsageError } from '../../command.ts';
-import { Interrupt } from '../../interrupt.ts';
+import { Interrupt, InterruptedError } from '../../interrupt.ts';
 import { passwordFileOption, readPassword } from '../../password/password.ts';
 import { withTerminalAgent } from '../../terminal-agent.ts';
 import { Certificates } from '../certificates.ts';
@@ -24,6 +24,8 @@ interface Pkcs12Import {
   readonly data: Buffer;
   /** The file, for messages. */
   readonly what: string;
+  /** So long after a signal a reply is waited for; by default 10 s. */
+  readonly patienceMs?: number;
 }
 
 /** The id of the key of a certificate unless the command line has one. */
@@ -35,11 +37,11 @@ export function keyIdFor(id: string): string {
 
 /**
  * Imports the key of a file into the Keys service, then its certificates into the Certificates service, for the user.
- * When the second fails, or a signal comes before it, the key is deleted again, unless it has replaced another one. The
- * data is wiped.
+ * When the second fails, or a signal comes before it, the key is deleted again, unless it has replaced another one, or
+ * the certificate may still be stored. The data is wiped.
  */
 export async function importPkcs12(context: CommandContext, file: Pkcs12Import): Promise<void> {
-  const { id, keyId, data, what } = file;
+  const { id, keyId, data, what, patienceMs } = file;
   if (what === 'standard input' && textOption(context, 'password-file') === '-') {
     throw new UsageError('standard input is either the file or the password');
   }
@@ -50,15 +52,23 @@ export async function importPkcs12(context: CommandContext, file: Pkcs12Import):
   await withTerminalAgent(context, async () => {
     const isReplaced = context.options['replace-key'] === true && (await keys.has(keyId));
     using interrupt = new Interrupt(['SIGHUP', 'SIGINT', 'SIGTERM']);
-    const waiting = { signal: interrupt.signal, note: context.note };
+    const waiting = {
+      signal: interrupt.signal,
+      note: context.note,
+      ...(patienceMs !== undefined && { patienceMs }),
+    };
     // only its reply says whether there is a key to delete, and that the key is not another one of that id
     await replyTo(
       importKey(keys, context, { keyId, key: content.key, isReplaced }),
-      `whether there is a key ${keyId} now`,
+      isReplaced
+        ? `whether the key ${keyId} was replaced`
+        : `whether there is a key ${keyId} now, which 'iotedgectl keys delete ${keyId}' deletes`,
       waiting,
     );
+    let isSent = false;
     try {
       interrupt.signal.throwIfAborted();
+      isSent = true;
       await replyTo(
         importChain(certificates, context, { id, keyId, chainPem: content.chainPem }),
         `whether there is a certificate ${id} now`,
@@ -66,7 +76,9 @@ export async function importPkcs12(context: CommandContext, file: Pkcs12Import):
       );
     } catch (error) {
       if (await isStored(certificates, { id, keyId, content })) return;
-      await undo(keys, context, { keyId, isReplaced });
+      if (isSent && error instanceof InterruptedError) {
+        context.note(uncertain({ id, keyId, isReplaced }));
+      } else await undo(keys, context, { keyId, isReplaced });
       throw error;
     }
   });
@@ -196,6 +208,21 @@ async function isStored(
   const found = await certificates.find(id).catch(() => undefined); // the import's own failure is reported
   const fingerprint = found?.fingerprint.replaceAll(':', '').toLowerCase();
   return found?.keyId === keyId && fingerprint === content.fingerprint;
+}
+
+/** What is left when the reply to the import of a certificate did not come: without its key it would be of no use. */
+function uncertain({
+  id,
+  keyId,
+  isReplaced,
+}: {
+  readonly id: string;
+  readonly keyId: string;
+  readonly isReplaced: boolean;
+}): string {
+  const key = `the key ${keyId} was ${isReplaced ? 'replaced' : 'imported'} and stays`;
+  const advice = `'iotedgectl keys delete ${keyId}' deletes it if 'iotedgectl certificates show ${id}' finds none`;
+  return `${key}, as the certificate may still be stored: ${advice}`;
 }
 
 /** Deletes the key that was imported; where that fails, or another key was replaced, the user learns it. */

@@ -1,5 +1,11 @@
 export default [
   {
+    breaks: 'an interrupted import deletes the key of a certificate that may still be stored',
+    text: 'if (isSent && error instanceof InterruptedError) {',
+    becomes: 'if (!isSent) {',
+    suite: 'integration/cli/certificates-interrupted',
+  },
+  {
     breaks: 'a PKCS#12 file with a wrong MAC is read',
     text: 'if (found === undefined) throw wrongPassword();',
     becomes: 'if (found === undefined) return password.utf16[0];',
