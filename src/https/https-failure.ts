@@ -85,7 +85,9 @@ function connectionFailure(error: Error): FailureMessage {
   const reason = /:error:[0-9A-F]+:SSL routines:[^:]*:([^:]+):/.exec(message)?.[1];
   const code = reason === undefined ? codeOf(error) : `ERR_SSL_${reason.toUpperCase()}`;
   const facts = { alert: alertIn(message) };
-  return { failure: 'connection', code: code.replaceAll(/\W+/g, '_'), message, facts };
+  const isAlert = facts.alert !== undefined && reason !== undefined;
+  const text = isAlert ? `${reason} (alert ${facts.alert})` : message.trim();
+  return { failure: 'connection', code: code.replaceAll(/\W+/g, '_'), message: text, facts };
 }
 
 /** The number of an alert that was received, which OpenSSL appends under every version of TLS. */

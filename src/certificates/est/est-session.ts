@@ -126,7 +126,7 @@ export class EstSession {
         this.#refused.push(identity.name);
         return undefined;
       } catch (error) {
-        const verdict = judgeFailure(error);
+        const verdict = judgeFailure(error, identity);
         if (verdict === 'revoked') {
           const reason = `the server says that ${identity.name} is revoked`;
           throw new Rejection(reason, { isFinal: true, cause: error });

@@ -78,6 +78,11 @@ export function toClientCertificate(
 
 /** Alerts with which servers refuse a client certificate, or the lack of one (RFC 8446 6.2). */
 const refusals: ReadonlySet<number> = new Set([40, 42, 43, 45, 46, 48, 49, 116]);
+/**
+ * The alert illegal_parameter: OpenSSL's, to a client certificate with a curve or a signature that the server does not
+ * take. libest asks by csrattrs for keys of P-384, and takes client certificates of P-256.
+ */
+const illegalParameter = 47;
 const revoked = 44;
 /** From the Keys service, for a key that is missing or was replaced. */
 const keyNotFound = 'org.iotedge.Error.NotFound';
@@ -93,14 +98,18 @@ const keyDenied: ReadonlySet<string> = new Set([
  */
 export type FailedOffer = 'refused' | 'revoked' | 'closed' | 'lost' | 'denied' | 'other';
 
-/** Judges the failure of an exchange: `closed` is a refusal only when it happens twice running. */
-export function judgeFailure(error: unknown): FailedOffer {
+/** Judges the failure of an exchange of an identity: `closed` is a refusal only when it happens twice running. */
+export function judgeFailure(
+  error: unknown,
+  { certificate }: Pick<Identity, 'certificate'>,
+): FailedOffer {
   const failure = error instanceof ServiceError ? error.cause : undefined;
   if (!(failure instanceof HttpsFailure)) return 'other';
   if (failure.kind === 'client-certificate') return unusableBy(failure);
   if (failure.kind !== 'connection') return 'other';
   const { alert } = failure.facts;
   if (alert === revoked) return 'revoked';
+  if (alert === illegalParameter && certificate !== undefined) return 'refused';
   if (alert !== undefined) return refusals.has(alert) ? 'refused' : 'other';
   return failure.code === 'ECONNRESET' || failure.code === 'EPIPE' ? 'closed' : 'other';
 }

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  anonymous,
   identitiesOf,
   judgeFailure,
   toClientCertificate,
@@ -74,9 +75,15 @@ const failure = (kind: HttpsFailureKind, code: string, alert?: number): ServiceE
 
 for (const alert of [40, 42, 43, 45, 46, 48, 49, 116]) {
   test(`are refused by the alert ${alert}`, () => {
-    assert.is(judgeFailure(failure('connection', 'EPROTO', alert)), 'refused');
+    assert.is(judgeFailure(failure('connection', 'EPROTO', alert), anonymous), 'refused');
   });
 }
+
+test('are refused by the alert 47 only where there is a certificate that it can be about', () => {
+  const error = failure('connection', 'EPROTO', 47);
+  assert.is(judgeFailure(error, { certificate: { chain: [], keyId: 'a' } }), 'refused');
+  assert.is(judgeFailure(error, anonymous), 'other');
+});
 
 const others: readonly (readonly [ServiceError, string])[] = [
   [failure('connection', 'EPROTO', 44), 'revoked'],
@@ -96,7 +103,7 @@ const others: readonly (readonly [ServiceError, string])[] = [
 
 for (const [at, [error, verdict]] of others.entries()) {
   test(`are ${verdict} by failure ${at + 1}`, () => {
-    assert.is(judgeFailure(error), verdict);
+    assert.is(judgeFailure(error, anonymous), verdict);
   });
 }
 

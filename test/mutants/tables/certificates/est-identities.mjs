@@ -3,6 +3,12 @@ const suite = 'integration/certificates/est-identity';
 
 export default [
   {
+    breaks: 'a client certificate that is refused by the alert 47 ends the attempt',
+    text: "if (alert === illegalParameter && certificate !== undefined) return 'refused';",
+    becomes: '',
+    suite: 'component/certificates/est/identities',
+  },
+  {
     breaks: 'an EST server is reached without its proxy',
     text: '      ...(proxy !== undefined && { proxy }),\n      requestId: via.requestId,\n      isNewConnection',
     becomes: '      requestId: via.requestId,\n      isNewConnection',
