@@ -2,6 +2,7 @@ const engine = 'integration/modules/engine/logs';
 const sockets = 'component/modules/logs/log-sockets';
 const http = 'component/modules/api/management/log-routes';
 const model = 'unit/modules/docker/engine/logs/whole-log';
+const steady = 'unit/modules/docker/engine/logs/steady-read';
 
 export default [
   {
@@ -24,7 +25,7 @@ export default [
   },
   {
     breaks: 'no line says what of a log cannot be read',
-    text: '  yield [marker(before, found?.time ?? after)];\n',
+    text: '  yield [marker(before, found?.entry.time ?? after)];\n',
     becomes: '',
     suite: model,
   },
@@ -36,8 +37,8 @@ export default [
   },
   {
     breaks: 'a log that grows while it is read is taken for damaged',
-    text: 'if (gaps.length === 0 || (await positions.of(last.time)) === place) return',
-    becomes: 'if (mostAttempts > 0) return',
+    text: 'if (gaps.length === 0 || (await positions.of(last.time, place)) === place)',
+    becomes: 'if (mostAttempts > 0)',
     suite: model,
   },
   {
@@ -48,9 +49,52 @@ export default [
   },
   {
     breaks: 'who follows a log with many lines in one moment misses some of them',
-    text: 'if (!isKnown && oldest !== undefined && oldest.time > last.time) break;',
+    text: 'if (!isKnown) break;',
     becomes: '',
     suite: model,
+  },
+  {
+    breaks: 'lines that Docker 26 has read and discarded before damage are missing',
+    text: '      yield* linesAfter(last, { read, near: endOf(request, count), until });\n',
+    becomes: '      void until;\n',
+    suite: steady,
+  },
+  {
+    breaks: 'a response of which Docker 26 has discarded all lines is taken for empty',
+    text: 'if (!isCut || last !== undefined || attempt === mostAttempts) return;',
+    becomes: 'if (!isCut || last !== undefined || attempt > 0) return;',
+    suite: steady,
+  },
+  {
+    breaks: 'lines that come while lost ones are read hide others',
+    text: '      if (entries.length === 0 && !isSame(entry, known)) return undefined;\n',
+    becomes: '',
+    suite: steady,
+  },
+  {
+    breaks: 'lines that come while the end of damage is looked for hide others',
+    text: 'if (next !== undefined && next > first + 1 && moves++ < mostMoves) {',
+    becomes: 'if (next !== undefined && next < first + 1 && moves++ < mostMoves) {',
+    suite: steady,
+  },
+  {
+    breaks: 'a followed log ends where its newest line is damaged',
+    text: '    if (!end.isCut && isOver) return;\n',
+    becomes: '    return;\n',
+    suite: steady,
+  },
+  {
+    breaks: 'a followed log ends where the message about a damaged newest line is missing',
+    text: '    if (!end.isCut && isOver) return;\n',
+    becomes: '    if (!end.isCut) return;\n',
+    suite: steady,
+  },
+  {
+    breaks:
+      'a followed log with a damaged newest line misses what comes meanwhile, or has it twice',
+    text: 'const more = yield* linesAfter(last, coming, true);',
+    becomes: 'const more = yield* linesAfter(undefined, coming, true);',
+    suite: steady,
   },
   {
     breaks: 'an engine that hangs is waited for with the deadline of other requests before a log',

@@ -8,6 +8,7 @@ import { followedLog } from './followed-log.ts';
 import { framedEntries, terminalEntries } from './log-entries.ts';
 import { logStream } from './log-request.ts';
 import type { Batches, ReadLog } from './positions.ts';
+import { steadyRead } from './steady-read.ts';
 import { endingAt } from './timed-log.ts';
 import { wholeLog } from './whole-log.ts';
 
@@ -50,10 +51,14 @@ async function logOf(container: LoggedContainer, options: LogOptions): Promise<M
   // the one whose files a power cut damages; others count lines in their own ways
   if (driver !== 'json-file') return { isTerminal, entries: await read(request) };
   const { follow = false, ...past } = request;
-  const askedAt = new Date();
-  const first = await read(past);
-  const whole = wholeLog({ read, request: past, first, askedAt });
-  return { isTerminal, entries: follow ? followedLog(whole, read, request) : whole };
+  const steady = steadyRead(read);
+  const readWhole = async (part: LogRequest): Promise<Batches> => {
+    const askedAt = new Date();
+    return wholeLog({ read: steady, request: part, first: await steady(part), askedAt });
+  };
+  const whole = await readWhole(past);
+  const entries = follow ? followedLog({ past: whole, read: steady, readWhole, request }) : whole;
+  return { isTerminal, entries };
 }
 
 /** What is asked for, and until when. */

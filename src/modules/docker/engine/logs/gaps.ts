@@ -3,7 +3,7 @@
  * until, by chance, a piece of it begins with a line, or to the end, and says nothing. It counts lines correctly, though.
  */
 import type { LogEntry } from '../../../supervisor/module-type.ts';
-import { firstHolding, isSame, type Positions } from './positions.ts';
+import { firstHolding, isSame, mostLines, type Positions } from './positions.ts';
 
 /** Lines that were left out. */
 export interface Gap {
@@ -19,6 +19,8 @@ export interface ReadPart {
   readonly entries: readonly LogEntry[];
   /** Whether there were older entries, which are not part of this. */
   readonly isCut: boolean;
+  /** Where the last of them probably is. */
+  readonly near: number | undefined;
   /** How many lines at most were asked for. */
   readonly tail: number | undefined;
   /** Older lines were not asked for. */
@@ -35,12 +37,13 @@ export async function findGaps(positions: Positions, part: ReadPart): Promise<re
   const last = part.entries.at(-1);
   if (last === undefined) return hiddenLog(positions, part);
   for (let attempt = 1; ; attempt++) {
-    const place = await positions.of(last.time);
+    const place = await positions.of(last.time, part.near);
     if (place === undefined) return []; // it was rotated away meanwhile
     const ending = await gapAtEnd(positions, part, place);
     const gaps = await innerGaps(positions, part, place);
     // lines that came meanwhile have moved all others
-    if (gaps.length === 0 || (await positions.of(last.time)) === place) return [...gaps, ...ending];
+    if (gaps.length === 0 || (await positions.of(last.time, place)) === place)
+      return [...gaps, ...ending];
     if (attempt === mostAttempts) return ending;
   }
 }
@@ -50,8 +53,15 @@ async function hiddenLog(positions: Positions, part: ReadPart): Promise<readonly
   const newest = part.isCut || part.tail === 0 ? undefined : await positions.at(1);
   if (newest === undefined || newest.time < part.since || newest.time > part.until) return [];
   const limits = { limit: newest.time, since: part.since };
-  const first = part.tail ?? (await firstPlace(positions, 1, limits));
-  return [{ index: 0, first, last: 1 }];
+  if (part.tail !== undefined) return [{ index: 0, first: part.tail, last: 1 }];
+  for (let place = 1, attempt = 1; ; attempt++) {
+    const first = await firstPlace(positions, place, limits);
+    const now = await positions.placeOf(newest, place);
+    if (now === place || now === undefined || attempt === mostAttempts) {
+      return [{ index: 0, first, last: 1 }];
+    }
+    place = now; // lines that came meanwhile have moved all others
+  }
 }
 
 /** The gap after the newest entry: what the engine has there came before the request. */
@@ -124,10 +134,10 @@ async function firstPlace(
   { limit, since }: { readonly limit: string; readonly since: string },
 ): Promise<number> {
   const isPast = async (place: number): Promise<boolean> => {
-    const entry = await positions.at(place);
+    const entry = await positions.near(place);
     return entry === undefined || entry.time >= limit || entry.time < since;
   };
   let found = from;
-  while (!(await isPast(found * 2))) found *= 2;
+  while (found < mostLines && !(await isPast(found * 2))) found *= 2;
   return (await firstHolding(found, found * 2, isPast)) - 1;
 }

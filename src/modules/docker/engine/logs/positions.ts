@@ -7,10 +7,15 @@ export type Batches = AsyncIterable<readonly LogEntry[]>;
 export type ReadLog = (request: LogRequest) => Promise<Batches>;
 
 /** No log has more lines than this: files are rotated, or the disk is full. */
-const mostLines = 1 << 26;
+export const mostLines = 1 << 26;
 
 /** Lines in a row that a power cut damages: NULs have no line feeds. */
 const mostDamaged = 8;
+/** Of those, lines from which nothing can be read. */
+const mostUnreadable = 4;
+
+/** How many lines come, at most, between two requests for places. */
+const mostMoved = 16;
 
 /** Places in a log as the engine counts them: the newest line is at 1. It counts line feeds, so damage shifts nothing. */
 export class Positions {
@@ -30,9 +35,19 @@ export class Positions {
     return undefined;
   }
 
-  /** The place of the newest entry that is not later than a time; undefined when all are. */
-  async of(time: string): Promise<number | undefined> {
+  /** As `at`; where nothing can be read from a place on, the entry at the next place from which something can. */
+  async near(position: number): Promise<LogEntry | undefined> {
+    for (let step = 0; step <= mostUnreadable; step++) {
+      const entry = await this.at(position - step);
+      if (entry !== undefined) return entry;
+    }
+    return undefined;
+  }
+
+  /** The place of the newest entry that is not later than a time, probably `near`; undefined when all are later. */
+  async of(time: string, near = 0): Promise<number | undefined> {
     const isThere = (position: number): Promise<boolean> => this.#isAtMost(position, time);
+    if (near > 0 && (await isThere(near)) && !(await isThere(near - 1))) return near;
     let below = 0;
     let found = 1;
     for (; !(await isThere(found)); found *= 4) {
@@ -42,15 +57,36 @@ export class Positions {
     return firstHolding(below, found, isThere);
   }
 
-  /** Whether the line at a place is not later than a time; of a damaged one, whether the next one is. */
+  /** The place of an entry, which lines that come have moved on from a place where it was; undefined when it is not found. */
+  async placeOf(entry: LogEntry, near?: number): Promise<number | undefined> {
+    const from = near ?? (await this.of(entry.time));
+    if (from === undefined) return undefined;
+    for (let place = from; place < from + mostMoved; place++) {
+      if (isSame(await this.at(place), entry)) return place;
+    }
+    return near === undefined ? undefined : this.placeOf(entry);
+  }
+
+  /**
+   * Whether the line at a place is not later than a time; of a damaged one, whether the next one is. Where none can be read,
+   * it is before a log that begins with damage.
+   */
   async #isAtMost(position: number, time: string, left = mostDamaged): Promise<boolean> {
-    const entry = await this.at(position);
-    if (entry !== undefined && entry.time <= time) return true;
+    if (position < 1) return false;
+    const entry = await this.near(position);
+    if (entry === undefined) return position > mostUnreadable;
+    if (entry.time <= time) return true;
     const next = left > 0 ? await this.at(position - 1) : undefined;
     // from a damaged line the engine skips to a later one, past the next
-    const isDamaged = next !== undefined && (entry === undefined || next.time <= entry.time);
+    const isDamaged = next !== undefined && next.time <= entry.time;
     return isDamaged && this.#isAtMost(position - 1, time, left - 1);
   }
+}
+
+/** Where the last of a number of entries is that were read by a number of last lines, if there were as many. */
+export function endOf({ tail, since }: LogRequest, entries: number): number | undefined {
+  const place = tail === undefined ? 0 : tail - entries + 1;
+  return since === undefined && place > 0 ? place : undefined;
 }
 
 /** The smallest number above `below` for which a condition holds that holds for all numbers from there to `found`. */

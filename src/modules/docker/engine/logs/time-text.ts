@@ -1,5 +1,8 @@
 /** Times as the engine writes them into logs: RFC 3339 with nanoseconds, in UTC, so that their order is that of texts. */
 
+/** A time after all lines. */
+export const later = ':';
+
 /** `2026-11-27T22:53:51.603805489Z` for nanoseconds since the epoch. */
 export function timeText(nanoseconds: bigint): string {
   const perSecond = 1_000_000_000n;

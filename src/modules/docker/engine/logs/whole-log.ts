@@ -2,15 +2,18 @@ import { isServiceError } from '../../../../errors.ts';
 import type { LogEntry, LogRequest } from '../../../supervisor/module-type.ts';
 import { EntryWindow } from './entry-window.ts';
 import { findGaps, type Gap } from './gaps.ts';
-import { type Batches, isSame, Positions, type ReadLog } from './positions.ts';
-import { nanosecondsOf, timeText } from './time-text.ts';
+import { type Batches, endOf, isSame, Positions, type ReadLog } from './positions.ts';
+import { later, nanosecondsOf, timeText } from './time-text.ts';
 
+const markerStart = 'iotedge-modules: the container engine cannot read lines of this log';
 /** How much memory the end of a log may occupy until it is known to be complete. */
 const heldBytes = 2 << 20;
-/** A time after all lines. */
-const later = ':';
-/** Damage within what is read again after damage. */
+/** Damage within what is read again between two lines. */
 const deepest = 8;
+/** So many parts that cannot be read are passed over, each to the next line that can be. */
+const mostPassed = 64;
+/** How often lines may come between the request that finds a line and the one that reads from there on. */
+const mostMoves = 8;
 
 /** A log of which the engine reads a file that may be damaged. */
 export interface DamageableLog {
@@ -30,6 +33,17 @@ export async function* wholeLog(
   log: DamageableLog,
   depth = 0,
 ): AsyncGenerator<readonly LogEntry[]> {
+  let rest: DamageableLog | undefined = log;
+  for (let passed = 0; rest !== undefined; passed++) {
+    rest = yield* partOf(rest, passed < mostPassed ? depth : deepest);
+  }
+}
+
+/** The log up to a part at its end that the engine does not reach. Returns the log behind what cannot be read of that. */
+async function* partOf(
+  log: DamageableLog,
+  depth: number,
+): AsyncGenerator<readonly LogEntry[], DamageableLog | undefined> {
   const { askedAt, first, read, request } = log;
   const started = timeText(BigInt(askedAt.getTime()) * 1_000_000n);
   const window = new EntryWindow(heldBytes);
@@ -42,20 +56,25 @@ export async function* wholeLog(
   const since = request.since === undefined ? '' : timeText(request.since);
   const positions = new Positions(read);
   const isCut = window.passed > 0;
-  const part = { entries, isCut, tail: request.tail, since, until };
+  const near = endOf(request, window.passed + entries.length);
+  const part = { entries, isCut, near, tail: request.tail, since, until };
   const gaps = await unlessRemoved(findGaps(positions, part), []);
   if (isCut && (await unlessRemoved(isShort(positions, window), false))) {
     yield [marker(window.oldest?.time ?? '', entries[0]?.time)];
   }
   let from = 0;
   for (const gap of gaps) {
-    const before = entries[gap.index - 1]?.time ?? since;
+    const last = entries[gap.index - 1];
+    const before = last?.time ?? since;
     const after = entries[gap.index]?.time;
     if (gap.index > from) yield entries.slice(from, gap.index);
     from = gap.index;
-    yield* filling(log, { gap, before, after, depth });
+    const rest = yield* behind(log, { gap, last, before, after, depth });
+    if (from === entries.length) return rest;
+    if (rest !== undefined) yield* wholeLog(rest, depth + 1);
   }
   if (from < entries.length) yield entries.slice(from);
+  return undefined;
 }
 
 /** What was read is the log of a container that was removed meanwhile. */
@@ -80,38 +99,82 @@ async function isShort(positions: Positions, window: EntryWindow): Promise<boole
 
 interface Hole {
   readonly gap: Gap;
+  /** The line before it. */
+  readonly last: LogEntry | undefined;
   /** The times of the lines around it. */
   readonly before: string;
   readonly after: string | undefined;
   readonly depth: number;
 }
 
-/** The lines of a gap that can be read, after an entry about those that cannot. */
-async function* filling(log: DamageableLog, hole: Hole): AsyncGenerator<readonly LogEntry[]> {
-  const { read, request } = log;
+/** An entry about the lines of a gap that cannot be read. Returns the log of those behind it. */
+async function* behind(
+  { read, request }: DamageableLog,
+  hole: Hole,
+): AsyncGenerator<readonly LogEntry[], DamageableLog | undefined> {
   const { before, after, depth } = hole;
-  const tail = depth < deepest ? await firstReadable(new Positions(read), hole) : 0;
-  const found = tail > 0 ? await new Positions(read).at(tail) : undefined;
-  yield [marker(before, found?.time ?? after)];
-  if (tail === 0) return;
+  const positions = new Positions(read);
+  const found = depth < deepest ? await firstReadable(positions, hole) : undefined;
+  yield [marker(before, found?.entry.time ?? after)];
+  if (found === undefined) return undefined;
+  let tail = found.place;
   const until = after === undefined ? request.until : nanosecondsOf(after) - 1n;
-  const rest = { tail, until, since: request.since };
-  const askedAt = new Date();
-  yield* wholeLog({ read, request: rest, first: await read(rest), askedAt }, depth + 1);
+  for (let move = 1; ; move++) {
+    const askedAt = new Date();
+    const rest = { tail, until, since: request.since };
+    const { batches, oldest, close } = await begun(await read(rest));
+    if (isSame(oldest, found.entry) || move === mostMoves) {
+      return { read, request: rest, first: batches, askedAt };
+    }
+    await close();
+    tail = (await positions.placeOf(found.entry, tail)) ?? tail;
+  }
 }
 
-/** The place of the first line of a gap that the engine reads; 0 when it reads none of them. */
-async function firstReadable(
-  positions: Positions,
-  { gap, before, after = later }: Pick<Hole, 'gap' | 'before' | 'after'>,
-): Promise<number> {
-  for (let step = 1, place = gap.first; place >= gap.last; place -= step) {
-    const entry = await positions.at(place);
-    const isWithin = entry !== undefined && entry.time >= before && entry.time < after;
-    if (isWithin && (await isAt(positions, place, entry))) return place;
-    if (gap.first - place > 8) step *= 2;
+interface Begun {
+  /** Also the first one. */
+  readonly batches: Batches;
+  readonly oldest: LogEntry | undefined;
+  /** Instead of reading it. */
+  readonly close: () => Promise<unknown>;
+}
+
+/** A response whose first entry is known. */
+async function begun(response: Batches): Promise<Begun> {
+  const iterator = response[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  async function* batches(): AsyncGenerator<readonly LogEntry[]> {
+    if (first.done !== true) yield first.value;
+    yield* { [Symbol.asyncIterator]: () => iterator };
   }
-  return 0;
+  const oldest = first.done === true ? undefined : first.value[0];
+  return { batches: batches(), oldest, close: async () => iterator.return?.() };
+}
+
+interface Found {
+  readonly entry: LogEntry;
+  readonly place: number;
+}
+
+/** The first line of a gap that the engine reads. */
+async function firstReadable(positions: Positions, hole: Hole): Promise<Found | undefined> {
+  const { gap, last, before, after = later } = hole;
+  let { first } = gap;
+  let moves = 0;
+  for (let step = 1, place = first; place >= gap.last; place -= step) {
+    if (first - place > 8) step *= 2;
+    const entry = await positions.at(place);
+    if (entry === undefined || entry.time < before || entry.time >= after) continue;
+    const next = last && (await positions.placeOf(last, first + 1));
+    if (next !== undefined && next > first + 1 && moves++ < mostMoves) {
+      // lines that came meanwhile have moved all others
+      first = next - 1;
+      [place, step] = [next, 1];
+    } else if (await isAt(positions, place, entry)) {
+      return { entry, place };
+    }
+  }
+  return undefined;
 }
 
 /** Whether an entry that is read from a place on is there: from a damaged line the engine skips to a later one. */
@@ -123,10 +186,15 @@ async function isAt(positions: Positions, place: number, entry: LogEntry): Promi
   return true;
 }
 
+/** Whether an entry is about lines that cannot be read. */
+export function isMarker({ stream, text }: LogEntry): boolean {
+  return stream === 'stderr' && text.toString('latin1', 0, markerStart.length) === markerStart;
+}
+
 function marker(before: string, after: string | undefined): LogEntry {
   const from = before === '' ? '' : ` after ${before}`;
   const to = after === undefined ? '' : ` before ${after}`;
-  const text = `iotedge-modules: the container engine cannot read lines of this log${from}${to}: its file is damaged\n`;
+  const text = `${markerStart}${from}${to}: its file is damaged\n`;
   return {
     stream: 'stderr',
     time: before === '' ? (after ?? '') : before,

@@ -58,6 +58,9 @@ const readWhole = async (file: EngineFile, request: LogRequest = {}): Promise<re
     wholeLog({ read: file.read, request, first: await file.read(request), askedAt: new Date() }),
   );
 
+const followed = (past: Batches, file: EngineFile) =>
+  followedLog({ past, read: file.read, readWhole: file.read, request: { follow: true } });
+
 /** The lines that are not damaged. */
 const intact = (file: EngineFile, from = 0): readonly string[] =>
   file.lines.slice(from).flatMap((line) => (line === undefined ? [] : [line.text.toString()]));
@@ -135,7 +138,7 @@ test('is followed without a gap when many lines come in one moment', async () =>
         if (++passed === 200) return;
       }
     }
-    const texts = await textsOf(followedLog(past200(), file.read, { follow: true }));
+    const texts = await textsOf(followed(past200(), file));
     assert.equal(texts, intact(file), `${count} lines`);
   }
 });
@@ -143,7 +146,7 @@ test('is followed without a gap when many lines come in one moment', async () =>
 test('is followed from its beginning when nothing is there', async () => {
   const file = new EngineFile([false, false]);
   async function* none(): Batches & AsyncGenerator {}
-  assert.equal(await textsOf(followedLog(none(), file.read, { follow: true })), intact(file));
+  assert.equal(await textsOf(followed(none(), file)), intact(file));
 });
 
 test.run();
