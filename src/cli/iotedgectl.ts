@@ -194,7 +194,7 @@ function parseOptions(
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
     return { positionals, options: { ...values } };
   } catch (error) {
-    const [problem = ''] = describeError(error).split('. '); // the sentences that follow are about other programs
+    const [problem = ''] = describeError(error).split(/\.\s/); // the sentences that follow are about other programs
     throw new UsageError(`${command.words}: ${problem.charAt(0).toLowerCase()}${problem.slice(1)}`);
   }
 }

@@ -50,7 +50,11 @@ const agentId = 'edgeAgent';
 /** InvalidArgs for a name that no container, or no certificate of a module, can have. */
 export function refuseUnusable(name: ModuleName): void {
   if (containerPattern.test(name) && isId(certificateIdOf(name, 'identity'))) return;
-  throw new ServiceError('InvalidArgs', `${JSON.stringify(name)} is not a valid container name`);
+  const rule = '2 to 104 letters, digits and . _ -, the first a letter or a digit';
+  throw new ServiceError(
+    'InvalidArgs',
+    `no container can be named ${quoted(name)}: it has ${rule}`,
+  );
 }
 
 /** AlreadyExists for a module that would have a name of another one. */

@@ -44,6 +44,12 @@ test('exits with 2 for an option that the command does not have', async () => {
   assert.match(err, "try 'iotedgectl status --help'");
 });
 
+test('says of an ambiguous option what is wrong, in one sentence', async () => {
+  const { code, err } = await run('modules', 'logs', 'sensor', '--tail', '-1');
+  assert.is(code, 2);
+  assert.match(err, /^iotedgectl: modules logs: option '--tail' argument is ambiguous$/m);
+});
+
 test('names what a command takes as its help does', async () => {
   assert.match((await run('modules', 'show')).err, /modules show takes NAME$/m);
 });

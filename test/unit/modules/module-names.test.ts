@@ -268,6 +268,7 @@ test('refuses a name that a container or a certificate cannot have with InvalidA
   assert.is(code('a'.repeat(105)), 'InvalidArgs');
   assert.is(code('a:b'), 'InvalidArgs');
   assert.is(code('a'), 'InvalidArgs');
+  assert.throws(() => refuseUnusable(parseModuleName('a')), /"a": it has 2 to 104 letters/);
 });
 
 test('are refused to a module that would become the agent of a later configuration', () => {
