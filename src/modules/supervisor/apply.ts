@@ -1,8 +1,11 @@
+import { JoinedSignal } from '../../service/joined-signal.ts';
 import type { DesiredState } from './desired-state.ts';
 import type { ModuleType, PullProgress } from './module-type.ts';
 import type { Step } from './plan.ts';
 import { rejected } from './update/roll-back.ts';
 import { abandoned, ended, kept, tried } from './update/update.ts';
+
+const longestReleaseMs = 10_000;
 
 /** Where a step is applied. */
 export interface StepContext {
@@ -17,6 +20,8 @@ export interface StepContext {
   readonly onProgress: (progress: PullProgress) => void;
   /** Receives the warning of a pull, `` for none. */
   readonly onPulled: (warning: string) => void;
+  /** How long the engine may take to release what was kept for an update. */
+  readonly releaseMs?: number | undefined;
 }
 
 /** Applies one step. */
@@ -50,7 +55,16 @@ export async function apply(step: Step, context: StepContext, signal: AbortSigna
     case 'abandon':
       return desired.change(abandoned);
     case 'end':
-      await type.release(name, signal);
+      await release(context, signal);
       return desired.change(ended);
   }
+}
+
+/** The module waits for it: an engine that does not respond is asked again later. */
+async function release(
+  { name, releaseMs = longestReleaseMs, type }: StepContext,
+  signal: AbortSignal,
+): Promise<void> {
+  using limited = JoinedSignal.within(releaseMs, signal);
+  await type.release(name, limited.signal);
 }

@@ -4,7 +4,8 @@ import type { ModuleType } from './module-type.ts';
 import type { Observed } from './plan.ts';
 import type { RestartBackoff } from './restart/restart-backoff.ts';
 import type { StatusTracker } from './status.ts';
-import { type Former, findFormer } from './update/former.ts';
+import { isCleanUpPhase } from './update/clean-up.ts';
+import { type Former, findFormer, findLeftover } from './update/former.ts';
 
 /** Dependencies of an observer. */
 export interface ObserverOptions {
@@ -15,7 +16,7 @@ export interface ObserverOptions {
   readonly backoff: RestartBackoff;
   readonly goal: () => Goal;
   /** The update of the module, if any. */
-  readonly update: () => Pick<SavedUpdate, 'oldId' | 'badId'> | undefined;
+  readonly update: () => Pick<SavedUpdate, 'phase' | 'oldId' | 'badId'> | undefined;
   /** The ids of instances that earlier updates have left. */
   readonly formerIds: () => readonly string[];
 }
@@ -46,10 +47,15 @@ export class Observer {
     try {
       refuseUnreachable(engineStatus());
       const knownId = status.current.instance?.id;
-      const { oldId, badId } = { ...update() };
-      const find = (id: string) => type.findParked({ id, name }, signal);
-      const parked = oldId === undefined ? undefined : await find(oldId);
-      const bad = badId === undefined ? undefined : await find(badId);
+      const updating = update();
+      const { oldId, badId } = { ...updating };
+      const isLeft = isCleanUpPhase(updating);
+      const find = (id: string | undefined) => {
+        if (id === undefined) return undefined;
+        if (isLeft) return findLeftover(id, { type, name }, signal);
+        return type.findParked({ id, name }, signal);
+      };
+      const [parked, bad] = await Promise.all([find(oldId), find(badId)]);
       const ids = formerIds().filter((one) => one !== oldId && one !== badId);
       const former = await findFormer(ids, { type, name }, signal);
       const parkedIds = [parked, bad].flatMap((one) => (one === undefined ? [] : [one.id]));

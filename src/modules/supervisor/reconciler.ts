@@ -43,6 +43,8 @@ export interface ReconcilerOptions extends PlannerOptions {
   readonly admit?: (() => Admission) | undefined;
   /** How long the new instance of an update is observed. */
   readonly trial?: Partial<TrialLimits> | undefined;
+  /** How long the engine may take to release what was kept for an update. */
+  readonly releaseMs?: number | undefined;
   /** The monotonic clock; that of the process by default. */
   readonly monotonicMs?: (() => number) | undefined;
   readonly now: () => Date;
@@ -289,7 +291,7 @@ export class Reconciler {
   }
 
   async #do(step: Step, signal: AbortSignal): Promise<void> {
-    const { log, name, type } = this.#options;
+    const { log, name, releaseMs, type } = this.#options;
     const { backoff, desired, operation, status } = this.#state;
     const { goal } = desired;
     const { current } = operation;
@@ -302,6 +304,7 @@ export class Reconciler {
       stopTimeoutS: current?.options.stopTimeoutS,
       onProgress: status.progress.bind(status),
       onPulled: this.#pullNoter(),
+      releaseMs,
     };
     try {
       await apply(step, context, signal);

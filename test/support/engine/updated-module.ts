@@ -295,14 +295,16 @@ export class UpdatedModule implements AsyncDisposable {
         this.change(renamed.id, { name });
         return named();
       },
-      findParked: ({ id }) => {
+      findParked: async ({ id }) => {
         const found = byId(id);
-        return Promise.resolve(found?.name === name ? undefined : found);
+        const call = `describe ${id}`;
+        if (this.failures.has(call)) await this.#did(call, () => undefined);
+        return found?.name === name ? undefined : found;
       },
       park: ({ id }) => this.#did(`park ${id}`, put(id, { name: `parked-${id}` })),
       unpark: ({ id }) => this.#did(`unpark ${id}`, put(id, { name })),
       keep: ({ id }) => this.#did(`keep ${id}`, () => (this.kept = byId(id)?.image)),
-      release: () => this.#did('release', () => (this.kept = undefined)),
+      release: (_name, signal) => this.#responded('release', () => (this.kept = undefined), signal),
       stop: (id) => this.#did(`stop ${id}`, () => this.change(id, { state: exited() })),
       remove: (removed, signal) => {
         const remove = (): void => {
@@ -383,6 +385,7 @@ export class UpdatedModule implements AsyncDisposable {
       remove: () => Promise.resolve(),
       onStatus: () => undefined,
       trial: { runMs: trialMs, startMs },
+      releaseMs: 20,
       now,
       monotonicMs: () => this.nowMs,
       log: silentLog,

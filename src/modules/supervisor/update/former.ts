@@ -11,6 +11,15 @@ const observedMs = 2_000;
 /** How long it waits for the removal of one, which an engine completes all the same. */
 const removedMs = 10_000;
 
+const undescribed = {
+  ours: true,
+  digest: '',
+  state: { kind: 'dead' },
+  restartCount: 0,
+  autoRestarts: false,
+  unhealthy: false,
+} as const;
+
 /** Dependencies of the former instances. */
 export interface FormerOptions {
   /** Of the module. */
@@ -46,6 +55,25 @@ export async function findFormer(
   await Promise.allSettled(ids.map(find));
   signal.throwIfAborted();
   return { found, presentIds: ids.filter((id) => !goneIds.includes(id)), goneIds };
+}
+
+/**
+ * The parked instance that an update has left to be removed, undefined when it is gone. One that the engine cannot describe
+ * in time counts as one that does not run: its removal fails as well, beside the module, and is reported.
+ */
+export async function findLeftover(
+  id: string,
+  { type, name }: Pick<FormerOptions, 'name'> & { readonly type: Pick<ModuleType, 'findParked'> },
+  signal: AbortSignal,
+  limitMs = observedMs,
+): Promise<Instance | undefined> {
+  using limited = JoinedSignal.within(limitMs, signal);
+  try {
+    return await type.findParked({ id, name }, limited.signal);
+  } catch {
+    signal.throwIfAborted();
+    return { ...undescribed, id };
+  }
 }
 
 /** An instance that may run beside that of the module: it is stopped before anything else. */

@@ -168,4 +168,22 @@ export default [
     becomes: '',
     suite: removals,
   },
+  {
+    breaks: 'a module is not supervised while what an update has left cannot be described',
+    text: 'if (isLeft) return findLeftover',
+    becomes: 'if (isLeft && name === undefined) return findLeftover',
+    suite: 'unit/modules/supervisor/update/removals',
+  },
+  {
+    breaks: 'a module waits a minute for the description of what an update has left',
+    text: 'JoinedSignal.within(limitMs, signal)',
+    becomes: 'JoinedSignal.within(60_000, signal)',
+    suite: 'unit/modules/supervisor/update/removals',
+  },
+  {
+    breaks: 'a module waits a minute for the release of what was kept for an update',
+    text: 'JoinedSignal.within(releaseMs, signal)',
+    becomes: 'JoinedSignal.within(60_000, signal)',
+    suite: 'unit/modules/supervisor/update/removals',
+  },
 ];

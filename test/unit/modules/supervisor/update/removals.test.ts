@@ -2,8 +2,10 @@
 import { setImmediate } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ServiceError } from '../../../../../src/errors.ts';
+import { findLeftover } from '../../../../../src/modules/supervisor/update/former.ts';
 import { Removals } from '../../../../../src/modules/supervisor/update/removals.ts';
-import { until } from '../../../../support/deadline.ts';
+import { deadline, soon, until } from '../../../../support/deadline.ts';
 import { trialMs, UpdatedModule } from '../../../../support/engine/updated-module.ts';
 
 const test = suite('modules beside removals that do not end');
@@ -52,6 +54,48 @@ test('are restarted, and cleaned up when the engine responds', async () => {
   respond();
   await module.until('the end', () => module.saved.update === undefined);
   assert.equal([module.listed, module.kept], [['m a:2 running'], undefined]);
+});
+
+test('are restarted although the engine cannot describe what is left', async () => {
+  await using module = new UpdatedModule();
+  const busy = new ServiceError('Unavailable', 'busy');
+  module.failures.set('remove c1', busy);
+  await update(module, 'a:2');
+  await module.until('the failure', () => module.status.note.includes('busy'));
+  module.failures.set('describe c1', busy);
+  await crash(module, 'c2');
+  assert.equal(module.listed, ['m a:2 running', 'parked-c1 a:1 exited']);
+  module.failures.clear();
+  module.advance(10_000);
+  await module.until('the end', () => module.saved.update === undefined);
+  assert.equal([module.listed, module.status.note], [['m a:2 running'], '']);
+});
+
+test('are restarted although the engine does not release what was kept', async () => {
+  await using module = new UpdatedModule();
+  module.hanging.set('release', new Promise<void>(() => undefined));
+  await update(module, 'a:2');
+  await module.until('the failure', () => module.status.note.includes('cannot be removed'));
+  await module.until('the end of the operation', () => !module.isBusy);
+  await crash(module, 'c2');
+  module.hanging.clear();
+  module.advance(10_000);
+  await module.until('the end', () => module.saved.update === undefined);
+  assert.equal([module.kept, module.status.note], [undefined, '']);
+});
+
+test('wait a short time only for the description of what is left', async () => {
+  const findParked = (_query: unknown, signal: AbortSignal) =>
+    new Promise<never>((_, reject) => {
+      const abort = (): void => reject(new Error('aborted'));
+      if (signal.aborted) abort();
+      signal.addEventListener('abort', abort, { once: true });
+    });
+  const module = { name: 'm', type: { findParked } };
+  const found = await deadline(5_000, findLeftover('c1', module, soon(), 1), 'the limit');
+  assert.equal([found?.id, found?.state.kind], ['c1', 'dead']);
+  const ended = findLeftover('c1', module, AbortSignal.abort('gone'), 1);
+  assert.is(await ended.catch((error: unknown) => error), 'gone');
 });
 
 test('end their updates after the removal', async () => {
