@@ -83,7 +83,7 @@ export class ManagedModule implements AsyncDisposable {
       name: source.name,
       source,
       saved,
-      restarted: history,
+      restarted: history && { ...history, pullWarning: warningFor(source, history) },
       type,
       engineStatus,
       get restartPolicy() {
@@ -145,8 +145,10 @@ export class ManagedModule implements AsyncDisposable {
 
   /** What is known of its runs, for the next process. */
   get history(): ModuleHistory {
-    const { restartCount, restartReason } = this.status;
-    return { ended: this.#ended, restartCount, restartReason };
+    const { pullWarning: text, restartCount, restartReason } = this.status;
+    const { image } = this.source.settings;
+    const pullWarning = text === '' ? undefined : { image, text };
+    return { ended: this.#ended, restartCount, restartReason, pullWarning };
   }
 
   /** Observes the module before `run`, for its properties. Never rejects. */
@@ -263,4 +265,9 @@ export class ManagedModule implements AsyncDisposable {
     this.#stop.abort();
     await this.#socket[Symbol.asyncDispose]();
   }
+}
+
+/** The warning of a pull by a previous process, which is about that image. */
+function warningFor({ settings }: ModuleSource, { pullWarning }: ModuleHistory): string {
+  return pullWarning?.image === settings.image ? pullWarning.text : '';
 }

@@ -16,6 +16,14 @@ export interface ModuleHistory {
   readonly restartCount: number;
   /** Why it was restarted last, `` when it was not. */
   readonly restartReason: string;
+  /** Of the last pull for its image, absent when there was none. */
+  readonly pullWarning?: ImageWarning | undefined;
+}
+
+/** The warning of a pull. */
+export interface ImageWarning {
+  readonly image: string;
+  readonly text: string;
 }
 
 /** An end, and the id of its instance. */
@@ -46,14 +54,16 @@ interface Entry {
 const longIntervalMs = 60_000;
 /** A record is not to fill a property, whatever wrote it. */
 const longestReason = 200;
+const longestWarning = 2048;
 const none: ModuleHistory = { ended: undefined, restartCount: 0, restartReason: '' };
 const form = jsonRecords<ModuleName, ModuleHistory>({
   parseId: parseModuleName,
   parse: parseHistory,
-  format: ({ ended, restartCount, restartReason }) => ({
+  format: ({ ended, restartCount, restartReason, pullWarning }) => ({
     ended: ended && { instance: ended.instance, ...ended.exit },
     restartCount,
     restartReason,
+    pullWarning,
   }),
 });
 
@@ -177,7 +187,7 @@ function entryOf(history: ModuleHistory): Entry {
 }
 
 function parseHistory(value: unknown): ModuleHistory {
-  const { ended, restartCount, restartReason } = { ...objectAt(value, 'a history') };
+  const { ended, restartCount, restartReason, pullWarning } = { ...objectAt(value, 'a history') };
   const isCount = typeof restartCount === 'number' && Number.isSafeInteger(restartCount);
   if (!isCount || restartCount < 0 || typeof restartReason !== 'string') {
     throw new TypeError('it is not the history of a module');
@@ -186,7 +196,16 @@ function parseHistory(value: unknown): ModuleHistory {
     ended: ended === undefined ? undefined : parseEnd(ended),
     restartCount: Math.min(restartCount, 2 ** 31),
     restartReason: restartReason.slice(0, longestReason),
+    ...(pullWarning !== undefined && { pullWarning: parseWarning(pullWarning) }),
   };
+}
+
+function parseWarning(value: unknown): ImageWarning {
+  const { image, text } = { ...objectAt(value, 'a warning') };
+  if (typeof image !== 'string' || typeof text !== 'string') {
+    throw new TypeError('its warning is none');
+  }
+  return { image, text: text.slice(0, longestWarning) };
 }
 
 function parseEnd(value: unknown): EndedInstance {

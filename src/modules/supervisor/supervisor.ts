@@ -21,8 +21,10 @@ import { WakeupEvent } from './wakeup-event.ts';
 export interface SupervisorOptions extends ReconcilerOptions, Omit<DesiredStateOptions, 'onGoal'> {
   readonly engineStatus: () => EngineStatus;
   readonly onStatus: (status: ModuleStatus) => void;
-  /** The restarts by previous processes. */
-  readonly restarted?: Pick<ModuleStatus, 'restartCount' | 'restartReason'> | undefined;
+  /** The restarts by previous processes, and the warning of their last pull for the configuration in force. */
+  readonly restarted?:
+    | Pick<ModuleStatus, 'restartCount' | 'restartReason' | 'pullWarning'>
+    | undefined;
 }
 
 /** Keeps one module in its desired state, in a loop of its own: observes, plans, applies one step, observes again. */
@@ -50,11 +52,12 @@ export class Supervisor {
     const initial = { goal: saved.goal, error: saved.failure ?? rolledBack ?? '' };
     const status = new StatusTracker(initial, now, onStatus);
     status.note({ failed: rolledBack !== undefined });
-    if (restarted !== undefined) {
-      const { restartCount, restartReason } = restarted;
-      status.note({ restartCount, restartReason });
-    }
     const pullWarnings = new PullWarnings();
+    if (restarted !== undefined) {
+      const { pullWarning, restartCount, restartReason } = restarted;
+      pullWarnings.set(options.source, pullWarning);
+      status.note({ pullWarning, restartCount, restartReason });
+    }
     const onGoal = (goal: Goal): void => {
       status.note({ goal, pullWarning: pullWarnings.of(desired.source) });
     };

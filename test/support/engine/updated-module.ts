@@ -176,8 +176,9 @@ export class UpdatedModule implements AsyncDisposable {
 
   /** Ends the process of the service as SIGKILL does, and starts the next one. */
   async restart(): Promise<void> {
+    const { pullWarning } = this.status;
     await this.#process.end();
-    this.#process = this.#begin();
+    this.#process = this.#begin(pullWarning);
   }
 
   /** Resolves when a condition holds, which is looked at when the supervisor has nothing to do and has seen all failures. */
@@ -352,7 +353,7 @@ export class UpdatedModule implements AsyncDisposable {
     };
   }
 
-  #begin(): Process {
+  #begin(pullWarning = ''): Process {
     const now = () => new Date(this.nowMs);
     let isOver = false;
     const supervisor = new Supervisor({
@@ -386,6 +387,7 @@ export class UpdatedModule implements AsyncDisposable {
       onStatus: () => undefined,
       trial: { runMs: trialMs, startMs },
       releaseMs: 20,
+      restarted: { restartCount: 0, restartReason: '', pullWarning },
       now,
       monotonicMs: () => this.nowMs,
       log: silentLog,

@@ -67,6 +67,16 @@ test('are persisted at once, and what follows within the interval at the end', a
   assert.equal(next.get(sensor), restarted(50));
 });
 
+test('have the warning of a pull', async (context) => {
+  const history = { ...none, pullWarning: { image: 'a:1', text: 'the registry is unreachable' } };
+  {
+    await using histories = await open(context);
+    histories.note(sensor, history);
+  }
+  await using next = await open(context);
+  assert.equal(next.get(sensor), history);
+});
+
 test('are persisted after the interval', async (context) => {
   await using histories = await open(context, 20);
   for (let count = 1; count <= 3; count++) histories.note(sensor, restarted(count));
@@ -117,6 +127,7 @@ test('begin anew where a record is damaged', async (context) => {
     '{"version":1,"restartCount":1,"restartReason":5}',
     '{"version":1,"restartCount":1,"restartReason":"","ended":{"instance":"c","code":"x"}}',
     '{"version":1,"restartCount":1,"restartReason":"","ended":{"instance":"c","code":1,"time":"x"}}',
+    '{"version":1,"restartCount":1,"restartReason":"","pullWarning":{"image":"a"}}',
   ];
   for (const damage of damages) {
     await (await open(context))[Symbol.asyncDispose]();

@@ -13,6 +13,7 @@ import type { Clients } from '../../../../src/modules/clients.ts';
 import type { ModulesConfig } from '../../../../src/modules/config/config.ts';
 import { Identities } from '../../../../src/modules/identities.ts';
 import type { ModuleSource } from '../../../../src/modules/module-source.ts';
+import type { ModuleHistory } from '../../../../src/modules/registry/module-histories.ts';
 import { ModuleRegistry } from '../../../../src/modules/registry/module-registry.ts';
 import type {
   Instance,
@@ -59,10 +60,11 @@ interface Replaced {
   readonly type?: Partial<ModuleType>;
   readonly prepare?: (source: ModuleSource) => Promise<InstanceSpec>;
   readonly agent?: string;
+  readonly history?: Partial<ModuleHistory>;
 }
 
 /** A registry of modules whose containers run, with the backend of the workload API. */
-function registryIn(socketsPath: string, { agent, prepare, type }: Replaced = {}) {
+function registryIn(socketsPath: string, { agent, history, prepare, type }: Replaced = {}) {
   const paths = { management: '/run/mgmt.sock', workload: '/run/workload.sock' };
   const config = { connect: paths, serverNames: new Map() } as unknown as ModulesConfig; // the members that are used
   const clients = {} as Clients; // not called
@@ -105,7 +107,7 @@ function registryIn(socketsPath: string, { agent, prepare, type }: Replaced = {}
     management: () => [],
     records: { delete: () => Promise.resolve() },
     histories: {
-      get: () => ({ ended: undefined, restartCount: 0, restartReason: '' }),
+      get: () => ({ ended: undefined, restartCount: 0, restartReason: '', ...history }),
       note: () => {},
       delete: () => Promise.resolve(),
     },
@@ -115,6 +117,24 @@ function registryIn(socketsPath: string, { agent, prepare, type }: Replaced = {}
   });
   return { modules, list: async () => String(await backend?.modules(callWithoutHold())) };
 }
+
+test('restores the warning of the pull for the image of a module', async ({ directory }) => {
+  const pullWarning = { image: 'a', text: 'the registry is unreachable' };
+  const { modules } = registryIn(directory, { history: { pullWarning } });
+  const state = { goal: 'started' } as const;
+  for (const [image, restored] of [
+    ['a', pullWarning],
+    ['b', undefined],
+  ] as const) {
+    const name = parseModuleName(`of-${image}`);
+    const settings = { image, createOptions: {}, auth: undefined };
+    const source = { name, settings, env: {}, elevated: false };
+    const module = await modules.open({ source, saved: state });
+    assert.is(module.status.pullWarning, restored?.text ?? '');
+    assert.equal(module.history.pullWarning, restored);
+    await modules.remove(module);
+  }
+});
 
 test('lets every module read the latest changes', async ({ directory }) => {
   const { modules, list } = registryIn(directory);

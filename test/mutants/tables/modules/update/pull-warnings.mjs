@@ -25,4 +25,22 @@ export default [
     becomes: 'joined([problemOf(status), status.note, ',
     suite: 'unit/modules/supervisor/status',
   },
+  {
+    breaks: 'the warning of a pull ends with the process',
+    text: '      pullWarnings.set(options.source, pullWarning);\n',
+    becomes: '',
+    suite: 'unit/modules/supervisor/update/pull-warnings',
+  },
+  {
+    breaks: 'the warning of a pull is not persisted',
+    text: '    restartReason,\n    pullWarning,\n  }),',
+    becomes: '    restartReason,\n  }),',
+    suite: 'component/modules/registry/module-histories',
+  },
+  {
+    breaks: 'a warning about another image is restored',
+    text: 'pullWarning?.image === settings.image',
+    becomes: 'settings.image !== undefined && pullWarning !== undefined',
+    suite: 'component/modules/registry/module-registry',
+  },
 ];

@@ -27,6 +27,19 @@ test('stay through restarts, which pull nothing', async () => {
   assert.is(module.status.pullWarning, used);
 });
 
+test('stay when the service is restarted, until another image is used', async () => {
+  await using module = await warned();
+  await module.restart();
+  await module.until('nothing', () => true);
+  assert.is(module.status.pullWarning, used);
+  await module.operate('stop');
+  await module.operate('start');
+  assert.is(module.status.pullWarning, used);
+  await module.begin('update', 'b:1');
+  await module.until('the trial', () => module.status.progressText === 'trial');
+  assert.is(module.status.pullWarning, '');
+});
+
 test('are apart from the failure of an update', async () => {
   await using module = await warned();
   module.pullWarnings.set('b:1', 'never');

@@ -178,4 +178,17 @@ test('create a stopped module again before its image is released', async () => {
   assert.is(module.kept, undefined);
 });
 
+test('are remembered by the next process, which refuses the same configuration', async () => {
+  await using module = await tried();
+  fail(module);
+  await module.until('the end', isEnded(module));
+  await module.restart();
+  module.trace.length = 0;
+  assert.is(await module.operate('update', 'a:2'), 'Unavailable');
+  assert.equal([module.trace, module.listed], [[], ['m a:1 running']]);
+  module.advance(10_000);
+  await module.begin('update', 'a:2');
+  await module.until('the trial', () => module.status.progressText === 'trial');
+});
+
 test.run();
