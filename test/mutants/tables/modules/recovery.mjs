@@ -136,7 +136,7 @@ export default [
   },
   {
     breaks: 'a restart of the service forgets the restarts of modules',
-    text: '      status.note({ restartCount, restartReason });',
+    text: '      status.note({ pullWarning, restartCount, restartReason });',
     becomes: '',
     suite: 'integration/modules/service-life',
   },

@@ -176,8 +176,8 @@ export default [
   },
   {
     breaks: 'a module waits a minute for the description of what an update has left',
-    text: 'JoinedSignal.within(limitMs, signal)',
-    becomes: 'JoinedSignal.within(60_000, signal)',
+    text: 'JoinedSignal.within(limitMs, signal);\n  try {\n    return await type.findParked',
+    becomes: 'JoinedSignal.within(60_000, signal);\n  try {\n    return await type.findParked',
     suite: 'unit/modules/supervisor/update/removals',
   },
   {
