@@ -32,14 +32,17 @@ const refreshMs = 60_000;
 /** The clients that activated the service have their replies by then. */
 const verifyAfterMs = 2000;
 
+/** Reserved for the record of a deleted certificate, the ids of its keys, while the disk is full. */
+const reservedBytes = [4096, 4096];
+
 /** Starts the Certificates service with the imported and the configured certificates. */
 export async function startCertificates(
   context: StartContext<typeof certificatesService, CertificatesConfig>,
   random: () => number = Math.random,
 ): Promise<StartedService<typeof certificatesService, CertificatesConfig>> {
   const { bus, cleanup, config, log, now, objects, signal, stateDir } = context;
-  const storage = await Storage.open(join(stateDir, 'certificates'));
-  const disk = cleanup.use(await StateDisk.open(stateDir));
+  const disk = cleanup.use(await StateDisk.open(stateDir, { reserve: reservedBytes }));
+  const storage = await Storage.open(join(stateDir, 'certificates'), disk);
   const keys = new BusKeys(bus);
   const est = cleanup.use(new EstIssuers({ stateDir, log }));
   const commands = new CommandIssuers({ log });

@@ -1,6 +1,7 @@
 /** The certificates of the service that are not preloaded: one file per id, replaced atomically. */
 import { type CertificateId, parseCertificateId } from '../ids.ts';
 import { jsonRecords, RecordDirectory } from '../service/state/record-directory.ts';
+import type { StateDisk } from '../service/state/state-disk.ts';
 import { encodeCertificatesPem, parseCertificate } from '../x509/certificate.ts';
 import type { CertificateEntry } from './certificate-entry.ts';
 import {
@@ -25,14 +26,22 @@ const form = jsonRecords<CertificateId, CertificateEntry>({
 /** The files in one directory. A damaged file is reported as damaged, and not removed. */
 export class Storage {
   readonly #records: RecordDirectory<CertificateId, CertificateEntry>;
+  readonly #disk: Pick<StateDisk, 'write'> | undefined;
 
-  private constructor(records: RecordDirectory<CertificateId, CertificateEntry>) {
+  private constructor(
+    records: RecordDirectory<CertificateId, CertificateEntry>,
+    disk: Pick<StateDisk, 'write'> | undefined,
+  ) {
     this.#records = records;
+    this.#disk = disk;
   }
 
-  /** Reads all files, and removes the leftovers of interrupted writes. */
-  static async open(directory: string): Promise<Storage> {
-    return new Storage(await RecordDirectory.open(directory, form));
+  /**
+   * Reads all files, and removes the leftovers of interrupted writes. Deletions are persisted even when the disk is
+   * full, where it has reserved space.
+   */
+  static async open(directory: string, disk?: Pick<StateDisk, 'write'>): Promise<Storage> {
+    return new Storage(await RecordDirectory.open(directory, form), disk);
   }
 
   /** Why the directory is unreadable, so that its content is unknown; undefined when it is readable. */
@@ -86,7 +95,9 @@ export class Storage {
     entry: CertificateEntry,
     { replaces }: { readonly replaces: boolean },
   ): Promise<CertificateEntry> {
-    await this.#records.put(entry.id, entry, { evenUnreadable: replaces, evenNewer: replaces });
+    const reserve = entry.enrolment?.isDeleted === true ? this.#disk : undefined;
+    const change = { evenUnreadable: replaces, evenNewer: replaces, reserve };
+    await this.#records.put(entry.id, entry, change);
     return entry;
   }
 

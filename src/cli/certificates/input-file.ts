@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { ServiceError, systemCode } from '../../errors.ts';
+import { isServiceError, ServiceError, systemCode } from '../../errors.ts';
 import { quoted } from '../../quoted.ts';
 import { UsageError } from '../command.ts';
 
@@ -15,7 +15,7 @@ export async function readInputFile(path: string): Promise<Buffer> {
     return await readAll(file.createReadStream({ autoClose: false }), path);
   } catch (error) {
     const code = systemCode(error);
-    if (code === undefined) throw error;
+    if (code === undefined || isServiceError(error)) throw error;
     throw new UsageError(`${quoted(path)} cannot be read (${code})`);
   }
 }

@@ -181,8 +181,10 @@ export class RecordDirectory<Id extends string, T> implements Disposable {
     const { format, isSecret, version: knownVersion } = this.#form;
     if (format === undefined || isSecret === true) throw new TypeError('use putSecret');
     const content = format(value);
-    if (reserve !== undefined) await reserve.write(this.#fileOf(id), content);
-    else await writeStateFile(this.#fileOf(id), content, { ...replaced, knownVersion });
+    const file = this.#fileOf(id);
+    const options = { ...replaced, knownVersion };
+    if (reserve !== undefined) await reserve.write(file, content, options);
+    else await writeStateFile(file, content, options);
     this.#entries.set(id, { value });
   }
 

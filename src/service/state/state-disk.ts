@@ -8,7 +8,7 @@ import { access, lstat, open, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemCode } from '../../errors.ts';
 import { Mutex } from '../mutex.ts';
-import { flushDirectory, writeStateFile } from './state-file.ts';
+import { flushDirectory, type StateChange, writeStateFile } from './state-file.ts';
 
 /** With less free space than this the disk is full: a file and its directory entry take a block each. */
 const fullBelowBytes = 8 << 10;
@@ -64,9 +64,9 @@ export class StateDisk implements Disposable {
   }
 
   /** As `writeStateFile`; on a full disk into reserved space. Only for operations that free space. */
-  async write(path: string, content: string): Promise<void> {
+  async write(path: string, content: string, change: StateChange = {}): Promise<void> {
     try {
-      await writeStateFile(path, content);
+      await writeStateFile(path, content, change);
     } catch (error) {
       if (!isNoSpace(error)) throw error;
       await this.#uses.run(async () => {

@@ -207,11 +207,15 @@ test('what a CA may not issue does not become current', async ({ device }) => {
   );
 });
 
-test('a full disk refuses Enroll and Renew, and everything is as before', async ({ device }) => {
+test('a full disk refuses Enroll and Renew, everything is as before, and certificates are deleted', async ({
+  device,
+}) => {
   const { certificates, rig } = device;
   const renewed = { certificate_id: 'k/disk' };
   const enrolled = { certificate_id: 'k/disk-2' };
-  await certificates.Enroll(renewed);
+  const deleted = { certificate_id: 'k/disk-3' };
+  for (const one of [renewed, deleted]) await certificates.Enroll(one);
+  await certificates.Renew(deleted);
   const before = await certificates.GetCertificate(renewed);
   await rig.stop('certificates');
   const disk = await SmallDisk.mount(rig, rig.stateDirectory('certificates'));
@@ -225,6 +229,9 @@ test('a full disk refuses Enroll and Renew, and everything is as before', async 
     assert.is(await failureOf(certificates.GetCertificate(enrolled)), 'NotFound');
     assert.equal(await keysOf(device, 'k/disk'), [before.certificate.key_id]);
     assert.equal(await keysOf(device, 'k/disk-2'), []);
+    await certificates.DeleteCertificate(deleted);
+    assert.is(await failureOf(certificates.GetCertificate(deleted)), 'NotFound');
+    await until(waitMs, 'no keys', async () => (await keysOf(device, 'k/disk-3')).length === 0);
     await disk.empty();
     await certificates.Enroll(enrolled);
     await certificates.Renew(renewed);

@@ -72,4 +72,16 @@ export default [
     becomes: 'const all = isNewKey ? [order.keyId] : ownKeys;',
     suite: 'component/certificates/renewal/next-step',
   },
+  {
+    breaks: 'no certificate is deleted while the disk is full',
+    text: 'const reserve = entry.enrolment?.isDeleted === true ? this.#disk : undefined;',
+    becomes: 'const reserve = undefined;',
+    suite: 'integration/certificates/renewal/faults',
+  },
+  {
+    breaks: 'records of a second version are taken for newer ones by deletions',
+    text: 'await reserve.write(file, content, options);',
+    becomes: 'await reserve.write(file, content);',
+    suite: 'integration/certificates/renewal/faults',
+  },
 ];

@@ -131,4 +131,10 @@ export default [
     becomes: '',
     suite: 'component/cli/certificates/watch',
   },
+  {
+    breaks: 'a file that is too long has the reason that it cannot be read',
+    text: 'if (code === undefined || isServiceError(error)) throw error;',
+    becomes: 'if (code === undefined) throw error;',
+    suite: 'component/cli/certificates/input-file',
+  },
 ];

@@ -74,7 +74,7 @@ export default [
   },
   {
     breaks: 'a record that frees space is not written into reserved space',
-    text: 'if (reserve !== undefined) await reserve.write(this.#fileOf(id), content);\n    else await',
+    text: 'if (reserve !== undefined) await reserve.write(file, content, options);\n    else await',
     becomes: 'await',
     suite: 'component/service/state/record-directory',
   },
