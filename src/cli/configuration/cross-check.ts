@@ -92,6 +92,10 @@ function* certificatesReferences(
     const id = keyIdOf(issuer);
     if (id !== undefined) yield { kind: 'key', id, place: at('issuers', name, 'key_id') };
   }
+  for (const [name, { method = 'local_ca', issuer: id }] of Object.entries(rules)) {
+    if (method !== 'local_ca' || id === undefined) continue;
+    yield { kind: 'certificate', id, place: at('certificates', name, 'issuer') };
+  }
   for (const [name, { key_id: id }] of Object.entries(rules)) {
     if (id === undefined) continue;
     yield { kind: 'key', id, isFuture: true, place: at('certificates', name, 'key_id') };

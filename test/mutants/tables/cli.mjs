@@ -221,4 +221,10 @@ export default [
     becomes: "const agent = spawn('true', args,",
     suite: 'system/booted/terminal',
   },
+  {
+    breaks: 'a rule may name a CA that does not exist',
+    text: "if (method !== 'local_ca' || id === undefined) continue;",
+    becomes: "if (method !== 'external' || id === undefined) continue;",
+    suite: 'component/cli/configuration/cross-check',
+  },
 ];

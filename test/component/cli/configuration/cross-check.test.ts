@@ -103,6 +103,18 @@ test('names ids that no file creates or preloads, with their place', async ({ di
   }
 });
 
+test('names the CA of a rule that no file makes or preloads, and no issuer of another method', async ({
+  dir,
+}) => {
+  const settings = `issuers: {est-hq: {method: est, url: 'https://est.example'}}
+certificates: {app: {issuer: nowhere}, site: {method: est, issuer: est-hq}}
+`;
+  const { code, lines } = await check(dir, { certificates: certificates(settings) });
+  assert.is(code, 78);
+  assert.is(lines.length, 1, lines.join('\n'));
+  assert.match(lines[0] ?? '', /^certificates\.yaml:5:\d+: no file makes .* \"nowhere\"/);
+});
+
 test('knows ids that are created otherwise', async ({ dir }) => {
   const texts = {
     keys: keys("keys: {mine: {}}\ngrants: [{user: iotedge-identity, actions: ['*']}]\n"),
