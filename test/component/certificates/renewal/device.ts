@@ -91,6 +91,8 @@ export class Device {
   readonly failures: FailedAttempt[] = [];
   /** What was logged as a warning, with its fields. */
   readonly warnings: string[] = [];
+  /** The fields of what was logged as an error. */
+  readonly errors: object[] = [];
   readonly #directory: string;
 
   constructor(directory: string) {
@@ -111,6 +113,7 @@ export class Device {
       issuing: () => ({ ruleOf: () => this.rule(), issuerOf: () => this.issuer }),
       onFailure: (failure) => this.failures.push(failure),
       log: recordingLog(({ level, message, fields }) => {
+        if (level === 'error') this.errors.push(fields);
         if (level === 'warn') this.warnings.push([message, ...Object.values(fields)].join(' '));
       }),
       now: () => this.now,

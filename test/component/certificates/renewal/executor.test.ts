@@ -186,6 +186,11 @@ test('is stuck with a certificate that lives no longer than the present one', as
     );
     const { storage } = await device.start();
     assert.is(storage.get(id)?.enrolment?.order?.isStuck, true);
+    const fields = { certificateId: id, issuer: '', messageId: '6d1f0c6e7b0f4c7f9a5d0a9f3f4b8e21' };
+    assert.equal(
+      device.errors.map((found) => ({ ...found, reason: undefined })),
+      [{ ...fields, reason: undefined }],
+    );
     assert.is((await device.current()).certificate.fingerprint, certificate.fingerprint);
   });
 });

@@ -112,7 +112,7 @@ certificates: {app: {issuer: nowhere}, site: {method: est, issuer: est-hq}}
   const { code, lines } = await check(dir, { certificates: certificates(settings) });
   assert.is(code, 78);
   assert.is(lines.length, 1, lines.join('\n'));
-  assert.match(lines[0] ?? '', /^certificates\.yaml:5:\d+: no file makes .* \"nowhere\"/);
+  assert.match(lines[0] ?? '', /^certificates\.yaml:5:\d+: no file makes .* "nowhere"/);
 });
 
 test('knows ids that are created otherwise', async ({ dir }) => {

@@ -37,4 +37,10 @@ export default [
     becomes: "advice: waiting(id, 'request'),",
     suite: 'unit/cli/certificates/concern',
   },
+  {
+    breaks: 'the record of a renewal that is stuck has no MESSAGE_ID',
+    text: '        messageId: stuckMessageId,\n',
+    becomes: '',
+    suite: 'component/certificates/renewal/executor',
+  },
 ];
