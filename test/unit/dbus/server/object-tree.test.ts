@@ -90,6 +90,7 @@ test('introspects what is there now, after objects were added and removed', () =
   const children = () => (tree.introspect('/a/b') ?? '').match(/<node name="\w+"/g)?.length ?? 0;
   assert.equal([isObject(), children()], [false, 1]);
   tree.add(thing('/a/b', 'x'));
+  assert.equal([isObject(), children()], [true, 1]);
   tree.add(thing('/a/b/d', 'x'));
   assert.equal([isObject(), children()], [true, 2]);
   tree.remove('/a/b');
