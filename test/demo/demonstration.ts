@@ -108,6 +108,7 @@ function showAround({ rig, account }: Scene): void {
     'Commands that read the configuration need its directory, which is not /etc/iotedge here:',
   );
   const config = `--config-dir ${rig.directory}/config`;
+  account.print('(the check finds that all this is gone after a boot)');
   account.tryThis(`${command} check ${config}`);
   account.tryThis(`${command} modules exec-command edgeAgent ${config}`);
   account.print('The logs of the services, one file each:');

@@ -27,6 +27,6 @@ export function problemOf(
   const gain = present && issued.notAfter.getTime() - present.notAfter.getTime();
   if (gain === undefined || gain > 0 || (gain === 0 && order.isRequested)) return undefined;
   const end = issued.notAfter.toISOString();
-  const text = `${name} would live until ${end}, no longer than the present one: see the certificate of its issuer`;
+  const text = `${name} would live until ${end}, no longer than the present one: see the certificate of its issuer, and the lifetime in its rule`;
   return new ServiceError('NotSupported', text);
 }

@@ -4,8 +4,11 @@ import type { Problem } from '../../service/config/config-problem.ts';
 import { byService, type Configurations, statesOf } from './configurations.ts';
 
 /** What programs and the system are made of: no state lies there. */
-const systemPlaces =
-  '/bin /boot /dev /etc /lib /lib32 /lib64 /libx32 /proc /run /sbin /sys /usr'.split(' ');
+const systemPlaces = '/bin /boot /dev /etc /lib /lib32 /lib64 /libx32 /proc /sbin /sys /usr'.split(
+  ' ',
+);
+/** File systems in memory, which are empty after a boot; see file-hierarchy(7). */
+const volatilePlaces = ['/run', '/var/run'];
 const leastDepth = 3;
 /** Links that the units make: names of state directories in IoT Edge. */
 const links = [
@@ -51,6 +54,8 @@ export function misplacedStates(states: ReadonlyMap<string, string>): ReadonlyMa
     const what = `the state directory ${path} of the ${name} service`;
     if (inside !== undefined) problems.set(name, `${what} contains ${inside}`);
     else if (around !== undefined) problems.set(name, `${what} lies in another one's, ${around}`);
+    else if (volatilePlaces.some((each) => isWithin(place, each)))
+      problems.set(name, `${what} is empty after each boot`);
     else if (systemPlaces.some((each) => isWithin(place, each)) || depthOf(place) < leastDepth)
       problems.set(name, `${what} belongs to the system`);
   }

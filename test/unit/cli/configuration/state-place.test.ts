@@ -37,6 +37,12 @@ for (const path of [
   });
 }
 
+for (const path of ['/run/iotedge/modules', '/var/run/iotedge/modules']) {
+  test(`are refused at ${path}, which no boot keeps`, () => {
+    assert.match(misplaced(path).get('modules') ?? '', /modules service is empty after each boot/);
+  });
+}
+
 test('are refused in that of another service, whatever name it has', () => {
   assert.match(misplaced('/var/lib/iotedge/keys/x').get('modules') ?? '', "in another one's");
   assert.match(misplaced('/var/lib/iotedge/certificates').get('modules') ?? '', 'contains');
