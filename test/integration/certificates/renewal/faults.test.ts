@@ -2,31 +2,16 @@
 import { writeFile } from 'node:fs/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Bus } from '../../../../src/dbus/bus.ts';
-import { type Client, client } from '../../../../src/dbus/client/client.ts';
-import {
-  certificatesInterface,
-  certificatesService,
-} from '../../../../src/interfaces/certificates.ts';
-import { keysInterface, keysService } from '../../../../src/interfaces/keys.ts';
-import { encodeCertificatesPem, parseCertificatesPem } from '../../../../src/x509/certificate.ts';
-import { FaultyProcess } from '../../../support/certificates/faulty-process.ts';
+import { certificatesService } from '../../../../src/interfaces/certificates.ts';
+import { encodeCertificatesPem } from '../../../../src/x509/certificate.ts';
+import { FaultyDevice } from '../../../support/certificates/faulty-device.ts';
 import { until } from '../../../support/deadline.ts';
 import { failureOf } from '../../../support/failure.ts';
 import { isSoak } from '../../../support/property.ts';
-import { Rig } from '../../../support/rig/rig.ts';
 import { SmallDisk } from '../../../support/system/small-disk.ts';
 import { makeCa, makeKey } from '../../../support/x509/openssl.ts';
 
-interface Device {
-  readonly rig: Rig;
-  readonly bus: Bus;
-  readonly faults: FaultyProcess;
-  readonly certificates: Client<typeof certificatesInterface>;
-  readonly keys: Client<typeof keysInterface>;
-}
-
-const test = suite<{ device: Device }>('faults around an order');
+const test = suite<{ device: FaultyDevice }>('faults around an order');
 const waitMs = 30_000;
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -46,53 +31,15 @@ const settings = {
 };
 
 test.before(async (context) => {
-  const faults = await FaultyProcess.open();
-  const rig = await Rig.start({ environment: { certificates: faults.environment } });
-  await rig.configure('certificates', settings);
-  const bus = await rig.connect();
-  const certificates = client(bus, certificatesService, certificatesInterface);
-  const keys = client(bus, keysService, keysInterface);
-  context.device = { rig, bus, faults, certificates, keys };
+  context.device = await FaultyDevice.start();
+  await context.device.rig.configure('certificates', settings);
 });
 
-test.after(async ({ device: { rig, bus, faults } }) => {
-  await bus.close();
-  await rig[Symbol.asyncDispose]();
-  await faults[Symbol.asyncDispose]();
-});
-
-/** The properties of a certificate and the health of the service. */
-async function shown({ certificates }: Device, id: string) {
-  const { json } = await certificates.Describe({});
-  const described = JSON.parse(json) as {
-    readonly objects: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-    readonly health: string;
-  };
-  const { State, LastError, Operation } = described.objects[id] ?? {};
-  return { State, LastError, Operation, health: described.health };
-}
-
-/** The id of the key of the current certificate, which certifies it. */
-async function keyOf({ certificates, keys }: Device, certificate_id: string): Promise<string> {
-  const { certificate } = await certificates.GetCertificate({ certificate_id });
-  const [leaf] = parseCertificatesPem(Buffer.from(certificate.chain_pem), certificate_id);
-  const { spki } = await keys.GetPublicKey({ key_id: certificate.key_id });
-  assert.ok(leaf?.spki.equals(spki), certificate_id);
-  return certificate.key_id;
-}
-
-/** The ids of the keys that were made for a certificate. */
-async function keysOf({ keys }: Device, id: string): Promise<readonly string[]> {
-  const { json } = await keys.Describe({});
-  const { objects } = JSON.parse(json) as { readonly objects: object };
-  const name = `iotedge/certificate/${id}`;
-  const isOwn = (one: string): boolean => one === name || one.startsWith(`${name}@`);
-  return Object.keys(objects).filter(isOwn).sort();
-}
+test.after(({ device }) => device[Symbol.asyncDispose]());
 
 /** Calls a method whose process is killed at a change; returns whether it was, and then the call has succeeded. */
 async function killed(
-  { faults, rig }: Device,
+  { faults, rig }: FaultyDevice,
   at: number,
   call: () => Promise<unknown>,
 ): Promise<boolean> {
@@ -106,28 +53,28 @@ async function killed(
   return true;
 }
 
-async function enrollKilled(device: Device, at: number): Promise<boolean> {
+async function enrollKilled(device: FaultyDevice, at: number): Promise<boolean> {
   const certificate_id = `k/enroll-${at}`;
   const isKilled = await killed(device, at, () => device.certificates.Enroll({ certificate_id }));
-  assert.is(await keyOf(device, certificate_id), `iotedge/certificate/${certificate_id}`);
-  assert.is((await keysOf(device, certificate_id)).length, 1, `at ${at}`);
+  assert.is(await device.keyOf(certificate_id), `iotedge/certificate/${certificate_id}`);
+  assert.is((await device.keysOf(certificate_id)).length, 1, `at ${at}`);
   return isKilled;
 }
 
-async function renewKilled(device: Device, at: number): Promise<boolean> {
+async function renewKilled(device: FaultyDevice, at: number): Promise<boolean> {
   const { certificates } = device;
   const certificate_id = `k/renew-${at}`;
   await certificates.Enroll({ certificate_id });
-  const before = await keyOf(device, certificate_id);
+  const before = await device.keyOf(certificate_id);
   let calls = 0;
   const isKilled = await killed(device, at, async () => {
     // the process that follows renews by itself what was ordered
     if (calls++ === 0) return certificates.Renew({ certificate_id });
-    const { State, Operation } = await shown(device, certificate_id);
+    const { State, Operation } = await device.shown(certificate_id);
     return assert.equal([State, Operation], ['valid', '']);
   });
-  const after = await keyOf(device, certificate_id);
-  const ids = await keysOf(device, certificate_id);
+  const after = await device.keyOf(certificate_id);
+  const ids = await device.keysOf(certificate_id);
   const expected = after === before ? [before] : [before, after];
   // an order that was not persisted is none
   assert.equal(ids, expected.sort(), `at ${at}`);
@@ -168,8 +115,8 @@ for (const at of isSoak ? [2, 4] : [4]) {
     await rig.stop('keys', 'SIGKILL');
     process.kill(own, 'SIGCONT');
     assert.is(await enrolled, 'no failure');
-    assert.is(await keyOf(device, certificate_id), `iotedge/certificate/${certificate_id}`);
-    assert.is((await keysOf(device, certificate_id)).length, 1);
+    assert.is(await device.keyOf(certificate_id), `iotedge/certificate/${certificate_id}`);
+    assert.is((await device.keysOf(certificate_id)).length, 1);
   });
 }
 
@@ -225,17 +172,17 @@ test('a full disk refuses Enroll and Renew, everything is as before, and certifi
     assert.is(await failureOf(certificates.Renew(renewed)), 'Unavailable');
     assert.is(await failureOf(certificates.Enroll(enrolled)), 'Unavailable');
     assert.equal(await certificates.GetCertificate(renewed), before);
-    assert.is((await shown(device, 'k/disk')).State, 'valid');
+    assert.is((await device.shown('k/disk')).State, 'valid');
     assert.is(await failureOf(certificates.GetCertificate(enrolled)), 'NotFound');
-    assert.equal(await keysOf(device, 'k/disk'), [before.certificate.key_id]);
-    assert.equal(await keysOf(device, 'k/disk-2'), []);
+    assert.equal(await device.keysOf('k/disk'), [before.certificate.key_id]);
+    assert.equal(await device.keysOf('k/disk-2'), []);
     await certificates.DeleteCertificate(deleted);
     assert.is(await failureOf(certificates.GetCertificate(deleted)), 'NotFound');
-    await until(waitMs, 'no keys', async () => (await keysOf(device, 'k/disk-3')).length === 0);
+    await until(waitMs, 'no keys', async () => (await device.keysOf('k/disk-3')).length === 0);
     await disk.empty();
     await certificates.Enroll(enrolled);
     await certificates.Renew(renewed);
-    assert.is(await keyOf(device, 'k/disk'), 'iotedge/certificate/k/disk@2');
+    assert.is(await device.keyOf('k/disk'), 'iotedge/certificate/k/disk@2');
   } finally {
     await rig.stop('certificates');
     await disk[Symbol.asyncDispose]();
@@ -249,13 +196,13 @@ test('a clock that was never set renews nothing, which properties and Health say
   await certificates.Enroll({ certificate_id: 'k/clock' });
   await faults.setClock(-Date.now());
   await until(waitMs, 'the reason', async () => {
-    const { health, LastError } = await shown(device, 'k/clock');
+    const { health, LastError } = await device.shown('k/clock');
     return String(LastError).includes('never set') && health === 'degraded';
   });
-  assert.is(await keyOf(device, 'k/clock'), 'iotedge/certificate/k/clock');
+  assert.is(await device.keyOf('k/clock'), 'iotedge/certificate/k/clock');
   await faults.setClock(0);
   await until(waitMs, 'no reason', async () => {
-    const { health, LastError } = await shown(device, 'k/clock');
+    const { health, LastError } = await device.shown('k/clock');
     return LastError === '' && health === 'ok';
   });
 });
@@ -269,11 +216,11 @@ test('a shortened renew_at takes effect by a reload, and what is due later with 
   await faults.setClock(6 * dayMs);
   assert.is(await rig.reload('certificates'), 'reloaded');
   const [first, second] = ['', '@2'].map((n) => `iotedge/certificate/soon/one${n}`);
-  assert.is(await keyOf(device, certificate_id), first);
+  assert.is(await device.keyOf(certificate_id), first);
   const rules = { ...settings.certificates, 'soon/*': { ...own, renew_at: '55%' } };
   await rig.configure('certificates', { ...settings, certificates: rules });
   assert.is(await rig.reload('certificates'), 'reloaded');
-  const isSecond = async () => (await keyOf(device, certificate_id)) === second;
+  const isSecond = async () => (await device.keyOf(certificate_id)) === second;
   await until(waitMs, 'the renewal after the reload', isSecond);
   await rig.stop('certificates');
   await faults.setClock(12 * dayMs);
@@ -307,8 +254,8 @@ test('a renewal that its CA did not allow is repeated when the CA was replaced',
   for (const certificate_id of ['root', 'leaf', 'site-leaf']) {
     await certificates.Enroll({ certificate_id });
   }
-  const isStuck = (id: string) => async () => (await shown(device, id)).State === 'stuck';
-  const isValid = (id: string) => async () => (await shown(device, id)).State === 'valid';
+  const isStuck = (id: string) => async () => (await device.shown(id)).State === 'stuck';
+  const isValid = (id: string) => async () => (await device.shown(id)).State === 'valid';
   await faults.setClock(22 * hourMs);
   await until(waitMs, 'the end of the CA', isStuck('site-leaf'));
   await rig.stop('certificates');

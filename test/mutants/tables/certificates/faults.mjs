@@ -84,4 +84,10 @@ export default [
     becomes: 'await reserve.write(file, content);',
     suite: 'integration/certificates/renewal/faults',
   },
+  {
+    breaks: 'a pending order is ordered with another key when it is asked for again',
+    text: "return { kind: order.cookie === undefined ? 'submit' : 'poll' };",
+    becomes: "return order.cookie === undefined ? { kind: 'submit' } : { kind: 'order' };",
+    suite: 'integration/certificates/renewal/pending-faults',
+  },
 ];
