@@ -35,21 +35,33 @@ export async function* framedEntries(
   }
 }
 
-/** The entries of a container with a terminal, whose log has no frames: what follows a time is a line, or 16 KiB of one. */
+/**
+ * The entries of a container with a terminal, whose log has no frames: what follows a time is a line, or 16 KiB of one.
+ * The engine makes those longer when it replaces bytes that are no UTF-8: what follows has the time of what it continues,
+ * as an entry without a time would be a message of the engine.
+ */
 export async function* terminalEntries(
   stream: AsyncIterable<unknown>,
 ): AsyncGenerator<readonly LogEntry[]> {
   let rest: Buffer = Buffer.alloc(0);
+  let last: LogEntry | undefined;
   for await (const chunk of stream) {
     rest = rest.length === 0 ? toBuffer(chunk) : Buffer.concat([rest, toBuffer(chunk)]);
     const entries: LogEntry[] = [];
     for (let length = entryLength(rest); length > 0; length = entryLength(rest)) {
-      entries.push(entryOf('stdout', rest.subarray(0, length)));
+      last = terminalEntryOf(rest.subarray(0, length), last);
+      entries.push(last);
       rest = rest.subarray(length);
     }
     if (entries.length > 0) yield entries;
   }
-  if (rest.length > 0) yield [entryOf('stdout', rest)];
+  if (rest.length > 0) yield [terminalEntryOf(rest, last)];
+}
+
+function terminalEntryOf(bytes: Buffer, before: LogEntry | undefined): LogEntry {
+  const entry = entryOf('stdout', bytes);
+  const isContinuation = entry.time === '' && before !== undefined && before.text.at(-1) !== 10;
+  return isContinuation ? { ...entry, time: before.time } : entry;
 }
 
 /** The length of the first entry, 0 while its end is unknown. */

@@ -5,7 +5,6 @@ import { findGaps, type Gap } from './gaps.ts';
 import { type Batches, endOf, isSame, Positions, type ReadLog } from './positions.ts';
 import { later, nanosecondsOf, timeText } from './time-text.ts';
 
-const markerStart = 'iotedge-modules: the container engine cannot read lines of this log';
 /** How much memory the end of a log may occupy until it is known to be complete. */
 const heldBytes = 2 << 20;
 /** Damage within what is read again between two lines. */
@@ -60,7 +59,7 @@ async function* partOf(
   const part = { entries, isCut, near, tail: request.tail, since, until };
   const gaps = await unlessRemoved(findGaps(positions, part), []);
   if (isCut && (await unlessRemoved(isShort(positions, window), false))) {
-    yield [marker(window.oldest?.time ?? '', entries[0]?.time)];
+    yield [new Marker(window.oldest?.time ?? '', entries[0]?.time)];
   }
   let from = 0;
   for (const gap of gaps) {
@@ -115,7 +114,7 @@ async function* behind(
   const { before, after, depth } = hole;
   const positions = new Positions(read);
   const found = depth < deepest ? await firstReadable(positions, hole) : undefined;
-  yield [marker(before, found?.entry.time ?? after)];
+  yield [new Marker(before, found?.entry.time ?? after)];
   if (found === undefined) return undefined;
   let tail = found.place;
   const until = after === undefined ? request.until : nanosecondsOf(after) - 1n;
@@ -186,20 +185,25 @@ async function isAt(positions: Positions, place: number, entry: LogEntry): Promi
   return true;
 }
 
-/** Whether an entry is about lines that cannot be read. */
-export function isMarker({ stream, text }: LogEntry): boolean {
-  return stream === 'stderr' && text.toString('latin1', 0, markerStart.length) === markerStart;
+/** An entry about lines that cannot be read: a module may print the same text. */
+class Marker implements LogEntry {
+  readonly stream = 'stderr';
+  readonly time: string;
+  readonly text: Buffer;
+
+  constructor(before: string, after: string | undefined) {
+    const from = before === '' ? '' : ` after ${before}`;
+    const to = after === undefined ? '' : ` before ${after}`;
+    this.time = before === '' ? (after ?? '') : before;
+    this.text = Buffer.from(
+      `iotedge-modules: the container engine cannot read lines of this log${from}${to}: its file is damaged\n`,
+    );
+  }
 }
 
-function marker(before: string, after: string | undefined): LogEntry {
-  const from = before === '' ? '' : ` after ${before}`;
-  const to = after === undefined ? '' : ` before ${after}`;
-  const text = `${markerStart}${from}${to}: its file is damaged\n`;
-  return {
-    stream: 'stderr',
-    time: before === '' ? (after ?? '') : before,
-    text: Buffer.from(text),
-  };
+/** Whether an entry is about lines that cannot be read. */
+export function isMarker(entry: LogEntry): boolean {
+  return entry instanceof Marker;
 }
 
 function earlier(one: string, other: string): string {

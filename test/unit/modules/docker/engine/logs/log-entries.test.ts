@@ -87,6 +87,21 @@ test('of a terminal are 16 KiB of a longer line', async () => {
   );
 });
 
+test('of a terminal continue a line that is longer than it was, as the engine has replaced what is no UTF-8', async () => {
+  const later = '2026-11-27T22:53:52.000000001Z';
+  const replaced = '\ufffd'.repeat(16 << 10);
+  const message = 'Error grabbing logs: invalid character\n';
+  const bytes = Buffer.from(`${time} ${replaced}${time} rest\n${later} next\n${message}`);
+  const found = await all(terminalEntries(pieces(bytes, [100, 20_000])));
+  assert.is(
+    found.map(([, , text]) => text).join('').length,
+    3 * (16 << 10) + `${time} rest\nnext\n${message}`.length,
+  );
+  const times = found.map(([, at]) => at);
+  assert.equal([...new Set(times)], [time, later, '']);
+  assert.is(times.indexOf(''), times.length - 1);
+});
+
 test('have 2 MiB at most', async () => {
   const head = Buffer.alloc(8);
   head.writeUInt32BE((2 << 20) + 1, 4);

@@ -180,6 +180,17 @@ test('is followed with every line once, wherever it is damaged', async () => {
   }
 });
 
+test('is followed with a line once that a module prints like one about damage', async () => {
+  const file = damagedFile([60], [1]);
+  const text = (await readWhole(file)).find((one) => !isLine(one)) ?? '';
+  const printed = { ...entryAt(120), stream: 'stderr', text: Buffer.from(text) } as const;
+  file.lines.push(printed);
+  file.last.push(entryAt(121));
+  const texts = await readFollowed(file);
+  assert.equal(texts.slice(-2), [text, '121\n']);
+  assert.equal(texts.slice(-3, -2), ['119\n']);
+});
+
 test('costs a bounded number of requests', async () => {
   const file = new EngineFile(
     Array.from({ length: 6_000 }, (_, at) => at === 5_000),
