@@ -119,6 +119,10 @@ export class DockerModules implements ModuleType {
     return moduleNames(await this.#engine.listen(signal, onEnd));
   }
 
+  ping(signal: AbortSignal): Promise<void> {
+    return this.#engine.ping(signal);
+  }
+
   appeared(signal: AbortSignal): Promise<void> {
     return this.#engine.appeared(signal);
   }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { describeError } from '../../errors.ts';
 import { Backoff } from '../../service/backoff.ts';
@@ -5,6 +6,9 @@ import { JoinedSignal } from '../../service/joined-signal.ts';
 import type { Log } from '../../service/log/log.ts';
 import { EngineUnreachable, type InstanceEnd, type ModuleType } from './module-type.ts';
 
+const pings = { everyMs: 30_000, limitMs: 10_000 };
+/** One may be late on a busy machine, or after it was suspended. */
+const missedPings = 2;
 const backoffOptions = { minMs: 0, firstMs: 1_000, maxMs: 30_000, healthyMs: 60_000 };
 
 /** Observed state of the engine of a type of modules. */
@@ -12,7 +16,10 @@ export interface EngineStatus {
   readonly name: string;
   readonly version: string;
   readonly reachable: boolean;
-  /** Whether the last connection lasted for a minute, or there was none: then this one resets the backoffs of modules. */
+  /**
+   * Whether it resets the backoffs of modules: the last connection lasted for a minute, or there was none, and not when
+   * an engine that hung responds again.
+   */
   readonly steady: boolean;
   /** When it was reached last: instances that had ended by then may have ended with it. */
   readonly reachedAt: Date | undefined;
@@ -22,7 +29,7 @@ export interface EngineStatus {
 
 /** Dependencies and listeners of a monitor. */
 export interface MonitorOptions {
-  readonly type: Pick<ModuleType, 'name' | 'version' | 'watch' | 'appeared'>;
+  readonly type: Pick<ModuleType, 'name' | 'version' | 'watch' | 'ping' | 'appeared'>;
   readonly log: Log;
   readonly now: () => Date;
   /** The engine became reachable or unreachable; events in between are lost. */
@@ -31,6 +38,8 @@ export interface MonitorOptions {
   readonly onInstance: (name: string) => void;
   /** The instance has just ended; `onInstance` follows. */
   readonly onEnd?: (end: InstanceEnd) => void;
+  /** How often an engine is asked for a response, and for how long it may take, for tests. */
+  readonly pings?: typeof pings;
   /** Resolves after a delay, or when the signal aborts. */
   readonly sleep?: (delayMs: number, signal: AbortSignal) => Promise<void>;
 }
@@ -123,7 +132,47 @@ export class EngineMonitor {
     log.info('container engine reachable', { name, version });
     onStatus(this.#status);
     this.#settleKnown();
-    for await (const changed of events) onInstance(changed);
+    const end = new AbortController();
+    using joined = new JoinedSignal([signal, end.signal]);
+    const pinging = this.#ping(joined.signal);
+    try {
+      for await (const changed of events) onInstance(changed);
+    } finally {
+      end.abort();
+      await pinging;
+    }
+  }
+
+  /**
+   * Finds out whether the engine hangs, which the stream of events does not show; the stream stays open, and goes on with
+   * the engine: nothing of what happens meanwhile is lost. Never rejects.
+   */
+  async #ping(signal: AbortSignal): Promise<void> {
+    const { everyMs, limitMs } = this.#options.pings ?? pings;
+    let missed = 0;
+    for (;;) {
+      if (missed === 0) await sleep(everyMs, signal);
+      if (signal.aborted) return;
+      // one that hangs is to be asked rarely, and noticed at once when it responds
+      using limited = JoinedSignal.within(missed < missedPings ? limitMs : everyMs, signal);
+      try {
+        await this.#options.type.ping(limited.signal);
+        if (missed >= missedPings) this.#responds();
+        missed = 0;
+      } catch (error) {
+        if (!limited.signal.aborted) await once(limited.signal, 'abort');
+        if (!signal.aborted && ++missed === missedPings) this.#lost(error);
+      }
+    }
+  }
+
+  /** The engine hung, and lost nothing. */
+  #responds(): void {
+    const { log, onStatus } = this.#options;
+    this.#status = { ...this.#status, reachable: true, steady: false, error: '' };
+    const { name, version } = this.#status;
+    log.info('container engine responds again', { name, version });
+    onStatus(this.#status);
   }
 
   #lost(error: unknown): void {

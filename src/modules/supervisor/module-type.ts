@@ -241,6 +241,8 @@ export interface ModuleType {
    * passed on before their names: an instance that has just ended may take long to be inspected.
    */
   watch(signal: AbortSignal, onEnd?: (end: InstanceEnd) => void): Promise<AsyncIterable<string>>;
+  /** Resolves when the engine responds, with whatever it says; rejects with EngineUnreachable when it does not. */
+  ping(signal: AbortSignal): Promise<void>;
   /** Resolves when an unreachable engine may have been installed or started; rejects when that cannot be watched. */
   appeared(signal: AbortSignal): Promise<void>;
 }

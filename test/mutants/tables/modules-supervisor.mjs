@@ -296,6 +296,24 @@ export default [
     suite: 'unit/modules/supervisor/engine-monitor',
   },
   {
+    breaks: 'an engine that hangs counts as reachable',
+    text: '++missed === missedPings) this.#lost(error);',
+    becomes: '++missed === missedPings) return;',
+    suite: 'unit/modules/supervisor/engine-monitor',
+  },
+  {
+    breaks: 'an engine counts as hung after one ping without a response',
+    text: 'const missedPings = 2;',
+    becomes: 'const missedPings = 1;',
+    suite: 'unit/modules/supervisor/engine-monitor',
+  },
+  {
+    breaks: 'an engine that hung resets the backoffs of modules when it responds again',
+    text: "reachable: true, steady: false, error: '' };",
+    becomes: "reachable: true, error: '' };",
+    suite: 'unit/modules/supervisor/engine-monitor',
+  },
+  {
     breaks: 'an engine that was started is noticed after the delay only',
     text: 'await Promise.any([delay, this.#options.type.appeared(joined.signal)]);',
     becomes: 'await delay;',

@@ -125,6 +125,7 @@ export function moduleWith({
     removeRestartPolicy: none,
     log: none,
     listen: none,
+    ping: none,
     appeared: none,
   };
   const spec = new ContainerSpec({

@@ -324,6 +324,7 @@ export class UpdatedModule implements AsyncDisposable {
         return Promise.resolve({ isTerminal: false, entries: Readable.from([[entry]]) });
       },
       watch: none,
+      ping: none,
       appeared: none,
     };
   }

@@ -133,6 +133,8 @@ export interface ContainerEngine {
    * are passed on before the names.
    */
   listen(signal: AbortSignal, onEnd?: (end: InstanceEnd) => void): Promise<AsyncIterable<string>>;
+  /** Resolves when the engine responds, also with an error; rejects with EngineUnreachable when it does not. */
+  ping(signal: AbortSignal): Promise<void>;
   /** Resolves when the engine's socket may have been created; rejects when that cannot be watched. */
   appeared(signal: AbortSignal): Promise<void>;
 }

@@ -1,11 +1,12 @@
-import type {
-  EngineVersion,
-  Instance,
-  InstanceEnd,
-  InstanceQuery,
-  LogRequest,
-  ModuleLog,
-  ParkedQuery,
+import {
+  EngineUnreachable,
+  type EngineVersion,
+  type Instance,
+  type InstanceEnd,
+  type InstanceQuery,
+  type LogRequest,
+  type ModuleLog,
+  type ParkedQuery,
 } from '../../supervisor/module-type.ts';
 import type { CreatedContainers } from '../drift/created-containers.ts';
 import { EngineConnection, noticeMs } from './connection/engine-connection.ts';
@@ -176,6 +177,16 @@ export class DockerEngine implements ContainerEngine {
     const { kills } = this.#containers;
     const options = { connection, list, kills, onEnd };
     return (await ContainerEvents.open(options, signal)).names(signal);
+  }
+
+  async ping(signal: AbortSignal): Promise<void> {
+    const request = { action: 'asking whether it responds' };
+    try {
+      await this.#connection.request(request, signal, (docker) => docker.ping());
+    } catch (error) {
+      // an error is a response, too
+      if (error instanceof EngineUnreachable || signal.aborted) throw error;
+    }
   }
 
   appeared(signal: AbortSignal): Promise<void> {

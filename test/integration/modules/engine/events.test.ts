@@ -151,4 +151,45 @@ test('are no outage for the monitor when their stream ends', async ({ engine, ma
   await running;
 });
 
+test('notices an engine that hangs, whose stream of events goes on later', async ({
+  engine,
+  machine,
+}) => {
+  const statuses: EngineStatus[] = [];
+  const changed = new Set<string>();
+  const stop = new AbortController();
+  const monitor = new EngineMonitor({
+    type: new DockerModules(engine, silentLog),
+    log: silentLog,
+    now: () => new Date(),
+    onStatus: (status) => void statuses.push(status),
+    onInstance: (name) => void changed.add(name),
+    pings: { everyMs: 100, limitMs: 500 },
+  });
+  const running = monitor.run(AbortSignal.any([stop.signal, soon()]));
+  await monitor.known;
+  await machine.docker('run', '-d', '--name', 'ends', '-l', label, image, 'sleep', '1000');
+  await until(20_000, 'its event', () => changed.has('ends'));
+  const pid = Number(await machine.docker('inspect', '--format', '{{.State.Pid}}', 'ends'));
+  const before = monitor.status;
+  machine.signalDaemon('SIGSTOP');
+  try {
+    await until(20_000, 'the loss', () => !monitor.status.reachable);
+    changed.clear();
+    process.kill(pid, 'SIGKILL');
+  } finally {
+    machine.signalDaemon('SIGCONT');
+  }
+  assert.match(monitor.status.error, /did not respond in time: is it overloaded\?/);
+  await until(20_000, 'the engine', () => monitor.status.reachable);
+  await until(20_000, 'the end', () => changed.has('ends'));
+  assert.equal(statuses, [
+    before,
+    { ...before, reachable: false, error: statuses[1]?.error },
+    { ...before, steady: false },
+  ]);
+  stop.abort();
+  await running;
+});
+
 test.run();

@@ -1,8 +1,13 @@
-import { Readable } from 'node:stream';
+import { once } from 'node:events';
+import { addAbortSignal, Readable } from 'node:stream';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../src/errors.ts';
-import { EngineMonitor } from '../../../../src/modules/supervisor/engine-monitor.ts';
+import {
+  EngineMonitor,
+  type EngineStatus,
+} from '../../../../src/modules/supervisor/engine-monitor.ts';
+import { EngineUnreachable } from '../../../../src/modules/supervisor/module-type.ts';
 import { deadline } from '../../../support/deadline.ts';
 import { silentLog } from '../../../support/log.ts';
 
@@ -37,6 +42,7 @@ async function reconnections(attempts: readonly (number | typeof unreachable)[])
       name: 'docker',
       version,
       watch: () => Promise.resolve(events()),
+      ping: never,
       appeared: unwatchable,
     },
     log: silentLog,
@@ -84,6 +90,7 @@ test('reconnects during the delay when the engine appears', async () => {
         return Promise.reject(new ServiceError('Unavailable', 'no socket'));
       },
       watch: never,
+      ping: never,
       appeared: () => Promise.resolve(),
     },
     log: silentLog,
@@ -99,6 +106,60 @@ test('reconnects during the delay when the engine appears', async () => {
   assert.equal(
     delays.map(({ aborted }) => aborted),
     [true, true],
+  );
+});
+
+/**
+ * The statuses of an engine whose stream of events stays open, and which responds to pings as given, and once more without.
+ */
+async function pinged(responses: readonly ('none' | 'some')[]) {
+  const stop = new AbortController();
+  const statuses: EngineStatus[] = [];
+  const rest = [...responses];
+  let connections = 0;
+  const monitor = new EngineMonitor({
+    type: {
+      name: 'docker',
+      version: () => Promise.resolve({ name: 'engine', version: String(++connections) }),
+      watch: (signal) => Promise.resolve(addAbortSignal(signal, new Readable({ read() {} }))),
+      ping: async (signal) => {
+        const response = rest.shift();
+        if (response === 'some') return;
+        if (response === undefined) stop.abort();
+        signal.throwIfAborted();
+        await once(signal, 'abort');
+        throw new EngineUnreachable('Unavailable', 'no response');
+      },
+      appeared: unwatchable,
+    },
+    log: silentLog,
+    now: () => new Date(0),
+    onStatus: (status) => void statuses.push(status),
+    onInstance: () => {},
+    pings: { everyMs: 1, limitMs: 1 },
+  });
+  // the timers of the monitor keep no process alive
+  const alive = setInterval(() => {}, minuteMs);
+  try {
+    await deadline(10_000, monitor.run(stop.signal), 'the pings');
+  } finally {
+    clearInterval(alive);
+  }
+  assert.is(connections, 1);
+  return statuses;
+}
+
+test('reports an engine that hangs, and that it responds again, without another connection', async () => {
+  const [reached, ...statuses] = await pinged(['some', 'none', 'none', 'none', 'some', 'some']);
+  const lost = { ...reached, reachable: false, error: 'no response' };
+  assert.equal(statuses, [lost, { ...reached, steady: false }]);
+});
+
+test('does not report single pings without a response', async () => {
+  const statuses = await pinged(['none', 'some', 'none', 'some']);
+  assert.equal(
+    statuses.map(({ reachable }) => reachable),
+    [true],
   );
 });
 

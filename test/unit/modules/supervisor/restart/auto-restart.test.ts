@@ -72,6 +72,7 @@ function engineWith(
     },
     log: missing,
     listen: missing,
+    ping: missing,
     appeared: missing,
   };
   return { engine, removals };
