@@ -18,6 +18,8 @@ class EngineFile {
   requests = 0;
   /** Whether a line is printed before each request. */
   grows = false;
+  /** How many lines are printed before requests to follow it, one after the other. */
+  readonly coming: number[] = [];
 
   constructor(damaged: readonly boolean[]) {
     this.lines = damaged.map((isDamaged, at) => (isDamaged ? undefined : entryAt(at)));
@@ -26,6 +28,8 @@ class EngineFile {
   readonly read = async (request: LogRequest): Promise<Batches> => {
     this.requests++;
     if (this.grows) this.lines.push(entryAt(1e15 + this.lines.length));
+    const coming = request.follow === true ? (this.coming.shift() ?? 0) : 0;
+    for (let more = 0; more < coming; more++) this.lines.push(entryAt(this.lines.length));
     await Promise.resolve();
     return this.#batches(request);
   };
@@ -140,6 +144,17 @@ test('is followed without a gap when many lines come in one moment', async () =>
     }
     const texts = await textsOf(followed(past200(), file));
     assert.equal(texts, intact(file), `${count} lines`);
+  }
+});
+
+test('is followed without a gap when lines come between the request for its place and the one to follow it', async () => {
+  const moments = [[1], [3, 3, 3], [100, 2, 5, 60], [70, 70, 70, 70], [5, 5, 5, 100, 2_000]];
+  for (const coming of moments) {
+    const file = new EngineFile(Array.from({ length: 200 }, () => false));
+    file.coming.push(...coming);
+    const texts = await textsOf(followed(await file.read({}), file));
+    assert.equal(texts, intact(file), String(coming));
+    assert.is(file.coming.length, 0);
   }
 });
 
