@@ -11,9 +11,17 @@ import type { CertificateEntry } from './certificate-entry.ts';
 import type { CertificatesConfig } from './config/config.ts';
 import type { IdentityCertificate } from './est/identities.ts';
 import { readFormat, writeFormat } from './formats.ts';
-import type { Answer, Issuer } from './issuers/issuer.ts';
+import type { Issuer } from './issuers/issuer.ts';
 import { type LocalCa, LocalCaIssuer, mayIssueWith } from './issuers/local-ca.ts';
-import { grant, policyFor, resolveIssuer, resolveProfile, ruleFor } from './issuers/policy.ts';
+import {
+  explainMissingRule,
+  grant,
+  policyFor,
+  resolveIssuer,
+  resolveProfile,
+  ruleFor,
+} from './issuers/policy.ts';
+import { refusalOf } from './issuers/refusal.ts';
 import { SelfSignedIssuer } from './issuers/self-signed.ts';
 import { renewalOfEntry, validityOf } from './properties.ts';
 import type { Issuing } from './renewal/attempts.ts';
@@ -337,14 +345,16 @@ export class CertificateService implements Issuing {
 
   #localCa(id: CertificateId): Issuer {
     return new LocalCaIssuer({
-      authority: (via) => this.#authority(id, via),
+      authority: (via, certificateId) => this.#authority(id, certificateId, via),
       onKeyReplaced: (ca) => this.#catalog.evictKey(ca),
     });
   }
 
-  /** A CA with its key. */
-  async #authority(id: CertificateId, via: Via): Promise<LocalCa> {
-    const issuer = await this.#catalog.require(id);
+  /** A CA with its key, for a certificate. */
+  async #authority(id: CertificateId, certificateId: string, via: Via): Promise<LocalCa> {
+    const issuer = await this.#catalog.require(id).catch((error: unknown) => {
+      throw explainMissingRule(error, this.#options.config, { id: certificateId, issuer: id });
+    });
     const [ca, ...above] = issuer.chain;
     if (ca === undefined) throw notFound(id);
     const keyId = await this.#catalog.keyIdOf(issuer, via);
@@ -382,17 +392,4 @@ export class CertificateService implements Issuing {
     const text = `the preloaded certificate "${id}" cannot be ${verb}: certificates.yaml names its file`;
     throw new ServiceError('NotSupported', text);
   }
-}
-
-/** The failure of a call of Issue, which stores nothing and so cannot wait for an issuer. */
-function refusalOf(id: CertificateId, answer: Exclude<Answer, { kind: 'issued' }>): ServiceError {
-  const name = `the certificate "${id}"`;
-  if (answer.kind !== 'pending') {
-    return new ServiceError('Unavailable', `the issuer refuses ${name}: ${answer.reason}`);
-  }
-  const after = answer.retryAfterS === undefined ? '' : ` in ${answer.retryAfterS} s`;
-  return new ServiceError(
-    'Unavailable',
-    `the issuer has not decided on ${name}: ask again${after}`,
-  );
 }

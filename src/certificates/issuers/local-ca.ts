@@ -25,8 +25,8 @@ export interface LocalCa {
 
 /** Options of `LocalCaIssuer`. */
 export interface LocalCaIssuerOptions {
-  /** The CA, as it is now. */
-  readonly authority: (via: Via) => Promise<LocalCa>;
+  /** The CA, as it is now, for a certificate of that id. */
+  readonly authority: (via: Via, certificateId: string) => Promise<LocalCa>;
   /** Called when the key of the CA is not the one that its certificate certifies any more. */
   readonly onKeyReplaced: (ca: Certificate) => void;
 }
@@ -41,7 +41,7 @@ export class LocalCaIssuer implements Issuer {
 
   /** InvalidArgs when the CA or one above it may not issue such a certificate, Unavailable when one is not valid now. */
   async submit(order: Order, via: Via): Promise<Answer> {
-    const authority = await this.#options.authority(via);
+    const authority = await this.#options.authority(via, order.id);
     try {
       return { kind: 'issued', chain: await issueWithLocalCa(authority, order) };
     } catch (error) {

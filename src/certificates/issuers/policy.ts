@@ -1,7 +1,7 @@
 /** The policy for each id, which only the configuration decides. A request may ask for less, not for more. */
-import { ServiceError } from '../../errors.ts';
+import { isServiceError, ServiceError } from '../../errors.ts';
 import { idGlobMatches } from '../../glob.ts';
-import { type CertificateId, parseCertificateId } from '../../ids.ts';
+import { type CertificateId, parseCertificateId, reservedPrefix } from '../../ids.ts';
 import { quoted } from '../../quoted.ts';
 import type { KeyAlgorithm } from '../../x509/algorithm.ts';
 import type { CertificateRequest } from '../../x509/csr.ts';
@@ -129,6 +129,23 @@ export function resolveIssuer(policy: Policy, asked: string | undefined): Certif
     refuse(policy, `the issuer ${quoted(asked)}`, 'issuer');
   }
   return parseCertificateId(asked ?? policy.issuer ?? 'device-ca');
+}
+
+/**
+ * The failure to find the CA of this device that would issue a certificate, which names the missing rule: one that was
+ * removed may have had another method and issuer. The services' own certificates need none.
+ */
+export function explainMissingRule(
+  error: unknown,
+  config: Pick<CertificatesConfig, 'certificates'>,
+  { id, issuer }: { readonly id: string; readonly issuer: string },
+): unknown {
+  const isMissing = !id.startsWith(reservedPrefix) && ruleNameFor(config, id) === undefined;
+  if (!isMissing || !isServiceError(error, 'NotFound')) return error;
+  const by = `so that the CA ${quoted(issuer)} of this device would issue it`;
+  const why = `certificates.yaml has no rule for ${quoted(id)}, ${by}`;
+  const advice = `add \`certificates: ${JSON.stringify(id)}\` with its method and issuer`;
+  return new ServiceError(error.code, `${error.message}: ${why}: ${advice}`, { cause: error });
 }
 
 /** Applies the policy to a request; InvalidArgs when it asks for more than the policy allows. */

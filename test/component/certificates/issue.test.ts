@@ -20,7 +20,7 @@ import {
 } from '../../../src/x509/extensions.ts';
 import { parseName } from '../../../src/x509/name.ts';
 import { parseAlternativeName } from '../../../src/x509/subject-alternative-name.ts';
-import { failureOf } from '../../support/failure.ts';
+import { failureOf, messageOf } from '../../support/failure.ts';
 import { via } from '../../support/via.ts';
 import { keyKinds, makeCa, makeKey, openssl, Workspace } from '../../support/x509/openssl.ts';
 import { Rig } from './rig.ts';
@@ -339,6 +339,18 @@ test('does not issue with a reserved key of the services under an id that is not
     );
   assert.is(await issue('web-ca'), 'AccessDenied');
   assert.is(await issue('iotedge/workload-ca'), 'no failure');
+});
+
+test('names the missing rule where the CA does not exist that would issue without one', async () => {
+  await using rig = await Rig.start({ certificates: { 'ruled/*': { issuer: 'device-ca' } } });
+  const reasonFor = async (id: string, subject = '') =>
+    messageOf(rig.service.issue(parseCertificateId(id), await csr(subject), { via }));
+  const plain = 'NotFound: no certificate "device-ca"';
+  const why = 'certificates.yaml has no rule for "web", so that the CA "device-ca" of this device';
+  const advice = 'add `certificates: "web"` with its method and issuer';
+  assert.is(await reasonFor('web'), `${plain}: ${why} would issue it: ${advice}`);
+  assert.is(await reasonFor('ruled/web'), plain);
+  assert.is(await reasonFor('iotedge/module/a/server', 'CN=a'), plain);
 });
 
 test.run();

@@ -16,6 +16,7 @@ import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
 import { type Certificate, parseCertificatesPem } from '../../../src/x509/certificate.ts';
 import { buildCsr } from '../../../src/x509/csr.ts';
 import { parseName } from '../../../src/x509/name.ts';
+import { until } from '../../support/deadline.ts';
 import { newKey } from '../../support/est/ca.ts';
 import { EstCa, type IssueOptions } from '../../support/est/est-ca.ts';
 import { EstServer, type SeenRequest } from '../../support/est/est-server.ts';
@@ -140,6 +141,27 @@ test('enrolls with a password, renews with the certificate, and waits for a pend
   assert.is(server.operations.at(-1), 'simpleenroll');
   const { leaf: renamed } = await current(bus);
   assert.equal([renamed.subjectText, renamed.alternativeNames], [`CN=${id}`, ['dns:edge.site']]);
+
+  // the rule is removed
+  await rig.configure('certificates', { ...settingsOf(rig, server, []), certificates: {} });
+  await rig.reload('certificates');
+  await certificates.Renew({ certificate_id: id, options: { wait: false } });
+  const reason = `no certificate "hq": certificates.yaml has no rule for "${id}", so that the CA "hq" of this device would issue it: add \`certificates: "${id}"\` with its method and issuer`;
+  let lastError: unknown;
+  await until(
+    30_000,
+    () => `the reason: ${String(lastError)}`,
+    async () => {
+      const { json } = await certificates.Describe({});
+      const { objects } = JSON.parse(json) as {
+        readonly objects: Record<string, Record<string, unknown>>;
+      };
+      lastError = objects[id]?.['LastError'];
+      return lastError === reason;
+    },
+  );
+  assert.match(await codeOf(certificates.Renew({ certificate_id: id })), `NotFound: ${reason}`);
+  assert.is((await current(bus)).leaf.fingerprint, renamed.fingerprint);
 
   assert.equal(server.problems, []);
   const shown = await rig.busctl([

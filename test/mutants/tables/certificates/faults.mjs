@@ -90,4 +90,16 @@ export default [
     becomes: "return order.cookie === undefined ? { kind: 'submit' } : { kind: 'order' };",
     suite: 'integration/certificates/renewal/pending-faults',
   },
+  {
+    breaks: 'a certificate whose rule was removed names only the CA that it would have without one',
+    text: 'throw explainMissingRule(error, this.#options.config, { id: certificateId, issuer: id });',
+    becomes: 'throw error;',
+    suite: 'component/certificates/issue',
+  },
+  {
+    breaks: 'a rule is wanted for certificates of modules, which need none',
+    text: 'const isMissing = !id.startsWith(reservedPrefix) && ruleNameFor',
+    becomes: 'const isMissing = ruleNameFor',
+    suite: 'component/certificates/issue',
+  },
 ];
