@@ -86,7 +86,7 @@ export class EstIssuer implements Issuer {
 
   async submit(order: Order, via: Via): Promise<Answer> {
     const { prepared, settings } = this.#options;
-    const known = prepared.take(order.id, settings);
+    const known = prepared.take(order, settings);
     return this.#answered(async () => {
       const session = known?.session ?? (await this.#open(order, via));
       return inSession(session, () => this.#attempt(session, order, via, known));
@@ -105,7 +105,7 @@ export class EstIssuer implements Issuer {
       const session = await this.#open(order, via);
       return inSession(session, async () => {
         const learned = await this.#learn({ session, order, via });
-        prepared.put(order.id, settings, { session, ...learned });
+        prepared.put(order, settings, { session, ...learned });
         return { kind: 'prepared', algorithms: bestKeys(learned.demands, allowed) };
       });
     });

@@ -1,6 +1,7 @@
 import type { CertificateId } from '../../ids.ts';
 import type { Certificate } from '../../x509/certificate.ts';
 import type { EstSettings } from '../config/est-settings.ts';
+import type { KeylessOrder } from '../issuers/issuer.ts';
 import type { EstSession } from './est-session.ts';
 import type { Demand } from './request/csr-attributes.ts';
 
@@ -22,15 +23,23 @@ export class PreparedOrders {
     { readonly order: PreparedOrder; readonly key: string; readonly at: number }
   >();
 
-  put(id: CertificateId, settings: EstSettings, order: PreparedOrder): void {
-    this.#orders.set(id, { order, key: JSON.stringify(settings), at: performance.now() });
+  put(order: Subject, settings: EstSettings, prepared: PreparedOrder): void {
+    const key = keyOf(order, settings);
+    this.#orders.set(order.id, { order: prepared, key, at: performance.now() });
   }
 
-  /** Undefined where there is none, and after other settings or some time. */
-  take(id: CertificateId, settings: EstSettings): PreparedOrder | undefined {
-    const found = this.#orders.get(id);
-    this.#orders.delete(id);
+  /** Undefined where there is none for this order, and after other settings or some time. */
+  take(order: Subject, settings: EstSettings): PreparedOrder | undefined {
+    const found = this.#orders.get(order.id);
+    this.#orders.delete(order.id);
     if (found === undefined || performance.now() - found.at > validMs) return undefined;
-    return found.key === JSON.stringify(settings) ? found.order : undefined;
+    return found.key === keyOf(order, settings) ? found.order : undefined;
   }
+}
+
+type Subject = Pick<KeylessOrder, 'id' | 'renewed'>;
+
+/** The session presents the certificate that is renewed, which is not for an order of another caller. */
+function keyOf({ renewed }: Subject, settings: EstSettings): string {
+  return JSON.stringify([settings, renewed?.chain[0]?.fingerprint]);
 }

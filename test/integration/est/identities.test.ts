@@ -2,7 +2,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseCertificatesPem } from '../../../src/x509/certificate.ts';
-import { EstRig, makeOrder, reasonOf } from '../../support/est/est-rig.ts';
+import { soon } from '../../support/deadline.ts';
+import { EstRig, makeOrder, makeSigned, reasonOf } from '../../support/est/est-rig.ts';
 import type { EstServer, EstServerOptions } from '../../support/est/est-server.ts';
 import { ScriptedPort } from '../../support/est/scripted-port.ts';
 import { ServedKeys } from '../../support/keys/served-keys.ts';
@@ -93,6 +94,18 @@ test('renews with the certificate that is renewed', async (context) => {
   assert.is(answer.kind, 'issued');
   assert.equal(server.operations, ['cacerts', 'csrattrs', 'simplereenroll']);
   assert.equal(clientsOf(server), ['edge', 'edge', 'edge']);
+});
+
+test('presents no certificate whose renewal is prepared for the request of a caller', async (context) => {
+  const parts = partsOf(context);
+  const server = await strict(parts.rig);
+  const issuer = parts.rig.issuer(server);
+  const via = { requestId: 'test', signal: soon() };
+  const renewal = await renewalOf(parts);
+  assert.is((await issuer.prepare(renewal, ['ec-p256', 'ec-p384'], via)).kind, 'prepared');
+  assert.equal(clientsOf(server), ['edge', 'edge']);
+  assert.is((await parts.rig.submit(issuer, await makeSigned())).kind, 'rejected');
+  assert.is(server.requests.length, 2);
 });
 
 test('enrols anew with changed names', async (context) => {

@@ -97,8 +97,14 @@ export default [
   },
   {
     breaks: 'an EST server is asked twice in a row for the same',
-    text: 'prepared.put(order.id, settings, { session, ...learned });',
+    text: 'prepared.put(order, settings, { session, ...learned });',
     becomes: '',
     suite: 'integration/est/attributes',
+  },
+  {
+    breaks: 'the request of a caller is sent with the certificate whose renewal is prepared',
+    text: 'JSON.stringify([settings, renewed?.chain[0]?.fingerprint])',
+    becomes: 'JSON.stringify([settings])',
+    suite: 'integration/est/identities',
   },
 ];
