@@ -13,12 +13,12 @@ export async function startFailure(
 ): Promise<unknown> {
   const text = `${action}: ${messageOf(error)}`;
   if (!isLeftover(text)) return isDamage(text) ? damaged(text, error) : error;
-  // another container beside it would run the module twice
+  // another container beside it would run the module twice; the first process of a container may ignore SIGTERM
   const process = processOf((await container.inspect()).Id);
   if (process === undefined) return damaged(text, error);
   return new ServiceError(
     'Unavailable',
-    `${text}: it runs, which the engine does not know since it was killed; it is started again after: kill ${process}`,
+    `${text}: it runs, which the engine does not know since it was killed; it is started again after: kill -KILL ${process}`,
     { cause: error },
   );
 }
@@ -27,13 +27,18 @@ function damaged(text: string, cause: unknown): DamagedInstance {
   return new DamagedInstance('Unavailable', text, { cause });
 }
 
+/** Users name control groups below their service managers as they like, also like a container. */
+const ofUser = /\/user@\d+\.service\//;
+
 /**
  * The first process in the control group of a container, which the engine takes for stopped. The one of runc that waits
  * for the start of the container is none of the module's.
  */
 function processOf(containerId: string): number | undefined {
   const found = readdirSync('/proc').filter((pid) => {
-    if (!/^\d+$/.test(pid) || !contentOf(pid, 'cgroup').includes(containerId)) return false;
+    if (!/^\d+$/.test(pid)) return false;
+    const groups = contentOf(pid, 'cgroup').split('\n');
+    if (!groups.some((group) => group.includes(containerId) && !ofUser.test(group))) return false;
     return !/^(runc:\[|$)/.test(contentOf(pid, 'comm'));
   });
   return found.map(Number).toSorted((one, other) => one - other)[0];

@@ -180,6 +180,12 @@ export default [
     suite: 'integration/modules/restarts/killed-start',
   },
   {
+    breaks: 'a user keeps a container from being created again by a control group of that name',
+    text: 'group.includes(containerId) && !ofUser.test(group)',
+    becomes: 'group.includes(containerId)',
+    suite: 'component/modules/docker/start-failure',
+  },
+  {
     breaks: 'the process of runc that waits for the start counts as the module',
     text: "return !/^(runc:\\[|$)/.test(contentOf(pid, 'comm'));",
     becomes: 'return true;',
