@@ -101,6 +101,11 @@ export class ManagedModule implements AsyncDisposable {
       remove: () => parts.remove(this),
       engineRanSince: parts.engineRanSince,
       admit: () => parts.admit(source.name),
+      beforeStart: async () => {
+        for (const restored of await socket.restore()) {
+          log.warn('socket was removed or replaced', { module: source.name, socket: restored });
+        }
+      },
       onStatus: (status) => {
         this.#noteExit(status);
         parts.onChange(this);

@@ -41,6 +41,8 @@ export interface ReconcilerOptions extends PlannerOptions {
   readonly engineRanSince?: (() => Date | undefined) | undefined;
   /** Asked before each start; without it the module waits for no other. */
   readonly admit?: (() => Admission) | undefined;
+  /** Makes ready what an instance needs beside its type, before each start. */
+  readonly beforeStart?: (() => Promise<void>) | undefined;
   /** How long the new instance of an update is observed. */
   readonly trial?: Partial<TrialLimits> | undefined;
   /** How long the engine may take to release what was kept for an update. */
@@ -307,6 +309,7 @@ export class Reconciler {
       releaseMs,
     };
     try {
+      if (step.kind === 'start') await this.#options.beforeStart?.();
       await apply(step, context, signal);
     } catch (error) {
       if (signal.aborted) throw error;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, open, rename, rm } from 'node:fs/promises';
+import { chmod, lstat, open, rename, rm } from 'node:fs/promises';
 import type { Server } from 'node:net';
 import { join } from 'node:path';
 import { ServiceError } from '../../../errors.ts';
@@ -32,6 +32,8 @@ export interface SocketPlace {
 export interface ListeningSocket {
   /** Stops listening; the file stays, and the socket, too, if it is kept. */
   readonly close: () => Promise<void>;
+  /** Whether its path is still that of this socket. */
+  readonly isInPlace: () => Promise<boolean>;
   /** Called after `close`: the file is removed, and nothing is kept. */
   readonly remove: () => Promise<void>;
 }
@@ -43,7 +45,11 @@ export async function listenAt(listener: Server, place: SocketPlace): Promise<Li
     const kept = await place.store?.take(path);
     if (kept === undefined) return await bind(listener, place);
     await listenOn(listener, kept);
-    return { close: () => closed(listener), remove: () => remove(path, place.store) };
+    return {
+      close: () => closed(listener),
+      isInPlace: await placeOf(path),
+      remove: () => remove(path, place.store),
+    };
   } catch (cause) {
     throw unavailable(path, cause);
   }
@@ -53,7 +59,7 @@ export async function listenAt(listener: Server, place: SocketPlace): Promise<Li
 export async function listenOnPassed(
   listener: Server,
   passed: Pick<PassedSocket, 'fd' | 'path'>,
-): Promise<Omit<ListeningSocket, 'remove'>> {
+): Promise<Pick<ListeningSocket, 'close'>> {
   try {
     await listenOn(listener, passed.fd);
     return { close: () => closed(listener) };
@@ -94,12 +100,13 @@ async function bind(listener: Server, place: SocketPlace): Promise<ListeningSock
       await rename(bound, path);
     });
     isRenamed = true;
+    const isInPlace = await placeOf(path);
     await store?.keep(path, descriptorOf(listener));
     const close = async (): Promise<void> => {
       await closed(listener);
       await opened.close();
     };
-    return { close, remove: () => remove(path, store) };
+    return { close, isInPlace, remove: () => remove(path, store) };
   } catch (error) {
     // before the directory: Node removes the bound name at once, through a descriptor that may be another file's later.
     // Not awaited: it ends with the connections of clients
@@ -117,6 +124,15 @@ async function removeDirectory(path: string): Promise<void> {
   } catch {
     await rename(path, `${path}.${randomBytes(6).toString('hex')}.old`);
   }
+}
+
+/** Whether the file at a path is still the same; the listener holds its inode, which no other file gets meanwhile. */
+async function placeOf(path: string): Promise<() => Promise<boolean>> {
+  const { dev, ino } = await lstat(path, { bigint: true });
+  return async () => {
+    const found = await lstat(path, { bigint: true }).catch(() => undefined);
+    return found?.dev === dev && found.ino === ino;
+  };
 }
 
 async function remove(path: string, store: SocketStore | undefined): Promise<void> {

@@ -12,7 +12,7 @@ import { HttpProblem, parserProblem } from './failure.ts';
 import { type ListeningSocket, listenAt, listenOnPassed, type SocketPlace } from './listen.ts';
 
 /** A socket that serves HTTP. */
-export interface ServedSocket extends AsyncDisposable {
+export interface ServedSocket extends AsyncDisposable, Pick<ListeningSocket, 'isInPlace'> {
   /** Closes it like disposal, and removes its file: nothing shall listen there again. */
   readonly remove: () => Promise<void>;
 }
@@ -51,6 +51,7 @@ export async function serveSocket(
   const { listening, close } = await serve(listen, server, limits);
   return {
     [Symbol.asyncDispose]: close,
+    isInPlace: listening.isInPlace,
     remove: async () => {
       await close();
       await listening.remove();

@@ -35,9 +35,11 @@ export class ModuleSockets {
   /** Binds the sockets of a module; that of the management API not before `serveManagement`, if it is withheld. */
   async open(module: ModuleName, isWithheld = false): Promise<ModuleSocket> {
     const { agent, connect, socketsPath, socketStore: store, serve } = this.#parts;
-    const directory = await createSocketDirectory(socketsPath, module);
+    const makeDirectory = () => createSocketDirectory(socketsPath, module);
+    const directory = await makeDirectory();
     const socket = new ModuleSocket({
       directory,
+      makeDirectory,
       isWithheld,
       names: () => {
         const { workload, management } = connect();
@@ -75,6 +77,8 @@ type SocketNames = readonly (readonly [Api, string | undefined])[];
 
 interface ModuleSocketParts {
   readonly directory: string;
+  /** Makes the directory if it is missing. */
+  readonly makeDirectory: () => Promise<unknown>;
   /** Whether the management API is not served yet. */
   readonly isWithheld: boolean;
   readonly names: () => SocketNames;
@@ -124,6 +128,24 @@ export class ModuleSocket implements AsyncDisposable {
       this.#isWithheld = true; // or the next attempt would count as one that succeeded
       throw error;
     }
+  }
+
+  /**
+   * Makes those again whose file was removed or replaced, which a container would be given instead. Resolves to their
+   * names.
+   */
+  async restore(): Promise<readonly string[]> {
+    const restored: string[] = [];
+    await this.#parts.change(async () => {
+      for (const [api, { name, socket }] of this.#bound) {
+        if (await socket.isInPlace()) continue;
+        await this.#parts.makeDirectory();
+        this.#bound.set(api, { name, socket: await this.#parts.serve(api, name) });
+        restored.push(name);
+        await socket[Symbol.asyncDispose]();
+      }
+    });
+    return restored;
   }
 
   /** Closes them and removes their files, for good. */

@@ -114,6 +114,19 @@ test('are created where a directory has the place of their socket', async ({ dev
   await device.succeed('DeleteModule', byName('blocked'));
 });
 
+test('have their socket when a directory has its place before they start', async ({ device }) => {
+  const socket = join(device.rig.stateDirectory('modules'), 'mnt/replaced/workload.sock');
+  await create(device, 'replaced');
+  await rm(socket);
+  await mkdir(socket);
+  await device.succeed('Start', byName('replaced'));
+  const { status } = await requestOn(socket, 'GET', '/modules?api-version=2022-08-03');
+  assert.is(status, 200);
+  const isSocket = 'test -S "${IOTEDGE_WORKLOADURI#unix://}"';
+  await device.machine.docker('exec', 'replaced', 'sh', '-c', isSocket);
+  await device.succeed('DeleteModule', byName('replaced'));
+});
+
 test('run on when a directory has the place of their socket at a restart of the service', async ({
   device,
 }) => {

@@ -1,5 +1,17 @@
 export default [
   {
+    breaks: 'a module starts with what has the place of its socket',
+    text: "if (step.kind === 'start') await this.#options.beforeStart?.();",
+    becomes: '',
+    suite: 'integration/modules/engine/faults',
+  },
+  {
+    breaks: 'a socket whose file was replaced counts as in place',
+    text: 'return found?.dev === dev && found.ino === ino;',
+    becomes: 'return found !== undefined;',
+    suite: 'component/modules/api/sockets/module-socket',
+  },
+  {
     breaks: 'sockets that are closed for good are counted for ever',
     text: '    this.#limits.shared.delete(this);\n',
     becomes: '',

@@ -1,12 +1,16 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseModuleName } from '../../../../../src/ids.ts';
+import { serveSocket } from '../../../../../src/modules/api/http/socket.ts';
 import { ModuleSockets } from '../../../../../src/modules/api/sockets/module-socket.ts';
 import { deadline, until } from '../../../../support/deadline.ts';
 import { failureOf } from '../../../../support/failure.ts';
+import { ownLimits } from '../../../../support/workload/limits.ts';
 
 const test = suite<{ directory: string }>('sockets of modules');
 const sensor = parseModuleName('sensor');
@@ -62,10 +66,18 @@ function socketsIn(socketsPath: string) {
         await gate.pass(`close ${path}`);
         bound.delete(path);
       };
-      return { [Symbol.asyncDispose]: close, remove: close };
+      const isInPlace = () => Promise.resolve(true);
+      return { [Symbol.asyncDispose]: close, isInPlace, remove: close };
     },
   });
   return { sockets, state };
+}
+
+/** Rejects unless a socket listens at the path. */
+async function connects(path: string): Promise<void> {
+  const client = connect(path);
+  await soon(once(client, 'connect'));
+  client.destroy();
 }
 
 const soon = <T>(promise: Promise<T>) => deadline(10_000, promise, 'the sockets');
@@ -166,6 +178,33 @@ test('of the management API are bound by the next attempt when one failed', asyn
   state.management = '/run/m.sock';
   await socket.serveManagement();
   assert.equal([...state.bound], ['hub/a.sock', 'hub/m.sock']);
+});
+
+test('are made again where their file was removed or replaced', async ({ directory }) => {
+  const server = {
+    serve: () => Promise.resolve(),
+    refused: () => undefined,
+    close: () => undefined,
+  };
+  const sockets = new ModuleSockets({
+    connect: () => ({ management: '/run/m.sock', workload: '/run/w.sock' }),
+    agent: () => 'hub',
+    socketsPath: directory,
+    serve: (_api, _module, place) => serveSocket(place, server, ownLimits()),
+  });
+  await using socket = await sockets.open(hub);
+  const path = join(directory, 'hub/w.sock');
+  assert.equal(await socket.restore(), []);
+  await rm(path);
+  await mkdir(join(path, 'content'), { recursive: true });
+  assert.equal(await socket.restore(), ['w.sock']);
+  await connects(path);
+  await rm(join(directory, 'hub'), { recursive: true });
+  assert.equal(await socket.restore(), ['w.sock', 'm.sock']);
+  await connects(path);
+  assert.equal(await socket.restore(), []);
+  await socket.remove();
+  assert.equal(await readdir(join(directory, 'hub')), []);
 });
 
 test.run();
