@@ -62,7 +62,11 @@ export class Positions {
     const from = near ?? (await this.of(entry.time));
     if (from === undefined) return undefined;
     for (let place = from; place < from + mostMoved; place++) {
-      if (isSame(await this.at(place), entry)) return place;
+      if (!isSame(await this.at(place), entry)) continue;
+      // before the beginning of the log the engine has its first line again
+      const isAgain = near !== undefined && isSame(await this.at(place - 1), entry);
+      const isBeyond = isAgain && isSame(await this.at(mostLines), entry);
+      return isBeyond ? this.placeOf(entry) : place;
     }
     return near === undefined ? undefined : this.placeOf(entry);
   }

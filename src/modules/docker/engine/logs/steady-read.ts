@@ -102,9 +102,9 @@ async function* linesAfter(
       misses++;
     } else if (newest !== undefined) {
       yield passed;
-      last = newest;
       place -= passed.length;
-      misses = 0;
+      if (!isSame(newest, last)) misses = 0; // else it may be a place before the beginning of the log
+      last = newest;
     }
   }
 }

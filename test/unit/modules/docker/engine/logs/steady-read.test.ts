@@ -135,6 +135,8 @@ test('has the last lines, or those since a time', async () => {
     const file = damagedFile(places, counts);
     const last = await readWhole(file, { tail: 120 - from });
     assert.equal(last.filter(isLine), intact(file, from));
+    const all = await readWhole(file, { tail: 121 + from });
+    assert.equal(all.filter(isLine), intact(file));
     const later = await readWhole(file, { since: startNs + BigInt(from) * 1_000n });
     assert.equal(later.filter(isLine), intact(file, from));
   };
@@ -197,6 +199,13 @@ test('costs a bounded number of requests', async () => {
     [1],
   );
   const texts = await readWhole(file);
+  assert.equal(texts.filter(isLine), intact(file));
+  assert.ok(file.requests < 300, String(file.requests));
+});
+
+test('costs a bounded number of requests when more lines are asked for than there are', async () => {
+  const file = damagedFile([50], [1]);
+  const texts = await readWhole(file, { tail: 1_000_000_000 });
   assert.equal(texts.filter(isLine), intact(file));
   assert.ok(file.requests < 300, String(file.requests));
 });
