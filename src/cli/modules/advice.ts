@@ -8,8 +8,9 @@ export function adviceOn(module: ModuleView): string {
     return `${operation} is in progress: 'iotedgectl modules cancel ${name}' ends it`;
   switch (state) {
     case 'failed':
+      // the properties do not tell whether it has a container
       return startedAt === 0
-        ? `once the cause is removed, delete it and create it again`
+        ? `once the cause is removed, 'iotedgectl modules start ${name}' starts it, and 'iotedgectl modules update ${name}' changes it; if they say that it was not created, 'iotedgectl modules delete ${name}' comes first, then it is created again`
         : `${log}; 'iotedgectl modules start ${name}' starts it again`;
     case 'backoff':
       return startedAt === 0

@@ -55,6 +55,12 @@ test('does not point to the log of a module that has never run', () => {
   assert.match(adviceOn(moduleView({ Name: 'sensor', ...after, StartedAt: 5 })), 'logs --tail 20');
 });
 
+test('advises to start or change a module that has never run, and to make again what was not created', () => {
+  const module = moduleView({ Name: 'sensor', State: 'failed', StartedAt: 0 });
+  for (const verb of ['start', 'update', 'delete'])
+    assert.match(adviceOn(module), `'iotedgectl modules ${verb} sensor'`);
+});
+
 test('of an update is a failure only when the configuration is the old one', () => {
   const before = { State: 'running', ConfigDigest: 'old' };
   assert.is(outcome('UpdateModule', { ...before, ConfigDigest: 'new' }, before), undefined);
