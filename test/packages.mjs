@@ -31,7 +31,12 @@ const packages = [
 ];
 
 /** Packages that tests use where they are available: Debian 12 lacks them, or has them too old. */
-const optionalPackages = ['python3-sdbus', 'python3-jinja2', 'python3-cryptography'];
+const optionalPackages = [
+  'python3-sdbus',
+  'python3-jinja2',
+  'python3-cryptography',
+  'libest-utils',
+];
 
 /** The packages that set-up installs before tests run. */
 export const testPackages = { packages, optionalPackages };

@@ -53,6 +53,10 @@ const needs = {
     reason: 'python3-cryptography is older than 43',
     isMet: () => spawnSync('python3', ['-c', clientVerifier]).status === 0,
   },
+  estserver: {
+    reason: 'this distribution has no libest-utils',
+    isMet: () => isInstalled('estserver'),
+  },
   'official-sdk': {
     reason: "npm cannot install Azure's provisioning client",
     isMet: () => officialSdk() !== undefined,
