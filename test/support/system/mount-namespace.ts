@@ -11,7 +11,7 @@ export const keepMounts = 'nsenter --mount=/proc/self/ns/mnt mount --make-rpriva
 
 /**
  * The command line prefix that runs a program whose `/` is a mount point, as containers require: below a chroot it
- * creates a mount namespace with the root bound to /mnt. Empty where `/` already is a mount point.
+ * creates a mount namespace whose root is bound to /mnt first. Empty where `/` already is a mount point.
  */
 export function rootAsMountPoint(): readonly string[] {
   const [unshare, ...prefix] = newMountNamespace;
@@ -19,7 +19,10 @@ export function rootAsMountPoint(): readonly string[] {
   if (asUsual.status === 0) return [];
   const mounts =
     'mkdir -p /mnt && mount -t tmpfs tmpfs /mnt && mkdir /mnt/root && mount --rbind / /mnt/root';
-  const script = `${keepMounts} && ${mounts} && exec chroot /mnt/root "$@"`;
+  // not by chroot: what joins the namespace later, as `docker exec` does, begins at the root of the namespace
+  const pivot = `sh -c 'pivot_root . . && umount -l . && exec "$@"' sh "$@"`;
+  const enter = `cd /mnt/root && exec nsenter --mount=/proc/self/ns/mnt --wd=. ${pivot}`;
+  const script = `${keepMounts} && ${mounts} && ${enter}`;
   return [unshare, ...prefix, 'sh', '-c', script, 'sh'];
 }
 
