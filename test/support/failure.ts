@@ -2,7 +2,7 @@ import { BusError } from '../../src/dbus/bus.ts';
 import { ServiceError } from '../../src/errors.ts';
 import { until } from './deadline.ts';
 
-const noFailure = 'no failure';
+export const noFailure = 'no failure';
 
 /** The code of a ServiceError, or the name of a bus error. */
 export function codeIn(error: unknown): string {

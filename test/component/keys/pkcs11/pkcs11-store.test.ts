@@ -15,7 +15,7 @@ import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../../src/keys/pkcs11/store.ts';
 import type { KeyAttributes, KeyInfo, Listing } from '../../../../src/keys/store.ts';
 import { deadline, soon, until } from '../../../support/deadline.ts';
-import { failureOf, untilWorks } from '../../../support/failure.ts';
+import { failureOf, noFailure, untilWorks } from '../../../support/failure.ts';
 import {
   forSigning,
   infoIn,
@@ -423,13 +423,19 @@ test('changes a token one change after the other, whether one fails or its calle
   const create = (name: string, signal = soon()) =>
     store.createPair(parseKeyId(name), ['ec-p256'], forSigning, signal);
   const failing = failureOf(create('failing'));
-  const others = Promise.all([create('abandoned', leaving.signal), create('last')]);
+  // on a busy machine it is cancelled before its key is read, or made
+  const abandoned = failureOf(create('abandoned', leaving.signal));
+  const last = create('last');
   leaving.abort();
-  const [failure] = await Promise.all([failing, others]);
-  assert.is(failure, 'Unavailable');
+  assert.is(await failing, 'Unavailable');
+  await last;
+  const outcome = await abandoned;
+  assert.ok([noFailure, 'Cancelled'].includes(outcome), outcome);
   assert.is(maxConcurrent(), 1);
-  assert.equal(show(await store.list(soon())).toSorted(), [
-    'abandoned generated ec-p256 sign ok',
+  const listed = show(await store.list(soon())).toSorted();
+  const hasAbandoned = outcome === noFailure || listed.length > 1;
+  assert.equal(listed, [
+    ...(hasAbandoned ? ['abandoned generated ec-p256 sign ok'] : []),
     'last generated ec-p256 sign ok',
   ]);
 });
