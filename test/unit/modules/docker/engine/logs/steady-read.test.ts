@@ -209,7 +209,7 @@ test('costs a bounded number of requests', async () => {
 
 test('costs a bounded number of requests when more lines are asked for than there are', async () => {
   const file = damagedFile([50], [1]);
-  const texts = await readWhole(file, { tail: 1_000_000_000 });
+  const texts = await readWhole(file, { tail: 5_000 });
   assert.equal(texts.filter(isLine), intact(file));
   assert.ok(file.requests < 300, String(file.requests));
 });
