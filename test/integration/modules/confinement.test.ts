@@ -188,6 +188,8 @@ test('leaves no restart policy to an orphaned container of an older runtime', as
   // one that was created meanwhile is found when the engine is back
   await machine.docker(...run, 'late', ...label, image, 'sleep', '1000');
   await machine.stopDaemon();
+  // one that was away for a moment only is taken for one that has stayed
+  await device.untilManager(({ Health }) => Health === 'degraded');
   await machine.startDaemon();
   await until(longMs, 'the policy of the other', async () => (await policyOf('late')) === 'no');
   assert.is(await policyOf('stranger'), 'always');

@@ -51,8 +51,10 @@ test('are reported while another one has their name, and adopted once that is re
   await device.machine.docker('rename', 'sensor', 'other');
   await device.machine.docker('create', '--name', 'sensor', ModulesRig.image);
   await device.succeed('Describe', ['a{sv}', '0']);
-  const { LastError, State } = await device.untilModule('sensor', (now) => now['LastError'] !== '');
-  assert.match(String(LastError), /container "other" is that of module "sensor"/);
+  const reason = /container "other" is that of module "sensor"/;
+  const { State } = await device.untilModule('sensor', ({ LastError }) =>
+    reason.test(String(LastError)),
+  );
   assert.is(State, 'unknown');
   assert.equal(await device.containers(), ['other running']);
   await device.machine.docker('rm', 'sensor');

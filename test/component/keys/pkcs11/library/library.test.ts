@@ -53,14 +53,15 @@ class Rig implements AsyncDisposable {
   }
 }
 
-/** Runs with wall and monotonic clocks that the test sets. */
+/** Runs with clocks that the test sets; the wall clock, by which a library is started again, stands still otherwise. */
 async function withClock(run: (advance: (ms: number) => void) => Promise<void>): Promise<void> {
   const [monotonic, RealDate] = [performance.now.bind(performance), Date];
+  const beginning = RealDate.now();
   let ahead = 0;
   performance.now = () => monotonic() + ahead;
   globalThis.Date = class extends RealDate {
     constructor() {
-      super(RealDate.now() + ahead);
+      super(beginning + ahead);
     }
   } as DateConstructor;
   try {
