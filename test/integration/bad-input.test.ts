@@ -37,9 +37,10 @@ async function isTold(rig: Rig, problem: RegExp): Promise<void> {
   await until(20_000, `the status to show ${problem}`, async () => problem.test(await shown()));
   const lines = async (): Promise<readonly string[]> =>
     (await rig.log('keys')).split('\n').filter((line) => problem.test(line));
-  await until(10_000, 'the journal', async () => (await lines()).length > 0);
-  const degraded = (await lines()).filter((line) => line.startsWith('<4>health degraded'));
-  assert.is(degraded.length, 1, (await lines()).join('\n'));
+  const degraded = async (): Promise<number> =>
+    (await lines()).filter((line) => line.startsWith('<4>health degraded')).length;
+  await until(10_000, 'the journal', async () => (await degraded()) > 0);
+  assert.is(await degraded(), 1, (await lines()).join('\n'));
 }
 
 test('is told of a full disk, and to free some space', async () => {
