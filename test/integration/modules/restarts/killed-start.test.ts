@@ -87,7 +87,7 @@ test('are created again when containerd keeps a part of their container', async 
   const id = await cutRestart(context, 'created', 'create');
   // the engine may not be known to be back; the first attempt after that finds it out
   const start = async () => (await device.call('Start', byName('created'), 'operator')).code === 0;
-  await until(60_000, 'its start', start);
+  await until(30_000, 'its start', start);
   assert.is((await device.module('created'))['State'], 'running');
   assert.is.not(await inspected(device, 'created', '.Id'), id);
 });
@@ -97,7 +97,7 @@ test('do not run twice when the engine does not know that they run', async (cont
   const id = await cutRestart(context, 'unknown', 'start');
   const hint =
     /: it runs, which the engine does not know since it was killed; .* after: (kill .*)$/m;
-  const advice = await untilFound(60_000, 'the advice', async () => {
+  const advice = await untilFound(30_000, 'the advice', async () => {
     const { stderr } = await device.call('Start', byName('unknown'), 'operator');
     return hint.exec(stderr)?.[1];
   });
