@@ -206,8 +206,9 @@ export class CertificateService implements Issuing {
   isEnrolled(id: CertificateId, { issuer, rotateKey }: EnrolArgs): boolean {
     const entry = this.#options.storage.get(id);
     const { successor, order } = entry?.enrolment ?? {};
-    const issued = successor?.wasCurrent === false ? successor : entry?.enrolment;
-    const end = (issued === successor ? successor : entry)?.chain[0]?.notAfter;
+    const isWaiting = successor?.wasCurrent === false;
+    const issued = isWaiting ? successor : entry?.enrolment;
+    const end = (isWaiting ? successor : entry)?.chain[0]?.notAfter;
     if (rotateKey === true || issued === undefined || end === undefined) return false;
     if (issued.method === 'none' || order?.isStuck === true) return false;
     return end >= this.#options.now() && (issuer === '' || issuer === issued.issuer);

@@ -16,24 +16,29 @@ export interface PreparedOrder {
 /** A token takes seconds for an RSA key. */
 const validMs = 60_000;
 
-/** Prepared orders, each for one attempt: a server is not asked again for what it has just said. */
+/**
+ * Prepared orders, each for one attempt: a server is not asked again for what it has just said. Their sessions may have
+ * the password of the server, so those that are not used are dropped after some time.
+ */
 export class PreparedOrders {
   readonly #orders = new Map<
     CertificateId,
-    { readonly order: PreparedOrder; readonly key: string; readonly at: number }
+    { readonly order: PreparedOrder; readonly key: string; readonly timer: NodeJS.Timeout }
   >();
 
   put(order: Subject, settings: EstSettings, prepared: PreparedOrder): void {
-    const key = keyOf(order, settings);
-    this.#orders.set(order.id, { order: prepared, key, at: performance.now() });
+    const { id } = order;
+    clearTimeout(this.#orders.get(id)?.timer);
+    const timer = setTimeout(() => this.#orders.delete(id), validMs).unref();
+    this.#orders.set(id, { order: prepared, key: keyOf(order, settings), timer });
   }
 
   /** Undefined where there is none for this order, and after other settings or some time. */
   take(order: Subject, settings: EstSettings): PreparedOrder | undefined {
     const found = this.#orders.get(order.id);
+    clearTimeout(found?.timer);
     this.#orders.delete(order.id);
-    if (found === undefined || performance.now() - found.at > validMs) return undefined;
-    return found.key === keyOf(order, settings) ? found.order : undefined;
+    return found?.key === keyOf(order, settings) ? found.order : undefined;
   }
 }
 

@@ -76,7 +76,8 @@ export class Attempts {
   readonly #records: AttemptsOptions['records'];
   /** The failures that ended the last attempts: callers get their codes. */
   readonly #failures = new Map<CertificateId, ServiceError>();
-  readonly #issued = new Map<CertificateId, Certificate>();
+  /** Those for which a certificate was issued since it was forgotten. */
+  readonly #issued = new Set<CertificateId>();
 
   constructor(options: AttemptsOptions) {
     this.#options = options;
@@ -88,9 +89,13 @@ export class Attempts {
     return this.#failures.get(id);
   }
 
-  /** The last certificate that this process got for an id. */
-  issuedFor(id: CertificateId): Certificate | undefined {
-    return this.#issued.get(id);
+  /** Whether a certificate was issued for an id since the last call of `forgetIssued`. */
+  hasIssued(id: CertificateId): boolean {
+    return this.#issued.has(id);
+  }
+
+  forgetIssued(id: CertificateId): void {
+    this.#issued.delete(id);
   }
 
   /**
@@ -238,9 +243,9 @@ export class Attempts {
       const setback = { kind: 'refused', retryAfterS: undefined } as const;
       await this.fail(entry, problem, setback, { issuerChain });
     }
-    if (!isTaken || leaf === undefined) return;
+    if (!isTaken) return;
     this.#failures.delete(id);
-    this.#issued.set(id, leaf);
+    this.#issued.add(id);
     log.info('certificate issued', { certificateId: id, keyId, issuer });
   }
 

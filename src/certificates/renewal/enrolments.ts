@@ -7,7 +7,6 @@ import { quoted } from '../../quoted.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { Operation } from '../../service/operations/operation.ts';
 import { type OperationKind, Operations } from '../../service/operations/operations.ts';
-import type { Certificate } from '../../x509/certificate.ts';
 import type { CertificateEntry } from '../certificate-entry.ts';
 import type { AskedOrder, Executor } from './executor.ts';
 import type { OrderRule } from './order-rule.ts';
@@ -52,8 +51,6 @@ export class Enrolments implements AsyncDisposable {
   readonly #options: EnrolmentsOptions;
   /** Records at the end of an operation of the service itself: as long as they do not change, it is repeated once a minute. */
   readonly #ended = new Map<CertificateId, { readonly entry: unknown; readonly at: number }>();
-  /** The last certificates that were issued before the operations in progress. */
-  readonly #begun = new Map<CertificateId, Certificate | undefined>();
   readonly #tidying = new Set<CertificateId>();
   #timer: NodeJS.Timeout | undefined;
   #isStarted = false;
@@ -137,10 +134,9 @@ export class Enrolments implements AsyncDisposable {
   #asked(verb: EnrolVerb, id: CertificateId, args: EnrolArgs): AskedOrder | undefined {
     const { executor, isEnrolled, records, ruleFor } = this.#options;
     const rule = ruleFor(verb, id, args);
-    const isIssued = this.#begun.has(id) && executor.issuedFor(id) !== this.#begun.get(id);
     const isJoined = this.operations.current(id) !== undefined;
     const hasOrder = records.get(id)?.enrolment?.order !== undefined;
-    if (isJoined && isIssued && !hasOrder) return undefined;
+    if (isJoined && executor.hasIssued(id) && !hasOrder) return undefined;
     if (verb === 'Enroll' && isEnrolled(id, args)) return undefined;
     return { rule, isNewKey: args.rotateKey };
   }
@@ -162,7 +158,6 @@ export class Enrolments implements AsyncDisposable {
   async #run(operation: Operation<EnrolArgs, true>): Promise<true> {
     const { executor, records } = this.#options;
     const id = parseCertificateId(operation.id);
-    this.#begun.set(id, executor.issuedFor(id));
     try {
       const entry = await this.#advance(id, operation);
       // a call that comes now is not for what has been done
@@ -175,7 +170,7 @@ export class Enrolments implements AsyncDisposable {
       if (this.#isUndone(operation, id)) await executor.drop(id);
       throw error;
     } finally {
-      this.#begun.delete(id);
+      executor.forgetIssued(id);
       await this.#tidy(id, operation);
       this.#ended.set(id, { entry: records.get(id), at: performance.now() });
     }

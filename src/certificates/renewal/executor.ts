@@ -3,7 +3,6 @@ import type { Via } from '../../dbus/client/via.ts';
 import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import type { CertificateId } from '../../ids.ts';
 import { earliestClock } from '../../service/machine.ts';
-import type { Certificate } from '../../x509/certificate.ts';
 import type { CertificateEntry } from '../certificate-entry.ts';
 import { Attempts, type AttemptsOptions, type Rekey } from './attempts.ts';
 import { isKeyMade, isSameOrder, type PendingOrder } from './enrolment.ts';
@@ -77,8 +76,8 @@ export class Executor {
   }
 
   /**
-   * Persists an order for a call; one in progress is submitted at once. The record may change while the key is chosen,
-   * as by a step of the service itself: then the call is looked at again, which may have nothing to order any more.
+   * Persists an order for a call; one in progress is submitted at once. When another operation changes the record while
+   * the key is chosen, `asked` is evaluated again: it returns undefined when the certificate has been issued meanwhile.
    */
   async order(id: CertificateId, asked: () => AskedOrder | undefined, via: Via): Promise<void> {
     for (let tries = 0; tries < maxTries; tries++) {
@@ -104,9 +103,13 @@ export class Executor {
     return this.#ordered(entry, { rule, isNewKey, isRequested: true }, via);
   }
 
-  /** The last certificate that this process got for an id. */
-  issuedFor(id: CertificateId): Certificate | undefined {
-    return this.#attempts.issuedFor(id);
+  /** Whether a certificate was issued for an id since the last call of `forgetIssued`. */
+  hasIssued(id: CertificateId): boolean {
+    return this.#attempts.hasIssued(id);
+  }
+
+  forgetIssued(id: CertificateId): void {
+    this.#attempts.forgetIssued(id);
   }
 
   /** Makes the order of a certificate due if it is meant; returns whether it was. */

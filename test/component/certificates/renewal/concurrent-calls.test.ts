@@ -196,7 +196,7 @@ test('Enroll orders nothing when there is a certificate by the time its key is c
     assert.is(await failureOf(call('enroll')), 'no failure');
     assert.equal([seen.length, isEnrolled], [0, true]);
     assert.is(records.get(id)?.enrolment?.order, undefined);
-    assert.is(executor.issuedFor(id), undefined);
+    assert.not(executor.hasIssued(id));
   });
 });
 
@@ -218,6 +218,22 @@ test('a call after a renewal is not for that, also while keys are deleted after 
     await own('renew');
     assert.is(await called, 'no failure');
     assert.equal([seen.length, records.get(id)?.enrolment?.order], [3, undefined]);
+  });
+});
+
+test('a call that joins a later operation is not for what an earlier one has got', async () => {
+  await onDevice(async (device) => {
+    await device.work();
+    device.now = new Date(device.now.getTime() + 26 * day);
+    const { call, own, records, enrolments } = await start(device);
+    const seen = issuing(device, async () => undefined);
+    await own('renew');
+    // nothing is due
+    const later = own('renew');
+    assert.is.not(enrolments.operations.current(id), undefined);
+    assert.is(await failureOf(call('renew')), 'no failure');
+    await later;
+    assert.equal([seen.length, records.get(id)?.enrolment?.order], [2, undefined]);
   });
 });
 

@@ -10,7 +10,7 @@ export default [
   },
   {
     breaks: 'a call that joins a renewal that has just succeeded orders a second certificate',
-    text: 'if (isJoined && isIssued && !hasOrder) return undefined;',
+    text: 'if (isJoined && executor.hasIssued(id) && !hasOrder) return undefined;',
     becomes: '',
     suite,
   },
@@ -59,8 +59,8 @@ export default [
   },
   {
     breaks: 'Enroll orders a second certificate while the first is not valid yet',
-    text: 'const issued = successor?.wasCurrent === false ? successor : entry?.enrolment;',
-    becomes: 'const issued = entry?.enrolment;',
+    text: 'const isWaiting = successor?.wasCurrent === false;',
+    becomes: 'const isWaiting = false;',
     suite: 'component/certificates/renewal/enrolled',
   },
   {
@@ -74,5 +74,11 @@ export default [
     text: '{ ...via, timeoutMs: creationTimeoutMs },',
     becomes: 'via,',
     suite: 'component/certificates/keys/keys-client',
+  },
+  {
+    breaks: 'a call that joins an operation is answered by what an earlier one has got',
+    text: 'executor.forgetIssued(id);',
+    becomes: '',
+    suite,
   },
 ];

@@ -107,4 +107,16 @@ export default [
     becomes: 'JSON.stringify([settings])',
     suite: 'integration/est/identities',
   },
+  {
+    breaks: 'a session that no order uses is kept, with the password of the server',
+    text: 'setTimeout(() => this.#orders.delete(id), validMs).unref()',
+    becomes: 'setTimeout(() => undefined, validMs).unref()',
+    suite: 'unit/certificates/est/prepared-orders',
+  },
+  {
+    breaks: 'what was learned from a server is used for other settings',
+    text: 'return found?.key === keyOf(order, settings) ? found.order : undefined;',
+    becomes: 'return found?.order;',
+    suite: 'unit/certificates/est/prepared-orders',
+  },
 ];

@@ -15,7 +15,7 @@ export default [
   },
   {
     breaks: 'Enroll orders again while what was issued is not valid yet',
-    text: 'const end = (issued === successor ? successor : entry)?.chain[0]?.notAfter;',
+    text: 'const end = (isWaiting ? successor : entry)?.chain[0]?.notAfter;',
     becomes: 'const end = entry?.chain[0]?.notAfter;',
     suite,
   },
