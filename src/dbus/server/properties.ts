@@ -111,8 +111,11 @@ const allNames = new WeakMap<object, readonly string[]>();
 
 /** One list for all objects of an interface. */
 function namesOf(definitions: Readonly<Record<string, PropertyDefinition>>): readonly string[] {
-  const names = allNames.get(definitions) ?? Object.keys(definitions);
-  allNames.set(definitions, names);
+  let names = allNames.get(definitions);
+  if (names === undefined) {
+    names = Object.keys(definitions);
+    allNames.set(definitions, names);
+  }
   return names;
 }
 
