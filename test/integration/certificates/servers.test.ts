@@ -3,7 +3,6 @@ import type { ChildProcess } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, chown, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +15,7 @@ import {
   certificatesService,
 } from '../../../src/interfaces/certificates.ts';
 import { deadline, until } from '../../support/deadline.ts';
+import { freePort } from '../../support/free-port.ts';
 import { Rig } from '../../support/rig/rig.ts';
 import { rigUsers } from '../../support/rig/rig-users.ts';
 
@@ -60,16 +60,6 @@ test.after(async ({ bus, rig }) => {
   await bus.close();
   await rig[Symbol.asyncDispose]();
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new TypeError('no port');
-  return address.port;
-}
 
 /** The serial number of the certificate that a server has after a verified handshake. */
 async function serialAt(port: number, ca: Buffer): Promise<string> {

@@ -198,6 +198,12 @@ export default [
     suite: 'unit/cli/configuration/state-place',
   },
   {
+    breaks: 'a state directory may lie where a boot empties it',
+    text: 'else if (volatilePlaces.some((each) => isWithin(place, each)))',
+    becomes: 'else if (volatilePlaces.length === 0)',
+    suite: 'unit/cli/configuration/state-place',
+  },
+  {
     breaks: 'a state directory may lie in that of another service',
     text: 'else if (around !== undefined)',
     becomes: 'else if (around === path)',

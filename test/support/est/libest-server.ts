@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { until } from '../deadline.ts';
+import { freePort } from '../free-port.ts';
 import type { EstCa } from './est-ca.ts';
 
 const waitMs = 20_000;
@@ -105,16 +105,6 @@ export class LibestServer implements AsyncDisposable {
     this.#process.kill('SIGKILL');
     await ended;
   }
-}
-
-/** It takes no port 0. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 /** It answers to nothing but TLS, and reads one connection after the other. */

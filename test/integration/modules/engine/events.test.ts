@@ -10,6 +10,7 @@ import { owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
 import {
   EngineMonitor,
   type EngineStatus,
+  type MonitorOptions,
 } from '../../../../src/modules/supervisor/engine-monitor.ts';
 import { deadline, soon, until } from '../../../support/deadline.ts';
 import { CuttingPeer } from '../../../support/engine/cutting-peer.ts';
@@ -125,19 +126,30 @@ test('begin again with the time of the last one, and a list shows what the engin
   assert.is(await stopped, 'Unavailable');
 });
 
-test('are no outage for the monitor when their stream ends', async ({ engine, machine, peer }) => {
+/** A monitor of an engine, with what it has reported. */
+async function monitored(engine: DockerEngine, options: Pick<MonitorOptions, 'pings'> = {}) {
   const statuses: EngineStatus[] = [];
   const changed = new Set<string>();
-  const stop = new AbortController();
+  const end = new AbortController();
   const monitor = new EngineMonitor({
     type: new DockerModules(engine, silentLog),
     log: silentLog,
     now: () => new Date(),
     onStatus: (status) => void statuses.push(status),
     onInstance: (name) => void changed.add(name),
+    ...options,
   });
-  const running = monitor.run(AbortSignal.any([stop.signal, soon()]));
+  const running = monitor.run(AbortSignal.any([end.signal, soon()]));
   await monitor.known;
+  const stop = async (): Promise<void> => {
+    end.abort();
+    await running;
+  };
+  return { monitor, statuses, changed, stop };
+}
+
+test('are no outage for the monitor when their stream ends', async ({ engine, machine, peer }) => {
+  const { statuses, changed, stop } = await monitored(engine);
   for (const name of ['one', 'two']) {
     peer.cutAll();
     await machine.docker('create', '--name', name, '-l', label, image);
@@ -147,27 +159,15 @@ test('are no outage for the monitor when their stream ends', async ({ engine, ma
     statuses.map(({ reachable }) => reachable),
     [true],
   );
-  stop.abort();
-  await running;
+  await stop();
 });
 
 test('notices an engine that hangs, whose stream of events goes on later', async ({
   engine,
   machine,
 }) => {
-  const statuses: EngineStatus[] = [];
-  const changed = new Set<string>();
-  const stop = new AbortController();
-  const monitor = new EngineMonitor({
-    type: new DockerModules(engine, silentLog),
-    log: silentLog,
-    now: () => new Date(),
-    onStatus: (status) => void statuses.push(status),
-    onInstance: (name) => void changed.add(name),
-    pings: { everyMs: 100, limitMs: 500 },
-  });
-  const running = monitor.run(AbortSignal.any([stop.signal, soon()]));
-  await monitor.known;
+  const pings = { everyMs: 100, limitMs: 500 };
+  const { monitor, statuses, changed, stop } = await monitored(engine, { pings });
   await machine.docker('run', '-d', '--name', 'ends', '-l', label, image, 'sleep', '1000');
   await until(20_000, 'its event', () => changed.has('ends'));
   const pid = Number(await machine.docker('inspect', '--format', '{{.State.Pid}}', 'ends'));
@@ -188,8 +188,7 @@ test('notices an engine that hangs, whose stream of events goes on later', async
     { ...before, reachable: false, error: statuses[1]?.error },
     { ...before, steady: false },
   ]);
-  stop.abort();
-  await running;
+  await stop();
 });
 
 test.run();
