@@ -15,7 +15,7 @@ import {
   certificatesService,
 } from '../../../src/interfaces/certificates.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { freePort } from '../../support/free-port.ts';
+import { freePort } from '../../support/http/free-port.ts';
 import { Rig } from '../../support/rig/rig.ts';
 import { rigUsers } from '../../support/rig/rig-users.ts';
 

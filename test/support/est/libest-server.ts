@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { until } from '../deadline.ts';
-import { freePort } from '../free-port.ts';
+import { freePort } from '../http/free-port.ts';
 import type { EstCa } from './est-ca.ts';
 
 const waitMs = 20_000;
