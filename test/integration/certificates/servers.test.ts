@@ -15,9 +15,9 @@ import {
   certificatesService,
 } from '../../../src/interfaces/certificates.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { freePort } from '../../support/http/free-port.ts';
 import { Rig } from '../../support/rig/rig.ts';
 import { rigUsers } from '../../support/rig/rig-users.ts';
+import { HeldPort } from '../../support/tls/held-port.ts';
 
 interface Setting {
   rig: Rig;
@@ -108,7 +108,8 @@ for (const [server, configurationOf] of Object.entries(servers)) {
     rig,
   }) => {
     const ca = await readFile(join(rig.directory, 'published', id, 'current', 'bundle.pem'));
-    const port = await freePort();
+    await using held = await HeldPort.hold();
+    const { port } = held;
     const files = join(rig.directory, 'published', id, 'current');
     const [text, command] = configurationOf(files, port);
     const file = join(rig.directory, `${server}.conf`);

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { until } from '../deadline.ts';
-import { freePort } from '../http/free-port.ts';
+import { HeldPort } from '../tls/held-port.ts';
 import type { EstCa } from './est-ca.ts';
 
 const waitMs = 20_000;
@@ -34,11 +34,13 @@ authorityKeyIdentifier = keyid
 /** The EST server of libest with the CA of a test; it knows the user `estuser` with the password `estpwd`. */
 export class LibestServer implements AsyncDisposable {
   readonly url: string;
+  readonly #held: HeldPort;
   readonly #process: ChildProcess;
   #output = '';
 
-  private constructor(port: number, process: ChildProcess) {
-    this.url = `https://localhost:${port}`;
+  private constructor(held: HeldPort, process: ChildProcess) {
+    this.url = `https://localhost:${held.port}`;
+    this.#held = held;
     this.#process = process;
     for (const stream of [process.stdout, process.stderr]) {
       stream?.on('data', (chunk: Buffer) => {
@@ -56,7 +58,7 @@ export class LibestServer implements AsyncDisposable {
     await writeFile(file('libest.conf'), configuration(directory));
     await writeFile(file('index.txt'), '');
     await writeFile(file('serial'), '1000\n');
-    const port = await freePort();
+    const held = await HeldPort.hold();
     const args = [
       '-c',
       file('server.cer'),
@@ -65,7 +67,7 @@ export class LibestServer implements AsyncDisposable {
       '-o',
       '-v',
       '-p',
-      String(port),
+      String(held.port),
     ];
     const child = spawn('estserver', [...args, '-r', 'estrealm'], {
       cwd: directory,
@@ -77,11 +79,11 @@ export class LibestServer implements AsyncDisposable {
         EST_OPENSSL_CACONFIG: file('libest.conf'),
       },
     });
-    const server = new LibestServer(port, child);
+    const server = new LibestServer(held, child);
     await until(
       waitMs,
       () => `estserver: ${server.#output}`,
-      () => isListening(port),
+      () => isListening(held.port),
     );
     return server;
   }
@@ -100,6 +102,7 @@ export class LibestServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await using _held = this.#held;
     if (this.#process.exitCode !== null) return;
     const ended = once(this.#process, 'exit');
     this.#process.kill('SIGKILL');
