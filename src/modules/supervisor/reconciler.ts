@@ -1,4 +1,5 @@
 import type { Via } from '../../dbus/client/via.ts';
+import { describeError } from '../../errors.ts';
 import { quoted } from '../../quoted.ts';
 import type { Log } from '../../service/log/log.ts';
 import { apply } from './apply.ts';
@@ -314,8 +315,8 @@ export class Reconciler {
     } catch (error) {
       if (signal.aborted) throw error;
       if (this.#planner.isCleanUp(step)) return this.#leftovers.leave(error);
-      this.#restarts.failed(step, error);
-      throw error;
+      if (!this.#restarts.failed(step, error)) throw error;
+      return log.warn('module step failed', { module: name, error: describeError(error) });
     }
     if (step.kind === 'end') this.#leftovers.removed();
     log.info('module step done', { module: name, step: step.kind });

@@ -23,6 +23,8 @@ export class RestartTracker {
   #damagedId = '';
   /** The last instance that was neither dead nor being removed. */
   #wholeId = '';
+  /** Whether one was replaced at once because it was damaged. */
+  #hasReplaced = false;
 
   constructor(options: RestartTrackerOptions) {
     this.#options = options;
@@ -31,6 +33,7 @@ export class RestartTracker {
   /** Forgets the cause: another operation begins, or the desired state is reached. */
   reset(): void {
     this.#cause = undefined;
+    this.#hasReplaced = false;
   }
 
   /** Notes why it is about to be restarted, in place of what was noted before. */
@@ -60,10 +63,17 @@ export class RestartTracker {
     this.#cause ??= this.#causeOfReplacement(instance, digest);
   }
 
-  /** Notes that a step failed. */
-  failed(step: Step, error: unknown): void {
-    if (step.kind !== 'unpause' && !(error instanceof DamagedInstance)) return;
+  /**
+   * Notes that a step failed. Returns whether its instance is to be replaced at once, which is so for one that turns out to
+   * be damaged: the next one may fail for a cause that lasts.
+   */
+  failed(step: Step, error: unknown): boolean {
+    const isDamaged = error instanceof DamagedInstance;
+    if (step.kind !== 'unpause' && !isDamaged) return false;
     this.#damagedId = this.#options.status.current.instance?.id ?? '';
+    if (!isDamaged || this.#hasReplaced) return false;
+    this.#hasReplaced = true;
+    return true;
   }
 
   /** Notes that an instance was removed. */

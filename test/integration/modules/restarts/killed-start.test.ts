@@ -55,25 +55,27 @@ const byName = (name: string) => ['sa{sv}', name, '0'];
 const inspected = ({ machine }: ModulesRig, name: string, member: string) =>
   machine.docker('inspect', '--format', `{{${member}}}`, name);
 
-/**
- * Starts a module, ends its process, kills the engine while runc executes a command of its restart, and starts the
- * engine again. Returns the id of the container.
- */
-async function cutRestart(context: Context, name: string, command: string): Promise<string> {
-  const { device, directory } = context;
-  const { machine } = device;
+/** Creates a module; returns the id of its container. */
+async function created({ device }: Context, name: string): Promise<string> {
   await device.succeed('CreateModule', ['sssa{ss}a{sv}', name, 'docker', config, '0', '0']);
-  await device.succeed('Start', byName(name));
-  const id = await inspected(device, name, '.Id');
+  return inspected(device, name, '.Id');
+}
+
+/** Kills the engine while runc executes a command of what is begun, and starts the engine again. */
+async function cut<T>(
+  { device: { machine }, directory }: Context,
+  command: string,
+  begin: () => T | Promise<T>,
+): Promise<T> {
   const [hold, held] = [join(directory, 'hold'), join(directory, 'held')];
   await writeFile(hold, command);
-  process.kill(Number(await inspected(device, name, '.State.Pid')), 'SIGKILL');
+  const begun = await begin();
   await until(20_000, 'runc to be held', () => exists(held));
   await machine.stopDaemon('SIGKILL');
   await rm(hold);
   await rm(held);
   await machine.startDaemon();
-  return id;
+  return begun;
 }
 
 const exists = (path: string) =>
@@ -82,19 +84,25 @@ const exists = (path: string) =>
     () => false,
   );
 
-test('are created again when containerd keeps a part of their container', async (context) => {
+test('are created again by the first start that finds a part of them in containerd', async (context) => {
   const { device } = context;
-  const id = await cutRestart(context, 'created', 'create');
-  // the engine may not be known to be back; the first attempt after that finds it out
-  const start = async () => (await device.call('Start', byName('created'), 'operator')).code === 0;
-  await until(30_000, 'its start', start);
+  const id = await created(context, 'created');
+  const start = () => device.call('Start', byName('created'), 'operator');
+  const { first } = await cut(context, 'create', () => ({ first: start() }));
+  assert.match((await first).stderr, /cannot be reached/);
+  await device.untilManager(({ LastError }) => !/cannot be reached/.test(String(LastError)));
+  assert.is((await device.module('created'))['State'], 'created');
+  assert.is((await start()).stderr, '');
   assert.is((await device.module('created'))['State'], 'running');
   assert.is.not(await inspected(device, 'created', '.Id'), id);
 });
 
 test('do not run twice when the engine does not know that they run', async (context) => {
   const { device } = context;
-  const id = await cutRestart(context, 'unknown', 'start');
+  const id = await created(context, 'unknown');
+  await device.succeed('Start', byName('unknown'));
+  const pid = Number(await inspected(device, 'unknown', '.State.Pid'));
+  await cut(context, 'start', () => process.kill(pid, 'SIGKILL'));
   const hint =
     /: it runs, which the engine does not know since it was killed; .* after: (kill .*)$/m;
   const advice = await untilFound(30_000, 'the advice', async () => {

@@ -43,8 +43,8 @@ export default [
   },
   {
     breaks: 'a paused module that cannot be continued is never created again',
-    text: "if (step.kind !== 'unpause' && !(error instanceof DamagedInstance)) return;",
-    becomes: 'if (!(error instanceof DamagedInstance)) return;',
+    text: "if (step.kind !== 'unpause' && !isDamaged) return false;",
+    becomes: 'if (!isDamaged) return false;',
     suite: 'unit/modules/supervisor/restart/restarts',
   },
   {
@@ -190,6 +190,18 @@ export default [
     text: "return !/^(runc:\\[|$)/.test(contentOf(pid, 'comm'));",
     becomes: 'return true;',
     suite: 'integration/modules/restarts/killed-start',
+  },
+  {
+    breaks: 'an operation that finds a container damaged fails',
+    text: 'if (!isDamaged || this.#hasReplaced) return false;',
+    becomes: 'return false;',
+    suite: 'integration/modules/restarts/killed-start',
+  },
+  {
+    breaks: 'containers that are always damaged are created again without a delay',
+    text: 'if (!isDamaged || this.#hasReplaced) return false;',
+    becomes: 'if (!isDamaged) return false;',
+    suite: 'unit/modules/supervisor/restart/restarts',
   },
   {
     breaks: 'what a shim has left of a container is no reason to create it again',

@@ -159,18 +159,36 @@ for (const kind of ['dead', 'removing'] as const) {
   });
 }
 
-test('create a container again that is damaged, after the delay of a failure', async () => {
+const again = ['remove c1', 'check', 'network edge', 'create sensor', 'check', 'start sensor'];
+
+test('create a container again at once that turns out to be damaged', async () => {
   const start = [new DamagedInstance('Unavailable', 'no layer')];
+  await using module = moduleWith({ state: end(137), failures: { start } });
+  assert.is(await module.operate('Start', 'start'), 'reached');
+  const remade = [...again, 'save started'];
+  assert.equal(module.trace.slice(-remade.length), remade);
+  const { error, restartReason, state } = module.supervisor.status;
+  assert.equal([error, restartReason, state], ['', 'its container was damaged', 'running']);
+});
+
+test('create it again after the delay of a failure when the next one is damaged, too', async () => {
+  const start = ['no layer', 'no layer either', 'none at all'].map(
+    (text) => new DamagedInstance('Unavailable', text),
+  );
   await using module = moduleWith({ state: end(137), failures: { start } });
   await module.until('start sensor');
   await module.rested();
-  assert.is(module.supervisor.status.error, 'no layer');
-  assert.not.ok(module.trace.includes('remove c1'));
+  assert.is(module.supervisor.status.error, 'no layer either');
+  const count = () => module.trace.filter((step) => step === 'start sensor').length;
+  assert.is(count(), 2);
   module.clock.ms += 10_000;
   await module.rested();
   await module.rested();
-  const again = ['remove c1', 'check', 'network edge', 'create sensor', 'check', 'start sensor'];
-  assert.equal(module.trace.slice(-again.length), again);
+  assert.is(count(), 3, 'each one after a delay');
+  module.clock.ms += 20_000;
+  await module.rested();
+  await module.rested();
+  assert.is(module.supervisor.status.state, 'running');
   assert.is(module.supervisor.status.restartReason, 'its container was damaged');
   assert.is(module.supervisor.status.error, '');
 });
