@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /**
  * A signal that aborts with the first of its sources, until it is disposed of. Results of AbortSignal.any that had a
  * listener live as long as the longest-lived of their sources (Node 20): where that is the life of the process and the
@@ -18,7 +20,11 @@ export class JoinedSignal implements Disposable {
     };
     const ended = sources.find((source) => source.aborted);
     if (ended !== undefined) this.#controller.abort(ended.reason);
-    else for (const source of sources) source.addEventListener('abort', this.#abort);
+    else {
+      // as many as there are requests at once: Node would take more than ten for a leak
+      setMaxListeners(0, ...sources);
+      for (const source of sources) source.addEventListener('abort', this.#abort);
+    }
   }
 
   /** Also aborts after this time, with a TimeoutError as AbortSignal.timeout has. */

@@ -3,7 +3,7 @@
  * that is slow delays no message.
  */
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -57,6 +57,7 @@ export class LogSockets implements AsyncDisposable {
     this.#graceMs = options.graceMs ?? 2_000;
     this.#uidOf = options.uidOf ?? peerUid;
     this.#log = options.log;
+    setMaxListeners(0, this.#stop.signal); // one for each log
   }
 
   /** The path of a socket for a log. The signal ends only what comes before. */

@@ -67,6 +67,18 @@ test('leaves no listener on a longer-lived source when it is disposed of', () =>
   assert.is(getEventListeners(signal, 'abort').length, 0);
 });
 
+test('joins the same source as often as there are requests, without a warning', async () => {
+  const warnings: string[] = [];
+  const note = ({ message }: Error): void => void warnings.push(message);
+  process.on('warning', note);
+  const { signal } = new AbortController();
+  const joined = Array.from({ length: 50 }, () => new JoinedSignal([signal]));
+  await new Promise((resolve) => void setImmediate(resolve));
+  process.off('warning', note);
+  for (const one of joined) one[Symbol.dispose]();
+  assert.equal(warnings, []);
+});
+
 test('leaves no listener on the other sources when one has aborted', () => {
   const { signal } = new AbortController();
   const short = new AbortController();

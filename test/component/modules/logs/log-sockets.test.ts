@@ -12,7 +12,7 @@ import { openLogDirectory } from '../../../../src/modules/logs/log-directory.ts'
 import { type LogSocketOptions, LogSockets } from '../../../../src/modules/logs/log-sockets.ts';
 import type { LogEntry } from '../../../../src/modules/supervisor/module-type.ts';
 import { deadline, soon, until } from '../../../support/deadline.ts';
-import { failureOf } from '../../../support/failure.ts';
+import { failureOf, messageOf } from '../../../support/failure.ts';
 
 interface Context {
   dir: string;
@@ -42,6 +42,8 @@ function socketsIn(dir: string, options: LogSocketOptions = {}): LogSockets {
 interface Opened {
   readonly uid?: number;
   readonly gone?: AbortSignal;
+  /** Of the call that opens it. */
+  readonly call?: AbortSignal;
 }
 
 type Parts = (signal: AbortSignal) => AsyncIterable<string>;
@@ -61,7 +63,7 @@ function open(sockets: LogSockets, parts: Parts, opened: Opened = {}) {
   };
   const read = (signal: AbortSignal) => lastingLog({ type, name: 'one', ended }, {}, signal);
   const log = { uid: opened.uid ?? uid, read, text: { timestamps: false } };
-  return sockets.open(log, soon());
+  return sockets.open(log, opened.call ?? soon());
 }
 
 function of(...parts: readonly string[]): Parts {
@@ -111,6 +113,14 @@ test('serve one connection of their user, below a directory that cannot be liste
   assert.not.ok(existsSync(path));
 });
 
+test('outlast the call that opened them', async ({ dir }) => {
+  const call = new AbortController();
+  await using sockets = socketsIn(dir);
+  const path = await open(sockets, of('one\n'), { call: call.signal });
+  call.abort();
+  assert.is(await received(path), 'one\n');
+});
+
 test('close the connections of others, and stay', async ({ dir }) => {
   const uids = [uid + 1, uid];
   await using sockets = socketsIn(dir, { uidOf: () => uids.shift() ?? -1 });
@@ -143,6 +153,19 @@ test('are as many as the limits allow, also after others were closed', async ({ 
   assert.is(await failureOf(opening(uid + 2)), 'LimitsExceeded');
   assert.is(await received(path), 'one\n');
   await until(5_000, 'a place', async () => (await failureOf(opening(uid))) === 'no failure');
+});
+
+test('are 8 of one user and 64 of all at most, as documented', async ({ dir }) => {
+  const warnings: unknown[] = [];
+  const note = (warning: Error) => warnings.push(warning.message);
+  process.on('warning', note);
+  await using sockets = socketsIn(dir);
+  const opening = (one: number) => open(sockets, waiting('one\n'), { uid: one });
+  for (let one = 0; one < 64; one++) await opening(Math.floor(one / 8));
+  assert.is(await messageOf(opening(0)), 'LimitsExceeded: uid 0 has 8 logs open');
+  assert.is(await messageOf(opening(8)), 'LimitsExceeded: 64 logs are open');
+  assert.equal(warnings, [], 'about listeners');
+  process.off('warning', note);
 });
 
 test('need no place for what cannot be opened', async ({ dir }) => {

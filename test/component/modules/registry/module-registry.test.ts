@@ -5,6 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../src/errors.ts';
 import { parseModuleName } from '../../../../src/ids.ts';
+import { Acceptance } from '../../../../src/modules/acceptance.ts';
 import {
   type ModulesBackend,
   workloadBackend,
@@ -22,6 +23,7 @@ import type {
 } from '../../../../src/modules/supervisor/module-type.ts';
 import { Repeats } from '../../../../src/service/log/repeats.ts';
 import { until } from '../../../support/deadline.ts';
+import { failureOf } from '../../../support/failure.ts';
 import { silentLog } from '../../../support/log.ts';
 import { ownLimits } from '../../../support/workload/limits.ts';
 import { callWithoutHold } from '../../../support/workload/no-hold.ts';
@@ -59,12 +61,13 @@ test.after(async ({ directory }) => {
 interface Replaced {
   readonly type?: Partial<ModuleType>;
   readonly prepare?: (source: ModuleSource) => Promise<InstanceSpec>;
+  readonly save?: () => Promise<void>;
   readonly agent?: string;
   readonly history?: Partial<ModuleHistory>;
 }
 
 /** A registry of modules whose containers run, with the backend of the workload API. */
-function registryIn(socketsPath: string, { agent, history, prepare, type }: Replaced = {}) {
+function registryIn(socketsPath: string, { agent, history, prepare, save, type }: Replaced = {}) {
   const paths = { management: '/run/mgmt.sock', workload: '/run/workload.sock' };
   const config = { connect: paths, serverNames: new Map() } as unknown as ModulesConfig; // the members that are used
   const clients = {} as Clients; // not called
@@ -76,7 +79,7 @@ function registryIn(socketsPath: string, { agent, history, prepare, type }: Repl
       shownDigest: (digest) => digest,
       prepare: prepare ?? (() => Promise.reject(new Error('not called'))),
       foresee: () => Promise.reject(new Error('not called')),
-      save: () => Promise.resolve(),
+      save: save ?? (() => Promise.resolve()),
       eraseIdentity: () => Promise.resolve(),
       engineRanSince: () => undefined,
       admit: () => ({ waitsFor: undefined, warning: '' }),
@@ -134,6 +137,27 @@ test('restores the warning of the pull for the image of a module', async ({ dire
     assert.equal(module.history.pullWarning, restored);
     await modules.remove(module);
   }
+});
+
+test('has no module whose creation was not accepted', async ({ directory }) => {
+  const full = () => Promise.reject(new ServiceError('Unavailable', 'the disk is full'));
+  const { modules } = registryIn(directory, { save: full });
+  const acceptance = new Acceptance({
+    config: { hostname: 'device', serverNames: new Map() } as unknown as ModulesConfig, // the members that are used
+    records: { has: () => false, refuseDamaged: () => {} },
+    modules,
+    run: () => assert.unreachable('it is not to run'),
+    abort: () => {},
+    now,
+  });
+  const name = parseModuleName('sensor');
+  const settings = { image: 'a', createOptions: {}, auth: undefined };
+  const creation = acceptance.claim({ name, settings, env: {}, elevated: false }, (module) =>
+    module.supervisor.desired.accept('stopped', { verb: 'CreateModule' }),
+  );
+  assert.is(await failureOf(creation), 'Unavailable');
+  assert.is(modules.find(name), undefined);
+  assert.not.ok((await readdir(directory)).includes(name));
 });
 
 test('lets every module read the latest changes', async ({ directory }) => {

@@ -283,4 +283,22 @@ export default [
     becomes: 'else timer = setTimeout(() => end.abort(), leftMs);',
     suite: 'unit/modules/docker/engine/logs/timed-log',
   },
+  {
+    breaks: 'a warning about a leak is in the journal when more than ten logs are open',
+    text: 'setMaxListeners(0, this.#stop.signal);',
+    becomes: '',
+    suite: sockets,
+  },
+  {
+    breaks: 'a log ends with the call that opened it',
+    text: "    } finally {\n      signal.removeEventListener('abort', end);\n    }",
+    becomes: '    }',
+    suite: sockets,
+  },
+  {
+    breaks: 'a user has as many logs open as all users may',
+    text: '{ ofUid: 8, inAll: 64 }',
+    becomes: '{ ofUid: 64, inAll: 64 }',
+    suite: sockets,
+  },
 ];

@@ -175,4 +175,10 @@ export default [
     becomes: 'configuration: config,',
     suite: 'integration/modules/management/device-routes',
   },
+  {
+    breaks: 'a list of identities waits for the hub for 25 s',
+    text: 'const call = { ...via, timeoutMs: this.#listMs };',
+    becomes: 'const call = via;',
+    suite: 'unit/modules/api/management/hub-identities',
+  },
 ];

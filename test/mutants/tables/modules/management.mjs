@@ -107,4 +107,10 @@ export default [
     becomes: 'return record?.settings === null;',
     suite: 'integration/modules/reload',
   },
+  {
+    breaks: 'a creation that could not be persisted leaves a module',
+    text: '      if (present === undefined) await modules.remove(module);\n',
+    becomes: '',
+    suite: 'component/modules/registry/module-registry',
+  },
 ];

@@ -126,4 +126,10 @@ export default [
     becomes: 'throw cause;\n  }\n  return directory;',
     suite: 'component/modules/api/http/listen',
   },
+  {
+    breaks: 'a socket is taken for the one that had its inode before',
+    text: '`${path}\\0${ino}\\0${mtimeNs}`',
+    becomes: '`${path}\\0${ino}`',
+    suite: 'component/modules/api/sockets/module-socket',
+  },
 ];

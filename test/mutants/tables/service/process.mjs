@@ -179,4 +179,10 @@ export default [
     becomes: 'listener.listen({ ...where, backlog }, resolve);',
     suite: 'integration/modules/passed-sockets',
   },
+  {
+    breaks: 'a warning about a leak is in the journal whenever there are more than ten modules',
+    text: '      setMaxListeners(0, ...sources);\n',
+    becomes: '',
+    suite: 'unit/service/joined-signal',
+  },
 ];

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,8 @@ import * as assert from 'uvu/assert';
 import { parseModuleName } from '../../../../../src/ids.ts';
 import { serveSocket } from '../../../../../src/modules/api/http/socket.ts';
 import { ModuleSockets } from '../../../../../src/modules/api/sockets/module-socket.ts';
+import { moduleSocketStore } from '../../../../../src/modules/api/sockets/module-socket-store.ts';
+import type { SystemdSockets } from '../../../../../src/service/systemd/sockets.ts';
 import { deadline, until } from '../../../../support/deadline.ts';
 import { failureOf } from '../../../../support/failure.ts';
 import { ownLimits } from '../../../../support/workload/limits.ts';
@@ -205,6 +207,24 @@ test('are made again where their file was removed or replaced', async ({ directo
   assert.equal(await socket.restore(), []);
   await socket.remove();
   assert.equal(await readdir(join(directory, 'hub')), []);
+});
+
+test('are found in the store by their file, not by a later one with its inode', async ({
+  directory,
+}) => {
+  const stored = new Map<string, number>();
+  const store = moduleSocketStore({
+    take: (name: string) => stored.has(name) && { fd: stored.get(name) },
+    store: (name: string, fd: number) => stored.set(name, fd),
+    discard: (name: string) => stored.delete(name),
+  } as unknown as SystemdSockets); // the methods that are used
+  const path = join(directory, 'w.sock');
+  assert.is(await store.take(path), undefined);
+  await writeFile(path, '');
+  await store.keep(path, 7);
+  assert.is(await store.take(path), 7);
+  await utimes(path, 1, 1);
+  assert.is(await store.take(path), undefined);
 });
 
 test.run();

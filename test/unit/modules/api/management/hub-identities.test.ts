@@ -15,6 +15,9 @@ const id = parseModuleId('sensor');
 const ours = { module_id: 'sensor', generation_id: '1', key_id: 'iotedge/module-identities' };
 const foreign = { module_id: 'camera', generation_id: '7', key_id: '' };
 
+type Limited = { readonly timeoutMs?: number };
+type ListInput = { readonly options?: { readonly refresh?: boolean } };
+
 interface Setting {
   readonly saved?: readonly object[];
   readonly onHub?: readonly object[] | ErrorCode;
@@ -27,13 +30,17 @@ interface Setting {
 function identitiesWith(setting: Setting = {}) {
   const { saved = [ours], onHub = [ours, foreign], updated = ours, refused } = setting;
   const changes: string[] = [];
-  const change = (method: string, result: object) => (input: object) => {
+  /** The time limits of the calls that wait for the hub. */
+  const limits: (number | undefined)[] = [];
+  const change = (method: string, result: object) => (input: object, by: Limited) => {
+    if (by.timeoutMs !== undefined) limits.push(by.timeoutMs);
     changes.push(`${method} ${JSON.stringify(input)}`);
     return Promise.resolve(result);
   };
   const client = {
-    ListModuleIdentities: async ({ options }: { options?: { refresh?: boolean } }) => {
+    ListModuleIdentities: async ({ options }: ListInput, by: Limited) => {
       if (options?.refresh !== true) return { identities: saved };
+      limits.push(by.timeoutMs);
       if (typeof onHub === 'string') throw new ServiceError(onHub, 'the hub does not respond');
       return { identities: onHub };
     },
@@ -44,9 +51,9 @@ function identitiesWith(setting: Setting = {}) {
     },
     CreateModuleIdentity: change('Create', { identity: ours }),
     UpdateModuleIdentity: change('Update', { identity: updated }),
-    DeleteModuleIdentity: (input: object) => {
+    DeleteModuleIdentity: (input: object, by: Limited) => {
       if (refused !== undefined) throw new ServiceError(refused, 'not now');
-      return change('Delete', {})(input);
+      return change('Delete', {})(input, by);
     },
     Reprovision: change('Reprovision', {}),
   } as unknown as HubIdentitiesClient; // the methods that are used
@@ -54,7 +61,8 @@ function identitiesWith(setting: Setting = {}) {
     release: (moduleId: string) => void changes.push(`release ${moduleId}`),
     reclaim: (moduleId: string) => void changes.push(`reclaim ${moduleId}`),
   };
-  return { identities: new HubIdentities({ client, identities: own, log: silentLog }), changes };
+  const identities = new HubIdentities({ client, identities: own, log: silentLog });
+  return { identities, changes, limits };
 }
 
 test('are listed with their manager, those of other software without one', async () => {
@@ -105,6 +113,16 @@ test('of modules that still run are not registered by the runtime once an agent 
   const { identities, changes } = identitiesWith({ refused: 'Unavailable' });
   assert.is(await failureOf(identities.delete(id, via)), 'Unavailable');
   assert.equal(changes, ['release sensor', 'reclaim sensor']);
+});
+
+test('wait for the hub for a limited time: a list for a short one, as the saved ones will do', async () => {
+  const { identities, limits } = identitiesWith();
+  await identities.list(via);
+  assert.equal(limits.splice(0), [10_000]);
+  await identities.create(id, via);
+  await identities.update(id, '1', via);
+  await identities.delete(id, via);
+  assert.equal(limits, [120_000, 120_000, 120_000]);
 });
 
 test('do not wait for the device to be provisioned again', async () => {
