@@ -37,6 +37,8 @@ export interface ModuleParts {
   /** The operation in progress for a module, `` when there is none. */
   readonly operation: (name: ModuleName) => string;
   readonly engineRanSince: () => Date | undefined;
+  /** Something is still kept for a module that was removed. */
+  readonly onKept: () => void;
   /** Asked before each start of a module. */
   readonly admit: (name: ModuleName) => Admission;
   readonly remove: (module: ManagedModule) => Promise<void>;
@@ -99,6 +101,7 @@ export class ManagedModule implements AsyncDisposable {
       save: parts.save,
       eraseIdentity: (via) => parts.eraseIdentity(source.name, via),
       remove: () => parts.remove(this),
+      onKept: parts.onKept,
       engineRanSince: parts.engineRanSince,
       admit: () => parts.admit(source.name),
       beforeStart: async () => {

@@ -47,6 +47,7 @@ import type {
   Refused,
 } from './supervisor/module-type.ts';
 import { disarmOrphans } from './supervisor/restart/auto-restart.ts';
+import { OrphanedKeeps } from './supervisor/update/orphaned-keeps.ts';
 import type { TrialLimits } from './supervisor/update/trial.ts';
 
 /** Dependencies of the runtime. */
@@ -92,6 +93,7 @@ export class ModuleRuntime implements AsyncDisposable {
   readonly #problems: RestoreErrors;
   readonly #acceptance: Acceptance;
   readonly #events = new Pacer((name) => this.#modules.find(name)?.supervisor.wake());
+  readonly #keeps: OrphanedKeeps;
   readonly #order: ModuleOrder;
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
@@ -120,7 +122,9 @@ export class ModuleRuntime implements AsyncDisposable {
       operation: (name: ModuleName) => this.operations.verb(name),
       admit: (name: ModuleName) => this.#order.admit(name),
       engineRanSince: () => this.#order.engineRanSince,
+      onKept: () => this.#releaseKept(),
     };
+    this.#keeps = new OrphanedKeeps({ ...options, mayExist: (name) => this.#mayExist(name) });
     this.#order = new ModuleOrder({
       type: options.type,
       get config() {
@@ -235,6 +239,18 @@ export class ModuleRuntime implements AsyncDisposable {
     const parts = { ...this.#options, isKnown: this.#isKnown };
     this.#track(disarmOrphans(parts, this.#stop.signal));
     this.#track(this.#retireAgents());
+    this.#releaseKept();
+  }
+
+  /** Releases what is kept for updates of modules that were deleted since. */
+  #releaseKept(): void {
+    this.#track(this.#keeps.release(this.#stop.signal));
+  }
+
+  /** Whether it is a module, or one with an unreadable record. */
+  #mayExist(name: string): boolean {
+    const { damaged, failure } = this.#options.records.modules;
+    return this.#isKnown(name) || damaged.size > 0 || failure !== undefined;
   }
 
   /** Removes agents of earlier versions that modules.yaml does not name. Never rejects. */

@@ -12,7 +12,7 @@ import type {
   ParkedQuery,
 } from '../supervisor/module-type.ts';
 import type { ContainerEngine } from './engine/container-engine.ts';
-import { keptTag } from './module-image.ts';
+import { keptRepository, keptTag } from './module-image.ts';
 
 /**
  * The names of parked containers: the configuration lets no module have a name with a dot, except for the agent and the
@@ -86,6 +86,10 @@ export class DockerModules implements ModuleType {
 
   release(name: string, signal: AbortSignal): Promise<void> {
     return this.#engine.untag(keptTag(name), signal);
+  }
+
+  keptNames(signal: AbortSignal): Promise<readonly string[]> {
+    return this.#engine.tagsIn(keptRepository, signal);
   }
 
   stop(id: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void> {

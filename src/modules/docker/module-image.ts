@@ -16,9 +16,12 @@ export interface FindOptions {
   readonly kept?: ImageTag | undefined;
 }
 
+/** Of all tags that keep images. */
+export const keptRepository = 'iotedge-parked';
+
 /** The tag that keeps the image of a parked container: a repository cannot have every name of a module, a tag can. */
 export function keptTag(name: string): ImageTag {
-  return { repository: 'iotedge-parked', tag: name };
+  return { repository: keptRepository, tag: name };
 }
 
 function referenceOf({ repository, tag }: ImageTag): string {

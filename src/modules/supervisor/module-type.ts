@@ -221,6 +221,8 @@ export interface ModuleType {
   keep(query: ParkedQuery, signal: AbortSignal): Promise<void>;
   /** Keeps nothing for the module of that name any more. */
   release(name: string, signal: AbortSignal): Promise<void>;
+  /** The names of the modules for which something is kept. */
+  keptNames(signal: AbortSignal): Promise<readonly string[]>;
   /** Asks the instance to end and kills it after `timeoutS`; undefined leaves that to the engine. */
   stop(id: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void>;
   remove(id: string, signal: AbortSignal): Promise<void>;

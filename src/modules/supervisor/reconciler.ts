@@ -38,6 +38,8 @@ export interface ReconcilerOptions extends PlannerOptions {
   readonly eraseIdentity: (via: Via) => Promise<void>;
   /** Removes the persisted state; only then the module is absent. Never rejects. */
   readonly remove: () => Promise<void>;
+  /** Something is still kept for the module, which was removed. */
+  readonly onKept?: (() => void) | undefined;
   /** Since when the engine has run at least, as far as the instances show that the service found running. */
   readonly engineRanSince?: (() => Date | undefined) | undefined;
   /** Asked before each start; without it the module waits for no other. */
@@ -371,10 +373,10 @@ export class Reconciler {
   /** Ends the module, unless an operation has just changed the desired state. */
   async #vanish(goal: Goal, signal: AbortSignal): Promise<'again' | 'absent'> {
     const { desired, operation } = this.#state;
-    const { name, type } = this.#options;
-    if (desired.update !== undefined) await type.release(name, signal);
+    const isReleased = desired.update === undefined || (await this.#leftovers.release(signal));
     if (!(await desired.close(goal))) return 'again';
     await this.#options.remove();
+    if (!isReleased) this.#options.onKept?.();
     operation.reach();
     return 'absent';
   }

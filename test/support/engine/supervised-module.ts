@@ -99,6 +99,7 @@ export function moduleWith({
     pull: () => did('pull', () => (images = true)),
     tagImageOf: none,
     untag: none,
+    tagsIn: none,
     findParked: () => Promise.resolve(undefined),
     ensureNetwork: ({ name }) => did(`network ${name}`),
     findVolume: none,

@@ -55,6 +55,8 @@ export class UpdatedModule implements AsyncDisposable {
   containers: readonly Container[];
   /** Where the image is kept of the container that an update replaces. */
   kept: string | undefined;
+  /** Called when that is left of a module that was removed. */
+  onKept: () => void = () => {};
   /** What parked containers have printed. */
   readonly printed = new Map<string, string>();
   /** What is pulled, with its warnings; nothing else has to be. */
@@ -306,6 +308,7 @@ export class UpdatedModule implements AsyncDisposable {
       unpark: ({ id }) => this.#did(`unpark ${id}`, put(id, { name })),
       keep: ({ id }) => this.#did(`keep ${id}`, () => (this.kept = byId(id)?.image)),
       release: (_name, signal) => this.#responded('release', () => (this.kept = undefined), signal),
+      keptNames: none,
       stop: (id) => this.#did(`stop ${id}`, () => this.change(id, { state: exited() })),
       remove: (removed, signal) => {
         const remove = (): void => {
@@ -385,6 +388,7 @@ export class UpdatedModule implements AsyncDisposable {
       },
       eraseIdentity: () => Promise.resolve(),
       remove: () => Promise.resolve(),
+      onKept: () => this.onKept(),
       onStatus: () => undefined,
       trial: { runMs: trialMs, startMs },
       releaseMs: 20,

@@ -98,6 +98,8 @@ export interface ContainerEngine {
   tagImageOf(id: string, tag: ImageTag, signal: AbortSignal): Promise<void>;
   /** Removes a tag, and the image when no other tag and no container needs it; succeeds when there is none. */
   untag(tag: ImageTag, signal: AbortSignal): Promise<void>;
+  /** The tags of a repository. */
+  tagsIn(repository: string, signal: AbortSignal): Promise<readonly string[]>;
   ensureNetwork(network: Network, signal: AbortSignal): Promise<void>;
   /** The volume of exactly that name, undefined when there is none. */
   findVolume(name: string, signal: AbortSignal): Promise<Volume | undefined>;

@@ -108,6 +108,10 @@ export class DockerEngine implements ContainerEngine {
     return this.images.untag(tag, signal);
   }
 
+  tagsIn(repository: string, signal: AbortSignal): Promise<readonly string[]> {
+    return this.images.tagsIn(repository, signal);
+  }
+
   ensureNetwork(network: Network, signal: AbortSignal): Promise<void> {
     return this.#networks.ensure(network, signal);
   }

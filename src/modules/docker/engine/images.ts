@@ -122,6 +122,12 @@ export class EngineImages {
     }
   }
 
+  async tagsIn(repository: string, signal: AbortSignal): Promise<readonly string[]> {
+    const prefix = `${repository}:`;
+    const references = (await this.list(signal)).flatMap((image) => image.references);
+    return references.flatMap((one) => (one.startsWith(prefix) ? [one.slice(prefix.length)] : []));
+  }
+
   tagOf(id: string, { repository, tag }: ImageTag, signal: AbortSignal): Promise<void> {
     const action = `tagging the image of container ${JSON.stringify(id)}`;
     return this.#connection.request({ action }, signal, async (docker) => {

@@ -1,6 +1,8 @@
 import { describeError, isServiceError } from '../../../errors.ts';
+import { JoinedSignal } from '../../../service/joined-signal.ts';
 import type { Log } from '../../../service/log/log.ts';
 import type { DesiredState } from '../desired-state.ts';
+import type { ModuleType } from '../module-type.ts';
 import type { OperationSlot, PendingOperation } from '../pending-operation.ts';
 import type { Step } from '../plan.ts';
 import type { StatusTracker } from '../status.ts';
@@ -11,9 +13,12 @@ import type { EndedRemoval, Removals } from './removals.ts';
 
 /** How long an operation waits for the clean-up of an update. */
 const awaitedMs = 10_000;
+/** How long a deletion waits until what was kept is released. */
+const releasedMs = 1_000;
 
 /** Dependencies of the leftovers. */
 export interface LeftoversOptions extends FormerOptions {
+  readonly type: FormerOptions['type'] & Pick<ModuleType, 'release'>;
   readonly now: () => Date;
   readonly log: Log;
 }
@@ -110,6 +115,20 @@ export class Leftovers {
     this.#noteLeft(error);
     this.#cleanUp.failed();
     if (isUpdate(operation.current)) operation.reach();
+  }
+
+  /** Resolves to whether what is kept for a module that is deleted could be released at once. */
+  async release(signal: AbortSignal): Promise<boolean> {
+    const { log, name, type } = this.#options;
+    using limited = JoinedSignal.within(releasedMs, signal);
+    try {
+      await type.release(name, limited.signal);
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      log.info('image of a deleted module kept', { module: name, error: describeError(error) });
+      return false;
+    }
   }
 
   /** Takes back the note about what could not be removed, when nothing is left. */

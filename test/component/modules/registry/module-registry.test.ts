@@ -81,6 +81,7 @@ function registryIn(socketsPath: string, { agent, history, prepare, save, type }
       foresee: () => Promise.reject(new Error('not called')),
       save: save ?? (() => Promise.resolve()),
       eraseIdentity: () => Promise.resolve(),
+      onKept: () => undefined,
       engineRanSince: () => undefined,
       admit: () => ({ waitsFor: undefined, warning: '' }),
       operation: () => '',

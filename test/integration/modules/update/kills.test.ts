@@ -188,4 +188,21 @@ for (const row of rows) {
   });
 }
 
+test('are deleted although the engine does not remove a tag, which the next process does', async ({
+  device,
+  proxy,
+}) => {
+  const tags = () => device.machine.docker('images', '--format', '{{.Tag}}', 'iotedge-parked');
+  await device.invoke('CreateModule', call(first, true));
+  await device.invoke('UpdateModule', call(options('true', '2000'), true));
+  assert.is(await tags(), 'web', 'it was never started, and may be bad');
+  proxy.held = /^DELETE \/images\/iotedge-parked/;
+  await device.invoke('DeleteModule', web);
+  assert.equal([await device.containers(), await tags()], [[], 'web']);
+  proxy.held = undefined;
+  await device.rig.stop('modules');
+  await device.succeed('Describe', ['a{sv}', '0']);
+  await until(longMs, 'the end of the tag', async () => (await tags()) === '');
+});
+
 test.run();

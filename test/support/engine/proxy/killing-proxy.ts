@@ -17,6 +17,8 @@ export class KillingProxy implements AsyncDisposable {
   #when: 'before' | 'after' = 'before';
   #killed = '';
   #isKilling = false;
+  /** The requests that never reach the engine, and are never answered. */
+  held: RegExp | undefined;
 
   /** Listens on one socket, for members of `engineGroup`, and forwards to the engine's. */
   static async start(socketPath: string, engineSocket: string): Promise<KillingProxy> {
@@ -52,6 +54,7 @@ export class KillingProxy implements AsyncDisposable {
   }
 
   #admit({ method, path }: EngineRequest): Passage {
+    if (this.held?.test(`${method} ${path}`) === true) return { isSent: false };
     const changes = method !== 'GET' && method !== 'HEAD' && !readOnly.test(path);
     const isLast = changes && --this.#left <= 0;
     if (!isLast) return { isSent: true };

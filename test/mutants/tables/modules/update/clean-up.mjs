@@ -186,4 +186,34 @@ export default [
     becomes: 'JoinedSignal.within(60_000, signal)',
     suite: 'unit/modules/supervisor/update/removals',
   },
+  {
+    breaks: 'a deletion waits for the engine to release what was kept for an update',
+    text: 'using limited = JoinedSignal.within(releasedMs, signal);',
+    becomes: 'using limited = JoinedSignal.within(60_000, signal);',
+    suite: removals,
+  },
+  {
+    breaks: 'what was kept for a deleted module is kept for ever',
+    text: 'this.#track(this.#retireAgents());\n    this.#releaseKept();',
+    becomes: 'this.#track(this.#retireAgents());',
+    suite: 'integration/modules/update/kills',
+  },
+  {
+    breaks: 'what was kept for a deleted module is not released by the process that deleted it',
+    text: 'if (!isReleased) this.#options.onKept?.();',
+    becomes: '',
+    suite: removals,
+  },
+  {
+    breaks: 'what is kept for an update in progress is released',
+    text: 'if (!mayExist(name)) isDone',
+    becomes: 'isDone',
+    suite: 'unit/modules/supervisor/update/orphaned-keeps',
+  },
+  {
+    breaks: 'what was kept for a deleted module is tried to be released only once',
+    text: 'if (await this.#releaseAll(signal)) continue;\n      this.#wanted++;',
+    becomes: 'if (await this.#releaseAll(signal)) continue;',
+    suite: 'unit/modules/supervisor/update/orphaned-keeps',
+  },
 ];

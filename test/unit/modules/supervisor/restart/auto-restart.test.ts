@@ -53,6 +53,7 @@ function engineWith(
     pull: missing,
     tagImageOf: missing,
     untag: missing,
+    tagsIn: () => Promise.resolve([]),
     findParked: () => Promise.resolve(undefined),
     ensureNetwork: missing,
     findVolume: missing,

@@ -84,6 +84,17 @@ test('are restarted although the engine does not release what was kept', async (
   assert.equal([module.kept, module.status.note], [undefined, '']);
 });
 
+test('are deleted although the engine does not release what was kept', async () => {
+  let kept = 0;
+  await using module = new UpdatedModule();
+  module.onKept = () => kept++;
+  module.hanging.set('release', new Promise<void>(() => undefined));
+  await update(module, 'a:2');
+  await module.until('the end of the operation', () => !module.isBusy);
+  assert.is(await deadline(20_000, module.operate('remove'), 'the deletion'), 'no failure');
+  assert.equal([module.listed, module.kept, kept], [[], 'a:1', 1]);
+});
+
 test('wait a short time only for the description of what is left', async () => {
   const findParked = (_query: unknown, signal: AbortSignal) =>
     new Promise<never>((_, reject) => {
