@@ -1,5 +1,6 @@
 /** Answers of an EST server that are wrong: each is an error that names it, and nothing is kept. */
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { describeError, isServiceError } from '../../../src/errors.ts';
 import { deadline, soon } from '../../support/deadline.ts';
@@ -119,6 +120,16 @@ test('gives up on a byte a moment at its deadline', async (context) => {
     { timeoutMs: 1000, signal },
   );
   assert.match(await deadline(20_000, outcome, 'the outcome'), /^Unavailable: .*ETIMEDOUT/);
+});
+
+test('has one deadline for a request and its redirects', async (context) => {
+  const location = '/.well-known/est/simpleenroll';
+  let count = 0;
+  const answer = async ({ server, csr }: Parts): Promise<EstAnswer> => {
+    await setTimeout(700);
+    return ++count < 3 ? { status: 307, headers: { location } } : server.issued(csr);
+  };
+  assert.match(await outcomeOf(context, answer, { timeoutMs: 1000 }), /^Unavailable: .*ETIMEDOUT/);
 });
 
 test('follows redirects only so far', async (context) => {

@@ -1,5 +1,6 @@
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
+import { parseCertificatesPem } from '../../../src/x509/certificate.ts';
 import { requestInfoOf } from '../../../src/x509/csr.ts';
 import { type EstRig, makeOrder, makeSigned, reasonOf } from '../../support/est/est-rig.ts';
 import type { EstAnswer, EstServer, SeenRequest } from '../../support/est/est-server.ts';
@@ -111,6 +112,17 @@ test('finds its certificate among others in any order', async (context) => {
   );
   const answer = await rig.submit(rig.issuer(server), makeOrder());
   assert.is(answer.kind === 'issued' && answer.chain.length, 2);
+});
+
+test('rejects for good what lives no longer than the certificate that it renews', async (context) => {
+  const rig = rigOf(context);
+  const server = await rig.serve();
+  const { certificate } = await rig.ca.makeLeaf('before', { days: 60 });
+  const chain = parseCertificatesPem(Buffer.from(certificate), 'before');
+  const order = makeOrder({ renewed: { chain, keyId: '' } });
+  const answer = await rig.submit(rig.issuer(server), order);
+  assert.match(reasonOf(answer), 'not later than the one that it renews');
+  assert.ok(answer.kind === 'rejected' && answer.isFinal);
 });
 
 test('takes a certificate from a server that sends its issuing CA only', async (context) => {

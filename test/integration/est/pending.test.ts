@@ -38,6 +38,18 @@ for (const isBound of [false, true]) {
   });
 }
 
+test('wait until the date of Retry-After by the clock of the server', async (context) => {
+  const rig = rigOf(context);
+  const server = await rig.serve();
+  const headers = {
+    date: 'Sun, 06 Nov 1994 08:49:37 GMT',
+    'retry-after': 'Sun, 06 Nov 1994 09:49:37 GMT',
+  };
+  server.answers.set('simpleenroll', () => ({ status: 202, headers }));
+  const answer = await rig.submit(rig.issuer(server), makeOrder());
+  assert.is(answer.kind === 'pending' && answer.retryAfterS, 3600);
+});
+
 test('log names that the CA has left out of the certificate', async (context) => {
   const rig = rigOf(context);
   const server = await rig.serve();

@@ -1,8 +1,11 @@
 /** The roots of the TLS connection and of issued certificates, and how they change. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
 import { parseCertificatesPem } from '../../../src/x509/certificate.ts';
+import { outputOf } from '../../support/command.ts';
 import { EstCa } from '../../support/est/est-ca.ts';
 import { EstRig, makeOrder, reasonOf } from '../../support/est/est-rig.ts';
 import type { EstServer } from '../../support/est/est-server.ts';
@@ -68,6 +71,39 @@ test('names the root of a server that is not trusted, and the setting', async (c
   assert.match(String(error), `SHA-256 ${fingerprintOf(root)}`);
   assert.match(String(error), 'issuers.hq.trusted_ca');
 });
+
+/** What a server sends in place of its whole chain, and the certificate that is named for it. */
+const unknownChains: Readonly<Record<string, readonly [string, readonly string[]]>> = {
+  'its certificate alone': ['alone', ['alone']],
+  'no root': ['below', ['below', 'issuing']],
+  'no root, below a CA that is trusted alone': ['below', ['below', 'issuing']],
+  'a certificate that is its own root': ['self', ['self']],
+};
+
+async function makeSelfSigned(cwd: string, file: string): Promise<void> {
+  const line = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost`;
+  await outputOf('openssl', [...line.split(' '), '-keyout', `${file}.key`, '-out', `${file}.cer`], {
+    cwd,
+  });
+}
+
+for (const [what, [file, sent]] of Object.entries(unknownChains)) {
+  test(`names what is missing above a server that sends ${what}`, async (context) => {
+    const { rig, other } = partsOf(context);
+    if (file === 'self') await makeSelfSigned(other.directory, file);
+    else await other.makeLeaf(file, { by: file === 'below' ? 'issuing' : 'root' });
+    const chain = await Promise.all(sent.map((one) => other.certificate(one)));
+    const key = await readFile(join(other.directory, `${file}.key`), 'utf8');
+    const server = await rig.serve({ credential: { key, certificate: chain.join('') } });
+    if (what.endsWith('alone')) rig.files.set('/issuing', await other.certificate('issuing'));
+    const trustedCa = what.endsWith('trusted alone') ? ['/issuing'] : ['/root'];
+    const pending = rig.submit(rig.issuer({ url: server.url, trustedCa }), makeOrder());
+    const error: unknown = await pending.catch((one: unknown) => one);
+    assert.match(String(error), `SHA-256 ${fingerprintOf(chain.at(-1) ?? '')}`);
+    assert.match(String(error), file === 'self' ? 'its root "CN=localhost"' : '"CN=TLS root" of');
+    assert.equal(server.requests, []);
+  });
+}
 
 test('refuses a server with another host name', async (context) => {
   const { rig } = partsOf(context);

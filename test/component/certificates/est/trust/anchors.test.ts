@@ -103,6 +103,16 @@ for (const [name, make] of Object.entries(impostors)) {
   });
 }
 
+test('do not grow by a NewWithOld whose signature can be forged', async () => {
+  const { next, bridge, taught } = await rollover();
+  for (const signatureAlgorithm of ['ecdsa-sha1', 'rsa-pkcs1-md5', 'rsa-pss-sha1']) {
+    const forged = Object.create(bridge.certificate, {
+      signatureAlgorithm: { value: signatureAlgorithm },
+    }) as Certificate; // as it is but for that
+    assert.equal(namesOf(learn(taught, [next.certificate, forged], vouchers).added), []);
+  }
+});
+
 test('do not shrink when a root is not offered any more', async () => {
   const { old, next, bridge, taught } = await rollover();
   const both = learn(taught, [next.certificate, bridge.certificate], vouchers).taught;
