@@ -80,11 +80,12 @@ export function formatName(name: Name): string {
 
 /** Whether two names are the same, regardless of string types and the order of attributes within a part. */
 export function isSameName(one: Name, other: Name): boolean {
-  const spelled = (name: Name): string =>
-    formatName(
-      name.map((part) => part.toSorted((left, right) => (isBefore(left, right) ? -1 : 1))),
-    );
-  return spelled(one) === spelled(other);
+  return spelledParts(one).join(',') === spelledParts(other).join(',');
+}
+
+/** The texts of the parts of a name, equal for equal parts as `isSameName` compares them. */
+export function spelledParts(name: Name): readonly string[] {
+  return name.map((part) => part.map(formatAttribute).toSorted().join('+'));
 }
 
 /** The DER of a name; InvalidArgs when an attribute is unknown, too long or not encodable in its type. */
@@ -227,10 +228,6 @@ function formatAttribute({ type, value, der }: NameAttribute): string {
   return der === undefined
     ? `${type}=${escape(value)}`
     : `${type}=#${der.toString('hex').toUpperCase()}`;
-}
-
-function isBefore(left: NameAttribute, right: NameAttribute): boolean {
-  return formatAttribute(left) < formatAttribute(right);
 }
 
 const special = /["+,;<>\\\p{Cc}]|^[ #]| $/u;

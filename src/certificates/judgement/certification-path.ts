@@ -165,9 +165,7 @@ function issuerProblem(
   if (missing !== undefined && allowed?.includes(anyPurpose) === false) {
     return `may not issue for ${missing}`;
   }
-  const constraints = find(ca.extensions, nameConstraintsOid);
-  if (constraints === undefined) return undefined;
-  return NameConstraints.parse(constraints).problemOf(
+  return NameConstraints.of(ca)?.problemOf(
     below.filter((one, at) => at === 0 || !isSelfIssued(one)),
   );
 }

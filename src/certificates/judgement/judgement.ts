@@ -37,7 +37,7 @@ export type Judgement =
       readonly chain: readonly Certificate[];
       /** When it becomes usable, which may be in the future. */
       readonly validFrom: Date;
-      /** Differences from the order that are accepted, for the log. */
+      /** Differences from the order that are accepted, for the log: the first ones. */
       readonly remarks: readonly string[];
     }
   | {
@@ -100,7 +100,7 @@ function judgeLeaf(
     kind: 'accepted',
     chain: path.filter((one, at) => at === 0 || !isSelfSigned(one)),
     validFrom: validFrom(path),
-    remarks: [...rightsRemarks(leaf, rights), ...names.remarks],
+    remarks: [...rightsRemarks(leaf, rights), ...names.remarks].slice(0, maxRemarks),
   };
 }
 
@@ -110,6 +110,8 @@ function algorithmOf({ publicKey }: Certificate): KeyAlgorithm {
   return keyAlgorithmOf(publicKey);
 }
 
+/** Each is a record of the log, and a CA may add any number of purposes and of parts of the subject. */
+const maxRemarks = 16;
 const anyPurpose = '2.5.29.37.0';
 
 function rightsProblem(

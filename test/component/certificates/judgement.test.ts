@@ -499,6 +499,44 @@ test('accept and mention what CAs add and leave out', async () => {
   ]);
 });
 
+test('mention the first of very many differences only, as each is a record of the log', async () => {
+  const { root, middle, leaf } = await hierarchy();
+  const more = Array.from({ length: 100 }, (_, number) => `1.3.6.1.4.1.311.${number}`);
+  const issued = await leaf({ purposes: ['serverAuth', ...more] });
+  const verdict = judge([issued, middle], [root]);
+  assert.is(verdict.kind === 'accepted' && verdict.remarks.length, 16);
+});
+
+test('refuse name constraints, and names below them, that take long to compare', async () => {
+  const hosts = (length: number) => Array.from({ length }, (_, number) => `host${number}.example`);
+  const judged = async (constraints: number, names: number): Promise<string> => {
+    const permitted = hosts(constraints - 1).map((host) => dnsName(`not.${host}`));
+    const { root, middle, leaf } = await hierarchy({
+      root: { extensions: constrained({ permitted: [...permitted, dnsName('example')] }) },
+      middle: {
+        extensions: caExtensions(undefined, [
+          subjectAlternativeName(hosts(names - 3).map((host) => parseAlternativeName('dns', host))),
+        ]),
+      },
+    });
+    return refusal([await leaf(), middle], [root]);
+  };
+  for (const [constraints, names] of [
+    [1, 1024],
+    [64, 1024],
+    [1024, 64],
+  ] as const)
+    assert.is(await judged(constraints, names), 'accepted 2', `${constraints}, ${names}`);
+  for (const [constraints, names] of [
+    [1, 1025],
+    [65, 1024],
+    [1025, 4],
+  ] as const) {
+    const reason = await judged(constraints, names);
+    assert.match(reason, /too many name constraints/, `${constraints}, ${names}`);
+  }
+});
+
 test('refuse for good a renewal that does not live longer', async () => {
   const { root, middle, leaf } = await hierarchy();
   const issued = await leaf();

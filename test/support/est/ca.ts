@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
 import { type Certificate, parseCertificate } from '../../../src/x509/certificate.ts';
 import { buildCertificate } from '../../../src/x509/certificate-builder.ts';
@@ -20,8 +20,14 @@ interface CaOptions {
   readonly isCa?: boolean;
 }
 
+/** Read from PEM: the export of a key that was generated here can deadlock with the garbage collector of Node 20. */
 export function newKey(): KeyObject {
-  return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  const { privateKey } = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  return createPrivateKey(privateKey);
 }
 
 /** A certificate of a CA, self-signed or issued by another. */

@@ -1,5 +1,6 @@
 /** The trust anchors that an EST server teaches by cacerts (RFC 7030 4.1.3), and which later ones are believed. */
-import { type Certificate, isCa, isIssuedBy, isSelfSigned } from '../../../x509/certificate.ts';
+import { ServiceError } from '../../../errors.ts';
+import { type Certificate, isCa, isIssuedBy } from '../../../x509/certificate.ts';
 
 /** The CA certificates of one EST server. */
 export interface TaughtAnchors {
@@ -30,10 +31,30 @@ export interface Vouchers {
 
 /** The most that are kept of each kind. */
 const maxKept = 32;
+/** CAs of one name can be combined in any number of ways, and each takes the service a signature check. */
+const maxSignatures = 2000;
+
+/** Signature checks of one answer; they throw InvalidArgs when there are more than any real set of CAs takes. */
+class Signatures {
+  #left = maxSignatures;
+
+  readonly isIssuedBy = (certificate: Certificate, issuer: Certificate): boolean => {
+    if (!certificate.issuerDer.equals(issuer.subjectDer)) return false;
+    if (--this.#left < 0) {
+      const problem = `its CA certificates take more than ${maxSignatures} signature checks`;
+      throw new ServiceError('InvalidArgs', `the answer of cacerts is refused: ${problem}`);
+    }
+    return isIssuedBy(certificate, issuer);
+  };
+
+  readonly isSelfSigned = (certificate: Certificate): boolean =>
+    this.isIssuedBy(certificate, certificate);
+}
 
 /**
  * Learns from an answer of cacerts. The first one teaches its roots, or its topmost CA where there is none. A later
- * root counts when it was signed with the key of a taught one or is configured as trusted.
+ * root counts when it was signed with the key of a taught one or is configured as trusted. InvalidArgs when to find that
+ * out takes too many signature checks.
  */
 export function learn(
   before: TaughtAnchors | undefined,
@@ -41,15 +62,17 @@ export function learn(
   vouchers: Vouchers,
 ): Lesson {
   const cas = offered.filter((one) => isCa(one) && isCurrent(one, vouchers.now));
-  const roots = cas.filter(isSelfSigned);
-  if (before === undefined) return firstLesson(cas, roots);
+  const signatures = new Signatures();
+  const roots = cas.filter(signatures.isSelfSigned);
+  const intermediates = intermediatesAmong(cas, roots);
+  if (before === undefined) return firstLesson({ cas, roots, intermediates }, signatures);
   const known = [...before.roots];
   const bridges: Certificate[] = [];
   let rest = roots.filter((root) => !isAmong(root, known));
   for (let hasChanged = true; hasChanged; ) {
     hasChanged = false;
     for (const root of rest) {
-      const bridge = newWithOldFor(root, { cas, known, now: vouchers.now });
+      const bridge = newWithOldFor(root, { cas, known, now: vouchers.now, signatures });
       if (bridge === undefined && !isAmong(root, vouchers.trusted)) continue;
       known.push(root);
       if (bridge !== undefined && bridge !== root) bridges.push(bridge);
@@ -62,16 +85,22 @@ export function learn(
     roots: kept(known, vouchers.now),
     topmost: before.topmost,
     newWithOld: kept(unique([...before.newWithOld, ...bridges]), vouchers.now),
-    intermediates: intermediatesOf(cas),
+    intermediates,
   };
   return { taught, added, refused: rest };
 }
 
-function firstLesson(cas: readonly Certificate[], roots: readonly Certificate[]): Lesson {
+function firstLesson(
+  {
+    cas,
+    roots,
+    intermediates,
+  }: Readonly<Record<'cas' | 'roots' | 'intermediates', readonly Certificate[]>>,
+  { isIssuedBy: isIssued }: Signatures,
+): Lesson {
   const isTopmost = (one: Certificate): boolean =>
-    !cas.some((other) => other !== one && isIssuedBy(one, other));
+    !cas.some((other) => other !== one && isIssued(one, other));
   const topmost = roots.length > 0 ? [] : cas.filter(isTopmost).slice(0, maxKept);
-  const intermediates = intermediatesOf(cas);
   const taught = {
     roots: unique(roots).slice(0, maxKept),
     topmost,
@@ -91,10 +120,12 @@ function newWithOldFor(
     cas,
     known,
     now,
+    signatures,
   }: {
     readonly cas: readonly Certificate[];
     readonly known: readonly Certificate[];
     readonly now: Date;
+    readonly signatures: Signatures;
   },
 ): Certificate | undefined {
   const current = known.filter((one) => isCurrent(one, now));
@@ -103,7 +134,7 @@ function newWithOldFor(
       one.subjectDer.equals(root.subjectDer) &&
       one.spki.equals(root.spki) &&
       hasSoundSignature(one) &&
-      current.some((old) => isIssuedBy(one, old)),
+      current.some((old) => signatures.isIssuedBy(one, old)),
   );
 }
 
@@ -135,8 +166,11 @@ function hasSoundSignature({ signatureAlgorithm }: Certificate): boolean {
   return /(?:sha(?:256|384|512)|ed25519|ed448)$/.test(signatureAlgorithm);
 }
 
-function intermediatesOf(cas: readonly Certificate[]): readonly Certificate[] {
-  return unique(cas.filter((one) => !isSelfSigned(one))).slice(0, maxKept);
+function intermediatesAmong(
+  cas: readonly Certificate[],
+  roots: readonly Certificate[],
+): readonly Certificate[] {
+  return unique(cas.filter((one) => !roots.includes(one))).slice(0, maxKept);
 }
 
 function unique(certificates: readonly Certificate[]): readonly Certificate[] {

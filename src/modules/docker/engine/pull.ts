@@ -14,14 +14,14 @@ export async function followPull(
   image: string,
   onProgress: (progress: PullProgress) => void,
 ): Promise<void> {
-  const layers = new Map<string, Layer>();
+  const layers = new Layers();
   for await (const line of jsonLines(stream)) {
     if ('error' in line) throw translatePull(String(line.error), image);
     const status = 'status' in line && typeof line.status === 'string' ? line.status : '';
     if ('id' in line && typeof line.id === 'string') {
-      layers.set(line.id, layerOf(line, layers.get(line.id)));
+      layers.update(line.id, line);
     }
-    onProgress({ fraction: fractionOf(layers), text: status });
+    onProgress({ fraction: layers.fraction, text: status });
   }
 }
 
@@ -38,12 +38,21 @@ function layerOf(line: object, before: Layer | undefined): Layer {
   return { current: Math.min(current, total), total };
 }
 
-function fractionOf(layers: ReadonlyMap<string, Layer>): number {
-  let current = 0;
-  let total = 0;
-  for (const layer of layers.values()) {
-    current += layer.current;
-    total += layer.total;
+/** The layers of an image. Their sums are kept, as a registry decides how many there are. */
+class Layers {
+  readonly #layers = new Map<string, Layer>();
+  #current = 0;
+  #total = 0;
+
+  get fraction(): number {
+    return this.#total > 0 ? this.#current / this.#total : 0;
   }
-  return total > 0 ? current / total : 0;
+
+  update(id: string, line: object): void {
+    const before = this.#layers.get(id);
+    const layer = layerOf(line, before);
+    this.#layers.set(id, layer);
+    this.#current += layer.current - (before?.current ?? 0);
+    this.#total += layer.total - (before?.total ?? 0);
+  }
 }

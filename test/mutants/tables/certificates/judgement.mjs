@@ -44,8 +44,8 @@ export default [
   },
   {
     breaks: 'name constraints are ignored',
-    text: 'if (constraints === undefined) return undefined;',
-    becomes: 'return undefined;',
+    text: 'return NameConstraints.of(ca)?.problemOf(',
+    becomes: 'return ca.version > 0 ? undefined : NameConstraints.of(ca)?.problemOf(',
     suite: 'component/certificates/judgement',
   },
   {
@@ -176,14 +176,38 @@ export default [
   },
   {
     breaks: 'a URI without a host is outside of every excluded subtree',
-    text: "hostOf(uri) === '' ? isExcluded : isHostOfUriWithin(hostOf(uri), suffix);",
-    becomes: 'isHostOfUriWithin(hostOf(uri), suffix);',
+    text: "host === '' ? isExcluded : isHostOfUriWithin(host, suffix);",
+    becomes: 'isHostOfUriWithin(host, suffix);',
     suite: 'component/certificates/judgement',
   },
   {
     breaks: 'a constraint on addresses of another length is ignored',
     text: 'if (content.length !== 8 && content.length !== 32) return malformed();',
     becomes: '',
+    suite: 'component/certificates/judgement',
+  },
+  {
+    breaks: 'name constraints may be any number',
+    text: 'if (subtrees.length > maxSubtrees) throw tooMany();',
+    becomes: '',
+    suite: 'component/certificates/judgement',
+  },
+  {
+    breaks: 'name constraints are compared with any number of names',
+    text: 'let left = Math.min(maxNames, maxComparisons / subtrees);',
+    becomes: 'let left = maxComparisons / subtrees;',
+    suite: 'component/certificates/judgement',
+  },
+  {
+    breaks: 'each of many name constraints is compared with each of many names',
+    text: 'let left = Math.min(maxNames, maxComparisons / subtrees);',
+    becomes: 'let left = maxNames + 0 * subtrees;',
+    suite: 'component/certificates/judgement',
+  },
+  {
+    breaks: 'a CA has any number of records written',
+    text: '].slice(0, maxRemarks),',
+    becomes: '],',
     suite: 'component/certificates/judgement',
   },
 ];

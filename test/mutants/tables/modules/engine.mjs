@@ -283,4 +283,10 @@ export default [
     becomes: 'const [next] = create.size > 0 ? create : start;',
     suite: 'unit/modules/docker/start-limiter',
   },
+  {
+    breaks: 'the bytes of a layer count once for each of its reports',
+    text: 'this.#total += layer.total - (before?.total ?? 0);',
+    becomes: 'this.#total += layer.total;',
+    suite: 'unit/modules/docker/engine/pull',
+  },
 ];

@@ -80,6 +80,29 @@ test('do not grow by a root that nothing vouches for', async () => {
   assert.equal(namesOf(lesson.taught.roots), ['CN=old']);
 });
 
+test('are refused when it takes more than 2000 signature checks to find the topmost CA', async () => {
+  const absent = await makeCa('alike');
+  const alike = Array.from({ length: 50 }, () => makeCa('alike', { issuer: absent }));
+  const offered = (await Promise.all(alike)).map(({ certificate }) => certificate);
+  assert.is(learn(undefined, offered.slice(0, 40), vouchers).added.length, 32);
+  assert.throws(() => learn(undefined, offered, vouchers), /more than 2000 signature checks/);
+});
+
+test('are refused when it takes more than 2000 signature checks to follow a chain of roots', async () => {
+  const first = await makeCa('root');
+  const { taught } = learn(undefined, [first.certificate], vouchers);
+  const offered: Certificate[] = [];
+  let before = first;
+  for (let count = 1; count <= 24; count++) {
+    const root = await makeCa('root');
+    const bridge = await makeCa('root', { key: root.key, issuer: before });
+    offered.unshift(root.certificate, bridge.certificate); // the worst order
+    before = root;
+  }
+  assert.is(learn(taught, offered.slice(-20), vouchers).added.length, 10);
+  assert.throws(() => learn(taught, offered, vouchers), /more than 2000 signature checks/);
+});
+
 const impostors: Readonly<Record<string, (parts: { old: Ca; next: Ca }) => Promise<Ca>>> = {
   'the old root signed by the new': ({ old, next }) =>
     makeCa('old', { key: old.key, issuer: next }),
