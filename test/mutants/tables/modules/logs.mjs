@@ -141,8 +141,32 @@ export default [
   },
   {
     breaks: 'the parts of a long line of a terminal have times within it',
-    text: 'return bytes.length < most ? 0 : most;',
+    text: 'return bytes.length < least ? 0 : longEntryLength(bytes, least);',
     becomes: 'return 0;',
+    suite: 'unit/modules/docker/engine/logs/log-entries',
+  },
+  {
+    breaks: 'a time stands within a long line of a terminal that is no UTF-8',
+    text: 'most += replacement.length - 1;',
+    becomes: 'most += 0;',
+    suite: 'unit/modules/docker/engine/logs/log-entries',
+  },
+  {
+    breaks: 'a time stands within a long line of a terminal that prints U+FFFD',
+    text: 'if (inner !== null && least + inner.index < end) return least + inner.index;',
+    becomes: '',
+    suite: 'unit/modules/docker/engine/logs/log-entries',
+  },
+  {
+    breaks: 'a long line of a terminal that is no UTF-8 waits for what follows',
+    text: 'const end = line > 0 ? least + line : most;',
+    becomes: 'const end = most;',
+    suite: 'unit/modules/docker/engine/logs/log-entries',
+  },
+  {
+    breaks: 'the first 16 KiB of a line of a terminal wait for what follows',
+    text: 'return bytes.length < end ? 0 : end;',
+    becomes: 'return bytes.length < end + longestTime ? 0 : end;',
     suite: 'unit/modules/docker/engine/logs/log-entries',
   },
   {

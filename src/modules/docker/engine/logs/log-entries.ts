@@ -9,6 +9,9 @@ const longestFrame = 2 << 20;
 const longestEntry = 16 << 10;
 const longestTime = 40;
 const timePattern = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) /;
+/** As the engine writes it; one of a module may have fewer digits. */
+const innerTime = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z /;
+const replacement = Buffer.from('\ufffd');
 
 /** The entries of a stream of frames: a header with the number of the stream and a length, and one entry. */
 export async function* framedEntries(
@@ -36,9 +39,9 @@ export async function* framedEntries(
 }
 
 /**
- * The entries of a container with a terminal, whose log has no frames: what follows a time is a line, or 16 KiB of one.
- * The engine makes those longer when it replaces bytes that are no UTF-8: what follows has the time of what it continues,
- * as an entry without a time would be a message of the engine.
+ * The entries of a container with a terminal, whose log has no frames: what follows a time is a line, or 16 KiB of one,
+ * which are more where the engine has replaced bytes that are no UTF-8. What has no time of its own behind a part of a line
+ * has that of the part: an entry without a time would be a message of the engine.
  */
 export async function* terminalEntries(
   stream: AsyncIterable<unknown>,
@@ -67,10 +70,26 @@ function terminalEntryOf(bytes: Buffer, before: LogEntry | undefined): LogEntry 
 /** The length of the first entry, 0 while its end is unknown. */
 function entryLength(bytes: Buffer): number {
   const start = timeOf(bytes).length + 1;
-  const most = start + longestEntry;
-  const end = bytes.subarray(0, most).indexOf(10) + 1;
+  const least = start + longestEntry;
+  const end = bytes.subarray(0, least).indexOf(10) + 1;
   if (end > 0) return end;
-  return bytes.length < most ? 0 : most;
+  return bytes.length < least ? 0 : longEntryLength(bytes, least);
+}
+
+/** As `entryLength`, of an entry without a line feed in its first 16 KiB: these end at `least` if nothing was replaced. */
+function longEntryLength(bytes: Buffer, least: number): number {
+  let most = least;
+  for (let at = bytes.indexOf(replacement); at >= 0 && at < most; ) {
+    most += replacement.length - 1; // for one byte
+    at = bytes.indexOf(replacement, at + replacement.length);
+  }
+  const line = bytes.subarray(least, most).indexOf(10) + 1;
+  if (line === 0 && timeOf(bytes.subarray(most)) !== '') return most;
+  const end = line > 0 ? least + line : most;
+  // what the module itself printed so has three bytes
+  const inner = innerTime.exec(bytes.toString('latin1', least, end + longestTime));
+  if (inner !== null && least + inner.index < end) return least + inner.index;
+  return bytes.length < end ? 0 : end;
 }
 
 function entryOf(stream: LogEntry['stream'], bytes: Buffer): LogEntry {

@@ -87,19 +87,53 @@ test('of a terminal are 16 KiB of a longer line', async () => {
   );
 });
 
-test('of a terminal continue a line that is longer than it was, as the engine has replaced what is no UTF-8', async () => {
+test('of a terminal are 16 KiB of a line in which the engine has replaced what is no UTF-8', async () => {
+  const size = 16 << 10;
+  const own = '2026-11-27T22:53:50Z in the text ';
+  const parts = [
+    '\ufffd'.repeat(size), // each was one byte
+    `${'\ufffd'.repeat(100)}${'x'.repeat(size - 100)}`,
+    `${'x'.repeat(size - 1 - own.length)}${own}\ufffd`,
+    '\ufffd'.repeat(size - 1),
+    `${'x'.repeat(size - 3)}\ufffd`, // it was printed so
+    `${'\ufffd'.repeat(5_000)}${'x'.repeat(size - 15_000)}`,
+    '\ufffd'.repeat(7_000),
+  ];
+  const texts = parts.map((part, at) => (part.length < size && at % 2 === 1 ? `${part}\n` : part));
+  const bytes = Buffer.from(texts.map((text) => `${time} ${text}`).join(''));
+  for (const cuts of [[], [100, 20_000], Array.from({ length: 100 }, () => 1_499)]) {
+    const found = await all(terminalEntries(pieces(bytes, cuts)));
+    const expected = texts.map((text) => ['stdout', time, Buffer.from(text).toString('latin1')]);
+    assert.equal(found, expected);
+  }
+});
+
+test('of a terminal come without what follows them', async () => {
+  for (const text of ['x'.repeat(16 << 10), `${'\ufffd'.repeat(7_000)}\n`]) {
+    async function* growing(): AsyncGenerator<Buffer> {
+      yield Buffer.from(`${time} ${text}`);
+      throw new Error('more was read');
+    }
+    const first = await terminalEntries(growing()).next();
+    assert.equal(first.value?.[0]?.text.toString(), text);
+  }
+});
+
+test('of a terminal have the time of what they continue when the engine writes none', async () => {
+  const size = 16 << 10;
   const later = '2026-11-27T22:53:52.000000001Z';
-  const replaced = '\ufffd'.repeat(16 << 10);
   const message = 'Error grabbing logs: invalid character\n';
-  const bytes = Buffer.from(`${time} ${replaced}${time} rest\n${later} next\n${message}`);
+  const bytes = Buffer.from(`${time} ${'x'.repeat(size)}rest\n${later} next\n${message}`);
   const found = await all(terminalEntries(pieces(bytes, [100, 20_000])));
-  assert.is(
-    found.map(([, , text]) => text).join('').length,
-    3 * (16 << 10) + `${time} rest\nnext\n${message}`.length,
+  assert.equal(
+    found.map(([, at, text]) => [at, text.length]),
+    [
+      [time, size],
+      [time, 5],
+      [later, 5],
+      ['', message.length],
+    ],
   );
-  const times = found.map(([, at]) => at);
-  assert.equal([...new Set(times)], [time, later, '']);
-  assert.is(times.indexOf(''), times.length - 1);
 });
 
 test('have 2 MiB at most', async () => {
