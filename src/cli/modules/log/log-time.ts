@@ -13,17 +13,20 @@ const local = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?$/;
 
 /**
  * A time in microseconds since the epoch, as `docker logs` takes it: RFC 3339, a date or a local time, seconds since the
- * epoch, or a duration before now (`10m`, `1h30m`, `2d`).
+ * epoch, or a duration before now (`10m`, `1h30m`, `2d`). The time of a line, which has nanoseconds, includes the line.
  */
-export function parseLogTime(option: string, text: string, now: Date): bigint {
-  const millis = durationBefore(text, now) ?? secondsSinceEpoch(text) ?? dateIn(text);
+export function parseLogTime(option: 'since' | 'until', text: string, now: Date): bigint {
+  const before = durationBefore(text, now);
+  const millis = before ?? secondsSinceEpoch(text) ?? dateIn(text);
   if (millis === undefined || !Number.isFinite(millis)) {
     const forms =
       "a duration such as 10m or 1h30m, nor a time such as 2026-01-31T12:00:00Z or '2026-01-31 12:00'";
     throw new UsageError(`--${option} ${quoted(text)} is neither ${forms}`);
   }
-  // 0 would be no limit
-  return BigInt(Math.max(Math.round(millis * 1000), 1));
+  const digits = before === undefined ? (/\.(\d+)/.exec(text)?.[1] ?? '') : '';
+  const nanoseconds = BigInt(digits.padEnd(9, '0')) + (option === 'until' ? 999n : 0n);
+  const time = BigInt(Math.round(millis * 1000)) + nanoseconds / 1000n;
+  return time > 0n ? time : 1n; // 0 would be no limit
 }
 
 /** Before 1973: a count of seconds since the epoch that is hardly meant as one. */
@@ -46,13 +49,16 @@ function durationBefore(text: string, now: Date): number | undefined {
   return now.getTime() - seconds * 1000;
 }
 
+/** Without a fraction of a second. */
 function secondsSinceEpoch(text: string): number | undefined {
-  return /^\d{1,12}(\.\d{1,9})?$/.test(text) ? Number(text) * 1000 : undefined;
+  return /^\d{1,12}(\.\d{1,9})?$/.test(text) ? Number.parseInt(text, 10) * 1000 : undefined;
 }
 
+/** Without a fraction of a second: a Date has no more than milliseconds. */
 function dateIn(text: string): number | undefined {
-  if (zoned.test(text)) return Date.parse(text.replace(' ', 'T'));
+  const whole = text.replace(' ', 'T').replace(/\.\d+/, '');
+  if (zoned.test(text)) return Date.parse(whole);
   if (!local.test(text)) return undefined;
   // a date alone would be taken for UTC
-  return Date.parse(/[T ]/.test(text) ? text.replace(' ', 'T') : `${text}T00:00:00`);
+  return Date.parse(whole.includes('T') ? whole : `${whole}T00:00:00`);
 }

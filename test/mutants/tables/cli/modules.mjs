@@ -78,6 +78,18 @@ export default [
     suite: 'unit/cli/modules/log',
   },
   {
+    breaks: 'a log until the time of one of its lines lacks the line',
+    text: "(option === 'until' ? 999n : 0n)",
+    becomes: '0n',
+    suite: 'unit/cli/modules/log',
+  },
+  {
+    breaks: 'a log since the time of one of its lines has those of the second before it',
+    text: "(/\\.(\\d+)/.exec(text)?.[1] ?? '')",
+    becomes: "''",
+    suite: 'unit/cli/modules/log',
+  },
+  {
     breaks: 'a character that comes in two pieces is broken',
     text: '${this.#rest}${this.#decoder.write(bytes)}',
     becomes: '${this.#rest}${bytes.toString()}',

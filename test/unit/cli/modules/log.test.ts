@@ -21,6 +21,7 @@ test('takes times as docker does', () => {
   assert.is(time('2d'), micros('2026-01-29T12:00:00Z'));
   assert.is(time('2026-01-31 10:00'), BigInt(new Date(2026, 0, 31, 10).getTime()) * 1000n);
   assert.is(time('2026-01-31'), BigInt(new Date(2026, 0, 31).getTime()) * 1000n);
+  assert.is(time('1.5ms'), BigInt(now.getTime()) * 1000n - 1500n);
   // 0 is no limit for the service
   assert.is(time('0'), 1n);
   for (const wrong of ['', 'yesterday', '10x', '-10m', '2026-13-01', '2026-01-31T25:00:00Z']) {
@@ -30,6 +31,16 @@ test('takes times as docker does', () => {
       wrong,
     );
   }
+});
+
+test('includes a line whose time is asked for, to the microsecond', () => {
+  for (const text of ['2026-01-31T10:00:00.999999001Z', '1769853600.999999001']) {
+    const micro = micros('2026-01-31T10:00:00Z') + 999_999n;
+    assert.is(parseLogTime('since', text, now), micro);
+    assert.is(parseLogTime('until', text, now), micro + 1n);
+  }
+  const whole = '2026-01-31T10:00:00.000250Z';
+  assert.is(parseLogTime('until', whole, now), micros('2026-01-31T10:00:00Z') + 250n);
 });
 
 test('has a warning about a number without a unit, which is a time in 1970', () => {
