@@ -521,16 +521,17 @@ test('stops waiting for its turn when the caller leaves', async () => {
   await using rig = await Rig.start();
   const store = await rig.open();
   await store.createPair(id, ['rsa-2048'], forSigning, soon());
-  const leaving = new AbortController();
   const rsa = parseSignRequest(parseSignMechanism('rsa-pss-sha256'), Buffer.alloc(32), true);
   // what the process of the library gets at a time; as many that leave would stall whoever comes after them
   const atOnce = 16;
   const signed = (signal: AbortSignal) => withKey(store, id, (key) => key.sign(rsa, signal));
   const staying = Array.from({ length: atOnce }, () => signed(soon()));
-  const left = Array.from({ length: atOnce }, () => signed(leaving.signal));
+  // each with a signal of its own, as the callers of the service have
+  const leaving = Array.from({ length: atOnce }, () => new AbortController());
+  const left = leaving.map((caller) => signed(caller.signal));
   staying.push(signed(soon()));
   await setImmediate(); // until all of them wait
-  leaving.abort();
+  for (const caller of leaving) caller.abort();
   for (const failure of left.map(failureOf)) assert.is(await failure, 'Cancelled');
   await Promise.all(staying);
 });
