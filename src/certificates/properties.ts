@@ -114,6 +114,6 @@ function lastAttemptOf({ enrolment }: CertificateEntry): Date | undefined {
 /** When an order is submitted again after an attempt; undefined when it is not. */
 function nextAttemptOf({ enrolment }: CertificateEntry): Date | undefined {
   const { order } = enrolment ?? {};
-  if (order === undefined || order.isStuck || order.attempts === 0) return undefined;
+  if (order === undefined || order.nextAttempt === 0 || order.attempts === 0) return undefined;
   return new Date(order.nextAttempt);
 }

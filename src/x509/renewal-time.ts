@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Validity } from './validity.ts';
 
 /** When a certificate is due: after a share of its life, or so many seconds before its end. */
@@ -7,6 +7,8 @@ export type RenewalSetting = { readonly afterShare: number } | { readonly before
 const jitter = 0.05;
 /** Whatever the setting, a certificate is used for half of its life. */
 const earliestShare = 0.5;
+/** Of the certificates whose renewal time was computed, as it is again at each check. */
+const draws = new WeakMap<object, number>();
 
 /**
  * When a certificate is due for renewal: when the setting says so, up to a twentieth of its life earlier, so that
@@ -14,14 +16,24 @@ const earliestShare = 0.5;
  * same time.
  */
 export function renewalTime(
-  { notBefore, notAfter, fingerprint }: Validity & { readonly fingerprint: string },
+  certificate: Validity & { readonly fingerprint: string },
   setting: RenewalSetting,
 ): Date {
+  const { notBefore, notAfter } = certificate;
   const start = notBefore.getTime();
   const life = notAfter.getTime() - start;
   const set =
     'afterShare' in setting ? life * setting.afterShare : life - setting.beforeEndS * 1000;
-  const digest = createHash('sha256').update(`renewal ${fingerprint}`).digest();
-  const early = (digest.readUInt32BE(0) / 0x1_0000_0000) * jitter * life;
+  const early = drawOf(certificate) * jitter * life;
   return new Date(start + Math.floor(Math.max(set - early, life * earliestShare)));
+}
+
+/** From 0 to 1. */
+function drawOf(certificate: { readonly fingerprint: string }): number {
+  const before = draws.get(certificate);
+  if (before !== undefined) return before;
+  const digest = hash('sha256', `renewal ${certificate.fingerprint}`, 'buffer');
+  const draw = digest.readUInt32BE(0) / 0x1_0000_0000;
+  draws.set(certificate, draw);
+  return draw;
 }

@@ -240,7 +240,10 @@ export class Attempts {
       return problem === undefined ? transitions.issued(current, chain) : undefined;
     });
     if (problem !== undefined) {
-      const setback = { kind: 'refused', retryAfterS: undefined } as const;
+      // its CA may be about to end, which is replaced one day
+      const setback: Setback = isServiceError(problem, 'NotSupported')
+        ? { kind: 'short' }
+        : { kind: 'refused', retryAfterS: undefined };
       await this.fail(entry, problem, setback, { issuerChain });
     }
     if (!isTaken) return;
@@ -271,9 +274,11 @@ export class Attempts {
       ? error
       : new ServiceError('Failed', 'internal error', { cause: error });
     this.#failures.set(id, failure);
-    const next = transitions.failed(retried, { now: at, delayMs, reason, isFinal, issuerChain });
+    const isRepeated = setback.kind === 'short';
+    const retry = { now: at, delayMs, reason, isFinal, isRepeated, issuerChain };
+    const next = transitions.failed(retried, retry);
     if (!(await this.#records.replace(entry, next))) return;
-    const nextAttempt = isFinal ? 0 : at + delayMs;
+    const nextAttempt = isFinal && !isRepeated ? 0 : at + delayMs;
     const fields = { certificateId: id, issuer: order.issuer, reason };
     if (isFinal)
       log.error('certificate not renewed, renewal is stuck', {

@@ -65,9 +65,11 @@ export interface PendingOrder extends Issuance {
   readonly attempts: number;
   /** When `nextAttempt` was set: a clock before that time was set back. */
   readonly since: number;
+  /** 0 when there is none: it is stuck. */
   readonly nextAttempt: number;
   /** Why the last attempt did not succeed, `` before the first. */
   readonly reason: string;
+  /** Whether it cannot succeed before something else changes. */
   readonly isStuck: boolean;
   /** Whether a caller asked for it: then it need not live longer than the certificate that it replaces. */
   readonly isRequested: boolean;

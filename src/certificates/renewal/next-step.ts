@@ -149,7 +149,7 @@ function orderStepOf(
     if (!rule.isIssued) return { kind: 'abandon' };
     // settings that did not change cannot make it succeed
     if (order.settings !== rule.settings) return { kind: 'order' };
-    if (order.isStuck) return { kind: 'wait', until: undefined };
+    if (order.isStuck && order.nextAttempt === 0) return { kind: 'wait', until: undefined };
     if (isSuperfluous(order, record, rule, circumstances)) return { kind: 'abandon' };
     if (now < earliest) return { kind: 'wait', until: earliest, reason: unsetClock(now) };
     const due = dueOf(order, now);

@@ -17,6 +17,8 @@ export type Setback =
   | { readonly kind: 'unreachable' }
   /** The issuer refused the order, and says when to ask again, or does not. */
   | { readonly kind: 'refused'; readonly retryAfterS: number | undefined }
+  /** The issued certificate would live no longer than the current one, until its CA or its rule is replaced. */
+  | { readonly kind: 'short' }
   /** The issuer has not decided, and says when to ask again, or does not. */
   | { readonly kind: 'pending'; readonly retryAfterS: number | undefined };
 
@@ -34,15 +36,20 @@ export interface Circumstances {
 /**
  * The delay until the next attempt, in milliseconds: what the issuer asks for; else, after a refusal, an hour; else
  * random up to a bound that doubles with each attempt. At most a quarter of the life that remains, or an hour after
- * expiry; at least a minute, or a twentieth of the life where that is less.
+ * expiry; at least a minute, or a twentieth of the life where that is less. After a certificate that lives no longer
+ * than the current one it is a third to two thirds of the life that remains: every such attempt has another issued.
  */
 export function retryDelay(setback: Setback, circumstances: Circumstances): number {
-  const { current, random } = circumstances;
+  const { current, random, now } = circumstances;
   const life = lifeOf(current);
+  if (setback.kind === 'short' && current !== undefined) {
+    const remaining = Math.max(0, current.notAfter.getTime() - now);
+    return Math.round(Math.max((remaining * (1 + random)) / 3, Math.min(hour, life / 20)));
+  }
   const floor = Math.min(minute, life / 20);
   const ceiling = Math.max(floor, ceilingOf(setback, circumstances));
   const clamp = (delay: number): number => Math.min(Math.max(delay, floor), ceiling);
-  const asked = setback.kind === 'unreachable' ? undefined : requestedMs(setback.retryAfterS);
+  const asked = 'retryAfterS' in setback ? requestedMs(setback.retryAfterS) : undefined;
   if (asked !== undefined) return Math.round(clamp(clamp(asked) * (1 + random * spread)));
   const least = setback.kind === 'refused' ? Math.min(hour, life / 20) : floor;
   const bound = Math.min(backOffMs(circumstances), ceiling);

@@ -60,11 +60,16 @@ export function pending<R extends EnrolmentRecord>(record: R, cookie: string, re
 /** An attempt did not succeed. */
 export function failed<R extends EnrolmentRecord>(
   record: R,
-  retry: Retry & { readonly isFinal: boolean; readonly issuerChain?: string },
+  retry: Retry & {
+    readonly isFinal: boolean;
+    /** Whether the order is submitted again although it is stuck. */
+    readonly isRepeated?: boolean;
+    readonly issuerChain?: string;
+  },
 ): R {
   return withOrder(record, (order) => ({
     ...retried(order, retry),
-    ...(retry.isFinal && { nextAttempt: 0 }),
+    ...(retry.isFinal && retry.isRepeated !== true && { nextAttempt: 0 }),
     issuerChain: retry.issuerChain,
     isStuck: retry.isFinal,
   }));

@@ -60,7 +60,7 @@ function judge(certificate: CertificateView, now: Date): Judged | undefined {
     case 'stuck':
       return {
         kind: isOver(certificate, now) ? 'expired' : 'stuck',
-        text: `stuck, ${expiry}${because}`,
+        text: `stuck, ${expiry}${because}${again}`,
         advice: `once the cause is removed: 'iotedgectl certificates ${notAfter === 0 ? 'request' : 'renew'} ${id}'`,
       };
     case 'pending':

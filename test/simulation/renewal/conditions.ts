@@ -18,6 +18,8 @@ export interface Conditions {
   /** The issuer answers that it has not decided. */
   readonly undecided: readonly Period[];
   readonly clock: readonly ClockStep[];
+  /** The lives of the certificates of its CA, in order: each is used from its beginning until that of the next. */
+  readonly authorities: readonly Period[];
 }
 
 const isIn =
@@ -40,18 +42,27 @@ export function clockError({ clock }: Conditions, time: number): number {
   return clock.find(isIn(time))?.byMs ?? 0;
 }
 
-/** Whether a certificate can be renewed at a time. */
-export function isGood(conditions: Conditions, time: number): boolean {
+/** The life of the certificate of the CA that issues at a time, which may have ended. */
+export function authorityAt({ authorities }: Conditions, time: number): Period | undefined {
+  return authorities.findLast(({ from }) => from <= time);
+}
+
+/** Whether at a time a certificate can be renewed by one that lives longer. */
+export function isRenewable(conditions: Conditions, time: number, notAfter: number): boolean {
+  const { to = 0 } = authorityAt(conditions, time) ?? {};
   return (
     isReachable(conditions, time) &&
     isDecided(conditions, time) &&
-    clockError(conditions, time) === 0
+    clockError(conditions, time) === 0 &&
+    time < to &&
+    to - notAfter > 1000 // certificates state whole seconds
   );
 }
 
 /** The times at which something changes, in order. */
-export function changesOf({ outages, undecided, clock }: Conditions): readonly number[] {
-  return [...outages, ...undecided, ...clock]
+export function changesOf(conditions: Conditions): readonly number[] {
+  const { outages, undecided, clock, authorities } = conditions;
+  return [...outages, ...undecided, ...clock, ...authorities]
     .flatMap(({ from, to }) => [from, to])
     .toSorted((a, b) => a - b);
 }

@@ -1,23 +1,39 @@
 import type { OrderRule } from '../../../src/certificates/renewal/order-rule.ts';
-import { type ClockStep, type Conditions, isGood, type Period } from './conditions.ts';
-import { Device, type History } from './device.ts';
+import {
+  authorityAt,
+  type ClockStep,
+  type Conditions,
+  changesOf,
+  isRenewable,
+  type Period,
+} from './conditions.ts';
+import { Device, type History, type Use } from './device.ts';
 
-const day = 86_400_000;
+const hour = 3_600_000;
+const day = 24 * hour;
 const year = 365 * day;
 /** Later than the clock that the service takes for unset. */
 const from = Date.UTC(2030, 0, 1);
 /** A device may need as long to see that conditions are good again. */
 const slackMs = 600_000;
 
+/** Days after the beginning. */
+interface Days {
+  readonly day: number;
+  readonly days: number;
+}
+
 /** What happens to a number of devices. */
 export interface Plan {
   readonly rule: OrderRule;
   readonly devices: number;
   readonly years: number;
-  /** Of all devices, in days after the beginning. */
-  readonly outages: readonly { readonly day: number; readonly days: number }[];
+  /** Of all devices, or of a share of them. */
+  readonly outages: readonly (Days & { readonly share?: number })[];
   /** Times in which the issuer does not decide. */
-  readonly undecided: readonly { readonly day: number; readonly days: number }[];
+  readonly undecided: readonly Days[];
+  /** The certificates of its CA, each used from its day until that of the next; without any, one for all years. */
+  readonly authorities?: readonly Days[];
   /** How often the clock of each device is set wrong by ten years, for up to ten days. */
   readonly clockSteps: number;
   /** The days over which the devices are put into operation. */
@@ -27,13 +43,21 @@ export interface Plan {
 /** What came of it. */
 export interface Outcome {
   readonly renewals: number;
+  /** Certificates that live less long than their rule says, as their CA ends before. */
+  readonly shortened: number;
+  /** Certificates that live longer than their CA. */
+  readonly outliving: number;
   readonly requests: number;
   /** Times at which a certificate expired although it could have been renewed before. */
   readonly avoidable: number;
   /** Days without a valid certificate, in which it could not be renewed. */
   readonly unavoidableDays: number;
-  /** The shortest use of a certificate, as a share of its life. */
-  readonly shortestUse: number;
+  /** The longest time in which a device had no valid certificate although it could have got one, in hours. */
+  readonly slowestReturnHours: number;
+  /** The earliest replacement of a certificate, as a share of its life. */
+  readonly earliestRenewal: number;
+  /** Requests that came in less than a minute after the last one, or than the issuer had asked for. */
+  readonly early: number;
   /** After each outage: the highest load divided by the mean, until all devices are back. */
   readonly peaks: readonly number[];
   /** Keys at the end, at most on one device. */
@@ -51,11 +75,17 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
+/** A device, what happened to it, and what came of it. */
+interface Run {
+  readonly conditions: Conditions;
+  readonly history: History;
+}
+
 /** Runs all devices of a plan. */
 export async function simulate(plan: Plan, seed = 1): Promise<Outcome> {
   const to = from + plan.years * year;
   const random = randomFrom(seed);
-  const runs: { readonly conditions: Conditions; readonly history: History }[] = [];
+  const runs: Run[] = [];
   for (let index = 0; index < plan.devices; index++) {
     const conditions = conditionsOf(plan, random);
     const begin = from + random() * plan.spreadDays * day;
@@ -63,29 +93,26 @@ export async function simulate(plan: Plan, seed = 1): Promise<Outcome> {
     const device = new Device({ name: `${index}`, rule, conditions, from: begin, to, random });
     runs.push({ conditions, history: await device.run() });
   }
-  const uses = runs.flatMap(({ history }) => history.uses);
-  const gaps = runs.map(({ conditions, history }) => gapsOf(conditions, history));
+  const histories = runs.map(({ history }) => history);
+  const uses = histories.flatMap((history) => history.uses);
+  const gaps = runs.flatMap(gapsOf);
   return {
     renewals: uses.length - plan.devices,
-    requests: sum(runs.map(({ history }) => history.requests.length)),
-    avoidable: sum(gaps.map(({ avoidable }) => avoidable)),
-    unavoidableDays: sum(gaps.map(({ ms }) => ms)) / day,
-    shortestUse: Math.min(...runs.map(({ history }) => shortestUseOf(history))),
-    peaks: periodsOf(plan.outages).map(({ to: end }) =>
-      peakAfter(
-        end,
-        runs.map(({ history }) => history),
-      ),
-    ),
-    keys: Math.max(...runs.map(({ history }) => history.keys)),
+    shortened: uses.filter(isShortened(plan.rule)).length,
+    outliving: sum(runs.map(outlivingOf)),
+    requests: sum(histories.map(({ requests }) => requests.length)),
+    avoidable: gaps.filter(({ isAvoidable }) => isAvoidable).length,
+    unavoidableDays: sum(gaps.map((gap) => gap.to - gap.from)) / day,
+    slowestReturnHours: Math.max(0, ...gaps.map(({ returnMs }) => returnMs)) / hour,
+    earliestRenewal: Math.min(...histories.map(earliestRenewalOf)),
+    early: sum(histories.map(({ early }) => early)),
+    peaks: interruptionsOf(plan).map((one) => peakAfter(one, runs)),
+    keys: Math.max(...histories.map(({ keys }) => keys)),
   };
 }
 
-function periodsOf(days: Plan['outages']): readonly Period[] {
-  return days.map((one) => ({
-    from: from + one.day * day,
-    to: from + (one.day + one.days) * day,
-  }));
+function periodOf({ day: begin, days }: Days): Period {
+  return { from: from + begin * day, to: from + (begin + days) * day };
 }
 
 function conditionsOf(plan: Plan, random: () => number): Conditions {
@@ -96,40 +123,86 @@ function conditionsOf(plan: Plan, random: () => number): Conditions {
     const byMs = (random() < 0.5 ? -10 : 10) * year;
     clock.push({ from: begin, to: begin + random() * Math.min(10 * day, span * 0.2), byMs });
   }
-  return { outages: periodsOf(plan.outages), undecided: periodsOf(plan.undecided), clock };
-}
-
-/** The times without a valid certificate; avoidable are those before which conditions were good. */
-function gapsOf(
-  conditions: Conditions,
-  { uses }: History,
-): { readonly avoidable: number; readonly ms: number } {
-  const gaps = uses
-    .filter(({ to, notAfter }) => notAfter < to)
-    .map(({ to, notAfter }) => ({ from: notAfter, to }));
-  const wasGood = (gap: Period): boolean =>
-    [0, 1, 2].every((step) => isGood(conditions, gap.from - (step * slackMs) / 2));
   return {
-    avoidable: gaps.filter(wasGood).length,
-    ms: sum(gaps.map((gap) => gap.to - gap.from)),
+    outages: plan.outages.filter(({ share = 1 }) => share >= 1 || random() < share).map(periodOf),
+    undecided: plan.undecided.map(periodOf),
+    clock,
+    authorities: authoritiesOf(plan),
   };
 }
 
+function authoritiesOf({ authorities, years }: Plan): readonly Period[] {
+  return (authorities ?? [{ day: -365, days: (years + 100) * 365 }]).map(periodOf);
+}
+
+/** The times in which no certificate is issued to some devices: outages, and between the lives of CA certificates. */
+function interruptionsOf(plan: Plan): readonly Period[] {
+  const authorities = authoritiesOf(plan);
+  const between = authorities.flatMap(({ to }, at) => {
+    const next = authorities[at + 1];
+    return next !== undefined && to < next.from ? [{ from: to, to: next.from }] : [];
+  });
+  return [...plan.outages.map(periodOf), ...between].toSorted((a, b) => a.from - b.from);
+}
+
+interface Gap extends Period {
+  /** Whether the certificate could have been renewed before it expired. */
+  readonly isAvoidable: boolean;
+  /** The longest time in the gap during which it could have been renewed. */
+  readonly returnMs: number;
+}
+
+/** The times without a valid certificate. */
+function gapsOf({ conditions, history }: Run): readonly Gap[] {
+  return history.uses
+    .filter(({ to, notAfter }) => notAfter < to)
+    .map(({ to, notAfter }) => {
+      const isRenewableAt = (time: number): boolean => isRenewable(conditions, time, notAfter);
+      const isAvoidable = [0, 1, 2].every((step) => isRenewableAt(notAfter - (step * slackMs) / 2));
+      const changes = changesOf(conditions).filter((time) => notAfter < time && time < to);
+      let [since, returnMs] = [notAfter, 0];
+      for (const [at, begin] of [notAfter, ...changes].entries()) {
+        if (!isRenewableAt(begin)) since = Infinity;
+        else since = Math.min(since, begin);
+        returnMs = Math.max(returnMs, (changes[at] ?? to) - since);
+      }
+      return { from: notAfter, to, isAvoidable, returnMs };
+    });
+}
+
+/** Certificates are dated back by minutes. */
+const isShortened =
+  ({ lifetimeS }: OrderRule) =>
+  ({ notBefore, notAfter }: Use): boolean =>
+    notAfter - notBefore < lifetimeS * 1000;
+
+function outlivingOf({ conditions, history: { uses } }: Run): number {
+  const isOutliving = ({ issued, notAfter }: Use): boolean =>
+    notAfter > (authorityAt(conditions, issued)?.to ?? 0);
+  return uses.filter(isOutliving).length;
+}
+
 /** The last one is in use still. */
-function shortestUseOf({ uses }: History): number {
+function earliestRenewalOf({ uses }: History): number {
   const shares = uses
     .slice(0, -1)
-    .map(({ from: begin, to, notAfter, notBefore }) => (to - begin) / (notAfter - notBefore));
+    .map(({ to, notAfter, notBefore }) => (to - notBefore) / (notAfter - notBefore));
   return Math.min(Number.POSITIVE_INFINITY, ...shares);
 }
 
-/** Devices are back when they have a certificate that was issued after the outage, if they asked for one in it. */
-function peakAfter(end: number, histories: readonly History[]): number {
-  const returns = histories.flatMap(({ requests }) => {
-    const last = requests.findLast((time) => time < end);
+/**
+ * The highest load divided by the mean, in thirtieths of the time in which all devices come back that asked in an
+ * interruption. Those whose certificates are still valid have days for it, and are left out when others have expired.
+ */
+function peakAfter({ from: begin, to: end }: Period, runs: readonly Run[]): number {
+  const asked = runs.flatMap(({ history: { requests, uses } }) => {
     const next = requests.find((time) => time >= end);
-    return last === undefined || next === undefined || end - last > year ? [] : next - end;
+    if (next === undefined || !requests.some((time) => begin <= time && time < end)) return [];
+    const hasExpired = uses.some(({ notAfter, to }) => notAfter < end && end < to);
+    return [{ hasExpired, afterMs: next - end }];
   });
+  const expired = asked.filter(({ hasExpired }) => hasExpired);
+  const returns = (expired.length > 0 ? expired : asked).map(({ afterMs }) => afterMs);
   const all = Math.max(...returns);
   const counts = Array.from({ length: 30 }, () => 0);
   for (const time of returns) {

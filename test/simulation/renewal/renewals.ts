@@ -28,12 +28,23 @@ interface NamedRule {
 
 const daysPerYear = 365;
 
-/** Outages and wrong clocks, spread over the years. */
-export function troubles(years: number) {
+/**
+ * What goes wrong in these years: outages of 60 days, weeks without decisions, wrong clocks, and three rollovers of the
+ * CA. The first is in time for all that it has issued; the second begins and ends while half of the devices are off; in
+ * the third the CA has so little left to live that it issues certificates which live no longer than those they replace.
+ */
+export function troubles(years: number, { lifetimeS }: Pick<OrderRule, 'lifetimeS'>) {
   const at = (share: number): number => years * daysPerYear * share;
+  const life = lifetimeS / 86_400;
+  const begins = [-daysPerYear, at(0.35), at(0.5) + 10, at(0.75)] as const;
+  const ends = [begins[1] + life / 2, at(0.5) + 50, begins[3] + life / 20, at(2)];
   return {
-    outages: [0.2, 0.5, 0.8].map((share) => ({ day: at(share), days: 60 })),
+    outages: [
+      { day: at(0.2), days: 60 },
+      { day: at(0.5), days: 60, share: 0.5 },
+    ],
     undecided: [0.1, 0.6].map((share) => ({ day: at(share), days: 7 })),
+    authorities: begins.map((day, index) => ({ day, days: (ends[index] ?? day) - day })),
     clockSteps: 3,
   };
 }
@@ -42,16 +53,19 @@ export function troubles(years: number) {
 export async function* renewals(options: RenewalOptions): AsyncGenerator<Row> {
   const { devices, years } = options;
   for (const { name, rule } of await rulesOf(options)) {
-    const plan = { rule, devices, years, spreadDays: 60, ...troubles(years) };
+    const plan = { rule, devices, years, spreadDays: 60, ...troubles(years, rule) };
     const outcome = await simulate(plan);
     yield {
       certificate: name,
       'life (days)': rule.lifetimeS / 86_400,
       'renewals of a device': (outcome.renewals / devices).toFixed(1),
+      'shortened by their CA': (outcome.shortened / devices).toFixed(1),
       'requests of a device': (outcome.requests / devices).toFixed(0),
       'expired, could be renewed': outcome.avoidable,
       'expired, could not (days of a device)': (outcome.unavoidableDays / devices).toFixed(1),
-      'shortest use (share of its life)': outcome.shortestUse.toFixed(2),
+      'slowest return (hours)': outcome.slowestReturnHours.toFixed(1),
+      'earliest renewal (share of its life)': outcome.earliestRenewal.toFixed(2),
+      'requests that came too early': outcome.early,
       'peak / mean after outages': outcome.peaks.map((peak) => peak.toFixed(1)).join(', '),
     };
   }

@@ -2,6 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SelfSignedIssuer } from '../../../../src/certificates/issuers/self-signed.ts';
+import { certificateProperties } from '../../../../src/certificates/properties.ts';
 import { orderRuleFor } from '../../../../src/certificates/renewal/order-rule.ts';
 import { keyMade } from '../../../../src/certificates/renewal/transitions.ts';
 import { ServiceError } from '../../../../src/errors.ts';
@@ -168,7 +169,33 @@ test('orders with one new key when the issuer wants another, wherever it is inte
   });
 });
 
-test('is stuck with a certificate that lives no longer than the present one', async () => {
+test('is stuck with a certificate that lives no longer than the present one, and asks again before that ends', async () => {
+  await onDevice(async (device) => {
+    await device.work();
+    const { certificate, entry } = await device.current();
+    const end = certificate.notAfter.getTime();
+    device.rule = () => ({ ...orderRuleFor(config, id), lifetimeS: (3 * day) / 1000 });
+    device.now = new Date(device.now.getTime() + 26 * day);
+    const left = end - device.now.getTime();
+    await device.work();
+    const [{ nextAttempt } = { nextAttempt: 0 }, ...more] = device.failures;
+    assert.is(more.length, 0, 'once');
+    const delay = nextAttempt - device.now.getTime();
+    assert.ok(delay >= left / 3 - 1 && delay <= (left * 2) / 3 + 1, `after ${delay} of ${left}`);
+    const { entry: stuck } = await device.current();
+    const view = { now: device.now, keyId: '', renewAt: undefined, operation: '', waitReason: '' };
+    const { State, NextAttempt } = certificateProperties(stuck, view);
+    assert.equal([State, NextAttempt], ['stuck', BigInt(nextAttempt) * 1000n]);
+    device.now = new Date(nextAttempt);
+    await device.work();
+    const renewed = await device.current();
+    assert.ok(renewed.certificate.notAfter > certificate.notAfter);
+    assert.is(renewed.entry.keyId, stuck.enrolment?.order?.keyId);
+    assert.is.not(renewed.entry.keyId, entry.keyId);
+  });
+});
+
+test('is stuck when the issuer refuses for good', async () => {
   await onDevice(async (device) => {
     await device.work();
     const { certificate } = await device.current();

@@ -126,6 +126,7 @@ function outcomesOf(state: State, step: Step): readonly State[] {
         to(transitions.pending(record, 'cookie', retry)),
         to(transitions.failed(record, { ...retry, isFinal: false })),
         to(transitions.failed(record, { ...retry, isFinal: true })),
+        to(transitions.failed(record, { ...retry, isFinal: true, isRepeated: true })),
         // a second wish for another key is a final refusal
         ...(order?.isRekeyed === true ? [] : [to(rekeyed(state))]),
         state,
@@ -163,7 +164,7 @@ function eventsOf(state: State): readonly State[] {
     .map((key) => ({ ...state, keys: keys.filter((one) => one !== key) }));
   const others = (['a', 'b', 'none'] as const).filter((one) => one !== state.settings);
   const hastened = transitions.hastened(record, circumstancesOf(state).now);
-  const isStuck = record.enrolment?.order?.isStuck === true;
+  const isStuck = isStuckForGood(record);
   return [
     ...times.filter((time) => !isFar(time)).map((time) => ({ ...state, now: time })),
     { ...state, isUnset: !state.isUnset },
@@ -171,6 +172,11 @@ function eventsOf(state: State): readonly State[] {
     ...others.map((settings) => ({ ...state, settings })),
     ...(isStuck ? [{ ...state, record: hastened }] : []),
   ];
+}
+
+/** Whether the order is submitted again only when it is hastened. */
+function isStuckForGood({ enrolment }: EnrolmentRecord): boolean {
+  return enrolment?.order?.isStuck === true && enrolment.order.nextAttempt === 0;
 }
 
 function startOf({ chain: [one] }: KeyedChain): number {
@@ -219,7 +225,7 @@ function nameOf({ now, isUnset, settings, record, keys }: State): string {
           order.isRekeyed,
           order.settings === settings ? '' : order.settings === 'a' || order.settings === 'b',
           // whether the clock was set back, or how long it has to wait
-          order.isStuck ? '' : order.since > now * unit ? 'back' : Math.max(0, wait),
+          order.nextAttempt === 0 ? '' : order.since > now * unit ? 'back' : Math.max(0, wait),
         ].join(),
     successor === undefined ? '' : `${held(successor)}${successor.wasCurrent}`,
     previous
@@ -264,7 +270,7 @@ function settle(from: State, settled: Set<string>): void {
       check(state, step, next);
       state = next;
     } else if (isUsable(record, circumstances)) break;
-    else if (record.enrolment?.order?.isStuck === true) {
+    else if (isStuckForGood(record)) {
       state = { ...state, record: transitions.hastened(record, circumstances.now) };
     } else if (record.chain.length === 0 && step.until === undefined) {
       // the order was dropped: a call orders it again

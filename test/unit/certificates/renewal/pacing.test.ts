@@ -4,7 +4,8 @@ import { retryDelay, type Setback } from '../../../../src/certificates/renewal/p
 
 const test = suite('the delay of attempts');
 
-const minute = 60_000;
+const second = 1000;
+const minute = 60 * second;
 const hour = 60 * minute;
 const day = 24 * hour;
 const randoms = [0, 0.25, 0.5, 0.999];
@@ -45,6 +46,17 @@ test('is at most a quarter of the life that remains, and spread below that', () 
     assert.is(shortest, minute);
     assert.ok(longest <= leftMs / 4 && longest > leftMs / 5, `${longest} of ${leftMs}`);
   }
+});
+
+test('is about half of the life that remains after a certificate that lives no longer', () => {
+  const short: Setback = { kind: 'short' };
+  for (const attempts of [0, 40]) {
+    const [shortest, longest] = delays(short, { lifeMs: 90 * day, leftMs: 18 * day, attempts });
+    assert.is(shortest, 6 * day);
+    assert.ok(longest > 11.9 * day && longest <= 12 * day, `${longest}`);
+  }
+  assert.equal(delays(short, { lifeMs: 90 * day, leftMs: minute }), [hour, hour]);
+  assert.equal(delays(short, { lifeMs: 20 * minute, leftMs: second }), [minute, minute]);
 });
 
 test('is at most an hour after expiry, and for a first certificate', () => {

@@ -45,6 +45,9 @@ test('are about renewals that are stuck, with what to do', () => {
   const stuck = concernOf(lasting(60, { State: 'stuck', LastError: 'HTTP 403' }), now);
   assert.is(stuck?.text, 'stuck, expires in 60 days: HTTP 403');
   assert.match(stuck?.advice ?? '', "'iotedgectl certificates renew app'");
+  const NextAttempt = inDays(0.5);
+  const again = concernOf(lasting(60, { State: 'stuck', LastError: 'no', NextAttempt }), now);
+  assert.is(again?.text, 'stuck, expires in 60 days: no; the next attempt is in 12 hours');
   const first = certificateView('new', { State: 'stuck', LastError: 'it is for good' });
   assert.is(concernOf(first, now)?.text, 'stuck, there is no certificate yet: it is for good');
   assert.match(concernOf(first, now)?.advice ?? '', "'iotedgectl certificates request new'");
