@@ -16,6 +16,8 @@ const year = 365 * day;
 const from = Date.UTC(2030, 0, 1);
 /** A device may need as long to see that conditions are good again. */
 const slackMs = 600_000;
+/** In which the load after an outage is counted; fewer devices have no meaningful mean. */
+const buckets = 30;
 
 /** Days after the beginning. */
 interface Days {
@@ -58,8 +60,8 @@ export interface Outcome {
   readonly earliestRenewal: number;
   /** Requests that came in less than a minute after the last one, or than the issuer had asked for. */
   readonly early: number;
-  /** After each outage: the highest load divided by the mean, until all devices are back. */
-  readonly peaks: readonly number[];
+  /** After each outage: the highest load divided by the mean, until all devices are back; undefined for too few. */
+  readonly peaks: readonly (number | undefined)[];
   /** Keys at the end, at most on one device. */
   readonly keys: number;
 }
@@ -194,7 +196,7 @@ function earliestRenewalOf({ uses }: History): number {
  * The highest load divided by the mean, in thirtieths of the time in which all devices come back that asked in an
  * interruption. Those whose certificates are still valid have days for it, and are left out when others have expired.
  */
-function peakAfter({ from: begin, to: end }: Period, runs: readonly Run[]): number {
+function peakAfter({ from: begin, to: end }: Period, runs: readonly Run[]): number | undefined {
   const asked = runs.flatMap(({ history: { requests, uses } }) => {
     const next = requests.find((time) => time >= end);
     if (next === undefined || !requests.some((time) => begin <= time && time < end)) return [];
@@ -203,13 +205,14 @@ function peakAfter({ from: begin, to: end }: Period, runs: readonly Run[]): numb
   });
   const expired = asked.filter(({ hasExpired }) => hasExpired);
   const returns = (expired.length > 0 ? expired : asked).map(({ afterMs }) => afterMs);
+  if (returns.length < buckets) return undefined;
   const all = Math.max(...returns);
-  const counts = Array.from({ length: 30 }, () => 0);
+  const counts = Array.from({ length: buckets }, () => 0);
   for (const time of returns) {
-    const bucket = Math.min(29, Math.floor((time / all) * 30));
+    const bucket = Math.min(buckets - 1, Math.floor((time / all) * buckets));
     counts[bucket] = (counts[bucket] ?? 0) + 1;
   }
-  return Math.max(...counts) / (returns.length / 30);
+  return Math.max(...counts) / (returns.length / buckets);
 }
 
 function sum(numbers: readonly number[]): number {

@@ -66,7 +66,7 @@ export async function* renewals(options: RenewalOptions): AsyncGenerator<Row> {
       'slowest return (hours)': outcome.slowestReturnHours.toFixed(1),
       'earliest renewal (share of its life)': outcome.earliestRenewal.toFixed(2),
       'requests that came too early': outcome.early,
-      'peak / mean after outages': outcome.peaks.map((peak) => peak.toFixed(1)).join(', '),
+      'peak / mean after outages': outcome.peaks.map((peak) => peak?.toFixed(1) ?? '-').join(', '),
     };
   }
 }
