@@ -46,7 +46,7 @@ import type {
   ModuleType,
   Refused,
 } from './supervisor/module-type.ts';
-import { disarmOrphans } from './supervisor/restart/auto-restart.ts';
+import { disarm, disarmOrphans } from './supervisor/restart/auto-restart.ts';
 import { OrphanedKeeps } from './supervisor/update/orphaned-keeps.ts';
 import type { TrialLimits } from './supervisor/update/trial.ts';
 
@@ -92,7 +92,7 @@ export class ModuleRuntime implements AsyncDisposable {
   readonly #modules: ModuleRegistry;
   readonly #problems: RestoreErrors;
   readonly #acceptance: Acceptance;
-  readonly #events = new Pacer((name) => this.#modules.find(name)?.supervisor.wake());
+  readonly #events = new Pacer((name) => this.#changed(name));
   readonly #keeps: OrphanedKeeps;
   readonly #order: ModuleOrder;
   readonly #stop = new AbortController();
@@ -240,6 +240,13 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#track(disarmOrphans(parts, this.#stop.signal));
     this.#track(this.#retireAgents());
     this.#releaseKept();
+  }
+
+  /** Reconciles the module whose instance changed; an instance without a module must not be restarted by the engine. */
+  #changed(name: string): void {
+    const module = this.#modules.find(name);
+    if (module !== undefined) module.supervisor.wake();
+    else if (this.#started) this.#track(disarm(name, this.#options, this.#stop.signal));
   }
 
   /** Releases what is kept for updates of modules that were deleted since. */

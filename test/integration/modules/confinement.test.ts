@@ -185,15 +185,15 @@ test('leaves no restart policy to an orphaned container of an older runtime', as
     machine.docker('inspect', '-f', '{{.HostConfig.RestartPolicy.Name}}', name);
   await until(longMs, 'the policy', async () => (await policyOf('stray')) === 'no');
   assert.is(await policyOf('stranger'), 'always');
-  // one that was created meanwhile is found when the engine is back
   await machine.docker(...run, 'late', ...label, image, 'sleep', '1000');
+  await until(longMs, 'that of a later one', async () => (await policyOf('late')) === 'no');
   await machine.stopDaemon();
-  // one that was away for a moment only is taken for one that has stayed
   await device.untilManager(({ Health }) => Health === 'degraded');
   await machine.startDaemon();
-  await until(longMs, 'the policy of the other', async () => (await policyOf('late')) === 'no');
+  await machine.docker(...run, 'last', ...label, image, 'sleep', '1000');
+  await until(longMs, 'that of the last one', async () => (await policyOf('last')) === 'no');
   assert.is(await policyOf('stranger'), 'always');
-  await machine.docker('rm', '-f', 'stray', 'late', 'stranger');
+  await machine.docker('rm', '-f', 'stray', 'late', 'last', 'stranger');
 });
 
 test('restarts a module according to its restart policy', async ({ device }) => {

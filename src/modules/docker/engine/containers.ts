@@ -189,7 +189,8 @@ export class EngineContainers {
         await ignoring([304], docker.getContainer(name).start());
       } catch (error) {
         if (statusOf(error) === undefined) throw error;
-        throw await startFailure(docker.getContainer(name), action, error);
+        const { socketPath } = this.#connection;
+        throw await startFailure(docker.getContainer(name), { action, socketPath }, error);
       }
     });
   }

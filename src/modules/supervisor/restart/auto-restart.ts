@@ -4,7 +4,7 @@
  */
 import { describeError } from '../../../errors.ts';
 import type { Log } from '../../../service/log/log.ts';
-import type { Instance, ModuleType } from '../module-type.ts';
+import { EngineUnreachable, type Instance, type ModuleType } from '../module-type.ts';
 
 /** Dependencies of an `AutoRestart`. */
 export interface AutoRestartOptions {
@@ -77,6 +77,7 @@ export async function disarmOrphans(options: OrphanOptions, signal: AbortSignal)
   try {
     for (const name of await type.list(signal)) {
       if (!isKnown(name)) await disarm(name, options, signal);
+      signal.throwIfAborted();
     }
   } catch (error) {
     // the engine was lost, or the service stops: they are listed again when it is back
@@ -84,10 +85,10 @@ export async function disarmOrphans(options: OrphanOptions, signal: AbortSignal)
   }
 }
 
-/** The failure of one does not affect the others. */
-async function disarm(
+/** Removes the engine's restart policy from an instance of ours that has no module. Never rejects. */
+export async function disarm(
   name: string,
-  { type, log }: OrphanOptions,
+  { type, log }: Pick<OrphanOptions, 'type' | 'log'>,
   signal: AbortSignal,
 ): Promise<void> {
   try {
@@ -96,7 +97,8 @@ async function disarm(
     await type.disableAutoRestart(instance.id, signal);
     log.warn('restart policy of orphaned container removed', { container: name });
   } catch (error) {
-    signal.throwIfAborted();
+    // the engine was lost, or the service stops: they are listed again when it is back
+    if (signal.aborted || error instanceof EngineUnreachable) return;
     const fields = { container: name, error: describeError(error) };
     log.warn('restart policy of orphaned container not removed', fields);
   }

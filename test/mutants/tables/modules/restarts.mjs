@@ -181,9 +181,21 @@ export default [
   },
   {
     breaks: 'a user keeps a container from being created again by a control group of that name',
-    text: 'group.includes(containerId) && !ofUser.test(group)',
+    text: 'group.includes(containerId) && !isOther(group)',
     becomes: 'group.includes(containerId)',
     suite: 'component/modules/docker/start-failure',
+  },
+  {
+    breaks: 'a module of a rootless engine that runs without its knowledge gets another container beside it',
+    text: 'return uid !== undefined && Number(uid) !== engineUid;',
+    becomes: 'return uid !== undefined;',
+    suite: 'component/modules/docker/start-failure',
+  },
+  {
+    breaks: 'an orphaned container that appears while the engine is reachable keeps its restart policy',
+    text: 'else if (this.#started) this.#track(disarm(',
+    becomes: 'else if (!this.#started) this.#track(disarm(',
+    suite: 'integration/modules/confinement',
   },
   {
     breaks: 'the process of runc that waits for the start counts as the module',
