@@ -25,6 +25,7 @@ import { containerOf, damagedOf, endedOf, renamedOf, systemOf } from './inspect.
 import { logDriverOf, withLogLimits } from './log-rotation.ts';
 import { containerLog } from './logs/container-log.ts';
 import { startFailure } from './start-failure.ts';
+import { refuseRemoval, refuseStart } from './unknown-process.ts';
 
 const ours = { label: [`${ownerLabel}=${owner}`] };
 
@@ -184,13 +185,14 @@ export class EngineContainers {
 
   start(name: string, signal: AbortSignal): Promise<void> {
     const action = `starting ${shown(name)}`;
+    const context = { action, socketPath: this.#connection.socketPath };
     return this.#request(action, signal, async (docker) => {
+      await refuseStart(docker, name, context);
       try {
         await ignoring([304], docker.getContainer(name).start());
       } catch (error) {
         if (statusOf(error) === undefined) throw error;
-        const { socketPath } = this.#connection;
-        throw await startFailure(docker.getContainer(name), { action, socketPath }, error);
+        throw await startFailure(docker.getContainer(name), context, error);
       }
     });
   }
@@ -208,6 +210,7 @@ export class EngineContainers {
     const action = `removing ${shown(nameOrId)}`;
     await this.#request(action, signal, async (docker) => {
       const container = docker.getContainer(nameOrId);
+      await refuseRemoval(container, { action, socketPath: this.#connection.socketPath });
       try {
         await ignoring([404], container.remove({ force: true, v: true }));
       } catch (error) {

@@ -110,6 +110,10 @@ test('do not run twice when the engine does not know that they run', async (cont
     return hint.exec(stderr)?.[1];
   });
   assert.is(await inspected(device, 'unknown', '.Id'), id);
+  const next = ['sssa{ss}a{sv}', 'unknown', 'docker', config.replace('1000', '2000'), '0', '0'];
+  assert.match((await device.call('UpdateModule', next, 'operator')).stderr, hint, 'updated');
+  assert.match((await device.call('DeleteModule', byName('unknown'), 'operator')).stderr, hint);
+  assert.is(await inspected(device, 'unknown', '.Id'), id);
   await promisify(execFile)('sh', ['-c', advice]);
   await device.succeed('Start', byName('unknown'));
   assert.is(await inspected(device, 'unknown', '.Id'), id);

@@ -175,32 +175,47 @@ export default [
   },
   {
     breaks: 'a module that runs without knowledge of the engine gets another container beside it',
-    text: 'if (process === undefined) return damaged(text, error);',
-    becomes: 'return damaged(text, error);',
+    text: 'return process === undefined ? damaged(text, error) : unknownFailure(text, process, error);',
+    becomes: 'return process === undefined ? damaged(text, error) : damaged(text, error);',
+    suite: 'integration/modules/restarts/killed-start',
+  },
+  {
+    breaks: 'the container of a module that runs without knowledge of the engine is removed',
+    text: 'await refuseRemoval(container, { action, socketPath: this.#connection.socketPath });',
+    becomes: '',
+    suite: 'integration/modules/restarts/killed-start',
+  },
+  {
+    breaks:
+      'a module is started beside its former container, which runs without knowledge of the engine',
+    text: 'await refuseStart(docker, name, context);',
+    becomes: '',
     suite: 'integration/modules/restarts/killed-start',
   },
   {
     breaks: 'a user keeps a container from being created again by a control group of that name',
-    text: 'group.includes(containerId) && !isOther(group)',
-    becomes: 'group.includes(containerId)',
+    text: 'isOfThem(group) && !isOther(group)',
+    becomes: 'isOfThem(group)',
     suite: 'component/modules/docker/start-failure',
   },
   {
-    breaks: 'a module of a rootless engine that runs without its knowledge gets another container beside it',
+    breaks:
+      'a module of a rootless engine that runs without its knowledge gets another container beside it',
     text: 'return uid !== undefined && Number(uid) !== engineUid;',
     becomes: 'return uid !== undefined;',
     suite: 'component/modules/docker/start-failure',
   },
   {
-    breaks: 'an orphaned container that appears while the engine is reachable keeps its restart policy',
+    breaks:
+      'an orphaned container that appears while the engine is reachable keeps its restart policy',
     text: 'else if (this.#started) this.#track(disarm(',
     becomes: 'else if (!this.#started) this.#track(disarm(',
     suite: 'integration/modules/confinement',
   },
   {
     breaks: 'the process of runc that waits for the start counts as the module',
-    text: "return !/^(runc:\\[|$)/.test(contentOf(pid, 'comm'));",
-    becomes: 'return true;',
+    text: "return !/^(runc:\\[|$)/.test(contentOf(pid, 'comm')) && !isZombie(pid);",
+    becomes: 'return !isZombie(pid);',
     suite: 'integration/modules/restarts/killed-start',
   },
   {
