@@ -8,6 +8,8 @@ import type { RequestContext } from './connection/translate.ts';
 
 /** Users name control groups below their service managers as they like, also like a container. */
 const ofUser = /\/user@(\d+)\.service\//;
+/** In the words of the engine's list. */
+const stoppedStates: ReadonlySet<string> = new Set(['created', 'exited', 'dead']);
 /** An engine may report the end of a container before the last of its processes has ended. */
 const endingMs = 2_000;
 const pauseMs = 100;
@@ -59,8 +61,9 @@ export async function refuseStart(
   const found = await docker.listContainers({ all: true, filters: { label } });
   // the engine itself refuses the start of this one
   const others = found.filter(({ Names }) => !Names.includes(`/${name}`));
+  const stopped = others.filter(({ State }) => stoppedStates.has(State));
   await refuseProcess(
-    others.filter(({ State }) => State !== 'running').map(({ Id }) => Id),
+    stopped.map(({ Id }) => Id),
     context,
   );
 }
