@@ -3,7 +3,14 @@ import * as assert from 'uvu/assert';
 import type { CallContext } from '../../../src/dbus/server/call.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { parseModuleName } from '../../../src/ids.ts';
-import { modulesResolvers } from '../../../src/modules/handlers.ts';
+import {
+  type ModulesHandlersOptions,
+  modulesHandlers,
+  modulesResolvers,
+} from '../../../src/modules/handlers.ts';
+import { moduleOperations, type OperationParts } from '../../../src/modules/module-operations.ts';
+import type { ModuleRuntime } from '../../../src/modules/service.ts';
+import type { LogEntry } from '../../../src/modules/supervisor/module-type.ts';
 import { Cancellations } from '../../../src/service/operations/cancellations.ts';
 import { Operations } from '../../../src/service/operations/operations.ts';
 import { codeIn } from '../../support/failure.ts';
@@ -80,6 +87,24 @@ test('do not quote a value in the place of a name', async () => {
       assert.not.match(error.message, 'hunter2');
     }
   }
+});
+
+test('of GetLogs are followed by the last 4 MiB of a log', async () => {
+  async function* entries(): AsyncGenerator<readonly LogEntry[]> {
+    for (let line = 0; line < 80; line++) {
+      const text = Buffer.from(`${line}`.padEnd(64_999).concat('\n'));
+      yield [{ stream: 'stdout', time: '', text }];
+    }
+  }
+  const log = async () => ({ isTerminal: false, entries: entries() });
+  const kinds = moduleOperations({} as OperationParts); // none is carried out
+  const handlers = modulesHandlers(
+    { operations, kinds, log } as unknown as ModuleRuntime, // nothing else of it is used
+    {} as ModulesHandlersOptions,
+  );
+  const reply = await handlers.GetLogs({ name: parseModuleName('sensor'), options: {} }, call);
+  assert.is(reply.log.length, Math.floor((4 << 20) / 65_000) * 65_000);
+  assert.is(reply.log.toString().slice(0, 2), '16');
 });
 
 test.run();

@@ -62,12 +62,17 @@ interface Replaced {
   readonly type?: Partial<ModuleType>;
   readonly prepare?: (source: ModuleSource) => Promise<InstanceSpec>;
   readonly save?: () => Promise<void>;
+  /** Deletes the history of a module. */
+  readonly forget?: (name: string) => void;
   readonly agent?: string;
   readonly history?: Partial<ModuleHistory>;
 }
 
 /** A registry of modules whose containers run, with the backend of the workload API. */
-function registryIn(socketsPath: string, { agent, history, prepare, save, type }: Replaced = {}) {
+function registryIn(
+  socketsPath: string,
+  { agent, forget, history, prepare, save, type }: Replaced = {},
+) {
   const paths = { management: '/run/mgmt.sock', workload: '/run/workload.sock' };
   const config = { connect: paths, serverNames: new Map() } as unknown as ModulesConfig; // the members that are used
   const clients = {} as Clients; // not called
@@ -113,7 +118,7 @@ function registryIn(socketsPath: string, { agent, history, prepare, save, type }
     histories: {
       get: () => ({ ended: undefined, restartCount: 0, restartReason: '', ...history }),
       note: () => {},
-      delete: () => Promise.resolve(),
+      delete: async (name) => forget?.(name),
     },
     objects: { put: () => {}, remove: () => {} },
     onChange: () => {},
@@ -140,10 +145,9 @@ test('restores the warning of the pull for the image of a module', async ({ dire
   }
 });
 
-test('has no module whose creation was not accepted', async ({ directory }) => {
-  const full = () => Promise.reject(new ServiceError('Unavailable', 'the disk is full'));
-  const { modules } = registryIn(directory, { save: full });
-  const acceptance = new Acceptance({
+/** Accepts the creation of modules of a registry. */
+function acceptanceIn(modules: ModuleRegistry): Acceptance {
+  return new Acceptance({
     config: { hostname: 'device', serverNames: new Map() } as unknown as ModulesConfig, // the members that are used
     records: { has: () => false, refuseDamaged: () => {} },
     modules,
@@ -151,14 +155,52 @@ test('has no module whose creation was not accepted', async ({ directory }) => {
     abort: () => {},
     now,
   });
+}
+
+test('has no module whose creation was not accepted', async ({ directory }) => {
+  const full = () => Promise.reject(new ServiceError('Unavailable', 'the disk is full'));
+  const { modules } = registryIn(directory, { save: full });
   const name = parseModuleName('sensor');
   const settings = { image: 'a', createOptions: {}, auth: undefined };
-  const creation = acceptance.claim({ name, settings, env: {}, elevated: false }, (module) =>
+  const source = { name, settings, env: {}, elevated: false };
+  const creation = acceptanceIn(modules).claim(source, (module) =>
     module.supervisor.desired.accept('stopped', { verb: 'CreateModule' }),
   );
   assert.is(await failureOf(creation), 'Unavailable');
   assert.is(modules.find(name), undefined);
   assert.not.ok((await readdir(directory)).includes(name));
+});
+
+test('has a module whose creation failed created again, but no other in its place', async ({
+  directory,
+}) => {
+  const { modules } = registryIn(directory);
+  const name = parseModuleName('sensor');
+  const settings = { image: 'a', createOptions: {}, auth: undefined };
+  const source = { name, settings, env: {}, elevated: false };
+  const module = await modules.open({ source, saved: { goal: 'failed', failure: 'no image' } });
+  const accepted: unknown[] = [];
+  const claim = (image: string) =>
+    acceptanceIn(modules).claim({ ...source, settings: { ...settings, image } }, async (one) => {
+      accepted.push(one);
+    });
+  assert.is(await failureOf(claim('b')), 'AlreadyExists');
+  await claim('a');
+  assert.equal(accepted, [module]);
+  await modules.remove(module);
+});
+
+test('forgets the history of a module after it, and its server', async ({ directory }) => {
+  const left: unknown[] = [];
+  const { modules } = registryIn(directory, { forget: (name) => left.push(modules.find(name)) });
+  const name = parseModuleName('sensor');
+  const settings = { image: 'a', createOptions: {}, auth: undefined };
+  const source = { name, settings, env: {}, elevated: false };
+  const module = await modules.open({ source, saved: { goal: 'started' } });
+  const server = modules.workload.of(name);
+  await modules.remove(module);
+  assert.equal(left, [undefined]);
+  assert.is.not(modules.workload.of(name), server);
 });
 
 test('lets every module read the latest changes', async ({ directory }) => {

@@ -289,4 +289,10 @@ export default [
     becomes: 'this.#total += layer.total;',
     suite: 'unit/modules/docker/engine/pull',
   },
+  {
+    breaks: 'a stream of events ends with the time in which it has to begin',
+    text: '  } finally {\n    clearTimeout(timer);\n  }\n}\n\n/** The clock of the engine',
+    becomes: '  }\n}\n\n/** The clock of the engine',
+    suite: 'unit/modules/timers',
+  },
 ];

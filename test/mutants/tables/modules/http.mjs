@@ -108,4 +108,22 @@ export default [
     becomes: 'await end(exchange, rest);',
     suite: 'component/modules/api/http/streams',
   },
+  {
+    breaks: 'a request that was read has a timer for 5 s',
+    text: '      clearTimeout(timer);\n      clearImmediate(afterReads);\n',
+    becomes: '      clearImmediate(afterReads);\n',
+    suite: 'unit/modules/api/http/request/body',
+  },
+  {
+    breaks: 'a connection is closed 30 s after a response that was read',
+    text: '      clearTimeout(timer);\n      this.#bytes -= bytes;',
+    becomes: '      this.#bytes -= bytes;',
+    suite: 'unit/modules/timers',
+  },
+  {
+    breaks: 'a stream is cut off 5 min after its reader paused',
+    text: '    } finally {\n      clearTimeout(timer);\n    }\n    // the end of a response',
+    becomes: '    }\n    // the end of a response',
+    suite: 'unit/modules/timers',
+  },
 ];

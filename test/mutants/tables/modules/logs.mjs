@@ -325,4 +325,10 @@ export default [
     becomes: '{ ofUid: 64, inAll: 64 }',
     suite: sockets,
   },
+  {
+    breaks: 'GetLogs returns a log of any size',
+    text: 'const longestLogBytes = 4 << 20;',
+    becomes: 'const longestLogBytes = 4 << 22;',
+    suite: 'unit/modules/handlers',
+  },
 ];

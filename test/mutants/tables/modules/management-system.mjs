@@ -181,4 +181,16 @@ export default [
     becomes: 'const call = via;',
     suite: 'unit/modules/api/management/hub-identities',
   },
+  {
+    breaks: 'each support bundle leaves a listener on its connection',
+    text: "      via.signal.removeEventListener('abort', leave);\n",
+    becomes: '',
+    suite: 'unit/modules/support-bundle/bundle',
+  },
+  {
+    breaks: 'a reader of a bundle that takes its time is taken for an engine that hangs',
+    text: '      clearTimeout(timer);\n      yield part; // the reader may take its time\n',
+    becomes: '      yield part;\n      clearTimeout(timer);\n',
+    suite: 'unit/modules/timers',
+  },
 ];

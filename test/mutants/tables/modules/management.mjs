@@ -113,4 +113,23 @@ export default [
     becomes: '',
     suite: 'component/modules/registry/module-registry',
   },
+  {
+    breaks:
+      'a module that failed to be created is accepted with another configuration, and keeps the one before',
+    text: '&& canonicalJson(source) === canonicalJson(requested);',
+    becomes: "&& canonicalJson(source) !== '' && canonicalJson(requested) !== '';",
+    suite: 'component/modules/registry/module-registry',
+  },
+  {
+    breaks: 'the last status of a module that is deleted stays as its history',
+    text: '    // not earlier: a new module of the same name would share its record and its directory\n',
+    becomes: '    await histories.delete(module.name);\n',
+    suite: 'component/modules/registry/module-registry',
+  },
+  {
+    breaks: 'the server of a module that was deleted stays',
+    text: '    this.workload.delete(module.name);\n',
+    becomes: '',
+    suite: 'component/modules/registry/module-registry',
+  },
 ];

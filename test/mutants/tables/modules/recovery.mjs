@@ -165,4 +165,10 @@ export default [
     becomes: 'error instanceof EngineUnreachable',
     suite: 'unit/modules/supervisor/hung-engine',
   },
+  {
+    breaks: 'each event of a module leaves a timer',
+    text: "    signal.removeEventListener('abort', stop);\n    clearTimeout(timer);\n",
+    becomes: "    signal.removeEventListener('abort', stop);\n",
+    suite: 'unit/modules/timers',
+  },
 ];

@@ -80,4 +80,10 @@ export default [
     becomes: 'return known;',
     suite: 'unit/modules/support-bundle/redaction',
   },
+  {
+    breaks: 'each disk that is read leaves a timer',
+    text: '    return await Promise.race([promise, late]);\n  } finally {\n    clearTimeout(timer);\n  }',
+    becomes: '    return await Promise.race([promise, late]);\n  } finally {\n    void timer;\n  }',
+    suite: 'unit/modules/timers',
+  },
 ];

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../src/errors.ts';
@@ -124,6 +125,7 @@ test('is one of two at most, until its reader leaves', async () => {
     assert.ok(chunk.length > 0);
     break;
   }
+  assert.is(getEventListeners(abort.signal, 'abort').length, 1, 'of the one that is not read');
   bundles.create(all, { ...via, signal: abort.signal });
   assert.is(
     codeOf(() => bundles.create(all, via)),

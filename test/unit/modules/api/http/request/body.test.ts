@@ -5,6 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { HttpProblem } from '../../../../../../src/modules/api/http/failure.ts';
 import { readJson } from '../../../../../../src/modules/api/http/request/body.ts';
+import { pendingTimers } from '../../../../../support/pending-timers.ts';
 
 const test = suite('request bodies');
 
@@ -54,6 +55,13 @@ test('are wiped completely, whether they are valid JSON or not', async () => {
     assert.ok(joined.some(({ length }) => length === text.length));
     assert.ok(joined.every(isWiped), text);
   }
+});
+
+test('keep no timer once they are read or refused', async () => {
+  const before = pendingTimers();
+  for (const text of ['{}', '{']) await read([Buffer.from(text)]);
+  await read([Buffer.alloc((1 << 20) + 1)]);
+  assert.is(pendingTimers(), before);
 });
 
 test('are wiped when they are too long', async () => {
