@@ -295,4 +295,43 @@ export default [
     becomes: '  }\n}\n\n/** The clock of the engine',
     suite: 'unit/modules/timers',
   },
+  {
+    breaks: 'a message of the engine of any length is logged at each attempt',
+    text: "(typeof detail === 'string' ? detail : error.message).slice(0, longestMessage)",
+    becomes: "(typeof detail === 'string' ? detail : error.message)",
+    suite: 'unit/modules/docker/engine/connection/translate',
+  },
+  {
+    breaks: 'a network that another client has just created fails a module',
+    text: 'ignoring([409], docker.createNetwork(body))',
+    becomes: 'ignoring([], docker.createNetwork(body))',
+    suite: 'unit/modules/docker/engine/networks',
+  },
+  {
+    breaks: 'two modules at once create two networks of one name',
+    text: 'return this.#mutex.run(() =>\n      this.#connection.request({ action }, signal, async (docker) => {\n        const found = await unlessMissing(docker.getNetwork',
+    becomes:
+      'return (async (run) => run())(() =>\n      this.#connection.request({ action }, signal, async (docker) => {\n        const found = await unlessMissing(docker.getNetwork',
+    suite: 'unit/modules/docker/engine/networks',
+  },
+  {
+    breaks: 'a clean-up of images that fails is repeated every five minutes',
+    text: '        await this.#options.last.set();\n        await this.#clean(ageMs, always, signal);',
+    becomes:
+      '        await this.#clean(ageMs, always, signal);\n        await this.#options.last.set();',
+    suite: 'unit/modules/docker/images/image-cleanup',
+  },
+  {
+    breaks: 'the image of a module that is accepted during a clean-up is removed',
+    text: '    const used = await images.used(signal);\n    // last: a module that was accepted since may demand what nothing needed before\n    const wanted = await this.#wanted(signal);\n',
+    becomes:
+      '    const wanted = await this.#wanted(signal);\n    const used = await images.used(signal);\n',
+    suite: 'unit/modules/docker/images/image-cleanup',
+  },
+  {
+    breaks: 'a disk of unknown space is full',
+    text: '(await this.#options.freePercent(signal)) ?? 100',
+    becomes: '(await this.#options.freePercent(signal)) ?? 0',
+    suite: 'unit/modules/docker/images/image-cleanup',
+  },
 ];

@@ -126,4 +126,10 @@ export default [
     becomes: '    }\n    // the end of a response',
     suite: 'unit/modules/timers',
   },
+  {
+    breaks: 'a stream that broke is a mistake of the client in the journal',
+    text: '(status >= 500 || status < 400) && !',
+    becomes: 'status >= 500 && !',
+    suite: 'unit/modules/api/request-log',
+  },
 ];

@@ -132,4 +132,11 @@ export default [
     becomes: '',
     suite: 'component/modules/registry/module-registry',
   },
+  {
+    breaks: 'an unknown module is 404 before its specification is looked at',
+    text: '        const runnable = runnableSpec(sent);\n        if (modules.find(name) === undefined) throw absent(name);\n',
+    becomes:
+      '        if (modules.find(name) === undefined) throw absent(name);\n        const runnable = runnableSpec(sent);\n',
+    suite: 'component/modules/api/management/modules-routes',
+  },
 ];

@@ -236,4 +236,16 @@ export default [
     becomes: '',
     suite: 'unit/modules/docker/engine/damage',
   },
+  {
+    breaks: 'a module waits for others for less than a second',
+    text: 'const longestMs = 300_000;\nconst pending',
+    becomes: 'const longestMs = 300;\nconst pending',
+    suite: 'unit/modules/supervisor/order/start-order',
+  },
+  {
+    breaks: 'each line of a pull is published',
+    text: 'const progressMs = 500;',
+    becomes: 'const progressMs = 0;',
+    suite: 'unit/modules/supervisor/status',
+  },
 ];

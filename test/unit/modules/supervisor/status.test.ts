@@ -4,7 +4,11 @@ import * as assert from 'uvu/assert';
 import { runtimeStatusOf } from '../../../../src/modules/api/module-list.ts';
 import { moduleProperties, problemOf } from '../../../../src/modules/properties.ts';
 import type { Instance, InstanceState } from '../../../../src/modules/supervisor/module-type.ts';
-import { type ModuleStatus, stateOf } from '../../../../src/modules/supervisor/status.ts';
+import {
+  type ModuleStatus,
+  StatusTracker,
+  stateOf,
+} from '../../../../src/modules/supervisor/status.ts';
 
 const test = suite('module status');
 const startedAt = new Date('2026-01-01T00:00:00.123Z');
@@ -155,6 +159,26 @@ test('has as its problem the failure and the exit', () => {
   const shown = properties(status(running, { error: 'e', note: 'n', pullWarning: 'w' }));
   assert.is(shown.LastError, 'e; w; n');
   assert.is(properties(status(running, { error: 'x'.repeat(5000) })).LastError.length, 4096);
+});
+
+test('is published at most every half second for progress, of which engines report far more', () => {
+  const shown: string[] = [];
+  let nowMs = 10_000;
+  const tracker = new StatusTracker(
+    { goal: 'started', error: '' },
+    () => new Date(nowMs),
+    ({ progressText }) => shown.push(progressText),
+  );
+  for (const [ms, text] of [
+    [0, 'a'],
+    [499, 'b'],
+    [500, 'c'],
+    [-20_000, 'after the clock was set back'],
+  ] as const) {
+    nowMs = 10_000 + ms;
+    tracker.progress({ fraction: 0.5, text });
+  }
+  assert.equal(shown, ['a', 'c', 'after the clock was set back']);
 });
 
 test('maps to the status words of the HTTP APIs', () => {

@@ -140,6 +140,7 @@ const updates: readonly Row[] = [
   ['PUT', '/modules/hub', agent, 400],
   ['PUT', '/modules/absent', { ...spec, name: 'absent' }, 404],
   ['PUT', '/modules/absent', {}, 422],
+  ['PUT', '/modules/absent', { ...spec, name: 'absent', type: 'Docker' }, 400],
   ['PUT', '/modules/a%2Fb', { ...spec, name: 'a/b' }, 400],
   ['PUT', '/modules/hub', undefined, 422],
   ['PUT', '/modules/hub', { ...hub, type: 'Docker' }, 400],

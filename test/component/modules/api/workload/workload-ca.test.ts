@@ -46,6 +46,8 @@ const unreachable = new ServiceError('Unavailable', 'not now', {
   cause: new BusError('org.freedesktop.DBus.Error.ServiceUnknown', 'no owner'),
 });
 
+type Limited = { readonly timeoutMs?: number };
+
 interface Held {
   [workloadCaId]?: Chain;
   'my-ca'?: Chain;
@@ -60,6 +62,7 @@ function set(
   const calls: string[] = [];
   const lines: string[] = [];
   const issuers: (string | undefined)[] = [];
+  const limits = new Set<number | undefined>();
   const isHeld = (id: string): id is keyof Held => id in held;
   const certificates: unknown = {
     GetCertificate: async ({ certificate_id: id }: { certificate_id: string }) => {
@@ -67,12 +70,14 @@ function set(
       if (chain === undefined) throw noCertificate;
       return { certificate: { chain_pem: encodeCertificatesPem(chain) } };
     },
-    Enroll: async ({ options }: { options: { issuer?: string } }) => {
+    Enroll: async ({ options }: { options: { issuer?: string } }, by: Limited) => {
+      limits.add(by.timeoutMs);
       calls.push(`Enroll by ${options.issuer}`);
       if (held['my-ca'] !== undefined) held[workloadCaId] ??= await below(held['my-ca']);
       return {};
     },
-    Renew: async () => {
+    Renew: async (_input: object, by: Limited) => {
+      limits.add(by.timeoutMs);
       calls.push('Renew');
       if (held['my-ca'] !== undefined) held[workloadCaId] = await below(held['my-ca']);
       return {};
@@ -97,7 +102,7 @@ function set(
       issuers.push(issuer);
       return 'chain';
     }, via);
-  return { ca, calls, lines, issuers, issue };
+  return { ca, calls, lines, issuers, issue, limits };
 }
 
 const byDevice = 'certificates of modules issued by the device CA';
@@ -136,13 +141,14 @@ test('is ordered again by the next request after it was deleted', async () => {
 test('is replaced when the device CA is another one, also one of the same key and name', async () => {
   const held: Held = { 'my-ca': await device() };
   held[workloadCaId] = await below(await device());
-  const { ca, calls, issue, issuers } = set(held);
+  const { ca, calls, issue, issuers, limits } = set(held);
   await using _ = ca;
   await issue();
   await until(10_000, 'the renewal', () => calls.includes('Renew'));
   await until(10_000, 'its use', async () => (await issue()) !== '' && issuers.at(-1) !== 'my-ca');
   assert.is(issuers[0], 'my-ca');
   assert.equal(calls, ['Enroll by my-ca', 'Renew']);
+  assert.equal([...limits], [120_000], 'an EST server may be slow');
 });
 
 test('is not ordered below a device CA that allows none, which is logged once', async () => {

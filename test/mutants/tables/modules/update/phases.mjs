@@ -314,4 +314,16 @@ export default [
     becomes: 'await records.delete(name);',
     suite: 'component/modules/docker/created-containers',
   },
+  {
+    breaks: 'a health check has one minute to succeed',
+    text: 'healthMs: 600_000',
+    becomes: 'healthMs: 60_000',
+    suite: 'unit/modules/supervisor/update/trial',
+  },
+  {
+    breaks: 'a configuration is refused for as long as the roll-backs of another one say',
+    text: 'rejected?.digest === digest ? rejected.count : 0;',
+    becomes: 'rejected?.count ?? 0;',
+    suite: 'unit/modules/supervisor/update/trial',
+  },
 ];

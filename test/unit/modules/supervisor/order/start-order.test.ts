@@ -96,6 +96,15 @@ test('does not wait longer than the limit, and says so', () => {
   assert.is(admitted(modules, 'sensor'), 'waits for hub', 'the next start has its own limit');
 });
 
+test('waits for 5 minutes at most, in which an image can be pulled', () => {
+  const sensor = { name: 'sensor', startAfter: ['hub'], state: 'starting', isToRun: true } as const;
+  const hub = { name: 'hub', startAfter: [], state: 'pulling', isToRun: true } as const;
+  const wake = (): void => undefined;
+  const modules = () => [sensor, hub].map((one) => ({ ...one, wake }));
+  const order = new StartOrder({ now: () => new Date(0), log: silentLog, modules });
+  assert.equal(order.admit('sensor'), { waitsFor: 'hub', until: new Date(300_000) });
+});
+
 test('wakes a module when it may start, and none that does not wait', async () => {
   const modules = orderOf({
     hub: ['starting'],

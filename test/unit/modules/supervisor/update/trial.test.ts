@@ -1,8 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parseModuleName } from '../../../../../src/ids.ts';
 import type { Instance, InstanceState } from '../../../../../src/modules/supervisor/module-type.ts';
-import { Trial } from '../../../../../src/modules/supervisor/update/trial.ts';
-import { refuseRejected } from '../../../../../src/modules/supervisor/update/update.ts';
+import { Trial, trialLimits } from '../../../../../src/modules/supervisor/update/trial.ts';
+import { refuseRejected, undone } from '../../../../../src/modules/supervisor/update/update.ts';
 
 const test = suite('the new instance of an update');
 const limits = { runMs: 10_000, healthMs: 60_000 };
@@ -50,6 +51,10 @@ test('is what its health check says', () => {
   const starting = instance(running, 'starting');
   assert.equal(judged(starting, 59_999), { kind: 'pending', at: after(60_000) });
   assert.is(judged(starting, 60_000).kind, 'bad');
+});
+
+test('has 10 s to run, 10 minutes to become healthy and 5 to start', () => {
+  assert.equal(trialLimits, { runMs: 10_000, healthMs: 600_000, startMs: 300_000 });
 });
 
 test('is bad if it ends by itself, with whatever exit code', () => {
@@ -114,6 +119,20 @@ test('is refused for 10 s, doubled with each roll-back, at most 5 minutes', () =
     return [10_000, 20_000, 40_000, 300_000].find((ms) => isRefused(ms - 1) && !isRefused(ms)) ?? 0;
   };
   assert.equal([1, 2, 3, 6, 99].map(refusedMs), [10_000, 20_000, 40_000, 300_000, 300_000]);
+});
+
+test('is refused for as long as its own roll-backs say, not those of another one', () => {
+  const name = parseModuleName('sensor');
+  const settings = { image: 'a', createOptions: {}, auth: undefined };
+  const source = { name, settings, env: {}, elevated: false };
+  const countAfter = (before: string): number | undefined => {
+    const rejected = { digest: before, count: 3, at: 0, reason: '' };
+    const update = { phase: 'trial', other: source, digest: 'd', previous: 'started' } as const;
+    const tried = { source, state: { goal: 'started', update, rejected } } as const;
+    return undone(tried, { reason: 'it ended', at: startedAt }).state.rejected?.count;
+  };
+  assert.is(countAfter('d'), 4);
+  assert.is(countAfter('other'), 1);
 });
 
 test.run();

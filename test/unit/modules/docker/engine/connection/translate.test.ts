@@ -37,4 +37,9 @@ test('are those of an unreachable engine where it is busy, or a proxy has no res
   assert.is(translate(refused(503, 'later'), operation).message, 'removing container "a": later');
 });
 
+test('quote a part of what the engine says only: it may repeat the configuration of a module', () => {
+  const { message } = translate(refused(400, 'x'.repeat(5000)), operation);
+  assert.is(message, `removing container "a": ${'x'.repeat(1024)}`);
+});
+
 test.run();
