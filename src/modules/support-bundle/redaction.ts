@@ -11,10 +11,9 @@ const secretName = /passw|secret|token|credential|auth$|accesskey|connectionstri
 const secretOption = /^-[^=]*(?:passw|pwd|secret|token|credential|key|auth)[^=]*$/i;
 /** Members with variables of an environment. */
 const environments: ReadonlySet<string> = new Set(['env', 'environment']);
-/** Within a text, such as the URI of a proxy or an argument of a command. */
+/** Within a text, such as the URI of a proxy or an argument of a command, beside those of messages. */
 const secretTexts: readonly (readonly [RegExp, string])[] = [
   [/(\b[a-z][a-z0-9+.-]{0,30}:\/\/)[^\s/@]{1,1024}@/gi, `$1${redacted}@`],
-  [/\b(SharedAccessKey|SharedAccessSignature|AccountKey|sig)=[^\s;&"]+/gi, `$1=${redacted}`],
   [/((?:passw(?:or)?d|secret|token)[\w-]{0,64}[=:] ?)[^\s"]+/gi, `$1${redacted}`],
 ];
 

@@ -13,7 +13,7 @@ import { within } from '../../../src/modules/resources/within.ts';
 import type { LogEntry } from '../../../src/modules/supervisor/module-type.ts';
 import { WakeupEvent } from '../../../src/modules/supervisor/wakeup-event.ts';
 import { moduleLog } from '../../../src/modules/support-bundle/module-log.ts';
-import { pendingTimers } from '../../support/pending-timers.ts';
+import { pendingTimers } from '../../support/deadline.ts';
 
 const test = suite('time limits');
 const { signal } = new AbortController();

@@ -171,4 +171,17 @@ export default [
     becomes: "    signal.removeEventListener('abort', stop);\n",
     suite: 'unit/modules/timers',
   },
+  {
+    breaks: 'a deletion of an identity that failed is not repeated: the identity stays at the hub',
+    text: '    await this.#options.eraseIdentity(operation.via(signal));\n    this.#isErased = true;\n',
+    becomes:
+      '    this.#isErased = true;\n    await this.#options.eraseIdentity(operation.via(signal));\n',
+    suite: 'unit/modules/supervisor/supervisor-goals',
+  },
+  {
+    breaks: 'a deletion ends before the record of the module is gone',
+    text: '    await this.#options.remove();\n    if (!isReleased)',
+    becomes: '    operation.reach();\n    await this.#options.remove();\n    if (!isReleased)',
+    suite: 'unit/modules/supervisor/supervisor-goals',
+  },
 ];

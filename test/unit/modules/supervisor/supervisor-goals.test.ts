@@ -1,4 +1,5 @@
 /** The order in which a supervisor persists, acts and reports, with an engine of a single container. */
+import { setImmediate } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../src/errors.ts';
@@ -75,7 +76,18 @@ test('preserve the record and the container while the identity cannot be deleted
   assert.not.ok(module.trace.includes('remove c1') || module.trace.includes('forget'));
   module.supervisor.retry();
   assert.is(await deadline(longMs, module.ended, 'the end'), 'absent');
-  assert.equal(module.trace.slice(-3), ['erase', 'remove c1', 'forget']);
+  assert.equal(module.trace.slice(-4), ['erase', 'erase', 'remove c1', 'forget']);
+});
+
+test('are deleted once their record is gone', async () => {
+  const { opened, open } = gate();
+  await using module = moduleWith({ state: running, held: { call: 'forget', until: opened } });
+  await module.rested();
+  const deletion = module.operate('DeleteModule', 'absent');
+  await module.until('forget');
+  assert.is(await Promise.race([deletion, setImmediate('pending')]), 'pending');
+  open();
+  assert.is(await deletion, 'reached');
 });
 
 test('do not touch a foreign container', async () => {

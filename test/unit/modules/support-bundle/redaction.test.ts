@@ -31,6 +31,13 @@ test('removes passwords, keys and what tools keep in labels', () => {
     { proxy: 'http://user:hunter2@proxy:3128' },
     { Cmd: ['--password=hunter2', 'token: hunter2'] },
     { Args: ['HostName=hub;DeviceId=d;SharedAccessKey=hunter2'] },
+    {
+      Args: [
+        'SharedAccessSignature=hunter2',
+        'https://a/b?se=1&sig=hunter2&sp=r',
+        'AccountKey=hunter2',
+      ],
+    },
     { createOptions: '{"Env":["KEY=hunter2"]}' },
     { createOptions: '{"Env":["KEY=hunter2"' },
     { Cmd: ['login', '--password', 'hunter2'] },

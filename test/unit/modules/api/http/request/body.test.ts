@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { HttpProblem } from '../../../../../../src/modules/api/http/failure.ts';
 import { readJson } from '../../../../../../src/modules/api/http/request/body.ts';
-import { pendingTimers } from '../../../../../support/pending-timers.ts';
+import { pendingTimers } from '../../../../../support/deadline.ts';
 
 const test = suite('request bodies');
 
