@@ -25,9 +25,15 @@ export default [
   },
   {
     breaks: 'no line says what of a log cannot be read',
-    text: '  yield [new Marker(before, found?.entry.time ?? after)];\n',
+    text: '      yield [new Marker(before, oldest?.time ?? after)]; // a later one, when lines come too fast\n',
     becomes: '',
     suite: model,
+  },
+  {
+    breaks: 'lines that come faster than the log is read are missing without a word',
+    text: 'yield [new Marker(before, oldest?.time ?? after)];',
+    becomes: 'yield [new Marker(before, found.entry.time)];',
+    suite: steady,
   },
   {
     breaks: 'a line of a module that reads as one of the runtime about damage comes twice',

@@ -114,8 +114,10 @@ async function* behind(
   const { before, after, depth } = hole;
   const positions = new Positions(read);
   const found = depth < deepest ? await firstReadable(positions, hole) : undefined;
-  yield [new Marker(before, found?.entry.time ?? after)];
-  if (found === undefined) return undefined;
+  if (found === undefined) {
+    yield [new Marker(before, after)];
+    return undefined;
+  }
   let tail = found.place;
   const until = after === undefined ? request.until : nanosecondsOf(after) - 1n;
   for (let move = 1; ; move++) {
@@ -123,6 +125,7 @@ async function* behind(
     const rest = { tail, until, since: request.since };
     const { batches, oldest, close } = await begun(await read(rest));
     if (isSame(oldest, found.entry) || move === mostMoves) {
+      yield [new Marker(before, oldest?.time ?? after)]; // a later one, when lines come too fast
       return { read, request: rest, first: batches, askedAt };
     }
     await close();

@@ -161,6 +161,25 @@ test('has lines that come while it is read once', async () => {
   await holdsAsync(fc.asyncProperty(damages, sent, every, isWhole), 30);
 });
 
+test('says what is missing when lines come faster than it is read', async () => {
+  for (const every of [1, 3]) {
+    const file = damagedFile([40], [1, 2, 1000, 7]);
+    file.coming = Number.MAX_SAFE_INTEGER;
+    file.every = every;
+    const texts = await readWhole(file);
+    const all = intact(file);
+    for (const [at, text] of texts.slice(1).entries()) {
+      const before = texts[at] ?? '';
+      if (!isLine(text)) continue;
+      // the one before it, or one about damage up to it
+      const follows = isLine(before)
+        ? all[all.indexOf(before) + 1] === text
+        : before.includes(` before ${entryAt(Number(text)).time}:`);
+      assert.ok(follows, `${before} is followed by ${text}`);
+    }
+  }
+});
+
 const readFollowed = async (file: EngineFile): Promise<readonly string[]> => {
   const read = steadyRead(file.read);
   const readWhole = async (request: LogRequest): Promise<Batches> =>
