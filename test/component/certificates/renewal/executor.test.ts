@@ -6,7 +6,10 @@ import { certificateProperties } from '../../../../src/certificates/properties.t
 import { orderRuleFor } from '../../../../src/certificates/renewal/order-rule.ts';
 import { keyMade } from '../../../../src/certificates/renewal/transitions.ts';
 import { ServiceError } from '../../../../src/errors.ts';
+import { parseCsr } from '../../../../src/x509/csr.ts';
+import { parseAlternativeName } from '../../../../src/x509/subject-alternative-name.ts';
 import { via } from '../../../support/via.ts';
+import { configOf } from '../rig.ts';
 import { Crash, config, type Device, day, Fuse, id, onDevice } from './device.ts';
 
 const test = suite('the executor of enrolments');
@@ -92,6 +95,25 @@ test('keeps the order, its CSR and its cookie while the issuer has not decided',
     ];
     assert.equal([first, second], ['undefined', 'c1']);
     assert.is(csr, same);
+  });
+});
+
+test('requests what a changed rule says at once, in place of an order that waits', async () => {
+  await onDevice(async (device) => {
+    const requests: Buffer[] = [];
+    device.issuer = {
+      submit: ({ request }) => {
+        requests.push(request);
+        return Promise.reject(new ServiceError('Unavailable', 'away'));
+      },
+    };
+    await device.work();
+    const certificates = { x: { method: 'self_signed', dns: ['new.example'] } };
+    const changed = configOf({ certificates });
+    device.rule = () => orderRuleFor(changed, id);
+    await device.work();
+    const names = requests.map((csr) => parseCsr(csr).requested.alternativeNames);
+    assert.equal(names, [[], [parseAlternativeName('dns', 'new.example')]]);
   });
 });
 

@@ -2,6 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { CertificateEntry } from '../../../../src/certificates/certificate-entry.ts';
+import { SelfSignedIssuer } from '../../../../src/certificates/issuers/self-signed.ts';
 import { importedOver, withoutCertificate } from '../../../../src/certificates/renewal/changes.ts';
 import { orderRuleFor } from '../../../../src/certificates/renewal/order-rule.ts';
 import { maxFormer } from '../../../../src/certificates/renewal/transitions.ts';
@@ -91,6 +92,30 @@ test('are bounded in number: the oldest is deleted early, which is logged', asyn
       assert.is(device.warnings.at(-1), text);
       assert.is(device.warnings.length, n);
     }
+  });
+});
+
+test('stay no longer than a day when the clock was ahead as their successor became current', async () => {
+  await onDevice(async (device) => {
+    // the clock of the issuer is right
+    const own = new SelfSignedIssuer();
+    const lateMs = 10 * day;
+    device.issuer = {
+      submit: (order) => own.submit({ ...order, now: new Date(order.now.getTime() - lateMs) }),
+    };
+    device.rule = () => ({ ...orderRuleFor(config, id), keyPolicy: 'rotate' });
+    const start = device.now;
+    await device.work();
+    goTo(device, start, 1);
+    await renew(device);
+    goTo(device, start, -24 * 9);
+    await device.work();
+    const { entry } = await device.current();
+    assert.is(entry.keyId, keyOf(2));
+    assert.is(entry.enrolment?.previous[0]?.until, device.now.getTime() + day);
+    goTo(device, start, -24 * 8);
+    await device.work();
+    assert.equal(present(device), keysOf(2));
   });
 });
 

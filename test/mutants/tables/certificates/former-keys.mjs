@@ -56,4 +56,16 @@ export default [
     becomes: 'const since = isGone ? now.getTime() : swapped;',
     suite: watch,
   },
+  {
+    breaks: 'a clock that was ahead keeps the key of a former certificate as long',
+    text: 'return now < until && until - now <= graceMs + skewMs;',
+    becomes: 'return now < until;',
+    suite: 'component/certificates/renewal/former-keys',
+  },
+  {
+    breaks: 'an order that waits requests what its rule said before',
+    text: "if (order.settings !== rule.settings) return { kind: 'order' };",
+    becomes: '',
+    suite: 'component/certificates/renewal/executor',
+  },
 ];

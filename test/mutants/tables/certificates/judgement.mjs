@@ -210,4 +210,40 @@ export default [
     becomes: '],',
     suite: 'component/certificates/judgement',
   },
+  {
+    breaks: 'a certificate of version 1 is accepted',
+    text: 'if (version !== 3) return `has the version ${version}`;',
+    becomes: '',
+    suite: 'component/certificates/judgement/certification-path',
+  },
+  {
+    breaks: 'a certificate for any purpose is refused',
+    text: 'if (extendedKeyUsage === undefined || extendedKeyUsage.includes(anyPurpose)) return undefined;',
+    becomes: 'if (extendedKeyUsage === undefined) return undefined;',
+    suite: 'component/certificates/judgement/certification-path',
+  },
+  {
+    breaks: 'a CA that has changed its key counts against the path length',
+    text: 'const between = below.slice(1).filter((one) => !isSelfIssued(one));',
+    becomes: 'const between = below.slice(1);',
+    suite: 'component/certificates/judgement/certification-path',
+  },
+  {
+    breaks: 'the own name of a CA that has changed its key is constrained',
+    text: '    below.filter((one, at) => at === 0 || !isSelfIssued(one)),\n',
+    becomes: '    below,\n',
+    suite: 'component/certificates/judgement/certification-path',
+  },
+  {
+    breaks: 'a CA that signs with RSA-PSS is refused',
+    text: "['rsa-pkcs1', 'rsa-pss', 'ecdsa']",
+    becomes: "['rsa-pkcs1', 'ecdsa']",
+    suite: 'component/certificates/judgement/certification-path',
+  },
+  {
+    breaks: 'the issuer is not found among many CAs of its name',
+    text: 'Number(isNamed(right)) - Number(isNamed(left))',
+    becomes: 'Number(isNamed(left)) - Number(isNamed(right))',
+    suite: 'component/certificates/judgement/certification-path',
+  },
 ];
