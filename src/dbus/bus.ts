@@ -1,3 +1,4 @@
+import type { Cancellation } from '../cancellation.ts';
 import { ServiceError } from '../errors.ts';
 import { OutgoingCalls } from './client/outgoing-calls.ts';
 import {
@@ -51,7 +52,7 @@ export interface MethodCall {
 
 /** When to stop waiting for a reply; the default is 30 s. */
 export interface CallOptions {
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Cancellation | undefined;
   readonly timeoutMs?: number | undefined;
 }
 
@@ -352,7 +353,7 @@ function replyTimeout(call: MethodCall, timeoutMs: number): ServiceError {
   );
 }
 
-function abandoned(call: MethodCall, signal: AbortSignal | undefined): ServiceError {
+function abandoned(call: MethodCall, signal: Cancellation | undefined): ServiceError {
   const { destination, member } = call;
   return new ServiceError('Cancelled', `the call of ${member} on ${destination} was abandoned`, {
     cause: signal?.reason,

@@ -4,7 +4,7 @@ import { parseReference } from '../../ids.ts';
 import type { SettingPath } from '../../service/config/config-problem.ts';
 import { type ParseContext, parseAt } from '../../service/config/parse-context.ts';
 import { type KeyAlgorithm, keyAlgorithms } from '../../x509/algorithm.ts';
-import { encodeName, formatName, type Name, parseName } from '../../x509/name.ts';
+import { encodeName, type Name, parseName } from '../../x509/name.ts';
 import type { RenewalSetting } from '../../x509/renewal-time.ts';
 import {
   parseAlternativeName,
@@ -156,14 +156,15 @@ export function isEnrollable(id: string): boolean {
 
 /** The subject of a certificate by its rule, else the id as common name; InvalidArgs when the id is too long for it. */
 export function subjectOf({ subject }: CertificateRule, id: string): Name {
-  if (subject === undefined && id.length > maxCommonName) {
+  if (subject !== undefined) return parseName(subject);
+  if (id.length > maxCommonName) {
     const name = `"${id}"`;
     throw new ServiceError(
       'InvalidArgs',
       `the id of the certificate ${name} is too long for its common name: certificates.yaml needs \`certificates: ${name}: subject\``,
     );
   }
-  return parseName(subject ?? formatName([[{ type: 'CN', value: id }]]));
+  return [[{ type: 'CN', value: id }]];
 }
 
 /** The alternative names that a rule allows; InvalidArgs when one is malformed. */

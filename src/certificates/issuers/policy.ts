@@ -83,13 +83,14 @@ function ruleNameFor(
  * lifetime and names the issuer: the certificates are always leaves. The CA that issues them needs no rule.
  */
 export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: string): Policy {
-  const rule = ruleFor(config, id);
+  const ruleName = ruleNameFor(config, id);
+  const rule = config.certificates[ruleName ?? ''] ?? {};
   const maxS = lifetimeOf(rule);
   const isWorkloadCa = id === workloadCaId;
   const lifetimeS = maxS ?? (isWorkloadCa ? workloadCaLifetimeS : defaultLifetimeS);
   const common = {
     id,
-    ruleName: ruleNameFor(config, id),
+    ruleName,
     method: rule.method ?? (id === deviceIdentityId ? 'external' : 'local_ca'),
     issuer: rule.issuer,
     lifetimeS,

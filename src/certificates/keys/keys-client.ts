@@ -1,4 +1,4 @@
-import type { Bus } from '../../dbus/bus.ts';
+import type { Bus, CallOptions } from '../../dbus/bus.ts';
 import { type ServiceClient, serviceClient } from '../../dbus/client/client.ts';
 import type { Via } from '../../dbus/client/via.ts';
 import { Variant } from '../../dbus/wire/variant.ts';
@@ -86,7 +86,7 @@ export class BusKeys implements OrderKeys {
     const create = (): Promise<unknown> =>
       this.#keys.CreateKeyPair(
         { ...call, options: { if_exists: 'keep' } },
-        { ...via, timeoutMs: creationTimeoutMs },
+        within(creationTimeoutMs, via),
       );
     await this.#creation.run(create, via.signal);
   }
@@ -143,8 +143,8 @@ export class BusKeys implements OrderKeys {
   /** The public half of a key; rejects when the Keys service is unreachable. */
   async #publicHalf(id: string, via: Via): Promise<PublicHalf> {
     try {
-      const options = { ...via, timeoutMs: lookupTimeoutMs };
-      return (await this.#keys.GetPublicKey({ key_id: id }, options)).spki;
+      const call = { key_id: id };
+      return (await this.#keys.GetPublicKey(call, within(lookupTimeoutMs, via))).spki;
     } catch (error) {
       if (isServiceError(error, 'NotFound') || isServiceError(error, 'NotSupported')) {
         return 'missing';
@@ -166,6 +166,11 @@ export class BusKeys implements OrderKeys {
     });
     return new Set(ids);
   }
+}
+
+/** The context of a call with another deadline: the parts of an incoming call are getters, which a spread leaves out. */
+function within(timeoutMs: number, { requestId, signal }: Via): Via & CallOptions {
+  return { requestId, signal, timeoutMs };
 }
 
 function stateOfHalf(half: PublicHalf, spki: Buffer): KeyState {

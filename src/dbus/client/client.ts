@@ -62,8 +62,8 @@ export function serviceClient<D extends InterfaceDefinition>(
   const calls = Object.entries(definition.methods ?? {}).map(([member, method]) => [
     member,
     (args: Readonly<Record<string, unknown>>, via: Via & CallOptions) => {
-      const { requestId, signal, timeoutMs } = via;
-      const options = { requestId, signal, timeoutMs };
+      const { requestId, timeoutMs } = via;
+      const options = { requestId, signal: via.cancellation ?? via.signal, timeoutMs };
       return callMethod(bus, remote, { definition, member, method, args, options });
     },
   ]);

@@ -43,6 +43,12 @@ test('parse a file once for concurrent reads, and again only when it changed', a
   assert.is((await files.read(path))[0]?.subjectText, 'CN=another');
 });
 
+test('give what has not changed without waiting for a thread', async ({ files, path }) => {
+  const first = await files.read(path);
+  const later = new Promise<undefined>((resolve) => setImmediate(() => resolve(undefined)));
+  assert.is(await Promise.race([files.read(path), later]), first);
+});
+
 test('detect the replacement of a file at once, whatever its times', async ({ files, path }) => {
   await files.read(path);
   const { atime, mtime } = await stat(path);

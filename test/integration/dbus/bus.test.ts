@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Bus, type BusSignal } from '../../../src/dbus/bus.ts';
+import { callerLeft, IncomingCall } from '../../../src/dbus/server/call.ts';
 import { Callers } from '../../../src/dbus/server/caller.ts';
 import { Message, type MessageHeader } from '../../../src/dbus/wire/message.ts';
 import { BusError } from '../../../src/dbus/wire/wire-errors.ts';
@@ -12,6 +13,7 @@ import { isServiceError } from '../../../src/errors.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
+import { callWith } from '../../support/wire/messages.ts';
 
 const test = suite('dbus bus');
 
@@ -57,6 +59,12 @@ test('is Unavailable where the name has no owner, or the owner does not reply', 
   const waiting = one.call(silent, { signal: abort, timeoutMs: Number.POSITIVE_INFINITY });
   assert.is(await failureOf(waiting), 'Cancelled');
   assert.is(await failureOf(one.call(silent, { signal: abort })), 'Cancelled');
+  const served = new IncomingCall(callWith('', []), { sender: ':1.7', uid: 7, gids: [], pid: 1 });
+  const following = one.call(silent, { signal: served.cancellation }).catch((why: unknown) => why);
+  served.abandon(callerLeft);
+  const cancelled = await following;
+  assert.ok(isServiceError(cancelled, 'Cancelled'));
+  assert.is(cancelled.cause, callerLeft);
 });
 
 test('rejects a call whose body does not match, and continues', async () => {

@@ -1,5 +1,12 @@
 export default [
   {
+    breaks:
+      'the Keys service is asked for a public half under another request id than that of the caller',
+    text: 'within(lookupTimeoutMs, via)',
+    becomes: '{ ...via, timeoutMs: lookupTimeoutMs }',
+    suite: 'component/certificates/keys/keys-client',
+  },
+  {
     breaks: 'each certificate without a key costs a call of the Keys service',
     text: 'if (listed?.has(id) === false) continue;',
     becomes: '',
@@ -13,20 +20,33 @@ export default [
   },
   {
     breaks: 'a certificate file is not checked for changes after it was read',
-    text: 'isSame && (cached.settled || !hasSettled)\n        ? cached',
-    becomes: 'cached !== undefined ? cached',
+    text: 'if (cached?.identity !== identity) return undefined;',
+    becomes: 'if (cached?.identity === undefined) return undefined;',
     suite: 'component/certificates/certificate-files',
   },
   {
     breaks: "a change within one tick of the file system's clock is never noticed",
-    text: 'isSame && (cached.settled || !hasSettled)\n        ? cached',
-    becomes: 'isSame ? cached',
+    text: 'return cached.settled || !this.#hasSettled(cached) ? cached : undefined;',
+    becomes: 'return cached;',
     suite: 'component/certificates/certificate-files',
   },
   {
     breaks: 'a change in place with the same size and modification time is not noticed',
     text: 'return [dev, ino, size, mtimeNs, ctimeNs].join();',
     becomes: 'return [dev, ino, size, mtimeNs].join();',
+    suite: 'component/certificates/certificate-files',
+  },
+  {
+    breaks: 'concurrent readers of a certificate file read it each for itself',
+    text: 'if (joined !== undefined) return joined;\n    const reading = this.#read(path)',
+    becomes: 'const reading = this.#read(path)',
+    suite: 'component/certificates/certificate-files',
+  },
+  {
+    breaks: 'a call waits for a thread to check a certificate file that has not changed',
+    text: 'const { outcome } = this.#current(path) ??',
+    becomes:
+      'await open(path).then((file) => file.close());\n    const { outcome } = this.#current(path) ??',
     suite: 'component/certificates/certificate-files',
   },
   {

@@ -1,5 +1,23 @@
 export default [
   {
+    breaks: 'the call of a disconnected caller stops waiting only where it has a signal',
+    text: 'for (const listener of this.#listeners) listener();',
+    becomes: '',
+    suite: 'integration/dbus/bus',
+  },
+  {
+    breaks: 'a call whose caller left is abandoned again when the service stops',
+    text: '    if (this.#aborted) return;\n    this.#aborted = { reason };',
+    becomes: '    this.#aborted = { reason };',
+    suite: 'unit/dbus/server/call',
+  },
+  {
+    breaks: 'a call to another service makes an AbortController for the call that it serves',
+    text: 'signal: via.cancellation ?? via.signal',
+    becomes: 'signal: via.signal',
+    suite: 'unit/dbus/client/client',
+  },
+  {
     breaks: 'a call is accepted whose sender is not a unique name',
     text: 'if (!uniqueName.test(sender)) return;',
     becomes: '',

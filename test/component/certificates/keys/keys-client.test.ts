@@ -4,12 +4,14 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { BusKeys } from '../../../../src/certificates/keys/keys-client.ts';
 import type { Bus, CallOptions, MethodCall } from '../../../../src/dbus/bus.ts';
+import { callerLeft, IncomingCall } from '../../../../src/dbus/server/call.ts';
 import { Variant, variant } from '../../../../src/dbus/wire/variant.ts';
 import { type ErrorCode, ServiceError } from '../../../../src/errors.ts';
 import { keyInterface, keysService } from '../../../../src/interfaces/keys.ts';
 import { spkiOf } from '../../../../src/x509/algorithm.ts';
 import { failureOf } from '../../../support/failure.ts';
 import { via } from '../../../support/via.ts';
+import { callWith } from '../../../support/wire/messages.ts';
 import { makeKey } from '../../../support/x509/openssl.ts';
 
 const test = suite('the signing keys of certificates');
@@ -129,6 +131,22 @@ test('are not treated as missing when the caller leaves', async () => {
   const left = { ...via, signal: AbortSignal.abort() };
   assert.is(await failureOf(keys.contradicts('same', spki, left)), 'Unavailable');
   assert.is(await failureOf(keys.lookup(left).stateOf('same', spki)), 'Unavailable');
+});
+
+test('are asked for on behalf of the call that is served', async () => {
+  const { keys, calls } = keysOf({ same: spki });
+  const call = new IncomingCall(callWith('', []), { sender: ':1.7', uid: 7, gids: [], pid: 1 });
+  await keys.contradicts('same', spki, call);
+  await keys.createPair('same', ['ec-p256'], call);
+  await keys.signer('same', spki, call).sign(Buffer.from('message'));
+  assert.is(calls.length, 3);
+  for (const { call: made, options } of calls) {
+    const given = new Map(Object.entries(made.body?.at(-1) as Readonly<Record<string, Variant>>));
+    assert.is(given.get('request_id')?.value, call.requestId);
+    assert.is(options.signal?.aborted, false);
+  }
+  call.abandon(callerLeft);
+  assert.ok(calls.every(({ options }) => options.signal?.aborted === true));
 });
 
 test('are created one after the other, each with a deadline of its own', async () => {

@@ -84,6 +84,20 @@ test('passes on the call that it serves, and never allows interactive authorizat
   assert.equal([options?.signal, options?.timeoutMs], [signal, 9]);
 });
 
+test('listens to the cancellation of the call that it serves, which needs no AbortController', async () => {
+  const { bus, calls } = open('text', 5n);
+  const { signal: cancellation } = new AbortController();
+  const via = {
+    requestId: 'r-3',
+    cancellation,
+    get signal(): AbortSignal {
+      throw new TypeError('not needed');
+    },
+  };
+  await serviceClient(bus, remote, definition).Do({ name: 'n', count: 7 }, via);
+  assert.is(calls[0]?.[1]?.signal, cancellation);
+});
+
 test('reads the known fields of records, and refuses a missing field and one of another type', async () => {
   const record = { name: variant('s', 'r'), size: variant('t', 5n), newer: variant('b', true) };
   const list = (first: object, ...more: readonly object[]) =>

@@ -33,7 +33,10 @@ test('tells who listens of the end, and nobody who has stopped listening', () =>
   call.cancellation.addEventListener('abort', stops);
   call.cancellation.removeEventListener('abort', stops);
   call.abandon(callerLeft);
+  call.abandon();
+  call.cancellation.addEventListener('abort', () => told.push('too late'));
   assert.equal(told, ['listens']);
+  assert.is(call.cancellation.reason, callerLeft);
 });
 
 test.run();
