@@ -71,7 +71,7 @@ export default [
   },
   {
     breaks: 'a key that a token takes a minute for is given up',
-    text: '{ ...via, timeoutMs: creationTimeoutMs },',
+    text: 'within(creationTimeoutMs, via),',
     becomes: 'via,',
     suite: 'component/certificates/keys/keys-client',
   },
