@@ -64,14 +64,24 @@ export class ResourceReader {
     const before = this.#cpu;
     const now = cpuTimes();
     this.#cpu = now;
-    const total = now.total - before.total;
-    return total <= 0
-      ? 0
-      : Math.min(100, Math.max(0, (1 - (now.idle - before.idle) / total) * 100));
+    return busyPercent(before, now);
   }
 }
 
-function cpuTimes(): { readonly idle: number; readonly total: number } {
+/** Times of all processors together. */
+interface CpuTimes {
+  readonly idle: number;
+  readonly total: number;
+}
+
+/** The share of time, between two readings, in which processors were busy. */
+export function busyPercent(before: CpuTimes, now: CpuTimes): number {
+  const total = now.total - before.total;
+  if (total <= 0) return 0;
+  return Math.min(100, Math.max(0, (1 - (now.idle - before.idle) / total) * 100));
+}
+
+function cpuTimes(): CpuTimes {
   const all = cpus().map(({ times }) => times);
   const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
   return {

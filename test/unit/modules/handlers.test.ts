@@ -89,6 +89,22 @@ test('do not quote a value in the place of a name', async () => {
   }
 });
 
+test('of a cancellation are those of what is pulled for an update', () => {
+  const settings = { image: 'a:1', createOptions: {}, auth: undefined };
+  const args = { name: parseModuleName('sensor'), settings, env: {}, elevated: true };
+  const operation = { verb: 'PrepareUpdate', args };
+  const resolvers = modulesResolvers(
+    { operations: { current: () => operation } } as unknown as ModuleRuntime, // nothing else of it is used
+    { cancellations, elevatedCalls: new WeakSet(), isElevated: () => false },
+  );
+  assert.equal(resolvers.Cancel({ id: args.name, options: {} }, call), {
+    operation: 'PrepareUpdate',
+    type: 'docker',
+    image: 'a:1',
+    elevated: 'true',
+  });
+});
+
 test('of GetLogs are followed by the last 4 MiB of a log', async () => {
   async function* entries(): AsyncGenerator<readonly LogEntry[]> {
     for (let line = 0; line < 80; line++) {

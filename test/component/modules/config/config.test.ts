@@ -282,6 +282,17 @@ test('warns of an agent that the configuration keeps from running', async ({ dir
   assert.equal(await read(`${text}allow_elevated: true\n`), []);
 });
 
+test('refuses the socket of the engine for an API, and one socket for both', async ({ dir }) => {
+  const uri = 'unix:///var/run/docker.sock';
+  for (const place of ['listen', 'connect'])
+    for (const api of ['management', 'workload']) {
+      const found = await problemsOf(dir, `${place}: {${api}_uri: '${uri}'}\n`);
+      assert.equal(found, [`1 ${place}.${api}_uri`]);
+    }
+  const both = "listen: {management_uri: 'unix:///run/a.sock', workload_uri: 'unix:///run/a.sock'}";
+  assert.equal(await problemsOf(dir, `${both}\n`), ['1 listen.workload_uri']);
+});
+
 test('translates address ranges to the terms of the engine', async ({ dir }) => {
   const text = `network:
   name: edge

@@ -51,6 +51,13 @@ test('is the output of journalctl, then its complaint', async ({ directory }) =>
   assert.match(text, /--unit=iotedge-keys\.service\ndenied\n$/);
 });
 
+test('ends with a part of the complaint alone', async ({ directory }) => {
+  const executable = await program(directory, 'head -c 5000 /dev/zero | tr "\\0" x >&2');
+  const { signal } = new AbortController();
+  const text = await textOf(journal('iotedge-keys.service', range, { signal, executable }));
+  assert.is(text, 'x'.repeat(1024));
+});
+
 test('has a reason where there are no records', async ({ directory }) => {
   const executable = await program(directory, 'exit 0');
   const { signal } = new AbortController();

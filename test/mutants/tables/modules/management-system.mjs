@@ -193,4 +193,10 @@ export default [
     becomes: '      yield part;\n      clearTimeout(timer);\n',
     suite: 'unit/modules/timers',
   },
+  {
+    breaks: 'a complaint of journalctl of any length is held',
+    text: '(complaint + text).slice(0, maxComplaint)',
+    becomes: 'complaint + text',
+    suite: 'component/modules/support-bundle/journal',
+  },
 ];

@@ -139,4 +139,10 @@ export default [
       '        if (modules.find(name) === undefined) throw absent(name);\n        const runnable = runnableSpec(sent);\n',
     suite: 'component/modules/api/management/modules-routes',
   },
+  {
+    breaks: 'the cancellation of a pull for an update is authorized without its details',
+    text: "if (verb === 'CreateModule' || verb === 'PrepareUpdate') return",
+    becomes: "if (verb === 'CreateModule') return",
+    suite: 'unit/modules/handlers',
+  },
 ];

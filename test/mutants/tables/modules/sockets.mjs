@@ -132,4 +132,10 @@ export default [
     becomes: '`${path}\\0${ino}`',
     suite: 'component/modules/api/sockets/module-socket',
   },
+  {
+    breaks: 'an API may have the socket of the engine',
+    text: "if (sockets[api] === sockets.engine) context.report(['listen', `${api}_uri`], engine);",
+    becomes: '',
+    suite: 'component/modules/config/config',
+  },
 ];

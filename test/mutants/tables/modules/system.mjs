@@ -86,4 +86,10 @@ export default [
     becomes: '    return await Promise.race([promise, late]);\n  } finally {\n    void timer;\n  }',
     suite: 'unit/modules/timers',
   },
+  {
+    breaks: 'the share of idle time is reported as that of use',
+    text: '(1 - (now.idle - before.idle) / total) * 100',
+    becomes: '((now.idle - before.idle) / total) * 100',
+    suite: 'unit/modules/resources/resources',
+  },
 ];

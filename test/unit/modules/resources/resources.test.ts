@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  busyPercent,
   ResourceReader,
   resourcesJson,
   resourcesRecord,
@@ -57,6 +58,13 @@ test('reports a share of the processors from 0 to 100', async () => {
     const { usedCpu } = await resources.read(['a'], never);
     assert.ok(usedCpu >= 0 && usedCpu <= 100);
   }
+});
+
+test('has the share of the time in which processors were busy', () => {
+  const before = { idle: 100, total: 200 };
+  assert.is(busyPercent(before, { idle: 150, total: 400 }), 75);
+  assert.is(busyPercent(before, before), 0);
+  assert.is(busyPercent(before, { idle: 90, total: 210 }), 100, 'idle time may go back');
 });
 
 test.run();
