@@ -100,18 +100,21 @@ test('are created again by the first start that finds a part of them in containe
 test('do not run twice when the engine does not know that they run', async (context) => {
   const { device } = context;
   const id = await created(context, 'unknown');
-  await device.succeed('Start', byName('unknown'));
-  const pid = Number(await inspected(device, 'unknown', '.State.Pid'));
-  await cut(context, 'start', () => process.kill(pid, 'SIGKILL'));
+  const start = () => device.call('Start', byName('unknown'), 'operator');
+  const { first } = await cut(context, 'start', () => ({ first: start() }));
+  assert.match((await first).stderr, /cannot be reached/);
   const hint =
     /: it runs, which the engine does not know since it was killed; .* after: (kill .*)$/m;
-  const advice = await untilFound(30_000, 'the advice', async () => {
-    const { stderr } = await device.call('Start', byName('unknown'), 'operator');
-    return hint.exec(stderr)?.[1];
-  });
+  const advice = await untilFound(
+    30_000,
+    'the advice',
+    async () => hint.exec((await start()).stderr)?.[1],
+  );
   assert.is(await inspected(device, 'unknown', '.Id'), id);
   const next = ['sssa{ss}a{sv}', 'unknown', 'docker', config.replace('1000', '2000'), '0', '0'];
-  assert.match((await device.call('UpdateModule', next, 'operator')).stderr, hint, 'updated');
+  await device.succeed('UpdateModule', next);
+  assert.match((await start()).stderr, hint, 'the next container');
+  await device.untilModule('unknown', ({ Operation }) => Operation === '');
   assert.match((await device.call('DeleteModule', byName('unknown'), 'operator')).stderr, hint);
   assert.is(await inspected(device, 'unknown', '.Id'), id);
   await promisify(execFile)('sh', ['-c', advice]);
