@@ -70,10 +70,7 @@ interface Rest {
   readonly until: bigint | undefined;
 }
 
-/**
- * The lines after a known one, up to a damaged one or a time: in steps that double while they are whole. At most as many as
- * there are at the beginning, or a module that prints all the time would have no end.
- */
+/** The lines after a known one, up to a damaged one or a time: in steps that double while they are whole. */
 async function* linesAfter(
   known: LogEntry,
   { read, near, until }: Rest,
@@ -82,8 +79,7 @@ async function* linesAfter(
   const end = until === undefined ? later : timeText(until);
   let last = known;
   let place = await positions.placeOf(last, near);
-  let left = (place ?? 1) - 1;
-  for (let step = firstStep, misses = 0; left > 0 && misses < mostAttempts; ) {
+  for (let step = firstStep, misses = 0; misses < mostAttempts; ) {
     if (place === undefined || place === 1) return;
     const ahead = Math.min(step, place - 1);
     const target = await positions.at(place - ahead);
@@ -107,7 +103,6 @@ async function* linesAfter(
     } else if (newest !== undefined) {
       yield passed;
       place -= passed.length;
-      left -= passed.length;
       if (!isSame(newest, last)) misses = 0; // else it may be a place before the beginning of the log
       last = newest;
     }
