@@ -277,7 +277,7 @@ export class EstIssuer implements Issuer {
         if (learned.others.length > 0) return this.#judge(certificates, learned);
       }
       const reason = `${verdict.reason}${this.#refusedRoots(attempt)}`;
-      throw new Rejection(reason, { isFinal: verdict.isFinal });
+      throw new Rejection(reason);
     }
     const { name, log } = this.#options;
     for (const remark of verdict.remarks) {
@@ -291,14 +291,14 @@ export class EstIssuer implements Issuer {
     const taught = this.#taught();
     if (taught === undefined) {
       const reason = 'the server has taught no CA certificates by cacerts';
-      return { kind: 'refused', reason, isFinal: false };
+      return { kind: 'refused', reason };
     }
-    const { profile, names, key, now, renewed, subjectDer } = order;
+    const { profile, names, key, now, subjectDer } = order;
     const subject = decodeName(raw(subjectDer));
     const all = [...others, ...taught.intermediates];
     return judgeIssued(
       { certificates, others: all, anchors: anchorsFor(taught) },
-      { spki: key.spki, profile, subject, names, notAfter: renewed?.chain[0]?.notAfter },
+      { spki: key.spki, profile, subject, names },
       now,
     );
   }

@@ -16,8 +16,6 @@ export interface Expected {
   readonly profile: Profile;
   readonly subject: Name;
   readonly names: readonly SubjectAlternativeName[];
-  /** Of the certificate that is renewed, which the new one has to outlive. */
-  readonly notAfter?: Date | undefined;
 }
 
 /** The certificates that came with the answer, and those that are trusted to issue. */
@@ -43,8 +41,6 @@ export type Judgement =
   | {
       readonly kind: 'refused';
       readonly reason: string;
-      /** Whether another order would get the same. */
-      readonly isFinal: boolean;
     };
 
 /** Whether the certificate that a CA has issued is the one that was ordered, and whether verifiers will accept it. */
@@ -81,12 +77,6 @@ function judgeLeaf(
   const names = judgeNames(leaf, expected);
   const problem = rightsProblem(leaf, expected.profile, rights) ?? names.problem;
   if (problem !== undefined) return refused(`the issued certificate ${problem}`);
-  const { notAfter } = expected;
-  if (notAfter !== undefined && leaf.notAfter <= notAfter) {
-    const [until, before] = [leaf.notAfter.toISOString(), notAfter.toISOString()];
-    const reason = `the issued certificate ends at ${until}, not later than the one that it renews (${before})`;
-    return { kind: 'refused', reason, isFinal: true };
-  }
   const found = findPath(leaf, {
     others: [...certificates, ...others],
     anchors,
@@ -151,5 +141,5 @@ function rightsRemarks(
 }
 
 function refused(reason: string): Judgement {
-  return { kind: 'refused', reason, isFinal: false };
+  return { kind: 'refused', reason };
 }

@@ -537,15 +537,6 @@ test('refuse name constraints, and names below them, that take long to compare',
   }
 });
 
-test('refuse for good a renewal that does not live longer', async () => {
-  const { root, middle, leaf } = await hierarchy();
-  const issued = await leaf();
-  const verdict = judge([issued, middle], [root], { ...ordered, notAfter: issued.notAfter });
-  assert.is(verdict.kind === 'refused' && verdict.isFinal, true);
-  const before = new Date(issued.notAfter.getTime() - 1000);
-  assert.is(judge([issued, middle], [root], { ...ordered, notAfter: before }).kind, 'accepted');
-});
-
 test('verify at most 100 signatures, however many CAs have one name', async () => {
   const { root, leaf } = await hierarchy();
   const issued = await leaf();

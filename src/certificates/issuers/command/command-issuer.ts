@@ -90,7 +90,7 @@ export class CommandIssuer implements Issuer {
 
   #issued(output: Buffer, order: Order): Answer {
     const { name, log } = this.#options;
-    const { profile, names, key, now, renewed, subjectDer } = order;
+    const { profile, names, key, now, subjectDer } = order;
     let certificates: readonly Certificate[];
     try {
       certificates = certificatesOf(output);
@@ -107,11 +107,10 @@ export class CommandIssuer implements Issuer {
         profile,
         subject: decodeName(raw(subjectDer)),
         names,
-        notAfter: renewed?.chain[0]?.notAfter,
       },
       now,
     );
-    if (verdict.kind === 'refused') return rejected(verdict.reason, verdict);
+    if (verdict.kind === 'refused') return rejected(verdict.reason, { isFinal: false });
     for (const remark of verdict.remarks) {
       const fields = { issuer: name, certificateId: order.id, remark };
       log.info('certificate differs from its order', fields);

@@ -88,12 +88,6 @@ export default [
     suite: 'integration/est/pending',
   },
   {
-    breaks: 'an EST renewal to a shorter life is repeated',
-    text: 'throw new Rejection(reason, { isFinal: verdict.isFinal });',
-    becomes: 'throw new Rejection(reason);',
-    suite: 'integration/est/enrol',
-  },
-  {
     breaks: 'the roots of the system are trusted beside trusted_ca',
     text: '? encodeCertificatesPem(await this.trusted())\n',
     becomes: "? encodeCertificatesPem(await this.trusted()) + rootCertificates.join('\\n')\n",

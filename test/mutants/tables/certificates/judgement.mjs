@@ -97,12 +97,6 @@ export default [
     suite: 'component/certificates/judgement',
   },
   {
-    breaks: 'a renewal that ends with the old certificate is accepted',
-    text: 'if (notAfter !== undefined && leaf.notAfter <= notAfter) {',
-    becomes: 'if (notAfter !== undefined && leaf.notAfter < notAfter) {',
-    suite: 'component/certificates/judgement',
-  },
-  {
     breaks: 'a CA is accepted for a leaf',
     text: 'if (basicConstraints.ca && !isCaProfile(profile))',
     becomes: 'if (false)',
