@@ -47,6 +47,14 @@ export interface KeyLookup {
 
 type PublicHalf = Buffer | 'missing' | 'unavailable';
 
+/** All key pairs, as far as a lookup has read them. */
+interface ListedPairs {
+  readonly ids: ReadonlySet<string>;
+  readonly unread: Set<string>;
+  /** The first id with each public half, which is the key as latin1. */
+  readonly byHalf: Map<string, string>;
+}
+
 const objectManager = 'org.freedesktop.DBus.ObjectManager';
 const lookupTimeoutMs = 10_000;
 /** A token may take a minute for an RSA key. */
@@ -113,20 +121,31 @@ export class BusKeys implements OrderKeys {
       halves.set(id, half);
       return half;
     };
-    let pairs: Promise<ReadonlySet<string>> | undefined;
+    let pairs: Promise<ListedPairs> | undefined;
     const stateOf: KeyLookup['stateOf'] = async (id, spki) => stateOfHalf(await halfOf(id), spki);
     return {
       stateOf,
       find: async (spki, likely) => {
-        const listed = await pairs;
+        const known = await pairs;
         for (const id of likely) {
           // a call for each of many certificates takes longer than their list
-          if (listed?.has(id) === false) continue;
+          if (known?.ids.has(id) === false) continue;
           if ((await stateOf(id, spki)) === 'matches') return id;
         }
-        pairs ??= this.#pairs(via);
-        for (const id of await pairs) if ((await stateOf(id, spki)) === 'matches') return id;
-        return undefined;
+        pairs ??= this.#pairs(via).then((ids) => ({
+          ids,
+          unread: new Set(ids),
+          byHalf: new Map(),
+        }));
+        const { unread, byHalf } = await pairs;
+        const wanted = spki.toString('latin1');
+        for (const id of unread) {
+          if (byHalf.has(wanted)) break;
+          const half = await halfOf(id);
+          // concurrent searches read the same halves
+          if (unread.delete(id) && typeof half !== 'string') keepFirst(byHalf, half, id);
+        }
+        return byHalf.get(wanted);
       },
     };
   }
@@ -171,6 +190,11 @@ export class BusKeys implements OrderKeys {
 /** The context of a call with another deadline: the parts of an incoming call are getters, which a spread leaves out. */
 function within(timeoutMs: number, { requestId, signal }: Via): Via & CallOptions {
   return { requestId, signal, timeoutMs };
+}
+
+function keepFirst(byHalf: Map<string, string>, half: Buffer, id: string): void {
+  const name = half.toString('latin1');
+  if (!byHalf.has(name)) byHalf.set(name, id);
 }
 
 function stateOfHalf(half: PublicHalf, spki: Buffer): KeyState {

@@ -8,7 +8,7 @@ export default [
   },
   {
     breaks: 'each certificate without a key costs a call of the Keys service',
-    text: 'if (listed?.has(id) === false) continue;',
+    text: 'if (known?.ids.has(id) === false) continue;',
     becomes: '',
     suite: 'component/certificates/keys/keys-client',
   },

@@ -113,6 +113,35 @@ test('are found at a likely id, else among the published pairs', async () => {
   assert.equal(recorded(), [], 'the pairs are asked for once, and then known');
 });
 
+test('are found with one comparison for each of many certificates, also at once', async () => {
+  let comparisons = 0;
+  const halves = Array.from({ length: 50 }, (_, at) => {
+    const half = Buffer.from(`half ${at}`);
+    half.equals = (one) => ++comparisons > 0 && Buffer.compare(half, one) === 0;
+    return half;
+  });
+  const named = halves.map((half, at): [string, Buffer] => [`key-${at}`, half]);
+  const ids = named.map(([id]) => id);
+  const { keys, recorded } = keysOf(Object.fromEntries(named));
+  const lookup = keys.lookup(via);
+  const reversed = halves.toReversed();
+  assert.equal(await Promise.all(reversed.map((half) => lookup.find(half, []))), ids.toReversed());
+  assert.equal(await Promise.all(halves.map((half) => lookup.find(half, ['key-0']))), ids);
+  assert.ok(comparisons <= halves.length, `${comparisons} comparisons`);
+  const calls = recorded();
+  assert.is(new Set(calls).size, 1 + ids.length);
+  assert.is(calls.filter((call) => call.startsWith('GetPublicKey')).length, ids.length);
+});
+
+test('are found at the first of several pairs with the same public half', async () => {
+  const { keys, recorded } = keysOf({ first: spki, second: spki });
+  const lookup = keys.lookup(via);
+  assert.is(await lookup.find(spki, []), 'first');
+  assert.equal(recorded(), ['GetManagedObjects ', 'GetPublicKey first'], 'no others are read');
+  assert.is(await lookup.find(other, []), undefined);
+  assert.is(await lookup.find(spki, []), 'first');
+});
+
 test('are searched among pairs only, and under ids only', async () => {
   const { keys } = keysOf({ secret: spki, '/bad': spki }, ['symmetric', 'pair']);
   assert.is(await keys.lookup(via).find(spki, []), undefined);

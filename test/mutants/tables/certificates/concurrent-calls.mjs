@@ -64,6 +64,18 @@ export default [
     suite: 'component/certificates/renewal/enrolled',
   },
   {
+    breaks: 'a search for a key reads those after it',
+    text: 'if (byHalf.has(wanted)) break;',
+    becomes: '',
+    suite: 'component/certificates/keys/keys-client',
+  },
+  {
+    breaks: 'the last of several keys with the same public half is found',
+    text: 'if (!byHalf.has(name)) byHalf.set(name, id);',
+    becomes: 'byHalf.set(name, id);',
+    suite: 'component/certificates/keys/keys-client',
+  },
+  {
     breaks: 'the keys of many orders are made at once, and none of them in time',
     text: 'await this.#creation.run(create, via.signal);',
     becomes: 'await create();',
