@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { runInNewContext } from 'node:vm';
 
 /** The awaited event, for the message; a function can add the state at the deadline. */
 export type What = string | (() => string);
@@ -56,4 +57,9 @@ export async function untilFound<T>(
 /** How many timers of this process are pending; those that keep no process alive are not counted. */
 export function pendingTimers(): number {
   return process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+}
+
+/** What a function returns; throws when it computes for longer than any input may take, and ends it. */
+export function boundedWork<T>(compute: () => T): T {
+  return runInNewContext('compute()', { compute }, { timeout: 10_000 }) as T;
 }

@@ -13,12 +13,15 @@ const maxText = 200;
 /** The bytes of a base64 body with any line lengths, and a NUL at its end; Unavailable when it is none. */
 export function decodeBase64(body: Buffer, what: string): Buffer {
   // Buffer.from skips what is not base64
-  const text = body
-    .toString('latin1')
-    .replace(/\0+\s*$/, '')
-    .replace(/\s/g, '');
+  const text = withoutEndMark(body.toString('latin1').replace(/\s/g, ''));
   if (!base64.test(text)) throw new ServiceError('Unavailable', `${what} is not base64`);
   return Buffer.from(text, 'base64');
+}
+
+function withoutEndMark(text: string): string {
+  let end = text.length; // a pattern for it would begin anew at each of many NULs
+  while (text[end - 1] === '\0') end--;
+  return text.slice(0, end);
 }
 
 /** The certificates of an answer: PKCS#7 in base64, PEM or plain DER; Unavailable, naming `what`, for anything else. */

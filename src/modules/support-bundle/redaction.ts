@@ -7,8 +7,8 @@ const redacted = '<redacted>';
 const toolsLabels = 'net.azure-devices.edge.';
 /** Names of members whose values are secrets. */
 const secretName = /passw|secret|token|credential|auth$|accesskey|connectionstring|privatekey/i;
-/** Options of a command line whose value is the next argument. */
-const secretOption = /^-[^=]*(?:passw|pwd|secret|token|credential|key|auth)[^=]*$/i;
+/** Names of options of a command line whose value is the next argument. */
+const secretOption = /passw|pwd|secret|token|credential|key|auth/i;
 /** Members with variables of an environment. */
 const environments: ReadonlySet<string> = new Set(['env', 'environment']);
 /** Within a text, such as the URI of a proxy or an argument of a command, beside those of messages. */
@@ -33,9 +33,13 @@ export function withoutSecrets(value: unknown): unknown {
 function elementsWithoutSecrets(elements: readonly unknown[]): readonly unknown[] {
   return elements.map((one, index) => {
     const before = elements[index - 1];
-    const isValue = typeof before === 'string' && secretOption.test(before);
+    const isValue = typeof before === 'string' && isSecretOption(before);
     return isValue && typeof one === 'string' ? redacted : withoutSecrets(one);
   });
+}
+
+function isSecretOption(text: string): boolean {
+  return text.startsWith('-') && !text.includes('=') && secretOption.test(text);
 }
 
 function memberWithoutSecrets(name: string, value: unknown): unknown {

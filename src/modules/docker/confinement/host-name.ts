@@ -6,6 +6,8 @@ const labelPattern = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i;
 /** Resolvers parse these as addresses, like `inet_aton`. */
 const numberPattern = /^(0x[0-9a-f]*|[0-9]+)$/i;
 
+const maxLength = 253;
+
 /** Whether a text is a DNS label that no resolver parses as an address. */
 export function isLabel(text: string): boolean {
   return labelPattern.test(text) && !numberPattern.test(text);
@@ -18,9 +20,10 @@ export function isAddress(text: string): boolean {
 
 /** Whether a text is the name of one host in ASCII or its address: neither a pattern nor with a zone. */
 export function isHostName(text: string): boolean {
+  if (text.length > maxLength) return false;
   if (isIP(text) !== 0) return !text.includes('%');
   const labels = withoutLastDots(text).split('.');
-  return text.length <= 253 && labels.every((one) => labelPattern.test(one)) && !isAddress(text);
+  return labels.every((one) => labelPattern.test(one)) && !isAddress(text);
 }
 
 /** Whether names are the same to a resolver, or spellings of one address. */
@@ -39,7 +42,9 @@ export function plainName(name: string): string {
 
 /** A name without trailing dots. */
 export function withoutLastDots(name: string): string {
-  return name.replace(/\.+$/, '');
+  let end = name.length; // a pattern for them would begin anew at each of many dots
+  while (name[end - 1] === '.') end--;
+  return name.slice(0, end);
 }
 
 /** Whether a text can be a name in a certificate. */

@@ -70,7 +70,7 @@ export default [
   },
   {
     breaks: 'a support bundle has the passwords of command lines',
-    text: "const isValue = typeof before === 'string' && secretOption.test(before);",
+    text: "const isValue = typeof before === 'string' && isSecretOption(before);",
     becomes: 'const isValue = false;',
     suite: 'unit/modules/support-bundle/redaction',
   },
@@ -91,5 +91,23 @@ export default [
     text: '(1 - (now.idle - before.idle) / total) * 100',
     becomes: '((now.idle - before.idle) / total) * 100',
     suite: 'unit/modules/resources/resources',
+  },
+  {
+    breaks: 'one long argument of an image has a support bundle take minutes',
+    text: "return text.startsWith('-') && !text.includes('=') && secretOption.test(text);",
+    becomes: 'return /^-[^=]*(?:passw|pwd|secret|token|credential|key|auth)[^=]*$/i.test(text);',
+    suite: 'unit/modules/support-bundle/redaction',
+  },
+  {
+    breaks: 'any user has the runtime take minutes for one name of many dots',
+    text: "while (name[end - 1] === '.') end--;",
+    becomes: "end = name.replace(/\\.+$/, '').length;",
+    suite: 'unit/modules/docker/confinement/host-name',
+  },
+  {
+    breaks: 'a name of a host may have any length',
+    text: 'if (text.length > maxLength) return false;',
+    becomes: '',
+    suite: 'unit/modules/docker/confinement/host-name',
   },
 ];
