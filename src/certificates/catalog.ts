@@ -12,7 +12,7 @@ import { keyIdOf } from './config/issuer-settings.ts';
 import type { EstIssuers } from './est/est-issuers.ts';
 import type { CommandIssuers } from './issuers/command/command-issuers.ts';
 import { ruleFor } from './issuers/policy.ts';
-import { KeyFinder } from './keys/key-finder.ts';
+import { type KeyedCertificate, KeyFinder } from './keys/key-finder.ts';
 import type { SigningKeys } from './keys/keys-client.ts';
 import { Preloaded } from './preloaded.ts';
 import {
@@ -130,23 +130,18 @@ export class CertificateCatalog {
 
   /** Looks up the keys of the certificates again, except those whose key is configured, and publishes the result. */
   async refreshKeys(via: Via): Promise<void> {
-    const all: { readonly entry: CertificateEntry; readonly certificate: Certificate }[] = [];
+    const all: (KeyedCertificate & { readonly id: CertificateId; readonly before: string })[] = [];
     for (const id of this.ids()) {
       const entry = this.#stored(id) ?? (await this.read(id));
-      const [certificate] = entry?.chain ?? [];
+      const certificate = entry?.chain[0];
       if (entry === undefined || certificate === undefined) continue;
-      const isConfigured = entry.keyId === '' && this.#configuredKeyId(id) !== undefined;
-      if (!isConfigured) all.push({ entry, certificate });
+      if (entry.keyId === '' && this.#configuredKeyId(id) !== undefined) continue;
+      const keyed = { id, certificate, storedKeyId: entry.keyId };
+      all.push({ ...keyed, before: this.#finder.keyIdOf(keyed) });
     }
-    const before = all.map(({ entry }) => this.#knownKeyId(entry));
-    const keyed = all.map(({ entry: { id, keyId }, certificate }) => ({
-      id,
-      certificate,
-      storedKeyId: keyId,
-    }));
-    await this.#finder.refresh(keyed, via);
-    for (const [at, { entry }] of all.entries()) {
-      if (this.#knownKeyId(entry) !== before[at]) await this.#republish(entry.id);
+    await this.#finder.refresh(all, via);
+    for (const one of all) {
+      if (this.#finder.keyIdOf(one) !== one.before) await this.#republish(one.id);
     }
   }
 
@@ -194,7 +189,7 @@ export class CertificateCatalog {
       operation: operation?.(id) ?? '',
       waitReason,
     };
-    objects.put(id, certificateProperties(entry, view));
+    objects.putDeferred(id, certificateProperties(entry, view));
     const problem = entry.damage ?? stuckReasonOf(entry);
     if (problem === undefined) this.#damaged.delete(id);
     else this.#damaged.set(id, problem);
@@ -262,8 +257,8 @@ export class CertificateCatalog {
   }
 
   #knownKeyId({ id, keyId, chain: [certificate] }: CertificateEntry): string {
-    if (keyId !== '') return this.#finder.replacementOf(id, certificate) ?? keyId;
-    return this.#configuredKeyId(id) ?? this.#finder.known(certificate);
+    const configured = keyId === '' ? this.#configuredKeyId(id) : undefined;
+    return configured ?? this.#finder.keyIdOf({ id, certificate, storedKeyId: keyId });
   }
 
   #configuredKeyId(id: CertificateId): string | undefined {

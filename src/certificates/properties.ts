@@ -1,5 +1,6 @@
 import type { Properties } from '../dbus/definition.ts';
 import { healthOf } from '../dbus/server/health.ts';
+import { DeferredValues } from '../dbus/server/properties.ts';
 import { microseconds } from '../dbus/time.ts';
 import type { certificateInterface, certificatesInterface } from '../interfaces/certificates.ts';
 import type { Certificate } from '../x509/certificate.ts';
@@ -50,32 +51,55 @@ export function stuckReasonOf({ enrolment }: CertificateEntry): string | undefin
   return enrolment?.order?.isStuck === true ? enrolment.order.reason : undefined;
 }
 
-/** The values of org.iotedge.Certificates1.Certificate. */
+type CertificateProperties = Properties<typeof certificateInterface>;
+/** Those that are parts of the certificate, which the fingerprint identifies. */
+type Parts =
+  | 'Subject'
+  | 'Issuer'
+  | 'SerialNumber'
+  | 'NotBefore'
+  | 'NotAfter'
+  | 'SubjectAlternativeNames';
+
+/** The values of org.iotedge.Certificates1.Certificate: what takes longer than all others is read when it is needed. */
 export function certificateProperties(
   entry: CertificateEntry,
-  { now, keyId, renewAt, operation, waitReason }: CertificateView,
-): Properties<typeof certificateInterface> {
+  view: CertificateView,
+): DeferredValues<CertificateProperties> {
   const [certificate] = entry.chain;
-  const { notBefore, notAfter } = validityOf(certificate);
+  const own = ownProperties(entry, view);
+  return new DeferredValues(Object.values(own).join('\0'), () => {
+    const { notBefore, notAfter } = validityOf(certificate);
+    return {
+      ...own,
+      Subject: certificate?.subjectText ?? '',
+      Issuer: certificate?.issuerText ?? '',
+      SerialNumber: certificate?.serialNumber ?? '',
+      NotBefore: notBefore,
+      NotAfter: notAfter,
+      SubjectAlternativeNames: certificate?.alternativeNames ?? [],
+    };
+  });
+}
+
+function ownProperties(
+  entry: CertificateEntry,
+  { now, keyId, renewAt, operation, waitReason }: CertificateView,
+): Omit<CertificateProperties, Parts> {
+  const { id, chain, damage, enrolment, preloaded } = entry;
   return {
-    CertificateId: entry.id,
+    CertificateId: id,
     KeyId: keyId,
-    Subject: certificate?.subjectText ?? '',
-    Issuer: certificate?.issuerText ?? '',
-    SerialNumber: certificate?.serialNumber ?? '',
-    NotBefore: notBefore,
-    NotAfter: notAfter,
-    SubjectAlternativeNames: certificate?.alternativeNames ?? [],
-    Fingerprint: certificate?.fingerprint ?? '',
-    Method: entry.enrolment?.method ?? 'none',
-    Profile: entry.enrolment?.profile ?? '',
+    Fingerprint: chain[0]?.fingerprint ?? '',
+    Method: enrolment?.method ?? 'none',
+    Profile: enrolment?.profile ?? '',
     State: stateOf(entry, now),
     RenewAt: microseconds(renewAt),
     LastAttempt: microseconds(lastAttemptOf(entry)),
     NextAttempt: microseconds(nextAttemptOf(entry)),
-    LastError: entry.damage ?? (waitReason || (entry.enrolment?.order?.reason ?? '')),
+    LastError: damage ?? (waitReason || (enrolment?.order?.reason ?? '')),
     Operation: operation,
-    Preloaded: entry.preloaded,
+    Preloaded: preloaded,
   };
 }
 

@@ -82,6 +82,7 @@ export class LazyCertificate implements Certificate {
   readonly der: Buffer;
   readonly #what: string;
   #parts: Parts | undefined;
+  #spki: Span | undefined;
   #x509: X509Certificate | undefined;
   #validity: Validity | undefined;
   #subjectText: string | undefined;
@@ -100,13 +101,14 @@ export class LazyCertificate implements Certificate {
     this.#x509 = x509;
   }
 
-  /** Reads what is shown of a certificate; of many, the offsets of the parts are not retained. */
+  /** Reads what is shown of a certificate; of many, only the offsets of the key are retained, for its lookup. */
   readShown(): this {
     void this.subjectText;
     void this.issuerText;
     this.#readValidity();
     void this.serialNumber;
     void this.alternativeNames;
+    this.#spki = this.#located.key;
     this.#parts = undefined;
     return this;
   }
@@ -161,7 +163,7 @@ export class LazyCertificate implements Certificate {
   }
 
   get spki() {
-    const { start, end } = this.#located.key;
+    const { start, end } = this.#spki ?? this.#located.key;
     const bytes = this.der.subarray(start, end);
     // without OpenSSL where it would change nothing
     return isCanonical(bytes) ? bytes : this.#readKey().spki;
@@ -259,11 +261,15 @@ function parseX509(der: Buffer, what: string): X509Certificate {
 
 function partsOf(der: Buffer, what: string): Parts {
   // older CAs were less strict about DER, and signatures cover the bytes that node:crypto checks
-  const [tbs, algorithm] = membersIn(der, spanAt(der, 0), what);
-  const all = membersIn(der, tbs, what);
+  const whole = membersIn(der, spanAt(der, 0), what);
+  const all = membersIn(der, whole[0], what);
   const at = all[0]?.tag === tags.context0 ? 1 : 0;
-  const [serial, issuer] = [all[at], all[at + 2]];
-  const [validity, subject, key] = [all[at + 3], all[at + 4], all[at + 5]];
+  // by index: a pattern costs an iterator, which counts for the certificates of a start
+  const serial = all[at];
+  const issuer = all[at + 2];
+  const validity = all[at + 3];
+  const subject = all[at + 4];
+  const key = all[at + 5];
   if (
     serial === undefined ||
     issuer === undefined ||
@@ -275,7 +281,7 @@ function partsOf(der: Buffer, what: string): Parts {
   }
   const version = at === 0 ? undefined : all[0];
   const extensions = all.find((part, index) => index > at + 5 && part.tag === tags.context3);
-  return { algorithm, version, serial, issuer, validity, subject, key, extensions };
+  return { algorithm: whole[1], version, serial, issuer, validity, subject, key, extensions };
 }
 
 /** The members of a SEQUENCE. */

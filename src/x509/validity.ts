@@ -17,10 +17,36 @@ const maxOffsetHours = 14;
 /** Decodes the Validity of a certificate, which is in these bytes; InvalidArgs when it is malformed. */
 export function decodeValidity(bytes: Buffer, validity: Span, what: string): Validity {
   const times = validity.tag === tags.sequence ? spansIn(bytes, validity) : undefined;
+  const notBefore = times?.[0];
+  const notAfter = times?.[1];
   return {
-    notBefore: timeOf(bytes, times?.[0], `notBefore of ${what}`),
-    notAfter: timeOf(bytes, times?.[1], `notAfter of ${what}`),
+    notBefore: plainTimeOf(bytes, notBefore) ?? timeOf(bytes, notBefore, `notBefore of ${what}`),
+    notAfter: plainTimeOf(bytes, notAfter) ?? timeOf(bytes, notAfter, `notAfter of ${what}`),
   };
+}
+
+/** As `timeOf`, in a fraction of its time, for a UTCTime as RFC 5280 has it; undefined for any other. */
+function plainTimeOf(bytes: Buffer, span: Span | undefined): Date | undefined {
+  if (span?.tag !== tags.utcTime || span.to - span.from !== 13) return undefined;
+  const { from, to } = span;
+  const year = twoDigits(bytes, from);
+  const month = twoDigits(bytes, from + 2) - 1;
+  const day = twoDigits(bytes, from + 4);
+  const hour = twoDigits(bytes, from + 6);
+  const minute = twoDigits(bytes, from + 8);
+  const second = twoDigits(bytes, from + 10);
+  const time = new Date(
+    Date.UTC(year + (year < 50 ? 2000 : 1900), month, day, hour, minute, second),
+  );
+  const isDay = time.getUTCMonth() === month && time.getUTCDate() === day;
+  return bytes[to - 1] === 0x5a && isDay && minute < 60 && second < 60 ? time : undefined;
+}
+
+/** NaN for anything else. */
+function twoDigits(bytes: Buffer, at: number): number {
+  const tens = (bytes[at] ?? 0) - 0x30;
+  const ones = (bytes[at + 1] ?? 0) - 0x30;
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : NaN;
 }
 
 /**

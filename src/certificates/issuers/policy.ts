@@ -72,10 +72,17 @@ function ruleNameFor(
   id: string,
 ): string | undefined {
   if (Object.hasOwn(certificates, id)) return id;
-  const [longest] = Object.keys(certificates)
-    .filter((glob) => idGlobMatches(glob, id))
-    .sort((left, right) => right.length - left.length || (left < right ? -1 : 1));
+  let longest: string | undefined;
+  for (const glob of Object.keys(certificates)) {
+    if (isBefore(glob, longest) && idGlobMatches(glob, id)) longest = glob;
+  }
   return longest;
+}
+
+/** Longer globs come first, those of one length in alphabetical order. */
+function isBefore(glob: string, other: string | undefined): boolean {
+  if (other === undefined || glob.length > other.length) return true;
+  return glob.length === other.length && glob < other;
 }
 
 /**

@@ -56,6 +56,18 @@ export class KeyFinder {
     return this.#replaced.get(`${id} ${certificate?.fingerprint ?? ''}`);
   }
 
+  /** The replacement of the stored key, else that, else the cached key, else ``. */
+  keyIdOf({
+    id,
+    certificate,
+    storedKeyId,
+  }: Omit<KeyedCertificate, 'certificate'> & {
+    readonly certificate: Certificate | undefined;
+  }): string {
+    if (storedKeyId === '') return this.known(certificate);
+    return this.replacementOf(id, certificate) ?? storedKeyId;
+  }
+
   /** Evicts a key that turned out to be replaced. */
   evict({ fingerprint }: Certificate): void {
     this.#found.delete(fingerprint);

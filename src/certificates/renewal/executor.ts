@@ -113,7 +113,9 @@ export class Executor {
   }
 
   /** Makes the order of a certificate due if it is meant; returns whether it was. */
-  hasten(id: CertificateId, isMeant: (entry: CertificateEntry) => boolean): Promise<boolean> {
+  async hasten(id: CertificateId, isMeant: (entry: CertificateEntry) => boolean): Promise<boolean> {
+    // most certificates have none
+    if (this.#records.get(id)?.enrolment?.order === undefined) return false;
     return this.#records.change(id, (entry) => {
       if (entry === undefined || !isMeant(entry)) return undefined;
       const issuerChain = this.#attempts.issuerChainOf(entry);

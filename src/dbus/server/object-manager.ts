@@ -5,9 +5,11 @@ import { ManagerHealth } from './health.ts';
 import { Method } from './method.ts';
 import { ObjectSignals } from './object-signals.ts';
 import { ObjectTree, type ServedObject } from './object-tree.ts';
-import { PropertySet } from './properties.ts';
+import { type DeferredValues, PropertySet } from './properties.ts';
 import { changedSince, digestsOf, type PropertyDigests } from './property-digests.ts';
 
+/** The values of the properties of a child. */
+type ValuesOf<S extends ServiceDefinition> = Properties<S['child']['interface']>;
 type SignalsOf<S extends ServiceDefinition> = NonNullable<S['manager']['signals']>;
 
 const noMethods: ReadonlyMap<string, Method> = new Map();
@@ -106,30 +108,19 @@ export class ObjectManager<S extends ServiceDefinition> {
   }
 
   /** Adds the object of an id, or replaces its properties. */
-  put(id: string, values: Properties<S['child']['interface']>): void {
-    if (this.#children.has(id)) {
-      this.update(id, values);
-      return;
-    }
-    const definition = this.service.child.interface;
-    const properties = new PropertySet(definition, values);
-    properties.assertComplete();
-    const served = { definition, properties, methods: noMethods };
-    const interfaces = new Map([[definition.name, served]]);
-    const object = { path: this.pathOf(id), interfaces, managesObjects: false };
-    this.#children.set(id, { object, properties });
-    this.tree.add(object);
-    this.#signals.added(object);
+  put(id: string, values: ValuesOf<S>): void {
+    this.#put(id, values);
+  }
+
+  /** As `put`, with values that are computed when one of them is needed. */
+  putDeferred(id: string, values: DeferredValues<ValuesOf<S>>): void {
+    this.#put(id, values);
   }
 
   /** Changes properties of the object of an id, if there is one. */
-  update(id: string, values: Partial<Properties<S['child']['interface']>>): void {
+  update(id: string, values: Partial<ValuesOf<S>>): void {
     const child = this.#children.get(id);
-    if (child === undefined) return;
-    const { object, properties } = child;
-    const change = properties.set(values);
-    if (change !== undefined && change.constants.length > 0) this.#signals.replaced(object);
-    else this.#signals.changed(object.path, this.service.child.interface.name, change);
+    if (child !== undefined) this.#set(child, values);
   }
 
   /** Removes the object of an id, if there is one. */
@@ -182,6 +173,32 @@ export class ObjectManager<S extends ServiceDefinition> {
       ([id, child]) => `${JSON.stringify(id)}:${child.properties.jsonText()}`,
     );
     return `${head.slice(0, -1)},"objects":{${objects.join(',')}}}`;
+  }
+
+  #put(id: string, values: ValuesOf<S> | DeferredValues<ValuesOf<S>>): void {
+    const child = this.#children.get(id);
+    if (child !== undefined) {
+      this.#set(child, values);
+      return;
+    }
+    const definition = this.service.child.interface;
+    const properties = new PropertySet(definition, values);
+    properties.assertComplete();
+    const served = { definition, properties, methods: noMethods };
+    const interfaces = new Map([[definition.name, served]]);
+    const object = { path: this.pathOf(id), interfaces, managesObjects: false };
+    this.#children.set(id, { object, properties });
+    this.tree.add(object);
+    this.#signals.added(object);
+  }
+
+  #set(
+    { object, properties }: Child,
+    values: Partial<ValuesOf<S>> | DeferredValues<ValuesOf<S>>,
+  ): void {
+    const change = properties.set(values);
+    if (change !== undefined && change.constants.length > 0) this.#signals.replaced(object);
+    else this.#signals.changed(object.path, this.service.child.interface.name, change);
   }
 
   #setManager(values: Partial<Properties<S['manager']>>): boolean {

@@ -100,14 +100,17 @@ export class ObjectTree {
     this.#introspection.delete(path);
   }
 
-  /** Adds the names on a path, up to a node that has the name below it. */
+  /** Adds the names on a path, up to a node that has some below it: that and those above have theirs. */
   #addNode(path: string): void {
     for (let child = path; child !== '/'; ) {
       const { parent, name } = placeOf(child);
-      const children = this.#nodes.get(parent) ?? new Set<string>();
-      if (children.has(name)) return;
+      const children = this.#nodes.get(parent);
       this.#introspection.delete(parent);
-      this.#nodes.set(parent, children.add(name));
+      if (children !== undefined) {
+        children.add(name);
+        return;
+      }
+      this.#nodes.set(parent, new Set([name]));
       child = parent;
     }
   }

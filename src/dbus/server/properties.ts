@@ -11,31 +11,61 @@ export interface PropertyChange {
   readonly constants: readonly string[];
 }
 
+type PropertyValues = Readonly<Record<string, unknown>>;
+
+/** The values of an object that are computed when one of them is needed. */
+export class DeferredValues<V extends PropertyValues = PropertyValues> {
+  /** A text that differs whenever one of the values does. */
+  readonly state: string;
+  /** Returns the same values at any time. */
+  readonly compute: () => V;
+
+  constructor(state: string, compute: () => V) {
+    this.state = state;
+    this.compute = compute;
+  }
+}
+
 const none = {};
 
 /** The properties of one interface on one object. */
 export class PropertySet {
   readonly #definitions: Readonly<Record<string, PropertyDefinition>>;
   readonly #names: readonly string[];
-  readonly #values: Record<string, unknown>;
+  #computed: Record<string, unknown> | undefined;
+  #deferred: DeferredValues | undefined;
   #revision = 0;
   #json: string | undefined;
 
-  constructor(definition: InterfaceDefinition, values: Readonly<Record<string, unknown>>) {
+  constructor(definition: InterfaceDefinition, values: PropertyValues | DeferredValues) {
     this.#definitions = definition.properties ?? none;
     this.#names = namesOf(this.#definitions);
-    this.#values = { ...values };
+    if (values instanceof DeferredValues) this.#deferred = values;
+    else this.#computed = { ...values };
   }
 
-  /** Throws when a property has no value; must pass before the first read. */
+  get #values(): Record<string, unknown> {
+    return (this.#computed ??= { ...this.#deferred?.compute() });
+  }
+
+  /** Throws when a property has no value; must pass before the first read. Deferred values are not computed for it. */
   assertComplete(): void {
+    if (this.#computed === undefined) return;
     for (const name of this.#names) {
       if (this.#values[name] === undefined) throw new TypeError(`property ${name} has no value`);
     }
   }
 
   /** Changes values and returns the change to announce; undefined when there is none. */
-  set(values: Readonly<Record<string, unknown>>): PropertyChange | undefined {
+  set(values: PropertyValues | DeferredValues): PropertyChange | undefined {
+    if (!(values instanceof DeferredValues)) return this.#set(values);
+    if (values.state === this.#deferred?.state) return undefined;
+    const change = this.#set(values.compute());
+    this.#deferred = values;
+    return change;
+  }
+
+  #set(values: PropertyValues): PropertyChange | undefined {
     const changed: Record<string, Variant> = {};
     const invalidated: string[] = [];
     const constants: string[] = [];
@@ -44,6 +74,7 @@ export class PropertySet {
       if (definition === undefined) throw new TypeError(`no property ${name}`);
       if (value === undefined || isDeepStrictEqual(this.#values[name], value)) continue;
       this.#values[name] = value;
+      this.#deferred = undefined;
       this.#revision++;
       this.#json = undefined;
       if (definition.emits === 'true') changed[name] = toVariant(definition, value);
@@ -86,11 +117,11 @@ export class PropertySet {
     return this.#names.filter((name) => this.#definitions[name]?.emits !== 'false');
   }
 
-  /** SHA-256 of values as JSON. */
+  /** SHA-256 of values as JSON; of the state of deferred ones, for all together. */
   digest(names: readonly string[]): string {
     const isAll = names.length === this.#names.length;
     const some = (): string => JSON.stringify(names.map((name) => jsonOf(this.#values[name])));
-    return hash('sha256', isAll ? this.jsonText() : some(), 'base64url');
+    return hash('sha256', isAll ? (this.#deferred?.state ?? this.jsonText()) : some(), 'base64url');
   }
 
   /** All values as JSON: times as numbers, bytes as base64. */

@@ -44,7 +44,8 @@ export function spanAt(
   depth = 0,
 ): Span | undefined {
   const at = endOfTag(bytes, start, limit);
-  const [tag, first] = [bytes[start], at === undefined ? undefined : bytes[at]];
+  const tag = bytes[start];
+  const first = at === undefined ? undefined : bytes[at];
   if (tag === undefined || at === undefined || first === undefined) return undefined;
   if (first === 0x80) {
     const isConstructed = (tag & constructed) !== 0;

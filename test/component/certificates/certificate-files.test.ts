@@ -150,8 +150,8 @@ test('publish frequent reads no more than once a second while the content is unc
 }) => {
   await using rig = await Rig.start({ 'preloaded_cert:root': path });
   let published = 0;
-  const put = rig.published.put.bind(rig.published);
-  rig.published.put = (...all) => {
+  const put = rig.published.putDeferred.bind(rig.published);
+  rig.published.putDeferred = (...all) => {
     published++;
     put(...all);
   };

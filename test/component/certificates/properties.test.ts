@@ -13,6 +13,8 @@ import { before1970, otherName, universalString } from '../../support/x509/found
 import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 
 const test = suite('properties of a certificate');
+const valuesOf = (...args: Parameters<typeof certificateProperties>) =>
+  certificateProperties(...args).compute();
 const unissued = { renewAt: undefined, operation: '', waitReason: '' };
 
 /** Encodes all properties as GetManagedObjects and Describe do. */
@@ -60,7 +62,7 @@ const held = {
 
 test('contain every property of the first certificate of the chain', () => {
   const microseconds = (time: Date): bigint => BigInt(time.getTime()) * 1000n;
-  assert.equal(certificateProperties(held, { now: new Date(), keyId: 'known', ...unissued }), {
+  assert.equal(valuesOf(held, { now: new Date(), keyId: 'known', ...unissued }), {
     CertificateId: 'x',
     KeyId: 'known',
     Subject: 'CN=it',
@@ -82,12 +84,39 @@ test('contain every property of the first certificate of the chain', () => {
   });
 });
 
+test('are computed again whenever one of them differs', () => {
+  const now = new Date();
+  const view = { now, keyId: '', ...unissued };
+  const issued = { method: 'local_ca', profile: 'server', issuer: 'ca', since: 0 } as const;
+  const none = { order: undefined, successor: undefined, previous: [], ownKeys: [] };
+  const enrolment = { ...issued, ...none, isDeleted: false } as const;
+  const all = [
+    certificateProperties(held, view),
+    certificateProperties({ ...held, id: parseCertificateId('y') }, view),
+    certificateProperties({ ...held, chain: [issuer] }, view),
+    certificateProperties({ ...held, preloaded: true }, view),
+    certificateProperties({ ...held, damage: 'it is empty' }, view),
+    certificateProperties({ ...held, enrolment }, view),
+    certificateProperties({ ...held, enrolment: { ...enrolment, profile: 'client' } }, view),
+    certificateProperties({ ...held, enrolment: { ...enrolment, since: 5 } }, view),
+    certificateProperties(held, { ...view, keyId: 'known' }),
+    certificateProperties(held, { ...view, renewAt: now }),
+    certificateProperties(held, { ...view, operation: 'Renew' }),
+    certificateProperties(held, { ...view, waitReason: 'why' }),
+    certificateProperties(held, { ...view, now: new Date(0) }),
+  ];
+  const texts = all.map(({ compute }) =>
+    new PropertySet(certificateInterface, compute()).jsonText(),
+  );
+  assert.is(new Set(texts).size, all.length);
+  assert.is(new Set(all.map(({ state }) => state)).size, all.length);
+  const later = new Date(now.getTime() + 1);
+  assert.is(certificateProperties({ ...held }, { ...view, now: later }).state, all[0]?.state);
+});
+
 test('contain every alternative name of the certificate', () => {
   const chain = parseCertificatesPem(Buffer.from(otherName), 'it');
-  const shown = certificateProperties(
-    { ...held, chain },
-    { now: new Date(), keyId: '', ...unissued },
-  );
+  const shown = valuesOf({ ...held, chain }, { now: new Date(), keyId: '', ...unissued });
   assert.equal(shown.SubjectAlternativeNames, ['dns:edge-1.example']);
 });
 
@@ -99,7 +128,7 @@ test('contain only the reason and the key of a damaged certificate', () => {
     preloaded: true,
     damage: 'it is empty',
   };
-  assert.equal(certificateProperties(damaged, { now: new Date(), keyId: 'known', ...unissued }), {
+  assert.equal(valuesOf(damaged, { now: new Date(), keyId: 'known', ...unissued }), {
     CertificateId: 'x',
     KeyId: 'known',
     Subject: '',
@@ -123,7 +152,7 @@ test('contain only the reason and the key of a damaged certificate', () => {
 
 test('report it valid from its first to its last instant', () => {
   const stateAt = (ms: number) =>
-    certificateProperties(held, { now: new Date(ms), keyId: '', ...unissued }).State;
+    valuesOf(held, { now: new Date(ms), keyId: '', ...unissued }).State;
   const [first, last] = [it.notBefore.getTime(), it.notAfter.getTime()];
   assert.equal([first - 1, first, last, last + 1].map(stateAt), [
     'not-yet-valid',

@@ -87,9 +87,15 @@ export default [
     suite: 'component/certificates/service',
   },
   {
+    breaks: 'a property of a certificate changes and is not computed again',
+    text: "new DeferredValues(Object.values(own).join('\\0')",
+    becomes: "new DeferredValues(Object.values(own).slice(0, 7).join('\\0')",
+    suite: 'component/certificates/properties',
+  },
+  {
     breaks: 'a certificate is due for renewal only at its expiry',
     text: 'RenewAt: microseconds(renewAt),',
-    becomes: 'RenewAt: notAfter,',
+    becomes: 'RenewAt: validityOf(chain[0]).notAfter,',
     suite: 'component/certificates/properties',
   },
   {
@@ -198,8 +204,8 @@ export default [
   },
   {
     breaks: 'of two globs the shorter one applies',
-    text: 'right.length - left.length || (left < right ? -1 : 1)',
-    becomes: 'left.length - right.length || (left < right ? -1 : 1)',
+    text: 'other === undefined || glob.length > other.length',
+    becomes: 'other === undefined || glob.length < other.length',
     suite: 'component/certificates/issuers/policy',
   },
   {

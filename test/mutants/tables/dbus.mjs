@@ -18,6 +18,24 @@ export default [
     suite: 'unit/dbus/client/client',
   },
   {
+    breaks: 'deferred values that have changed stay as they were',
+    text: 'if (values.state === this.#deferred?.state) return undefined;',
+    becomes: 'if (this.#deferred !== undefined) return undefined;',
+    suite: 'unit/dbus/server/properties',
+  },
+  {
+    breaks: 'a value that was set apart from the deferred ones has their digest',
+    text: '      this.#deferred = undefined;\n',
+    becomes: '',
+    suite: 'unit/dbus/server/properties',
+  },
+  {
+    breaks: 'each value is computed at the start, for the digest',
+    text: 'this.#deferred?.state ?? this.jsonText()',
+    becomes: 'this.jsonText()',
+    suite: 'unit/dbus/server/properties',
+  },
+  {
     breaks: 'a call is accepted whose sender is not a unique name',
     text: 'if (!uniqueName.test(sender)) return;',
     becomes: '',
@@ -189,8 +207,8 @@ export default [
   },
   {
     breaks: 'the introspection of a node lacks a child that was added later',
-    text: '      this.#introspection.delete(parent);\n      this.#nodes.set',
-    becomes: '      this.#nodes.set',
+    text: '      this.#introspection.delete(parent);\n      if (children !== undefined) {',
+    becomes: '      if (children !== undefined) {',
     suite: 'unit/dbus/server/object-tree',
   },
   {

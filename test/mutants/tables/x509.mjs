@@ -19,9 +19,21 @@ export default [
   },
   {
     breaks: 'of a part of a name with several attributes only the first is shown',
-    text: 'attribute?.tag === tags.sequence && another === undefined',
-    becomes: 'attribute?.tag === tags.sequence',
+    text: 'attribute?.tag !== tags.sequence || attribute.end !== part?.to',
+    becomes: 'attribute?.tag !== tags.sequence || part === undefined',
     suite: 'component/x509/reader-properties',
+  },
+  {
+    breaks: 'the second 60 of a time is the first of the next minute',
+    text: 'isDay && minute < 60 && second < 60 ?',
+    becomes: 'isDay && minute < 60 ?',
+    suite: 'component/x509/validity',
+  },
+  {
+    breaks: 'of a day that its month does not have the next month begins',
+    text: 'time.getUTCMonth() === month && time.getUTCDate() === day;',
+    becomes: 'time.getUTCFullYear() > 0;',
+    suite: 'component/x509/validity',
   },
   {
     breaks: 'an element ends behind the one that it is in',

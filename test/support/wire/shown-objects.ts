@@ -1,5 +1,6 @@
 import type { Properties, ServiceDefinition } from '../../../src/dbus/definition.ts';
 import { ObjectManager } from '../../../src/dbus/server/object-manager.ts';
+import type { DeferredValues } from '../../../src/dbus/server/properties.ts';
 import type { Message } from '../../../src/dbus/wire/message.ts';
 
 /** The objects of a service without a bus; records their properties and signals. */
@@ -35,6 +36,14 @@ export class ShownObjects<S extends ServiceDefinition> extends ObjectManager<S> 
   override put(id: string, values: Properties<S['child']['interface']>): void {
     super.put(id, values);
     this.objects.set(id, values);
+  }
+
+  override putDeferred(
+    id: string,
+    values: DeferredValues<Properties<S['child']['interface']>>,
+  ): void {
+    super.putDeferred(id, values);
+    this.objects.set(id, values.compute());
   }
 
   override remove(id: string): void {

@@ -20,8 +20,8 @@ export default [
   },
   {
     breaks: 'the reason why nothing is renewed is not shown',
-    text: "LastError: entry.damage ?? (waitReason || (entry.enrolment?.order?.reason ?? '')),",
-    becomes: "LastError: entry.damage ?? entry.enrolment?.order?.reason ?? '',",
+    text: "LastError: damage ?? (waitReason || (enrolment?.order?.reason ?? '')),",
+    becomes: "LastError: damage ?? enrolment?.order?.reason ?? '',",
     suite: 'component/certificates/wait-reason',
   },
   {

@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { defineInterface, defineService } from '../../../../src/dbus/definition.ts';
 import { ObjectManager } from '../../../../src/dbus/server/object-manager.ts';
+import { DeferredValues } from '../../../../src/dbus/server/properties.ts';
 import type { Message } from '../../../../src/dbus/wire/message.ts';
 import { variant } from '../../../../src/dbus/wire/variant.ts';
 import { comparable } from '../../../support/wire/dbus-values.ts';
@@ -176,6 +177,39 @@ test('announces the differences from what it published in the previous run', () 
     other.signals().filter((one) => one !== 'change'),
     [removed(), added(1n, 'other')],
   );
+});
+
+test('computes deferred values when they are read, announced or compared, not at a start', () => {
+  const computed: string[] = [];
+  const shown = (state: string, Size: bigint) =>
+    new DeferredValues(state, () => {
+      computed.push(state);
+      return { ...ball, Size };
+    });
+  const { objects, signals } = open();
+  objects.putDeferred('ball', shown('one', 1n));
+  objects.putDeferred('ball', shown('one', 1n));
+  objects.goLive();
+  assert.equal([computed, objects.ids()], [[], ['ball']]);
+  objects.putDeferred('ball', shown('two', 2n));
+  assert.equal(computed.sort(), ['one', 'two']);
+  const size = { Size: variant('t', 2n) };
+  assert.equal(signals(), ['change', properties(thingPath, 'a.Shown.Thing', size)]);
+  objects.remove('ball');
+  objects.putDeferred('ball', shown('three', 3n));
+  assert.equal(signals(), ['change', removed(), 'change', added(3n)]);
+  for (const read of [
+    () => objects.describe(),
+    () => objects.tree.encodedBelow('/a'),
+    () =>
+      objects.tree.get('/a/thing/other')?.interfaces.get('a.Shown.Thing')?.properties.get('Size'),
+  ]) {
+    objects.remove('other');
+    const state = String(computed.length);
+    objects.putDeferred('other', new DeferredValues(state, () => shown(state, 1n).compute()));
+    void read();
+    assert.ok(computed.includes(state), String(read));
+  }
 });
 
 test('announces that everything may differ when the previously published objects are unknown', () => {

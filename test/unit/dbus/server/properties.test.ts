@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ObjectTree, type ServedObject } from '../../../../src/dbus/server/object-tree.ts';
-import { PropertySet } from '../../../../src/dbus/server/properties.ts';
+import { DeferredValues, PropertySet } from '../../../../src/dbus/server/properties.ts';
 import { changedSince, digestsOf } from '../../../../src/dbus/server/property-digests.ts';
 import { variant } from '../../../../src/dbus/wire/variant.ts';
 
@@ -52,6 +52,39 @@ test('list those that clients have cached with another value', () => {
   assert.equal(change?.constants, ['Name']);
   assert.equal(Object.keys(change?.changed ?? {}), ['Created']);
   assert.equal(changedSince(before, renamed), ['Name', 'Created']);
+});
+
+test('that are deferred are computed when one is read or their state changes, and not for their digest', () => {
+  let computed = 0;
+  const deferred = (state: string, Created: bigint) =>
+    new DeferredValues(state, () => {
+      computed++;
+      return { Name: 'a', Created };
+    });
+  const { Name, Created: time } = definition.properties;
+  const all = { ...definition, properties: { Name, Created: time } };
+  const before = digestsOf(new PropertySet(all, deferred('one', 1n)));
+  computed = 0;
+  const properties = new PropertySet(all, deferred('one', 1n));
+  properties.assertComplete();
+  assert.is(properties.set(deferred('one', 1n)), undefined);
+  assert.equal(changedSince(before, properties), []);
+  assert.is(computed, 0);
+  assert.equal(properties.get('Created'), variant('t', 1n));
+  assert.is(properties.get('Name')?.value, 'a');
+  assert.is(computed, 1);
+  const { revision } = properties;
+  assert.equal(Object.keys(properties.set(deferred('two', 2n))?.changed ?? {}), ['Created']);
+  assert.is.not(properties.revision, revision);
+  assert.equal(changedSince(before, properties), ['Created']);
+  assert.is(properties.set(deferred('two', 2n)), undefined);
+  assert.is(computed, 2);
+
+  const unread = new PropertySet(all, deferred('one', 1n));
+  assert.equal(unread.set(deferred('two', 2n))?.changed, { Created: variant('t', 2n) });
+  unread.set({ Created: 3n });
+  assert.equal(changedSince(before, unread), ['Created'], 'none of its states any more');
+  assert.equal(unread.set(deferred('two', 2n))?.changed, { Created: variant('t', 2n) });
 });
 
 test('are complete from the start, and have no unknown ones', () => {
