@@ -61,7 +61,7 @@ type Parts =
   | 'NotAfter'
   | 'SubjectAlternativeNames';
 
-/** The values of org.iotedge.Certificates1.Certificate: what takes longer than all others is read when it is needed. */
+/** The values of org.iotedge.Certificates1.Certificate; those of its parts are read from it when they are needed. */
 export function certificateProperties(
   entry: CertificateEntry,
   view: CertificateView,
