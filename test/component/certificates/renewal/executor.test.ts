@@ -206,7 +206,7 @@ test('is stuck with a certificate that lives no longer than the present one, and
     assert.ok(delay >= left / 3 - 1 && delay <= (left * 2) / 3 + 1, `after ${delay} of ${left}`);
     const { entry: stuck } = await device.current();
     const view = { now: device.now, keyId: '', renewAt: undefined, operation: '', waitReason: '' };
-    const { State, NextAttempt } = certificateProperties(stuck, view);
+    const { State, NextAttempt } = certificateProperties(stuck, view).compute();
     assert.equal([State, NextAttempt], ['stuck', BigInt(nextAttempt) * 1000n]);
     device.now = new Date(nextAttempt);
     await device.work();
