@@ -68,4 +68,16 @@ export default [
     becomes: '',
     suite: 'component/certificates/renewal/executor',
   },
+  {
+    breaks: 'a renewal that lives as long as its predecessor is repeated without end',
+    text: '(gain === 0 && order.isRequested)',
+    becomes: 'gain === 0',
+    suite: 'unit/certificates/renewal/issued-problem',
+  },
+  {
+    breaks: 'an imported certificate that lives longer cannot be replaced by Enroll',
+    text: "entry.enrolment?.method === 'none' ? undefined : entry.chain[0]",
+    becomes: 'entry.chain[0]',
+    suite: 'unit/certificates/renewal/issued-problem',
+  },
 ];
