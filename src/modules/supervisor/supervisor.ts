@@ -41,8 +41,8 @@ export class Supervisor {
   readonly #events = new WakeupEvent();
   readonly #idle = new IdleWaiters();
   #round = new AbortController();
-  /** Whether it waits for an event. */
   #retries = 0;
+  /** Whether it waits for an event. */
   #isIdle = false;
 
   constructor(options: SupervisorOptions) {
