@@ -16,7 +16,8 @@ import { type LocalCa, LocalCaIssuer, mayIssueWith } from './issuers/local-ca.ts
 import {
   explainMissingRule,
   grant,
-  policyFor,
+  type Policy,
+  policies,
   resolveIssuer,
   resolveProfile,
   ruleFor,
@@ -63,9 +64,11 @@ export class CertificateService implements Issuing {
   readonly #pem = new WeakMap<CertificateEntry['chain'], string>();
   /** Serializes the changes of each certificate, also across a reload. */
   readonly #changes: KeyedMutex<CertificateId>;
+  readonly #policyFor: (id: CertificateId) => Policy;
 
   constructor(options: CertificateServiceOptions, before?: CertificateService) {
     this.#options = options;
+    this.#policyFor = policies(options.config);
     this.#catalog = new CertificateCatalog(
       options,
       before === undefined ? undefined : before.#catalog,
@@ -271,7 +274,7 @@ export class CertificateService implements Issuing {
     id: CertificateId,
     options: IssueOptions,
   ): { readonly issuer: CertificateId; readonly profile: string } {
-    const policy = policyFor(this.#options.config, id);
+    const policy = this.#policyFor(id);
     return {
       issuer: resolveIssuer(policy, options.issuer),
       profile: resolveProfile(policy, options.profile),
@@ -284,7 +287,7 @@ export class CertificateService implements Issuing {
     csr: Buffer,
     options: IssueOptions & { readonly via: Via },
   ): Promise<string> {
-    const policy = policyFor(this.#options.config, id);
+    const policy = this.#policyFor(id);
     if (policy.method !== 'local_ca' && policy.method !== 'est') {
       throw new ServiceError(
         'NotSupported',

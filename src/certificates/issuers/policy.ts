@@ -121,6 +121,15 @@ export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: 
   };
 }
 
+/** As `policyFor`, and keeps the last one: a call needs it for its authorization, and then again. */
+export function policies(config: Pick<CertificatesConfig, 'certificates'>): (id: string) => Policy {
+  let last: Policy | undefined;
+  return (id) => {
+    if (last?.id !== id) last = policyFor(config, id);
+    return last;
+  };
+}
+
 /** The requested profile, or the first of the policy; InvalidArgs when the policy does not allow it. */
 export function resolveProfile(policy: Policy, asked: string | undefined): Profile {
   const wanted = asked ?? policy.profiles[0];

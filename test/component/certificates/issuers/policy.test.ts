@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import {
   grant,
   type Policy,
+  policies,
   policyFor,
   resolveIssuer,
   resolveProfile,
@@ -341,6 +342,15 @@ test('refuses an unknown extension, critical or not', async () => {
     const code = failureOf(() => grant(policy, csr, { profile: 'client', lifetimeS: undefined }));
     assert.is(await code, 'InvalidArgs');
   }
+});
+
+test('is kept for an id until another one is asked for', () => {
+  const rules = { web: { issuer: 'other-ca' }, db: { issuer: 'device-ca' } };
+  const of = policies(configOf({ certificates: rules }));
+  assert.is(of('web').issuer, 'other-ca');
+  assert.is(of('web'), of('web'));
+  assert.is(of('db').issuer, 'device-ca');
+  assert.is(of('web').issuer, 'other-ca');
 });
 
 test.run();

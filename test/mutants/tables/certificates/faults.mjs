@@ -102,4 +102,10 @@ export default [
     becomes: 'const isMissing = ruleNameFor',
     suite: 'component/certificates/issue',
   },
+  {
+    breaks: 'the policy of another certificate is used',
+    text: 'if (last?.id !== id) last = policyFor(config, id);',
+    becomes: 'last ??= policyFor(config, id);',
+    suite: 'component/certificates/issuers/policy',
+  },
 ];
