@@ -21,6 +21,8 @@ test.before.each(async (context) => {
 
 test.after.each(({ directory }) => rm(directory, { recursive: true }));
 
+const running = { Id: '1f2e', State: { Status: 'running', Running: true } };
+
 /** An engine that refuses every removal with this message; a removal that is waited for ends so, or never. */
 class RefusingEngine implements AsyncDisposable {
   readonly #server;
@@ -30,6 +32,7 @@ class RefusingEngine implements AsyncDisposable {
       response.setHeader('content-type', 'application/json');
       const path = request.url?.replace(/^\/v1\.\d+|\?.*$/g, '');
       if (path === '/version') response.end(JSON.stringify({ Version: '20', ApiVersion: '1.41' }));
+      else if (path === '/containers/1f2e/json') response.end(JSON.stringify(running));
       else if (request.method === 'DELETE') {
         response.statusCode = 409;
         response.end(JSON.stringify({ message }));
