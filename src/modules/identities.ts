@@ -1,5 +1,5 @@
 import type { Bus, BusSignal } from '../dbus/bus.ts';
-import type { Via } from '../dbus/client/via.ts';
+import { type Via, within } from '../dbus/client/via.ts';
 import { childPath } from '../dbus/path.ts';
 import { Variant } from '../dbus/wire/variant.ts';
 import { isServiceError, ServiceError } from '../errors.ts';
@@ -106,7 +106,7 @@ export class Identities {
   }
 
   async #provision(via: Via): Promise<void> {
-    await this.#client.Provision({}, { ...via, timeoutMs: provisionMs });
+    await this.#client.Provision({}, within(provisionMs, via));
   }
 
   #keep(moduleId: ModuleId, identity: ModuleIdentity, clears: number): ModuleIdentity {

@@ -1,6 +1,6 @@
-import type { Bus, CallOptions } from '../../dbus/bus.ts';
+import type { Bus } from '../../dbus/bus.ts';
 import { type ServiceClient, serviceClient } from '../../dbus/client/client.ts';
-import type { Via } from '../../dbus/client/via.ts';
+import { type Via, within } from '../../dbus/client/via.ts';
 import { Variant } from '../../dbus/wire/variant.ts';
 import { isServiceError, ServiceError } from '../../errors.ts';
 import { isId } from '../../ids.ts';
@@ -185,11 +185,6 @@ export class BusKeys implements OrderKeys {
     });
     return new Set(ids);
   }
-}
-
-/** The context of a call with another deadline: the parts of an incoming call are getters, which a spread leaves out. */
-function within(timeoutMs: number, { requestId, signal }: Via): Via & CallOptions {
-  return { requestId, signal, timeoutMs };
 }
 
 function keepFirst(byHalf: Map<string, string>, half: Buffer, id: string): void {

@@ -14,3 +14,11 @@ export interface Via {
 export function ownRequest(signal: AbortSignal): Via {
   return { requestId: randomUUID(), signal };
 }
+
+/** The context of a call with another deadline. Not by a spread: that leaves out the getters of calls and operations. */
+export function within(
+  timeoutMs: number,
+  { requestId, signal }: Via,
+): Via & { readonly timeoutMs: number } {
+  return { requestId, signal, timeoutMs };
+}

@@ -68,7 +68,8 @@ export class ModuleIdentities {
   ): Promise<readonly { readonly found: HubModule; readonly saved: SavedModule | undefined }[]> {
     const device = this.#options.device();
     const key = `${device.hubHostname}/${device.deviceId}`;
-    const read = (signal: AbortSignal) => this.#options.hub(device).list({ ...via, signal });
+    const { requestId } = via;
+    const read = (signal: AbortSignal) => this.#options.hub(device).list({ requestId, signal });
     const modules = await this.#lists.get(key, read, via.signal);
     const saved = new Map<string, SavedModule>(this.list().map((one) => [one.moduleId, one]));
     return modules.map((found) => {

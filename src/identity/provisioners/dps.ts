@@ -65,7 +65,7 @@ export class DpsProvisioner implements Provisioner {
     const late = this.#options.deadline();
     try {
       const signal = AbortSignal.any([via.signal, late]);
-      const limited = { ...via, signal };
+      const limited = { requestId: via.requestId, signal };
       const order = await issuance?.order(id, limited);
       const { assigned, state } = await this.#register({ base, what, id, order }, limited);
       const registered = { ...assigned, registrationId: id };

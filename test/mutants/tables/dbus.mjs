@@ -18,6 +18,18 @@ export default [
     suite: 'unit/dbus/client/client',
   },
   {
+    breaks: 'a call with a deadline of its own loses the request that it serves',
+    text: 'return { requestId, signal, timeoutMs };\n}',
+    becomes: 'return { requestId: randomUUID(), signal, timeoutMs };\n}',
+    suite: 'unit/modules/identities',
+  },
+  {
+    breaks: 'a call with a deadline of its own is not cancelled',
+    text: 'return { requestId, signal, timeoutMs };\n}',
+    becomes: 'return { requestId, signal: new AbortController().signal, timeoutMs };\n}',
+    suite: 'unit/modules/identities',
+  },
+  {
     breaks: 'deferred values that have changed stay as they were',
     text: 'if (values.state === this.#deferred?.state) return undefined;',
     becomes: 'if (this.#deferred !== undefined) return undefined;',

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
+import type { Via } from '../../../src/dbus/client/via.ts';
 import { Variant } from '../../../src/dbus/wire/variant.ts';
 import { type ErrorCode, ServiceError } from '../../../src/errors.ts';
 import { parseModuleId } from '../../../src/ids.ts';
@@ -10,6 +11,7 @@ import {
   type IdentityClient,
   onIdentityChange,
 } from '../../../src/modules/identities.ts';
+import { Operation } from '../../../src/service/operations/operation.ts';
 import { failureOf } from '../../support/failure.ts';
 import { via } from '../../support/via.ts';
 
@@ -112,6 +114,22 @@ test('are registered after provisioning an unprovisioned device', async () => {
   await identities.ensure(id, via);
   assert.is(methods(), 'GetModuleIdentity CreateModuleIdentity Provision CreateModuleIdentity');
   assert.equal(calls[2]?.[1], { timeoutMs: 300_000 });
+});
+
+test('are registered after provisioning on behalf of the operation that wants them', async () => {
+  const operation = new Operation({ verb: 'Start', id: 'sensor', args: {}, requestId: 'r' });
+  const provision: unknown[] = [];
+  const failures = ['NotProvisioned'];
+  const client = {
+    GetModuleIdentity: () => Promise.reject(new ServiceError('NotFound', 'no')),
+    CreateModuleIdentity: () =>
+      failures.pop() === undefined
+        ? Promise.resolve({ identity: { generation_id: 'g' } })
+        : Promise.reject(new ServiceError('NotProvisioned', 'no')),
+    Provision: (_args: object, { requestId, signal }: Via) => provision.push(requestId, signal),
+  } as unknown as IdentityClient; // the methods that are used
+  await new Identities(client, () => new Date(0)).ensure(id, operation);
+  assert.equal(provision, ['r', operation.signal]);
 });
 
 test('are not registered after any other failure', async () => {

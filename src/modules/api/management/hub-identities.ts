@@ -1,4 +1,4 @@
-import type { Via } from '../../../dbus/client/via.ts';
+import { type Via, within } from '../../../dbus/client/via.ts';
 import { describeError, isServiceError, ServiceError } from '../../../errors.ts';
 import type { ModuleId } from '../../../ids.ts';
 import type { Log } from '../../../service/log/log.ts';
@@ -126,13 +126,13 @@ export class HubIdentities {
   }
 
   async #onHub(via: Via): Promise<readonly IdentityRecord[]> {
-    const call = { ...via, timeoutMs: this.#listMs };
+    const call = within(this.#listMs, via);
     const request = { options: { refresh: true } };
     return (await this.#client.ListModuleIdentities(request, call)).identities;
   }
 
   #change(via: Via) {
-    return { ...via, timeoutMs: this.#changeMs };
+    return within(this.#changeMs, via);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Via } from '../../../dbus/client/via.ts';
+import { type Via, within } from '../../../dbus/client/via.ts';
 import type { ModuleName } from '../../../ids.ts';
 import { SharedReads } from '../../../service/shared-reads.ts';
 import type { ModulesConfig } from '../../config/config.ts';
@@ -45,7 +45,7 @@ export function systemBackend(parts: SystemParts): SystemBackend {
   const machine = new SharedReads<object>();
   const { reports } = engine;
   const describe = (service: DescribedService) => async (via: Via) =>
-    (await service.Describe({}, { ...via, timeoutMs: describeMs })).json;
+    (await service.Describe({}, within(describeMs, via))).json;
   const descriptions = {
     keys: describe(services.keys),
     certificates: describe(services.certificates),

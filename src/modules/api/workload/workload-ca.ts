@@ -4,7 +4,7 @@
  * for each certificate, so that nothing has to be restarted. Whenever it cannot issue, the device CA does.
  */
 import type { Bus } from '../../../dbus/bus.ts';
-import { ownRequest, type Via } from '../../../dbus/client/via.ts';
+import { ownRequest, type Via, within } from '../../../dbus/client/via.ts';
 import { childPath } from '../../../dbus/path.ts';
 import { Variant } from '../../../dbus/wire/variant.ts';
 import { describeError, isServiceError, ServiceError } from '../../../errors.ts';
@@ -116,7 +116,7 @@ export class WorkloadCa implements AsyncDisposable {
   async #ordered(via: Via): Promise<Verdict> {
     const { certificates, deviceCa } = this.#options;
     const issuer = deviceCa() ?? defaultDeviceCaId;
-    const long = { ...via, timeoutMs: enrolMs };
+    const long = within(enrolMs, via);
     const enrol = () =>
       certificates.Enroll({ certificate_id: workloadCaId, options: { issuer } }, long);
     const renew = () => certificates.Renew({ certificate_id: workloadCaId }, long);
