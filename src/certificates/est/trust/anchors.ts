@@ -34,7 +34,7 @@ const maxKept = 32;
 /** CAs of one name can be combined in any number of ways, and each takes the service a signature check. */
 const maxSignatures = 2000;
 
-/** Signature checks of one answer; they throw InvalidArgs when there are more than any real set of CAs takes. */
+/** Signature checks of one answer; they throw Unavailable when there are more than any real set of CAs takes. */
 class Signatures {
   #left = maxSignatures;
 
@@ -42,7 +42,7 @@ class Signatures {
     if (!certificate.issuerDer.equals(issuer.subjectDer)) return false;
     if (--this.#left < 0) {
       const problem = `its CA certificates take more than ${maxSignatures} signature checks`;
-      throw new ServiceError('InvalidArgs', `the answer of cacerts is refused: ${problem}`);
+      throw new ServiceError('Unavailable', `the answer of cacerts is refused: ${problem}`);
     }
     return isIssuedBy(certificate, issuer);
   };
@@ -53,7 +53,7 @@ class Signatures {
 
 /**
  * Learns from an answer of cacerts. The first one teaches its roots, or its topmost CA where there is none. A later
- * root counts when it was signed with the key of a taught one or is configured as trusted. InvalidArgs when to find that
+ * root counts when it was signed with the key of a taught one or is configured as trusted. Unavailable when to find that
  * out takes too many signature checks.
  */
 export function learn(

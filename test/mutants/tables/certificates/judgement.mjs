@@ -1,6 +1,13 @@
 /** What is judged of an issued certificate. */
 export default [
   {
+    breaks:
+      'an order is stuck for good after an answer of cacerts that takes too many signature checks',
+    text: "throw new ServiceError('Unavailable', `the answer of cacerts",
+    becomes: "throw new ServiceError('InvalidArgs', `the answer of cacerts",
+    suite: 'component/certificates/est/trust/anchors',
+  },
+  {
     breaks: 'a certificate that has expired is accepted',
     text: 'if (now > notAfter) return',
     becomes: 'if (false) return',

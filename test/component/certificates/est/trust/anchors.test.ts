@@ -6,6 +6,7 @@ import {
   type TaughtAnchors,
   tlsAnchorsOf,
 } from '../../../../../src/certificates/est/trust/anchors.ts';
+import { isServiceError } from '../../../../../src/errors.ts';
 import type { Certificate } from '../../../../../src/x509/certificate.ts';
 import { type Ca, makeCa } from '../../../../support/est/ca.ts';
 
@@ -80,12 +81,16 @@ test('do not grow by a root that nothing vouches for', async () => {
   assert.equal(namesOf(lesson.taught.roots), ['CN=old']);
 });
 
+/** As any other bad answer of the server, which is not for good. */
+const isRefusal = (error: unknown): boolean =>
+  isServiceError(error, 'Unavailable') && /more than 2000 signature checks/.test(error.message);
+
 test('are refused when it takes more than 2000 signature checks to find the topmost CA', async () => {
   const absent = await makeCa('alike');
   const alike = Array.from({ length: 50 }, () => makeCa('alike', { issuer: absent }));
   const offered = (await Promise.all(alike)).map(({ certificate }) => certificate);
   assert.is(learn(undefined, offered.slice(0, 40), vouchers).added.length, 32);
-  assert.throws(() => learn(undefined, offered, vouchers), /more than 2000 signature checks/);
+  assert.throws(() => learn(undefined, offered, vouchers), isRefusal);
 });
 
 test('are refused when it takes more than 2000 signature checks to follow a chain of roots', async () => {
@@ -100,7 +105,7 @@ test('are refused when it takes more than 2000 signature checks to follow a chai
     before = root;
   }
   assert.is(learn(taught, offered.slice(-20), vouchers).added.length, 10);
-  assert.throws(() => learn(taught, offered, vouchers), /more than 2000 signature checks/);
+  assert.throws(() => learn(taught, offered, vouchers), isRefusal);
 });
 
 const impostors: Readonly<Record<string, (parts: { old: Ca; next: Ca }) => Promise<Ca>>> = {
