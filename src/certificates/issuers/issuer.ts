@@ -68,6 +68,8 @@ export type Answer =
       readonly reason: string;
       /** Whether repeating the order is useless until its settings change. */
       readonly isFinal: boolean;
+      /** Whether this ends what is pending, so that the next attempt submits the order anew. */
+      readonly isDecided?: boolean;
       readonly retryAfterS: number | undefined;
     }
   | {

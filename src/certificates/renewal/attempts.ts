@@ -213,12 +213,13 @@ export class Attempts {
 
   #refuse(
     entry: CertificateEntry,
-    { reason, isFinal, retryAfterS }: Extract<Answer, { kind: 'rejected' }>,
+    { reason, isFinal, isDecided = false, retryAfterS }: Extract<Answer, { kind: 'rejected' }>,
     issuerChain?: string,
   ): Promise<void> {
     const text = `the issuer refuses the certificate "${entry.id}": ${reason}`;
     const failure = new ServiceError(isFinal ? 'NotSupported' : 'Unavailable', text);
-    const more = issuerChain === undefined ? {} : { issuerChain };
+    const retried = isDecided ? transitions.decided(entry) : entry;
+    const more = issuerChain === undefined ? { retried } : { retried, issuerChain };
     return this.fail(entry, failure, { kind: 'refused', retryAfterS }, more);
   }
 
@@ -244,7 +245,9 @@ export class Attempts {
       const setback: Setback = isServiceError(problem, 'NotSupported')
         ? { kind: 'short' }
         : { kind: 'refused', retryAfterS: undefined };
-      await this.fail(entry, problem, setback, { issuerChain });
+      // what was pending would lead to the same certificate
+      const retried = transitions.decided(entry);
+      await this.fail(entry, problem, setback, { retried, issuerChain });
     }
     if (!isTaken) return;
     this.#failures.delete(id);
@@ -279,17 +282,17 @@ export class Attempts {
     const next = transitions.failed(retried, retry);
     if (!(await this.#records.replace(entry, next))) return;
     const nextAttempt = isFinal && !isRepeated ? 0 : at + delayMs;
-    const fields = { certificateId: id, issuer: order.issuer, reason };
-    if (isFinal)
-      log.error('certificate not renewed, renewal is stuck', {
-        ...fields,
-        messageId: stuckMessageId,
-      });
-    else
-      log.warn('certificate not renewed, will retry', {
-        ...fields,
-        nextAttempt: new Date(nextAttempt).toISOString(),
-      });
+    const fields = {
+      certificateId: id,
+      issuer: order.issuer,
+      reason,
+      ...(nextAttempt !== 0 && { nextAttempt: new Date(nextAttempt).toISOString() }),
+    };
+    if (!isFinal) log.warn('certificate not renewed, will retry', fields);
+    else {
+      const stuck = { ...fields, messageId: stuckMessageId };
+      log.error('certificate not renewed, renewal is stuck', stuck);
+    }
     onFailure({ id, reason, nextAttempt });
   }
 }

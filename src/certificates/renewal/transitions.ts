@@ -57,6 +57,11 @@ export function pending<R extends EnrolmentRecord>(record: R, cookie: string, re
   return withOrder(record, (order) => ({ ...retried(order, retry), cookie }));
 }
 
+/** What is pending has been decided: a later attempt submits the order anew. */
+export function decided<R extends EnrolmentRecord>(record: R): R {
+  return withOrder(record, (order) => ({ ...order, cookie: undefined }));
+}
+
 /** An attempt did not succeed. */
 export function failed<R extends EnrolmentRecord>(
   record: R,

@@ -62,7 +62,10 @@ export class CommandIssuer implements Issuer {
         return { kind: 'pending', cookie: cookieIn(output), retryAfterS: undefined };
       case 2:
         // as with certmonger, a certificate that exists is tried to be renewed again later
-        return rejected(because('gave no reason'), { isFinal: order.renewed === undefined });
+        return rejected(because('gave no reason'), {
+          isFinal: order.renewed === undefined,
+          isDecided: true,
+        });
       case 3:
         throw new ServiceError('Unavailable', because('did not reach its CA'));
       case 4:
@@ -110,7 +113,8 @@ export class CommandIssuer implements Issuer {
       },
       now,
     );
-    if (verdict.kind === 'refused') return rejected(verdict.reason, { isFinal: false });
+    if (verdict.kind === 'refused')
+      return rejected(verdict.reason, { isFinal: false, isDecided: true });
     for (const remark of verdict.remarks) {
       const fields = { issuer: name, certificateId: order.id, remark };
       log.info('certificate differs from its order', fields);
@@ -137,6 +141,9 @@ function anchorsAmong(certificates: readonly Certificate[], spki: Buffer): reado
   );
 }
 
-function rejected(reason: string, { isFinal }: { readonly isFinal: boolean }): Answer {
-  return { kind: 'rejected', reason, isFinal, retryAfterS: undefined };
+function rejected(
+  reason: string,
+  how: { readonly isFinal: boolean; readonly isDecided?: boolean },
+): Answer {
+  return { kind: 'rejected', reason, ...how, retryAfterS: undefined };
 }

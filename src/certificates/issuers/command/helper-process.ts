@@ -48,7 +48,10 @@ export async function runHelper(run: HelperRun, signal: AbortSignal): Promise<He
   const limits = AbortSignal.any([signal, late, output.exceeded]);
   try {
     const isEnded = await Promise.race([exited.then(() => true), abortOf(limits)]);
-    if (!isEnded) await terminate(child, exited, run.killAfterMs ?? defaultKillAfterMs);
+    if (!isEnded) {
+      signalGroup(child, 'SIGTERM');
+      await Promise.race([exited, delay(run.killAfterMs ?? defaultKillAfterMs)]);
+    }
     // its answer is complete, and what it has left running may hold the pipe
     signalGroup(child, 'SIGKILL');
     await output.drain(child);
@@ -102,18 +105,6 @@ function abortOf(signal: AbortSignal): Promise<false> {
     if (signal.aborted) resolve(false);
     signal.addEventListener('abort', () => resolve(false), { once: true });
   });
-}
-
-async function terminate(
-  child: Child,
-  exited: Promise<unknown>,
-  killAfterMs: number,
-): Promise<void> {
-  signalGroup(child, 'SIGTERM');
-  const wait = () => Promise.race([exited.then(() => true), delay(killAfterMs, false)]);
-  if (await wait()) return;
-  signalGroup(child, 'SIGKILL');
-  await wait();
 }
 
 /** The id of a group is not used again while it has processes; once it has none, pids come round much later. */

@@ -1,6 +1,7 @@
 /** Enrolments and renewals that are interrupted at each of their effects, with keys and time of this process. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Issuer } from '../../../../src/certificates/issuers/issuer.ts';
 import { SelfSignedIssuer } from '../../../../src/certificates/issuers/self-signed.ts';
 import { certificateProperties } from '../../../../src/certificates/properties.ts';
 import { orderRuleFor } from '../../../../src/certificates/renewal/order-rule.ts';
@@ -95,6 +96,33 @@ test('keeps the order, its CSR and its cookie while the issuer has not decided',
     ];
     assert.equal([first, second], ['undefined', 'c1']);
     assert.is(csr, same);
+  });
+});
+
+test('submits an order anew once what was pending was rejected, or has led to a useless certificate', async () => {
+  await onDevice(async (device) => {
+    const spare = await device.keys.createPair('spare').then(() => device.keys.publicKey('spare'));
+    const issuer = new SelfSignedIssuer();
+    const pending = { kind: 'pending', cookie: 'c1', retryAfterS: 3600 } as const;
+    const no = { kind: 'rejected', reason: 'no', isFinal: false, retryAfterS: 3600 } as const;
+    const useless: Issuer['submit'] = async (order) => {
+      const answer = await issuer.submit(order);
+      if (answer.kind !== 'issued') return answer;
+      const chain = answer.chain.map((one) => ({ ...one, spki: spare ?? one.spki }));
+      return { kind: 'issued', chain };
+    };
+    const cookies: (string | undefined)[] = [];
+    for (const answer of [pending, no, { ...no, isDecided: true }, pending, useless, pending]) {
+      device.issuer = {
+        submit: async (order, on) => {
+          cookies.push(order.cookie);
+          return typeof answer === 'function' ? answer(order, on) : answer;
+        },
+      };
+      await device.work();
+      device.now = new Date(device.now.getTime() + day);
+    }
+    assert.equal(cookies, [undefined, 'c1', 'c1', undefined, 'c1', undefined]);
   });
 });
 
@@ -202,6 +230,10 @@ test('is stuck with a certificate that lives no longer than the present one, and
     await device.work();
     const [{ nextAttempt } = { nextAttempt: 0 }, ...more] = device.failures;
     assert.is(more.length, 0, 'once');
+    const logged = device.errors.map((fields) =>
+      new Map(Object.entries(fields)).get('nextAttempt'),
+    );
+    assert.equal(logged, [new Date(nextAttempt).toISOString()]);
     const delay = nextAttempt - device.now.getTime();
     assert.ok(delay >= left / 3 - 1 && delay <= (left * 2) / 3 + 1, `after ${delay} of ${left}`);
     const { entry: stuck } = await device.current();

@@ -1,6 +1,48 @@
 /** Certificates of issuers of the device, and what goes wrong around an order. */
 export default [
   {
+    breaks: 'a request that was rejected is asked for again, not the order submitted anew',
+    text: 'const retried = isDecided ? transitions.decided(entry) : entry;',
+    becomes: 'const retried = entry;',
+    suite: 'component/certificates/renewal/executor',
+  },
+  {
+    breaks: 'a pending request that is rejected for now is given up',
+    text: 'const retried = isDecided ? transitions.decided(entry) : entry;',
+    becomes: 'const retried = transitions.decided(entry);',
+    suite: 'component/certificates/renewal/executor',
+  },
+  {
+    breaks: 'a request that led to a useless certificate is asked for again',
+    text: 'const retried = transitions.decided(entry);\n      await this.fail(',
+    becomes: 'const retried = entry;\n      await this.fail(',
+    suite: 'component/certificates/renewal/executor',
+  },
+  {
+    breaks: 'a certificate of a helper that is refused is asked for again',
+    text: 'rejected(verdict.reason, { isFinal: false, isDecided: true })',
+    becomes: 'rejected(verdict.reason, { isFinal: false })',
+    suite: 'component/certificates/issuers/command/issued',
+  },
+  {
+    breaks: 'a key that cannot be looked up now is lost',
+    text: "else if (state !== 'unavailable') this.ids.add(keyId);",
+    becomes: 'else this.ids.add(keyId);',
+    suite: 'unit/certificates/renewal/lost-keys',
+  },
+  {
+    breaks: 'the key of an issued certificate that is not valid yet is not looked up',
+    text: '{ keyId: successor?.keyId, spki: successor?.chain[0]?.spki },\n        { keyId: order?.keyId',
+    becomes: '{ keyId: order?.keyId',
+    suite: 'unit/certificates/renewal/lost-keys',
+  },
+  {
+    breaks: 'the key of an order is not looked up',
+    text: '        { keyId: order?.keyId, spki: order?.spki },\n      ];\n      for (const { keyId: one',
+    becomes: '      ];\n      for (const { keyId: one',
+    suite: 'unit/certificates/renewal/lost-keys',
+  },
+  {
     breaks: 'a self-signed certificate need not be signed with its own key',
     text: 'if (chain.length === 1 && anchor !== undefined && !isSelfSigned(anchor)) {',
     becomes: 'if (false) {',

@@ -87,6 +87,12 @@ export default [
     suite: 'component/certificates/renewal/executor',
   },
   {
+    breaks: 'when a stuck renewal is repeated is not in the journal',
+    text: '...(nextAttempt !== 0 && { nextAttempt:',
+    becomes: '...(!isFinal && { nextAttempt:',
+    suite: 'component/certificates/renewal/executor',
+  },
+  {
     breaks: 'when a stuck renewal is repeated is not shown',
     text: 'text: `stuck, ${expiry}${because}${again}`,',
     becomes: 'text: `stuck, ${expiry}${because}`,',

@@ -34,11 +34,12 @@ test('mean what they mean for certmonger', async () => {
     cookie: 'c\n',
     ...never,
   });
-  assert.equal(await says(2), { ...rejected, reason: 'no', isFinal: true });
+  assert.equal(await says(2), { ...rejected, reason: 'no', isFinal: true, isDecided: true });
   assert.equal(await helpers.run('echo no; exit 2', { order: { renewed } }), {
     ...rejected,
     reason: 'no',
     isFinal: false,
+    isDecided: true,
   });
   assert.is(await messageOf(says(3)), 'Unavailable: no');
   assert.equal(await says(4), { ...rejected, reason: 'no', isFinal: true });
