@@ -129,7 +129,8 @@ test('are registered after provisioning on behalf of the operation that wants th
     Provision: (_args: object, { requestId, signal }: Via) => provision.push(requestId, signal),
   } as unknown as IdentityClient; // the methods that are used
   await new Identities(client, () => new Date(0)).ensure(id, operation);
-  assert.equal(provision, ['r', operation.signal]);
+  assert.is(provision[0], 'r');
+  assert.is(provision[1], operation.signal);
 });
 
 test('are not registered after any other failure', async () => {

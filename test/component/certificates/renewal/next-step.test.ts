@@ -126,7 +126,13 @@ function outcomesOf(state: State, step: Step): readonly State[] {
         to(transitions.pending(record, 'cookie', retry)),
         to(transitions.failed(record, { ...retry, isFinal: false })),
         to(transitions.failed(record, { ...retry, isFinal: true })),
-        to(transitions.failed(record, { ...retry, isFinal: true, isRepeated: true })),
+        to(
+          transitions.failed(transitions.decided(record), {
+            ...retry,
+            isFinal: true,
+            isRepeated: true,
+          }),
+        ),
         // a second wish for another key is a final refusal
         ...(order?.isRekeyed === true ? [] : [to(rekeyed(state))]),
         state,

@@ -111,8 +111,8 @@ export default [
   },
   {
     breaks: 'a rejected renewal is not tried again',
-    text: '{ isFinal: order.renewed === undefined }',
-    becomes: '{ isFinal: true }',
+    text: 'isFinal: order.renewed === undefined,',
+    becomes: 'isFinal: true,',
     suite: codes,
   },
   {

@@ -39,8 +39,8 @@ export default [
   },
   {
     breaks: 'the record of a renewal that is stuck has no MESSAGE_ID',
-    text: '        messageId: stuckMessageId,\n',
-    becomes: '',
+    text: '{ ...fields, messageId: stuckMessageId }',
+    becomes: 'fields',
     suite: 'component/certificates/renewal/executor',
   },
 ];

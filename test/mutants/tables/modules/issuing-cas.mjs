@@ -127,7 +127,7 @@ export default [
   },
   {
     breaks: 'the workload CA of a slow EST server is given up after 25 s',
-    text: 'const long = { ...via, timeoutMs: enrolMs };',
+    text: 'const long = within(enrolMs, via);',
     becomes: 'const long = via;',
     suite: 'component/modules/api/workload/workload-ca',
   },

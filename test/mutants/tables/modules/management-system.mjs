@@ -177,7 +177,7 @@ export default [
   },
   {
     breaks: 'a list of identities waits for the hub for 25 s',
-    text: 'const call = { ...via, timeoutMs: this.#listMs };',
+    text: 'const call = within(this.#listMs, via);',
     becomes: 'const call = via;',
     suite: 'unit/modules/api/management/hub-identities',
   },
