@@ -231,7 +231,7 @@ test('is stuck with a certificate that lives no longer than the present one, and
     const [{ nextAttempt } = { nextAttempt: 0 }, ...more] = device.failures;
     assert.is(more.length, 0, 'once');
     const logged = device.errors.map((fields) =>
-      new Map(Object.entries(fields)).get('nextAttempt'),
+      new Map<string, unknown>(Object.entries(fields)).get('nextAttempt'),
     );
     assert.equal(logged, [new Date(nextAttempt).toISOString()]);
     const delay = nextAttempt - device.now.getTime();
