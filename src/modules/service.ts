@@ -124,7 +124,11 @@ export class ModuleRuntime implements AsyncDisposable {
       engineRanSince: () => this.#order.engineRanSince,
       onKept: () => this.#releaseKept(),
     };
-    this.#keeps = new OrphanedKeeps({ ...options, mayExist: (name) => this.#mayExist(name) });
+    this.#keeps = new OrphanedKeeps({
+      ...options,
+      records: records.modules,
+      isKnown: this.#isKnown,
+    });
     this.#order = new ModuleOrder({
       type: options.type,
       get config() {
@@ -252,12 +256,6 @@ export class ModuleRuntime implements AsyncDisposable {
   /** Releases what is kept for updates of modules that were deleted since. */
   #releaseKept(): void {
     this.#track(this.#keeps.release(this.#stop.signal));
-  }
-
-  /** Whether it is a module, or one with an unreadable record. */
-  #mayExist(name: string): boolean {
-    const { damaged, failure } = this.#options.records.modules;
-    return this.#isKnown(name) || damaged.size > 0 || failure !== undefined;
   }
 
   /** Removes agents of earlier versions that modules.yaml does not name. Never rejects. */

@@ -7,8 +7,14 @@ import type { ModuleType } from '../module-type.ts';
 /** Dependencies of `OrphanedKeeps`. */
 export interface OrphanedKeepsOptions {
   readonly type: Pick<ModuleType, 'keptNames' | 'release'>;
-  /** Whether a module of this name may exist, which releases what is kept for it itself. */
-  readonly mayExist: (name: string) => boolean;
+  /** Whether a module of this name exists, which releases what is kept for it itself. */
+  readonly isKnown: (name: string) => boolean;
+  /** Of modules, those that could not be restored among them. */
+  readonly records: {
+    readonly failure: Error | undefined;
+    readonly damaged: ReadonlyMap<string, Error>;
+    readonly ids: () => readonly string[];
+  };
   readonly now: () => Date;
   /** Resolves after a delay, or when the signal aborts, for tests. */
   readonly pause?: (delayMs: number, signal: AbortSignal) => Promise<void>;
@@ -46,11 +52,11 @@ export class OrphanedKeeps {
 
   /** Resolves to whether nothing is left; one that fails does not keep the others. */
   async #releaseAll(signal: AbortSignal): Promise<boolean> {
-    const { log, mayExist, type } = this.#options;
+    const { log, type } = this.#options;
     let isDone = true;
     try {
       for (const name of await type.keptNames(signal)) {
-        if (!mayExist(name)) isDone = (await this.#releaseOne(name, signal)) && isDone;
+        if (!this.#mayExist(name)) isDone = (await this.#releaseOne(name, signal)) && isDone;
       }
     } catch (error) {
       // when an engine is back that was lost, they are looked for again
@@ -58,6 +64,13 @@ export class OrphanedKeeps {
     }
     if (isDone) this.#backoff.reset();
     return isDone;
+  }
+
+  /** The next process may read a record that this one could not. */
+  #mayExist(name: string): boolean {
+    const { isKnown, records } = this.#options;
+    const isUnreadable = records.failure !== undefined || records.damaged.size > 0;
+    return isUnreadable || isKnown(name) || records.ids().includes(name);
   }
 
   async #releaseOne(name: string, signal: AbortSignal): Promise<boolean> {

@@ -206,8 +206,20 @@ export default [
   },
   {
     breaks: 'what is kept for an update in progress is released',
-    text: 'if (!mayExist(name)) isDone',
+    text: 'if (!this.#mayExist(name)) isDone',
     becomes: 'isDone',
+    suite: 'unit/modules/supervisor/update/orphaned-keeps',
+  },
+  {
+    breaks: 'what is kept for a module that could not be restored is released',
+    text: 'isKnown(name) || records.ids().includes(name);',
+    becomes: 'isKnown(name);',
+    suite: 'unit/modules/supervisor/update/orphaned-keeps',
+  },
+  {
+    breaks: 'what is kept for a module whose record is unreadable is released',
+    text: 'records.failure !== undefined || records.damaged.size > 0;',
+    becomes: 'records.failure !== undefined;',
     suite: 'unit/modules/supervisor/update/orphaned-keeps',
   },
   {

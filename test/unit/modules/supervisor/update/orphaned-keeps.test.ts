@@ -2,7 +2,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../../src/errors.ts';
-import { OrphanedKeeps } from '../../../../../src/modules/supervisor/update/orphaned-keeps.ts';
+import {
+  OrphanedKeeps,
+  type OrphanedKeepsOptions,
+} from '../../../../../src/modules/supervisor/update/orphaned-keeps.ts';
 import { soon, until } from '../../../../support/deadline.ts';
 import { silentLog } from '../../../../support/log.ts';
 
@@ -10,7 +13,11 @@ const test = suite('what is kept for deleted modules');
 const away = new ServiceError('Unavailable', 'no engine');
 
 /** An engine that keeps something for these modules; those in `busy` cannot be released. */
-function keepsOf(names: readonly string[], busy: Set<string> = new Set()) {
+function keepsOf(
+  names: readonly string[],
+  busy: Set<string> = new Set(),
+  unread: Partial<OrphanedKeepsOptions['records']> = {},
+) {
   const kept = new Set(names);
   const calls: string[] = [];
   const delays: number[] = [];
@@ -28,10 +35,11 @@ function keepsOf(names: readonly string[], busy: Set<string> = new Set()) {
   const pause = async (delayMs: number): Promise<void> => {
     if (delays.push(delayMs) === 2) busy.clear();
   };
-  const mayExist = (name: string): boolean => name === 'known';
+  const records = { failure: undefined, damaged: new Map(), ids: () => ['recorded'], ...unread };
   const keeps = new OrphanedKeeps({
     type,
-    mayExist,
+    isKnown: (name) => name === 'known',
+    records,
     pause,
     now: () => new Date(0),
     log: silentLog,
@@ -40,9 +48,26 @@ function keepsOf(names: readonly string[], busy: Set<string> = new Set()) {
 }
 
 test('is released, but for the modules that exist', async () => {
-  const { calls, keeps, kept } = keepsOf(['gone', 'known', 'other']);
+  const { calls, keeps, kept } = keepsOf(['gone', 'known', 'recorded', 'other']);
   await keeps.release(soon());
-  assert.equal([calls, [...kept]], [['list', 'gone', 'other'], ['known']]);
+  assert.equal(
+    [calls, [...kept]],
+    [
+      ['list', 'gone', 'other'],
+      ['known', 'recorded'],
+    ],
+  );
+});
+
+test('is not released while a record is unreadable, which may be of any module', async () => {
+  for (const unread of [
+    { failure: new Error('EIO') },
+    { damaged: new Map([['other', new Error('no JSON')]]) },
+  ]) {
+    const { calls, keeps } = keepsOf(['gone'], new Set(), unread);
+    await keeps.release(soon());
+    assert.equal(calls, ['list']);
+  }
 });
 
 test('is released later, with a back-off, when that fails for one', async () => {
