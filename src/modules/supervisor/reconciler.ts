@@ -244,8 +244,8 @@ export class Reconciler {
     const { backoff, desired, operation } = this.#state;
     const { state, unhealthy } = instance;
     if (this.#leftovers.isAwaited && (!isLive(instance) || unhealthy)) operation.reach();
-    // a pending operation takes precedence over the policy
-    if (operation.current !== undefined || desired.goal !== 'started') return;
+    // a pending operation takes precedence over the policy, until it has started the module
+    if (operation.current?.hasStarted === false || desired.goal !== 'started') return;
     const hasEnded = backoff.endCause === 'exited' || this.#endedBefore(state);
     if (hasEnded && state.kind === 'exited' && !restartsAfter(restartPolicy, state.exitCode)) {
       backoff.reset();

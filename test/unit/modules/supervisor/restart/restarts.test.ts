@@ -72,6 +72,21 @@ test('have a reason when the module was not running at the start of the service'
   assert.equal(await restarted(module), ['was not running when the service started', 1]);
 });
 
+for (const [exitCode, becomes] of [
+  [0, 'stopped'],
+  [3, 'failed'],
+] as const) {
+  test(`are not announced for a module that ends with ${exitCode} at once, if the policy is never`, async () => {
+    const started = end(exitCode);
+    const state = { kind: 'created' } as const;
+    await using module = moduleWith({ state, goal: 'stopped', policy: 'never', started });
+    assert.is(await module.operate('Start', 'start'), 'reached');
+    await module.rested();
+    assert.not.ok(module.states.includes('backoff'), module.states.join());
+    assert.is(module.supervisor.status.state, becomes);
+  });
+}
+
 test('follow no end of its own while the service did not run, if the policy says so', async () => {
   const state = end(0, 2);
   await using own = moduleWith({ state, policy: 'never', engineRanSince: new Date(1_000) });
