@@ -68,6 +68,13 @@ test('reloads the server exactly once for each renewal', async (system) => {
   }
 });
 
+test('is not begun for a unit that there is not', async (system) => {
+  const { code, stderr } = await system.run('iotedgectl certificates watch web --reload nginxx');
+  assert.is.not(code, 0);
+  assert.match(stderr.toString(), 'there is no unit nginxx.service');
+  assert.is(await system.output('ls /etc/systemd/system | grep -c web-nginxx || true'), '0');
+});
+
 test('has its timer find a renewal that systemd did not see during a daemon-reload', async (system) => {
   const generator = '/etc/systemd/system-generators/slow';
   const wait = '#!/bin/sh\ntouch /run/reloading\nuntil [ -e /run/go-on ]; do sleep 0.05; done\n';

@@ -64,13 +64,15 @@ those for the --reload units, or all for the certificate; files that this comman
     assertUnitDirectory(given ?? unitDirectory);
     if (context.options['remove'] === true) return remove(id, servers, context);
     if (servers.length === 0) throw new UsageError('certificates watch needs --reload UNIT');
+    const systemd = given === undefined ? await systemdOf(context) : undefined;
+    if (systemd !== undefined) await requireUnits(systemd, servers);
     const publishDir = await publishedIn(id, context);
     const all = servers.map((reload) => watchUnits({ id, reload, publishDir }));
     for (const units of all) {
       for (const path of writeWatch(units, given ?? unitDirectory))
         context.print(`${path}: written`);
     }
-    return given === undefined ? activate(all, servers, context) : exitCodes.ok;
+    return systemd === undefined ? exitCodes.ok : activate(systemd, { all, servers }, context);
   },
 };
 
@@ -108,7 +110,7 @@ async function remove(
   // all are checked before the first is removed
   const units = chosen.flatMap((reload) => presentUnits({ id, reload }, directory));
   if (given === undefined) {
-    const systemd = await Systemd.require(await context.bus(), { interactive: true });
+    const systemd = await systemdOf(context);
     await systemd.disable(units.filter((unit) => !unit.endsWith('.service')));
     for (const unit of units) {
       const result = await systemd.job('StopUnit', unit);
@@ -125,12 +127,28 @@ async function remove(
   return exitCodes.ok;
 }
 
+async function systemdOf({ bus }: CommandContext): Promise<Systemd> {
+  return Systemd.require(await bus(), { interactive: true });
+}
+
+/** NotFound for a unit that systemd does not know. */
+async function requireUnits(systemd: Systemd, units: readonly string[]): Promise<void> {
+  for (const unit of units) {
+    if ((await systemd.unit(unit)).get('LoadState') !== 'not-found') continue;
+    throw new ServiceError('NotFound', `there is no unit ${unit}`);
+  }
+}
+
+interface Watches {
+  readonly all: readonly WatchUnits[];
+  readonly servers: readonly string[];
+}
+
 async function activate(
-  all: readonly WatchUnits[],
-  servers: readonly string[],
-  { bus, note, print }: CommandContext,
+  systemd: Systemd,
+  { all, servers }: Watches,
+  { note, print }: CommandContext,
 ): Promise<number> {
-  const systemd = await Systemd.require(await bus(), { interactive: true });
   await systemd.reload();
   const started = all.flatMap(({ name }) => [`${name}.path`, `${name}.timer`]);
   await systemd.enable(started);

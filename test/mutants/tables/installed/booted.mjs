@@ -137,4 +137,10 @@ OOMPolicy=continue`,
     becomes: '{}',
     suite: watch,
   },
+  {
+    breaks: 'a watch is begun for a server that there is not',
+    text: "if ((await systemd.unit(unit)).get('LoadState') !== 'not-found') continue;",
+    becomes: 'continue;',
+    suite: 'system/booted/watch',
+  },
 ];
