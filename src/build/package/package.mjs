@@ -15,6 +15,8 @@ import { buildNodePackage } from './node-package.mjs';
 import { buildServicePackage } from './service-package.mjs';
 import { sourceEpoch } from './version.mjs';
 
+const usage =
+  'usage: npm run package -- [--architecture amd64|arm64] [--out DIR] [--uncompressed] [iotedge-dbus|iotedge-node]';
 const builders = { 'iotedge-dbus': buildServicePackage, 'iotedge-node': buildNodePackage };
 
 async function build(builder, options) {
@@ -26,17 +28,30 @@ async function build(builder, options) {
   }
 }
 
+function parseCommandLine() {
+  try {
+    return parseArgs({
+      args: process.argv.slice(2),
+      options: {
+        architecture: { type: 'string', default: ownArchitecture },
+        help: { type: 'boolean', default: false },
+        out: { type: 'string', default: join(root, 'dist') },
+        uncompressed: { type: 'boolean', default: false },
+      },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    throw new Error(usage, { cause: error });
+  }
+}
+
 requireNode();
 runMain(async () => {
-  const { values, positionals } = parseArgs({
-    args: process.argv.slice(2),
-    options: {
-      architecture: { type: 'string', default: ownArchitecture },
-      out: { type: 'string', default: join(root, 'dist') },
-      uncompressed: { type: 'boolean', default: false },
-    },
-    allowPositionals: true,
-  });
+  const { values, positionals } = parseCommandLine();
+  if (values.help) {
+    console.log(usage);
+    return;
+  }
   const names = positionals.length > 0 ? positionals : Object.keys(builders);
   const unknown = names.find((name) => !(name in builders));
   if (unknown !== undefined) throw new Error(`${unknown} is no package of ours`);

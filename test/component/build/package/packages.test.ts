@@ -39,6 +39,18 @@ test.before(async () => {
 });
 test.after(() => rmSync(directory, { recursive: true }));
 
+test('have a usage line', async () => {
+  const program = join(scripts, 'package.mjs');
+  const [help, wrong] = await Promise.all(
+    ['--help', '--nonsense'].map((option) => runCommand(process.execPath, [program, option])),
+  );
+  const usage = /^usage: npm run package -- .*\n$/;
+  assert.is(help?.code, 0);
+  assert.match(String(help?.stdout), usage);
+  assert.is(wrong?.code, 1);
+  assert.match(String(wrong?.stderr), usage);
+});
+
 /** Runs it as another user, to whom a checkout below /root would be closed. */
 function otherUser(place: string) {
   const become = 'exec setpriv --reuid=65534 --clear-groups -- "$@"';
