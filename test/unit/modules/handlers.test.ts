@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { CallContext } from '../../../src/dbus/server/call.ts';
@@ -8,12 +9,17 @@ import {
   modulesHandlers,
   modulesResolvers,
 } from '../../../src/modules/handlers.ts';
-import { moduleOperations, type OperationParts } from '../../../src/modules/module-operations.ts';
+import type { ManagedModule } from '../../../src/modules/managed-module.ts';
+import {
+  moduleOperations,
+  type OperationParts,
+  resumeOperation,
+} from '../../../src/modules/module-operations.ts';
 import type { ModuleRuntime } from '../../../src/modules/service.ts';
 import type { LogEntry } from '../../../src/modules/supervisor/module-type.ts';
 import { Cancellations } from '../../../src/service/operations/cancellations.ts';
 import { Operations } from '../../../src/service/operations/operations.ts';
-import { codeIn } from '../../support/failure.ts';
+import { codeIn, failureOf } from '../../support/failure.ts';
 import { silentLog } from '../../support/log.ts';
 
 const test = suite('authorization details of Modules1');
@@ -121,6 +127,37 @@ test('of GetLogs are followed by the last 4 MiB of a log', async () => {
   const reply = await handlers.GetLogs({ name: parseModuleName('sensor'), options: {} }, call);
   assert.is(reply.log.length, Math.floor((4 << 20) / 65_000) * 65_000);
   assert.is(reply.log.toString().slice(0, 2), '16');
+});
+
+test('of a deletion are joined with those of the one that the previous process accepted', async () => {
+  const resumed = new Operations({ nameOf: (id) => id, onChange: () => {}, log: silentLog });
+  const name = parseModuleName('sensor');
+  let end = (): void => undefined;
+  const reached = new Promise<void>((resolve) => (end = resolve));
+  const desired = {
+    goal: 'erased',
+    operation: { verb: 'DeleteModule' },
+    settle: () => Promise.resolve(),
+  };
+  // the parts that a deletion uses
+  const module = {
+    name,
+    supervisor: { desired, reach: () => reached },
+  } as unknown as ManagedModule;
+  const parts = { require: () => module, find: () => module, mayDelete: () => {} };
+  const kinds = moduleOperations(parts as unknown as OperationParts);
+  resumeOperation(resumed, kinds, module);
+  const handlers = modulesHandlers(
+    { operations: resumed, kinds } as unknown as ModuleRuntime, // nothing else of it is used
+    {} as ModulesHandlersOptions,
+  );
+  const deletion = (identity: boolean) =>
+    failureOf(Promise.resolve(handlers.DeleteModule({ name, options: { identity } }, call)));
+  const other = deletion(false);
+  const same = deletion(true);
+  await setImmediate();
+  end();
+  assert.equal([await other, await same], ['Unavailable', 'no failure']);
 });
 
 test.run();

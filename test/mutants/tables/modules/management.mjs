@@ -24,6 +24,19 @@ export default [
     suite: 'unit/modules/api/management/modules-backend',
   },
   {
+    breaks: 'the service undoes at its end what a client requested that has left',
+    text: 'if (signal.aborted) operation.leave();',
+    becomes: '',
+    suite: 'unit/modules/api/management/modules-backend',
+  },
+  {
+    breaks:
+      'a deletion with the identity cannot be repeated while the next process goes on with it',
+    text: "...(goal === 'erased' && { identity: true })",
+    becomes: '',
+    suite: 'unit/modules/handlers',
+  },
+  {
     breaks: 'any text is a module with a $ before it',
     text: 'if (text === name || text === moduleIdOf(name)) return name;',
     becomes: 'return name;',

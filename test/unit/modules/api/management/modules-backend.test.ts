@@ -9,6 +9,7 @@ import {
   restartPolicyOf,
 } from '../../../../../src/modules/docker/create-options/create-options.ts';
 import type { ModuleSource } from '../../../../../src/modules/module-source.ts';
+import { Operation } from '../../../../../src/service/operations/operation.ts';
 import { failureOf } from '../../../../support/failure.ts';
 
 const test = suite('what an agent may run');
@@ -98,6 +99,33 @@ test('is stopped by an agent until the update that follows', async () => {
     ['stop', { resumes: true }],
     ['start', {}],
   ]);
+});
+
+test('is waited for by no client any more that has left', async () => {
+  const operation = new Operation<object, void>({
+    verb: 'Stop',
+    id: 'sensor',
+    args: {},
+    requestId: 'r',
+  });
+  operation.join({ wait: true });
+  const runtime = {
+    kinds: { stop: 'stop' },
+    operations: { begin: () => Promise.resolve(operation) },
+  } as unknown as Runtime; // the parts that actions use
+  const backend = modulesManagement(runtime, {
+    isElevated: () => false,
+    configuredAgent: () => undefined,
+    refuseUnconfined: () => Promise.resolve(),
+  });
+  const client = new AbortController();
+  const stopped = failureOf(
+    backend.act('stop', spec.name, { requestId: 'r', signal: client.signal }),
+  );
+  assert.ok(operation.isAwaited);
+  client.abort(new ServiceError('Cancelled', 'it has left'));
+  assert.is(await stopped, 'Cancelled');
+  assert.not.ok(operation.isAwaited);
 });
 
 test.run();
