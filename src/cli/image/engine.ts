@@ -4,7 +4,7 @@ import { moduleLabel, owner, ownerLabel } from '../../modules/docker/labels.ts';
 /** A container that was made for a module. */
 export interface ModuleContainer {
   readonly id: string;
-  /** The name of the module, or of a container that names none. */
+  /** The name of the module. */
   readonly module: string;
   /** The engine's word: `running`, `exited` and so on. */
   readonly state: string;
@@ -14,7 +14,7 @@ const timeoutMs = 30_000;
 
 /** The containers of modules, also those that are stopped; none where no engine is installed. */
 export async function moduleContainers(socketPath: string): Promise<readonly ModuleContainer[]> {
-  const path = `/containers/json?all=true&${labelled(`${ownerLabel}=${owner}`)}`;
+  const path = `/containers/json?all=true&${labelled(`${ownerLabel}=${owner}`, moduleLabel)}`;
   const list = await listed(socketPath, path, 'say which modules run');
   return list === undefined ? [] : containersIn(list);
 }
@@ -26,8 +26,8 @@ export async function moduleVolumes(socketPath: string): Promise<readonly string
   return list === undefined ? [] : volumesIn(list);
 }
 
-const labelled = (label: string): string =>
-  `filters=${encodeURIComponent(JSON.stringify({ label: [label] }))}`;
+const labelled = (...label: readonly string[]): string =>
+  `filters=${encodeURIComponent(JSON.stringify({ label }))}`;
 
 /** A list of the engine; undefined where none is installed. `what` is for the error. */
 async function listed(socketPath: string, path: string, what: string): Promise<string | undefined> {
@@ -51,7 +51,7 @@ export function containersIn(json: string): readonly ModuleContainer[] {
   if (!Array.isArray(list)) throw new TypeError('its list of containers is none');
   return list.filter(isOwn).map((one: unknown) => ({
     id: textIn(one, 'Id'),
-    module: textIn(memberOf(one, 'Labels'), moduleLabel) || nameOf(one),
+    module: textIn(memberOf(one, 'Labels'), moduleLabel),
     state: textIn(one, 'State'),
   }));
 }
@@ -65,14 +65,10 @@ export function volumesIn(json: string): readonly string[] {
     .map((volume) => textIn(volume, 'Name'));
 }
 
-/** As the runtime recognizes its containers. */
+/** The label of the owner alone may be that of an image, which engines give to each of its containers. */
 function isOwn(container: unknown): boolean {
-  return textIn(memberOf(container, 'Labels'), ownerLabel) === owner;
-}
-
-function nameOf(container: unknown): string {
-  const names = memberOf(container, 'Names');
-  return Array.isArray(names) ? String(names[0] ?? '').replace(/^\//, '') : '';
+  const labels = memberOf(container, 'Labels');
+  return textIn(labels, ownerLabel) === owner && textIn(labels, moduleLabel) !== '';
 }
 
 function memberOf(value: unknown, name: string): unknown {

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { owner, ownerLabel } from '../../../src/modules/docker/labels.ts';
+import { moduleLabel, owner, ownerLabel } from '../../../src/modules/docker/labels.ts';
 import { until } from '../../support/deadline.ts';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';
 import { deviceName } from '../../support/rig/rig-config.ts';
@@ -177,20 +177,24 @@ test('leaves no restart policy to an orphaned container of an older runtime', as
   const { machine, rig } = device;
   await rig.stop('modules');
   const run = ['run', '-d', '--restart', 'always', '--stop-signal', 'KILL', '--name'];
-  const label = ['--label', `${ownerLabel}=${owner}`];
-  await machine.docker(...run, 'stray', ...label, image, 'sleep', '1000');
-  await machine.docker(...run, 'stranger', image, 'sleep', '1000');
+  const ownerOnly = ['--label', `${ownerLabel}=${owner}`];
+  const labels = (name: string) => [...ownerOnly, '--label', `${moduleLabel}=${name}`];
+  const runOrphan = (name: string) =>
+    machine.docker(...run, name, ...labels(name), image, 'sleep', '1000');
+  await runOrphan('stray');
+  // its image may have the label
+  await machine.docker(...run, 'stranger', ...ownerOnly, image, 'sleep', '1000');
   await device.agentRuns();
   const policyOf = (name: string) =>
     machine.docker('inspect', '-f', '{{.HostConfig.RestartPolicy.Name}}', name);
   await until(longMs, 'the policy', async () => (await policyOf('stray')) === 'no');
   assert.is(await policyOf('stranger'), 'always');
-  await machine.docker(...run, 'late', ...label, image, 'sleep', '1000');
+  await runOrphan('late');
   await until(longMs, 'that of a later one', async () => (await policyOf('late')) === 'no');
   await machine.stopDaemon();
   await device.untilManager(({ Health }) => Health === 'degraded');
   await machine.startDaemon();
-  await machine.docker(...run, 'last', ...label, image, 'sleep', '1000');
+  await runOrphan('last');
   await until(longMs, 'that of the last one', async () => (await policyOf('last')) === 'no');
   assert.is(await policyOf('stranger'), 'always');
   await machine.docker('rm', '-f', 'stray', 'late', 'last', 'stranger');

@@ -7,7 +7,7 @@ import { ServiceError } from '../../../src/errors.ts';
 import { ContainerSpec } from '../../../src/modules/docker/container-spec.ts';
 import { DockerModules } from '../../../src/modules/docker/docker-modules.ts';
 import { DockerEngine } from '../../../src/modules/docker/engine/docker-engine.ts';
-import { digestLabel, owner, ownerLabel } from '../../../src/modules/docker/labels.ts';
+import { digestLabel, moduleLabel, owner, ownerLabel } from '../../../src/modules/docker/labels.ts';
 import {
   EngineMonitor,
   type EngineStatus,
@@ -26,7 +26,7 @@ const name = 'sensor';
 const longMs = 90_000;
 
 function specOf(engine: DockerEngine, Cmd: readonly string[]): ContainerSpec {
-  const Labels = { [ownerLabel]: owner, [digestLabel]: 'abc' };
+  const Labels = { [ownerLabel]: owner, [digestLabel]: 'abc', [moduleLabel]: name };
   return new ContainerSpec({
     engine,
     digest: 'abc',

@@ -200,8 +200,8 @@ export default [
   },
   {
     breaks: 'a container of another module is identified by its id, and both rename it alternately',
-    text: 'module === undefined ? Id === knownId : module === name;',
-    becomes: 'Id === knownId || module === name;',
+    text: 'return Labels[moduleLabel] === name && Names.length > 0',
+    becomes: 'return (Id === knownId || Labels[moduleLabel] === name) && Names.length > 0',
     suite: 'unit/modules/docker/engine/inspect',
   },
   {
@@ -311,14 +311,14 @@ export default [
   },
   {
     breaks: "another tool's container counts as ours",
-    text: 'ours: labels.get(ownerLabel) === owner && isNamedFor(labels.get(moduleLabel), info.Name),',
-    becomes: 'ours: isNamedFor(labels.get(moduleLabel), info.Name),',
+    text: 'labels.get(ownerLabel) === owner && labels.get(moduleLabel) === name.slice(1);',
+    becomes: 'labels.get(moduleLabel) === name.slice(1);',
     suite: 'unit/modules/docker/engine/inspect',
   },
   {
     breaks: "another module's container with this module's name counts as this module's",
-    text: 'return module === undefined || name === `/${module}`;',
-    becomes: 'return module === undefined || name !== module;',
+    text: 'labels.get(ownerLabel) === owner && labels.get(moduleLabel) === name.slice(1);',
+    becomes: 'labels.get(ownerLabel) === owner && labels.has(moduleLabel);',
     suite: 'unit/modules/docker/engine/inspect',
   },
   {

@@ -230,7 +230,10 @@ require('node:http').createServer(({ url }, response) => {
 test('system prepare-image removes nothing when a module was started meanwhile', async (system) => {
   const create = 'org.iotedge.Keys1 /org/iotedge/Keys1 org.iotedge.Keys1 CreateKey ssasa{sv}';
   await system.output(`busctl call ${create} kept aes-256 0 0`);
-  const labels = { 'net.azure-devices.edge.owner': 'Microsoft.Azure.Devices.Edge.Agent' };
+  const labels = {
+    'net.azure-devices.edge.owner': 'Microsoft.Azure.Devices.Edge.Agent',
+    'org.iotedge.module': 'sensor',
+  };
   const list = [{ Id: '1', State: 'running', Names: ['/renamed'], Labels: labels }];
   await system.write('/opt/engine/list', JSON.stringify(list));
   await system.write('/opt/engine/engine.cjs', engine);
@@ -240,7 +243,7 @@ test('system prepare-image removes nothing when a module was started meanwhile',
   );
   const { code, stderr } = await iotedgectl(system, 'system prepare-image --yes');
   assert.is(code, 4, await system.output('journalctl -u engine.service; ls -l /run/docker.sock'));
-  assert.match(stderr, /modules run: renamed;.*; nothing is removed;/);
+  assert.match(stderr, /modules run: sensor;.*; nothing is removed;/);
   assert.is(await system.output('ls /var/lib/iotedge/keys/keys | wc -l'), '1');
   await system.output('systemctl stop engine.service; rm -f /run/docker.sock');
   const [undo = ''] = /systemctl --runtime unmask [^']*/.exec(stderr) ?? [];

@@ -136,6 +136,12 @@ export class CreatedContainers {
     return { changed, repairAt: this.#repairAt(name, container.id, changed) };
   }
 
+  /** Whether this runtime created the container of a module, as far as it is recorded. */
+  has(module: string, id: string): boolean {
+    const name = moduleNameOf(module);
+    return name !== undefined && this.#known.get(name)?.some((one) => one.id === id) === true;
+  }
+
   /** Forgets a container that was removed. */
   async remove(id: string): Promise<void> {
     for (const [name, containers] of this.#known) {

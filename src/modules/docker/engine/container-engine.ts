@@ -105,7 +105,7 @@ export interface ContainerEngine {
   findVolume(name: string, signal: AbortSignal): Promise<Volume | undefined>;
   /** Creates a volume; succeeds with an existing one, which stays as it is. */
   createVolume(volume: NewVolume, signal: AbortSignal): Promise<void>;
-  /** The names of all containers that carry our owner label. */
+  /** The names of all containers that carry our labels. */
   list(signal: AbortSignal): Promise<readonly string[]>;
   /** The container of exactly that name, undefined when there is none. */
   inspect(name: string, signal: AbortSignal): Promise<Instance | undefined>;

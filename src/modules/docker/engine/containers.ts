@@ -27,7 +27,7 @@ import { containerLog } from './logs/container-log.ts';
 import { startFailure } from './start-failure.ts';
 import { refuseRemoval, refuseStart } from './unknown-process.ts';
 
-const ours = { label: [`${ownerLabel}=${owner}`] };
+const ours = { label: [`${ownerLabel}=${owner}`, moduleLabel] };
 
 /** What the runtime records and adds when it creates containers. */
 export interface CreationOptions {
@@ -112,9 +112,13 @@ export class EngineContainers {
   }
 
   findRenamed(module: InstanceQuery, signal: AbortSignal): Promise<Renamed | undefined> {
-    return this.#request('listing containers', signal, async (docker) =>
-      renamedOf(await docker.listContainers({ all: true, filters: ours }), module),
-    );
+    return this.#request('listing containers', signal, async (docker) => {
+      const listed = await docker.listContainers({ all: true, filters: ours });
+      const found = renamedOf(listed, module);
+      if (found === undefined || found.id === module.knownId) return found;
+      const isRecorded = this.#created?.has(module.name, found.id) === true;
+      return isRecorded || !(await isOfImage(docker, found.id, module.name)) ? found : undefined;
+    });
   }
 
   findParked({ id, name }: ParkedQuery, signal: AbortSignal): Promise<Instance | undefined> {
@@ -268,6 +272,16 @@ export class EngineContainers {
 async function findNamed(docker: Docker, name: string) {
   const found = await unlessMissing(docker.getContainer(name).inspect());
   return found?.Name === `/${name}` ? found : undefined;
+}
+
+/**
+ * Whether the image of a container has the label of the module, which engines give to the container: the image of one that
+ * another client has made of a module's container, such as with `docker commit`.
+ */
+async function isOfImage(docker: Docker, id: string, module: string): Promise<boolean> {
+  const { Image: imageId = '' } = { ...(await unlessMissing(docker.getContainer(id).inspect())) };
+  const image = await unlessMissing(docker.getImage(imageId).inspect());
+  return image?.Config?.Labels?.[moduleLabel] === module;
 }
 
 /** Engines cannot inspect a container without its layer, but list it. */

@@ -15,7 +15,7 @@ export function containerOf(info: Docker.ContainerInspectInfo): Instance {
   const labels = new Map(Object.entries(info.Config.Labels ?? {}));
   return {
     id: info.Id,
-    ours: labels.get(ownerLabel) === owner && isNamedFor(labels.get(moduleLabel), info.Name),
+    ours: isOurs(labels, info.Name),
     digest: labels.get(digestLabel) ?? '',
     imageId: info.Image,
     state: stateOf(info.State),
@@ -46,7 +46,7 @@ export function damagedOf({ Id, Labels }: Docker.ContainerInfo, name: string): I
   const labels = new Map(Object.entries(Labels));
   return {
     id: Id,
-    ours: labels.get(ownerLabel) === owner && isNamedFor(labels.get(moduleLabel), `/${name}`),
+    ours: isOurs(labels, `/${name}`),
     digest: labels.get(digestLabel) ?? '',
     state: { kind: 'dead' },
     restartCount: 0,
@@ -70,24 +70,22 @@ function healthOf({ Status, Health }: Docker.ContainerInspectInfo['State']): Ins
     : undefined;
 }
 
-/** A container that was created for another module does not belong to this one, whatever its name is now. */
-function isNamedFor(module: string | undefined, name: string): boolean {
-  return module === undefined || name === `/${module}`;
+/**
+ * Whether a container has the name of the module that it was created for. The label of the owner alone may be that of an
+ * image, which engines give to each of its containers.
+ */
+function isOurs(labels: ReadonlyMap<string, string>, name: string): boolean {
+  return labels.get(ownerLabel) === owner && labels.get(moduleLabel) === name.slice(1);
 }
 
-/**
- * The container of ours that was created for a module and has another name; one without a label of its module is
- * recognized by its id.
- */
+/** The container of ours that was created for a module and has another name; one of several is recognized by its id. */
 export function renamedOf(
   found: readonly Docker.ContainerInfo[],
   { name, knownId, parkedIds = [] }: InstanceQuery,
 ): Renamed | undefined {
   const others = found.filter(({ Id, Labels, Names }) => {
     if (parkedIds.includes(Id)) return false;
-    const module = Labels[moduleLabel];
-    const isIts = module === undefined ? Id === knownId : module === name;
-    return isIts && Names.length > 0 && !Names.includes(`/${name}`);
+    return Labels[moduleLabel] === name && Names.length > 0 && !Names.includes(`/${name}`);
   });
   const [renamed] = others.filter(({ Id }) => Id === knownId).concat(others);
   if (renamed === undefined || (others.length > 1 && renamed.Id !== knownId)) return undefined;

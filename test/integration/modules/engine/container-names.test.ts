@@ -2,7 +2,12 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DockerModules } from '../../../../src/modules/docker/docker-modules.ts';
 import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
-import { digestLabel, owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
+import {
+  digestLabel,
+  moduleLabel,
+  owner,
+  ownerLabel,
+} from '../../../../src/modules/docker/labels.ts';
 import { apply, type StepContext } from '../../../../src/modules/supervisor/apply.ts';
 import { plan } from '../../../../src/modules/supervisor/plan.ts';
 import { soon } from '../../../support/deadline.ts';
@@ -19,7 +24,7 @@ interface Context {
 const test = suite<Context>('containers by name');
 const image = 'localhost/busybox:1';
 const name = 'sensor';
-const Labels = { [ownerLabel]: owner, [digestLabel]: 'abc' };
+const Labels = { [ownerLabel]: owner, [digestLabel]: 'abc', [moduleLabel]: name };
 const body = { Image: image, Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL', Labels };
 
 function contextOf(engine: DockerEngine): StepContext {

@@ -2,7 +2,12 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseNetwork } from '../../../../src/modules/config/network-config.ts';
 import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
-import { digestLabel, owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
+import {
+  digestLabel,
+  moduleLabel,
+  owner,
+  ownerLabel,
+} from '../../../../src/modules/docker/labels.ts';
 import type { InstanceEnd, InstanceState } from '../../../../src/modules/supervisor/module-type.ts';
 import { deadline, soon, untilFound } from '../../../support/deadline.ts';
 import { importBusybox } from '../../../support/engine/images.ts';
@@ -16,7 +21,7 @@ interface Context {
 
 const test = suite<Context>('docker engine');
 const image = 'localhost/busybox:1';
-const labels = { [ownerLabel]: owner, [digestLabel]: 'abc' };
+const labels = { [ownerLabel]: owner, [digestLabel]: 'abc', [moduleLabel]: 'lifecycle' };
 
 async function untilState(engine: DockerEngine, name: string, kind: InstanceState['kind']) {
   let found: string | undefined;

@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DockerModules } from '../../../../src/modules/docker/docker-modules.ts';
 import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
-import { owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
+import { moduleLabel, owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
 import {
   EngineMonitor,
   type EngineStatus,
@@ -27,7 +27,7 @@ interface Context {
 
 const test = suite<Context>('events of an engine');
 const image = 'localhost/busybox:1';
-const label = `${ownerLabel}=${owner}`;
+const labels = ['-l', `${ownerLabel}=${owner}`, '-l', `${moduleLabel}=sensor`];
 
 test.before(async (context) => {
   context.machine = await PrivateEngine.start();
@@ -57,7 +57,7 @@ async function next(events: AsyncIterator<string>, names: readonly string[]): Pr
 
 test('go on when the proxy ends their stream, with those in between', async (context) => {
   const { engine, machine, peer } = context;
-  const create = (name: string) => machine.docker('create', '--name', name, '-l', label, image);
+  const create = (name: string) => machine.docker('create', '--name', name, ...labels, image);
   const events = (await engine.listen(soon()))[Symbol.asyncIterator]();
   await create('first');
   assert.is(await next(events, ['first']), 'first');
@@ -71,7 +71,7 @@ test('go on when the proxy ends their stream, with those in between', async (con
 
 test('report a container that was disconnected from its network', async ({ engine, machine }) => {
   // newer engines report it of running containers only
-  await machine.docker('run', '-d', '--name', 'joined', '-l', label, image, 'sleep', '1000');
+  await machine.docker('run', '-d', '--name', 'joined', ...labels, image, 'sleep', '1000');
   const events = (await engine.listen(soon()))[Symbol.asyncIterator]();
   await machine.docker('network', 'disconnect', 'bridge', 'joined');
   assert.is(await next(events, ['joined']), 'joined');
@@ -80,8 +80,9 @@ test('report a container that was disconnected from its network', async ({ engin
 test('report containers of others only when they free a name', async ({ engine, machine }) => {
   const events = (await engine.listen(soon()))[Symbol.asyncIterator]();
   await machine.docker('create', '--name', 'foreign', image);
-  await machine.docker('create', '--name', 'ours', '-l', label, image);
-  assert.is(await next(events, ['foreign', 'ours']), 'ours');
+  await machine.docker('create', '--name', 'alike', ...labels.slice(0, 2), image);
+  await machine.docker('create', '--name', 'ours', ...labels, image);
+  assert.is(await next(events, ['foreign', 'alike', 'ours']), 'ours');
   await machine.docker('rm', 'foreign');
   assert.is(await next(events, ['foreign']), 'foreign');
 });
@@ -152,7 +153,7 @@ test('are no outage for the monitor when their stream ends', async ({ engine, ma
   const { statuses, changed, stop } = await monitored(engine);
   for (const name of ['one', 'two']) {
     peer.cutAll();
-    await machine.docker('create', '--name', name, '-l', label, image);
+    await machine.docker('create', '--name', name, ...labels, image);
     await until(20_000, `the event of ${name}`, () => changed.has(name));
   }
   assert.equal(
@@ -168,7 +169,7 @@ test('notices an engine that hangs, whose stream of events goes on later', async
 }) => {
   const pings = { everyMs: 100, limitMs: 500 };
   const { monitor, statuses, changed, stop } = await monitored(engine, { pings });
-  await machine.docker('run', '-d', '--name', 'ends', '-l', label, image, 'sleep', '1000');
+  await machine.docker('run', '-d', '--name', 'ends', ...labels, image, 'sleep', '1000');
   await until(20_000, 'its event', () => changed.has('ends'));
   const pid = Number(await machine.docker('inspect', '--format', '{{.State.Pid}}', 'ends'));
   const before = monitor.status;

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { RegistryAuth } from '../../../../src/modules/docker/engine/container-engine.ts';
 import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
-import { owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
+import { moduleLabel, owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
 import { soon } from '../../../support/deadline.ts';
 import { importBusybox } from '../../../support/engine/images.ts';
 import { PrivateEngine } from '../../../support/engine/private-engine.ts';
@@ -88,7 +88,7 @@ test('are not needed by a container whose image the engine has no record of', as
   const { closed, engine, machine } = context;
   const reference = `${closed.address}/closed:1`;
   assert.is(await failure(context, reference, good), 'no failure');
-  const Labels = { [ownerLabel]: owner };
+  const Labels = { [ownerLabel]: owner, [moduleLabel]: 'orphan' };
   const body = { Image: reference, Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL', Labels };
   await engine.create('orphan', body, soon());
   // as engines from 29 on do by themselves when the tag moves

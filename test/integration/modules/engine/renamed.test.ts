@@ -9,8 +9,12 @@ const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
 const config = { image: ModulesRig.image, createOptions };
 const byName = (name: string) => ({ signature: 'sa{sv}', body: [name, {}] });
 
-async function createModule(device: ModulesRig, name: string): Promise<string> {
-  const body = [name, 'docker', JSON.stringify(config), {}, {}];
+async function createModule(
+  device: ModulesRig,
+  name: string,
+  image = config.image,
+): Promise<string> {
+  const body = [name, 'docker', JSON.stringify({ ...config, image }), {}, {}];
   await device.invoke('CreateModule', { signature: 'sssa{ss}a{sv}', body });
   await device.invoke('Start', byName(name));
   return device.machine.docker('inspect', '--format', '{{.Id}}', name);
@@ -60,6 +64,29 @@ test('are reported while another one has their name, and adopted once that is re
   await device.machine.docker('rm', 'sensor');
   await device.untilState('sensor', 'running');
   assert.is(await device.machine.docker('inspect', '--format', '{{.Id}}', 'sensor'), id);
+  await device.invoke('DeleteModule', byName('sensor'));
+});
+
+test('are no others of an image that was made of them', async ({ device }) => {
+  const { machine } = device;
+  const id = await createModule(device, 'sensor');
+  await machine.docker('commit', '--pause=false', 'sensor', 'localhost/debug:1');
+  await machine.docker('run', '-d', '--name', 'debug', 'localhost/debug:1');
+  await machine.docker('rm', '-f', 'sensor');
+  const found = () => machine.docker('ps', '-aq', '--no-trunc', '--filter', 'name=^/sensor$');
+  await until(30_000, 'another container', async () => !['', id].includes(await found()));
+  await device.untilState('sensor', 'running');
+  assert.equal(await device.containers(), ['debug running', 'sensor running']);
+  await device.invoke('DeleteModule', byName('sensor'));
+  assert.equal(await device.containers(), ['debug running']);
+  await machine.docker('rm', '-f', 'debug');
+  // the module itself may have such an image
+  const own = await createModule(device, 'sensor', 'localhost/debug:1');
+  await device.rig.stop('modules');
+  await machine.docker('rename', 'sensor', 'other');
+  await device.succeed('Describe', ['a{sv}', '0']);
+  const name = () => machine.docker('inspect', '--format', '{{.Name}}', own);
+  await until(30_000, 'its name', async () => (await name()) === '/sensor');
   await device.invoke('DeleteModule', byName('sensor'));
 });
 

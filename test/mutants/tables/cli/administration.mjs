@@ -188,8 +188,8 @@ export default [
   },
   {
     breaks: 'prepare-image removes containers that the runtime does not recognize',
-    text: "textIn(memberOf(container, 'Labels'), ownerLabel) === owner;",
-    becomes: "textIn(memberOf(container, 'Labels'), moduleLabel) !== owner;",
+    text: "return textIn(labels, ownerLabel) === owner && textIn(labels, moduleLabel) !== '';",
+    becomes: "return textIn(labels, moduleLabel) !== '';",
     suite: 'unit/cli/image/plan',
   },
   {

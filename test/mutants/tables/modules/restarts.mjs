@@ -213,6 +213,31 @@ export default [
     suite: 'integration/modules/confinement',
   },
   {
+    breaks: 'a container of an image with the label of its owner counts as one of the runtime',
+    text: 'labels.get(ownerLabel) === owner && labels.get(moduleLabel) === name.slice(1);',
+    becomes:
+      'labels.get(ownerLabel) === owner && (labels.get(moduleLabel) ?? name.slice(1)) === name.slice(1);',
+    suite: 'unit/modules/docker/engine/inspect',
+  },
+  {
+    breaks: 'a container of an image that was made of that of a module takes its place',
+    text: 'return isRecorded || !(await isOfImage(docker, found.id, module.name)) ? found : undefined;',
+    becomes: 'return isRecorded ? found : found;',
+    suite: 'integration/modules/engine/renamed',
+  },
+  {
+    breaks: 'a container that was renamed is not found if its image was made of one of the module',
+    text: 'const isRecorded = this.#created?.has(module.name, found.id) === true;',
+    becomes: 'const isRecorded = false;',
+    suite: 'integration/modules/engine/renamed',
+  },
+  {
+    breaks: 'a restart is announced for a module that ends at once and is not restarted',
+    text: 'if (operation.current?.hasStarted === false ||',
+    becomes: 'if (operation.current !== undefined ||',
+    suite: 'unit/modules/supervisor/restart/restarts',
+  },
+  {
     breaks: 'the process of runc that waits for the start counts as the module',
     text: "return !/^(runc:\\[|$)/.test(contentOf(pid, 'comm')) && !isZombie(pid);",
     becomes: 'return !isZombie(pid);',

@@ -51,7 +51,8 @@ test("reads the engine's list, and no other", () => {
   const owner = { 'net.azure-devices.edge.owner': 'Microsoft.Azure.Devices.Edge.Agent' };
   const json = JSON.stringify([
     { Id: '1', State: 'running', Labels: { ...owner, 'org.iotedge.module': 'edgeAgent' } },
-    { Id: '2', Labels: owner, Names: ['/sensor'] },
+    { Id: '2', Labels: { ...owner, 'org.iotedge.module': 'sensor' }, Names: ['/renamed'] },
+    { Id: '6', Labels: owner, Names: ['/foreign'] },
     { Id: '3', Labels: { 'org.iotedge.module': 'foreign' } },
     { Id: '4', Labels: { 'net.azure-devices.edge.owner': 'another' } },
     { Id: '5' },

@@ -1,5 +1,5 @@
 import type { InstanceEnd } from '../../../supervisor/module-type.ts';
-import { owner, ownerLabel } from '../../labels.ts';
+import { moduleLabel, owner, ownerLabel } from '../../labels.ts';
 
 /** An event about a container. */
 export interface EngineEvent {
@@ -40,7 +40,8 @@ export function eventOf(event: object): EngineEvent | undefined {
   const end = action === 'die' ? endOf(event, textIn(attributes, 'exitCode')) : undefined;
   return {
     id,
-    isOurs: textIn(attributes, ownerLabel) === owner,
+    isOurs:
+      textIn(attributes, ownerLabel) === owner && textIn(attributes, moduleLabel) !== undefined,
     names: names.map((name) => name.replace(/^\//, '')),
     isRemoval: action === 'destroy',
     ...(end && { end }),

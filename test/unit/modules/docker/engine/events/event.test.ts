@@ -7,7 +7,8 @@ import {
 } from '../../../../../../src/modules/docker/engine/events/event.ts';
 
 const test = suite('events of the engine');
-const owner = { 'net.azure-devices.edge.owner': 'Microsoft.Azure.Devices.Edge.Agent' };
+const ownerOnly = { 'net.azure-devices.edge.owner': 'Microsoft.Azure.Devices.Edge.Agent' };
+const owner = { ...ownerOnly, 'org.iotedge.module': 'sensor' };
 
 function container(attributes: object, action = 'start'): object {
   return { Type: 'container', Action: action, Actor: { ID: 'c1', Attributes: attributes } };
@@ -22,7 +23,7 @@ test('name a container of ours, and both names of one that was renamed', () => {
 
 test('tell whether the container is ours, and are skipped when they are damaged', () => {
   const other = { 'net.azure-devices.edge.owner': 'me', name: 'sensor' };
-  for (const event of [container({ name: 'sensor' }), container(other)]) {
+  for (const event of [container({ name: 'sensor' }), container(other), container(ownerOnly)]) {
     assert.is(eventOf(event)?.isOurs, false);
   }
   assert.is(eventOf(container(owner))?.isOurs, true);
