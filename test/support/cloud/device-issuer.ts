@@ -33,7 +33,9 @@ export class DeviceIssuer implements Disposable {
     writeFileSync(request, csr);
     writeFileSync(extensions, this.extensions);
     const read = ['-inform', 'DER', '-in', request];
-    const subject = openssl('req', ...read, '-verify', '-noout', '-subject').trim();
+    // OpenSSL 3.5 writes that the signature verifies to the same output
+    const output = openssl('req', ...read, '-verify', '-noout', '-subject').trim();
+    const subject = output.split('\n').at(-1) ?? '';
     if (!new RegExp(`^subject=CN ?= ?${registrationId}$`).test(subject)) throw new Error(subject);
     const by = ['-CA', this.#file('root.pem'), '-CAkey', this.#file('root.key'), '-CAcreateserial'];
     const name = ['-subj', `/CN=${this.commonName ?? registrationId}`];
