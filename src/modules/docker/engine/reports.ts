@@ -1,3 +1,4 @@
+import type Docker from 'dockerode';
 import { ServiceError } from '../../../errors.ts';
 import type { EngineConnection } from './connection/engine-connection.ts';
 import type { JsonObject } from './container-engine.ts';
@@ -16,11 +17,12 @@ export class EngineReports {
   stats(name: string, signal: AbortSignal): Promise<JsonObject> {
     const action = `reading the use of container ${JSON.stringify(name)}`;
     return this.#connection.request({ action, limitMs }, signal, async (docker) => {
-      const options = { stream: false, 'one-shot': true } as const;
-      const stats = { ...(await docker.getContainer(name).stats(options)) };
+      const container = docker.getContainer(name);
+      const stats: JsonObject = { ...(await container.stats({ stream: false, 'one-shot': true })) };
+      const whole = 'name' in stats ? stats : { ...(await ownerOf(container)), ...stats };
       // the engine also accepts the beginning of another container's id
-      if (stats.name !== `/${name}`) throw absent(name);
-      return stats;
+      if (whole['name'] !== `/${name}`) throw absent(name);
+      return whole;
     });
   }
 
@@ -41,6 +43,12 @@ export class EngineReports {
       (await docker.listNetworks()).map((network) => ({ ...network })),
     );
   }
+}
+
+/** Docker 26 does not say whose a single sample is. */
+async function ownerOf(container: Docker.Container): Promise<JsonObject> {
+  const { Id: id, Name: name } = await container.inspect();
+  return { id, name };
 }
 
 function absent(name: string): ServiceError {
