@@ -53,8 +53,8 @@ class Signatures {
 
 /**
  * Learns from an answer of cacerts. The first one teaches its roots, or its topmost CA where there is none. A later
- * root counts when it was signed with the key of a taught one or is configured as trusted. Unavailable when to find that
- * out takes too many signature checks.
+ * root counts when it was signed with the key of a taught one or is configured as trusted. Unavailable when that takes
+ * too many signature checks.
  */
 export function learn(
   before: TaughtAnchors | undefined,
