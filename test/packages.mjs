@@ -1,6 +1,6 @@
 /**
  * Debian packages that only tests need: another bus, another TLS client, TLS servers, verifiers of certificates, a PKCS#11 spy, D-Bus libraries, a
- * registry, checks of packages.
+ * registry, checks of packages, attributes of files.
  */
 const packages = [
   'dbus-broker',
@@ -28,6 +28,7 @@ const packages = [
   'mosquitto',
   'gnutls-bin',
   'libnss3-tools',
+  'e2fsprogs',
 ];
 
 /** Packages that tests use where they are available: Debian 12 lacks them, or has them too old. */
