@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DockerEngine } from '../../../../../src/modules/docker/engine/docker-engine.ts';
+import { moduleResources } from '../../../../../src/modules/resources/container-stats.ts';
 import { soon } from '../../../../support/deadline.ts';
 import { importBusybox } from '../../../../support/engine/images.ts';
 import { PrivateEngine } from '../../../../support/engine/private-engine.ts';
@@ -46,13 +47,9 @@ test('has the id and the name of its container', async ({ socketPath }) => {
   await importBusybox(machine, 'localhost/busybox:1');
   const run = ['run', '-d', '--name', 'sensor', 'localhost/busybox:1', 'sleep', '1000'];
   const container = await machine.docker(...run);
-  const {
-    id,
-    name,
-    pids_stats: processes,
-  } = await new DockerEngine(socketPath).reports.stats('sensor', soon());
-  assert.equal({ id, name }, { id: container, name: '/sensor' });
-  assert.is(Object(processes).current, 1);
+  const found = await new DockerEngine(socketPath).reports.stats('sensor', soon());
+  assert.equal({ id: found['id'], name: found['name'] }, { id: container, name: '/sensor' });
+  assert.is(moduleResources('sensor', found).processes, 1);
 });
 
 test('has them of an engine that leaves them out', async ({ socketPath }) => {
