@@ -151,7 +151,7 @@ export class EstSession {
   }
 
   async #follow(identity: Identity, request: EstRequest, via: Via): Promise<HttpsResponse> {
-    const deadline = Date.now() + this.#options.timeoutMs;
+    const deadline = performance.now() + this.#options.timeoutMs;
     for (let { url } = request, count = 0; ; count++) {
       const response = await this.#exchange(identity, { ...request, url }, deadline, via);
       const target = redirectOf(url, response);
@@ -185,7 +185,7 @@ export class EstSession {
       ...(proxy !== undefined && { proxy }),
       requestId: via.requestId,
       isNewConnection: true,
-      timeoutMs: Math.max(1, deadline - Date.now()),
+      timeoutMs: Math.max(1, deadline - performance.now()),
       maxBodyBytes,
     };
     if (typeof csr !== 'function') return https.request(request, via.signal);

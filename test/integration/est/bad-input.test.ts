@@ -132,6 +132,21 @@ test('has one deadline for a request and its redirects', async (context) => {
   assert.match(await outcomeOf(context, answer, { timeoutMs: 1000 }), /^Unavailable: .*ETIMEDOUT/);
 });
 
+test('has a deadline that setting the clock does not change', async (context) => {
+  const { now } = Date;
+  const location = '/.well-known/est/simpleenroll';
+  const answer = ({ server, csr }: Parts): EstAnswer | Promise<EstAnswer> => {
+    if (Date.now !== now) return server.issued(csr);
+    Date.now = () => now() + 86_400_000;
+    return { status: 307, headers: { location } };
+  };
+  try {
+    assert.is(await outcomeOf(context, answer), 'issued');
+  } finally {
+    Date.now = now;
+  }
+});
+
 test('follows redirects only so far', async (context) => {
   const location = '/.well-known/est/simpleenroll';
   const outcome = await outcomeOf(context, () => ({ status: 307, headers: { location } }));

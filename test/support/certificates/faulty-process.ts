@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -60,9 +60,11 @@ export class FaultyProcess implements AsyncDisposable {
     return { NODE_OPTIONS: `--import ${url}` };
   }
 
-  /** Sets the clock of the service, in milliseconds from that of the machine. */
-  setClock(aheadMs: number): Promise<void> {
-    return writeFile(join(this.#directory, 'clock'), String(aheadMs));
+  /** Sets the clock of the service, in milliseconds from that of the machine; it may read the file at any time. */
+  async setClock(aheadMs: number): Promise<void> {
+    const [file, next] = [join(this.#directory, 'clock'), join(this.#directory, 'clock.new')];
+    await writeFile(next, String(aheadMs));
+    await rename(next, file);
   }
 
   /** Sends a signal to the process before (2n - 1) or after (2n) the n-th change of a record from now on; 0 for never. */

@@ -76,8 +76,14 @@ export default [
     suite: 'unit/certificates/est/est-urls',
   },
   {
+    breaks: 'setting the clock ends a request to an EST server',
+    text: 'timeoutMs: Math.max(1, deadline - performance.now()),',
+    becomes: 'timeoutMs: Math.max(1, deadline + performance.timeOrigin - Date.now()),',
+    suite: 'integration/est/bad-input',
+  },
+  {
     breaks: 'each redirect of an EST server has the whole time again',
-    text: 'timeoutMs: Math.max(1, deadline - Date.now()),',
+    text: 'timeoutMs: Math.max(1, deadline - performance.now()),',
     becomes: 'timeoutMs: this.#options.timeoutMs,',
     suite: 'integration/est/bad-input',
   },
